@@ -1,0 +1,169 @@
+"""Which protocol backs a claim: whether it admits and predicts a removal, and how often it would have chosen it.
+
+Design, 3.5. Backing stands beside a verdict and never changes it: a removal claim is decided by its measured cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from checker import stats
+from checker.distances import Distances, pair_of
+from checker.records import Values
+from checker.selection import select
+from checker.stats import Estimate
+
+Answer = Literal["yes", "no", "open", "na"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Backing:
+    """What one protocol says of one claim."""
+
+    backs: Answer
+    why: str
+    admits: Answer = "na"
+    predicts: Answer = "na"
+    selects: Row | None = None
+    estimate: Estimate | None = field(default=None)
+    threshold: float | None = None
+
+    def row(self) -> Row:
+        return {
+            "backs": self.backs,
+            "admits": self.admits,
+            "predicts": self.predicts,
+            "selects": self.selects,
+            "value": self.estimate and self.estimate.value,
+            "interval": pair_of(self.estimate.interval) if self.estimate else None,
+            "threshold": self.threshold,
+            "why": self.why,
+        }
+
+
+def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: float) -> Backing:
+    """Backs where the protocol's distance lies below the bound at its upper end; not where the lower end does not."""
+    i, j = min(pair), max(pair)
+    if protocol not in distances.by_method:
+        return Backing("open", f"{protocol} is not measured", threshold=bound)
+    if (i, j) not in distances.ground.pairs:
+        return Backing(
+            "open",
+            f"blocks {i} and {j} are not a measured pair: raise pairs.max_gap, or they are not comparable",
+            threshold=bound,
+        )
+    distance = _pair_distance(distances, protocol, i, j)
+    answer = below(distance, bound)
+    words = {
+        "yes": "below the bound at its upper end",
+        "no": "not below the bound even at its lower end",
+        "open": "its interval does not decide",
+        "na": "",
+    }[answer]
+    return Backing(
+        answer, f"{protocol} distance {distance.value:.3g} nats: {words}", estimate=distance, threshold=bound
+    )
+
+
+def below(distance: Estimate, bound: float) -> Answer:
+    """Whether a distance lies below a bound, on its interval; open without one."""
+    if distance.interval is None:
+        return "open"
+    if distance.interval[1] < bound:
+        return "yes"
+    return "no" if distance.interval[0] >= bound else "open"
+
+
+def of_removal(
+    distances: Distances, prediction: Sequence[Row], protocol: str, sets: Sequence[tuple[int, ...]]
+) -> Backing:
+    """Backs where the protocol admits and predicts; with several tie resolutions, where it does so for all of them."""
+    bound = distances.evidence.audit.statistics.conditional
+    if protocol not in distances.by_method:
+        return Backing("open", f"{protocol} is not measured", threshold=bound)
+    admissions = [_admits(distances, protocol, layers, bound) for layers in sets]
+    admits = _all(answer for answer, _, _ in admissions)
+    decisive = next(admission for admission in admissions if admission[0] == admits)
+    predicts, foreseen = _predicts(prediction, protocol)
+    why = f"{decisive[2]}; {foreseen}"
+    return Backing(
+        _all([admits, predicts]), why, admits, predicts, _selects(distances, protocol, sets), decisive[1], bound
+    )
+
+
+def _all(answers: Any) -> Answer:
+    found = set(answers)
+    if "no" in found:
+        return "no"
+    return "open" if "open" in found else "yes"
+
+
+def _admits(
+    distances: Distances, protocol: str, layers: tuple[int, ...], bound: float
+) -> tuple[Answer, Estimate | None, str]:
+    """Whether every removed block has a partner that stays, below the bound; with the decisive distance."""
+    word = "replaceable" if protocol == "replacement" else "reorderable"
+    nearest: dict[int, Estimate] = {}
+    for block in layers:
+        staying = [other for other in distances.ground.partners(block) if other not in layers]
+        if not staying:
+            return "open", None, f"block {block} has no measured partner that stays"
+        found = [_distance_into(distances, protocol, block, other) for other in staying]
+        nearest[block] = min(found, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
+        # A block is refused only where every partner that stays is refused.
+        answers = [below(estimate, bound) for estimate in found]
+        if all(answer == "no" for answer in answers):
+            return "no", nearest[block], f"block {block} is not {word} at {bound:g} nats"
+    answer = _all(below(estimate, bound) for estimate in nearest.values())
+    farthest = max(nearest.values(), key=lambda estimate: estimate.value)
+    words = {
+        "yes": f"every removed block is {word} below {bound:g} nats",
+        "open": f"the prompts do not decide whether every removed block is {word} below {bound:g} nats",
+    }
+    return ("yes" if answer == "yes" else "open"), farthest, words["yes" if answer == "yes" else "open"]
+
+
+def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
+    """Whether the protocol's block scores go with the cost of deleting single blocks on this checkpoint."""
+    rows = [row for row in prediction if row["method"] == protocol]
+    if not rows or rows[0]["interval"] is None:
+        return "open", "whether its scores predict removal cost here is not known"
+    lower, upper = rows[0]["interval"]
+    told = f"rank correlation with single-deletion cost {rows[0]['rank_correlation']:.2f} [{lower:.2f}, {upper:.2f}]"
+    if lower > 0:
+        return "yes", f"its scores predict removal cost here ({told})"
+    return ("no" if upper <= 0 else "open"), f"its scores do not show that they predict removal cost here ({told})"
+
+
+def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> Row:
+    """How often the protocol would have chosen this very set: provenance, not support."""
+    ties = distances.evidence.audit.selection.ties
+    geometry, budget = distances.ground.geometry, len(sets[0])
+    resolutions = select(distances.scores[protocol], geometry, budget, ties).sets
+    resampled = distances.selections(protocol, budget, geometry, ties)
+    order = sorted(resampled, key=lambda layers: (-resampled[layers], layers))
+    rank = next((number for number, layers in enumerate(order, 1) if layers in sets), None)
+    return {
+        "share_of_ties": sum(layers in sets for layers in resolutions) / len(resolutions) if resolutions else None,
+        "share_of_resamples": min(1.0, float(sum(resampled[layers] for layers in set(sets)))),
+        "rank": rank,
+        "of": len(order),
+    }
+
+
+def _pair_distance(distances: Distances, protocol: str, i: int, j: int) -> Estimate:
+    values = distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
+    return stats.distance(values, distances.evidence.audit.statistics)
+
+
+def _distance_into(distances: Distances, protocol: str, block: int, other: int) -> Estimate:
+    """The protocol's distance for letting ``other`` do ``block``'s work: directed as the audit scores replacement."""
+    if protocol != "replacement" or distances.ground.direction == "max":
+        return _pair_distance(distances, protocol, min(block, other), max(block, other))
+    table = distances.by_method[protocol]
+    into: Values = table[block, other]
+    values = into if distances.ground.direction == "into" else (into + table[other, block]) / 2
+    return stats.distance(values, distances.evidence.audit.statistics)

@@ -1,0 +1,344 @@
+"""Answers -> the report's figures about pairs and blocks: distances, classes, regimes, kinds, prediction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from checker import stats
+from checker.errors import EvidenceMissing
+from checker.methods import METHODS, PROTOCOLS
+from checker.records import Evidence, Geometry, Ground, Layout, Values, pairs_within
+from checker.regimes import direction, distance_class, metric_regime, metric_sentence, pair_regime
+from checker.selection import select
+from checker.stats import Estimate
+
+RESAMPLES = 100  # of the prompts, on which selections are repeated
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Per-prompt distances of every scoring method whose evidence is at hand, and what follows from them."""
+
+    evidence: Evidence
+    ground: Ground
+
+    @cached_property
+    def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
+        """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out."""
+        found: dict[str, dict[tuple[int, ...], Values]] = {}
+        for name, method in METHODS.items():
+            if method.distances is None:
+                continue
+            try:
+                found[name] = dict(method.distances(self.evidence, self.ground))
+            except EvidenceMissing:
+                continue
+        return found
+
+    @cached_property
+    def scores(self) -> dict[str, dict[int, float]]:
+        """Per scoring method, one score per block on all prompts."""
+        return {
+            name: self._scores(name, {k: float(v.mean()) for k, v in table.items()})
+            for name, table in self.by_method.items()
+        }
+
+    def estimate(self, method: str, key: tuple[int, ...]) -> Estimate:
+        return stats.distance(self.by_method[method][key], self.evidence.audit.statistics)
+
+    def larger_replacement(self, i: int, j: int) -> Values:
+        """The distances [prompts] of the direction with the larger mean, decided once on all prompts."""
+        table = self.by_method["replacement"]
+        forward, backward = table[i, j], table[j, i]
+        return forward if direction(forward, backward) == "forward" else backward
+
+    def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> Counter[tuple[int, ...]]:
+        """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
+
+        The weights add up to the share of resamples in which the budget is reached, at most 1.
+        """
+        chosen: Counter[tuple[int, ...]] = Counter()
+        for scores in self._resampled_scores(method):
+            sets = select(scores, geometry, budget, ties).sets
+            for layers in sets:
+                chosen[layers] += 1.0 / (len(sets) * RESAMPLES)  # type: ignore[assignment]
+        return chosen
+
+    def _resampled_scores(self, method: str) -> list[dict[int, float]]:
+        return self._resampled[method]
+
+    @cached_property
+    def _resampled(self) -> dict[str, list[dict[int, float]]]:
+        return {name: self._resample(name) for name in self.by_method}
+
+    def _resample(self, name: str) -> list[dict[int, float]]:
+        table = self.by_method[name]
+        matrix = np.stack(list(table.values()))  # (keys, prompts)
+        prompts = matrix.shape[1]
+        generator = np.random.default_rng(self.evidence.audit.statistics.seed)
+        weights = generator.multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES) / prompts
+        return [self._scores(name, dict(zip(table, means, strict=True))) for means in (weights @ matrix.T).tolist()]
+
+    def _scores(self, name: str, means: Mapping[tuple[int, ...], float]) -> dict[int, float]:
+        scores = METHODS[name].scores
+        assert scores is not None
+        return scores(means, self.ground)
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:
+    """One row per pair within reach; ``reasons`` says why some are not comparable."""
+    evidence = distances.evidence
+    reach = pairs_within(distances.ground.blocks, evidence.audit.max_gap)
+    return [_pair(distances, i, j, reasons.get((i, j))) for i, j in reach]
+
+
+def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
+    row: Row = {
+        "i": i,
+        "j": j,
+        "gap": j - i,
+        "comparable": reason is None,
+        "reason": reason,
+        "note": _slot_note(distances.evidence.facts.model.slot_kinds, i, j),
+        "replacement": None,
+        "interchange": None,
+        "kl_ratio": None,
+        "deletion": None,
+        "regime": "not_comparable" if reason else "open",
+        "in_noise": [],
+        "worst_kind": None,
+    }
+    if reason is not None:
+        return row
+    settings = distances.evidence.audit.statistics
+    by_method = distances.by_method
+    row["deletion"] = _deletion(distances, i, j)
+    if "replacement" in by_method:
+        row["replacement"] = _replacement(distances, i, j)
+    if "interchange" in by_method:
+        swapped = distances.estimate("interchange", (i, j))
+        row["interchange"] = {
+            "distance": swapped.value,
+            "interval": pair_of(swapped.interval),
+            "class": distance_class(swapped.value, settings),
+        }
+    if row["replacement"] and row["interchange"]:
+        larger = distances.larger_replacement(i, j)
+        ratio = stats.ratio(by_method["interchange"][i, j], larger, settings)
+        row["kl_ratio"] = ratio and {"value": ratio.value, "interval": pair_of(ratio.interval)}
+        row["regime"] = pair_regime(stats.distance(larger, settings), ratio, settings)
+    row["in_noise"] = in_noise(row, noise_floor(distances.evidence))
+    row["worst_kind"] = _worst_kind(distances, i, j)
+    return row
+
+
+def _replacement(distances: Distances, i: int, j: int) -> Row:
+    settings = distances.evidence.audit.statistics
+    forward, backward = (float(distances.by_method["replacement"][key].mean()) for key in ((i, j), (j, i)))
+    larger = stats.distance(distances.larger_replacement(i, j), settings)
+    return {
+        "forward": forward,
+        "backward": backward,
+        "max": max(forward, backward),
+        "mean": (forward + backward) / 2,
+        "min": min(forward, backward),
+        "interval": pair_of(larger.interval),
+        "class": distance_class(larger.value, settings),
+    }
+
+
+def _deletion(distances: Distances, i: int, j: int) -> Row | None:
+    table = distances.by_method.get("deletion")
+    return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
+
+
+def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:
+    if not kinds or kinds[i] == kinds[j]:
+        return None
+    return f"slot {i} is {kinds[i]}, slot {j} is {kinds[j]}"
+
+
+def classes(rows: Sequence[Row]) -> Row:
+    """How many pairs lie in each class, per protocol, with the cumulative count below the conditional threshold."""
+    counted: Row = {}
+    for protocol in PROTOCOLS:
+        names = Counter(row[protocol]["class"] for row in rows if row[protocol])
+        counted[protocol] = (
+            {name: names[name] for name in ("similar", "conditional", "distinct")}
+            | {"below_conditional": names["similar"] + names["conditional"]}
+            if names
+            else None
+        )
+    return counted
+
+
+def noise_floor(evidence: Evidence) -> Estimate | None:
+    """KL between the float32 baseline and this dtype's, in nats; None in float32 (design, 3.1)."""
+    values = evidence.answer("float32", "kl", Layout.base(evidence.facts.model.blocks))
+    return None if values is None else stats.distance(values, evidence.audit.statistics)
+
+
+def in_noise(row: Row, floor: Estimate | None) -> list[str]:
+    """The protocols whose distance is not clearly above the numerical floor: lower end against upper end."""
+    if floor is None:
+        return []
+    bound = floor.interval[1] if floor.interval else floor.value
+    values = {
+        "replacement": row["replacement"] and row["replacement"]["max"],
+        "interchange": row["interchange"] and row["interchange"]["distance"],
+    }
+    return [
+        protocol
+        for protocol, value in values.items()
+        if value is not None and (row[protocol]["interval"] or [value])[0] <= bound
+    ]
+
+
+# --- kinds of prompts ------------------------------------------------------------------------------------------------
+
+
+def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
+    scoring = distances.evidence.facts.scoring
+    by_kind: dict[str, list[int]] = {}
+    for prompt, kind in enumerate(scoring.kinds if scoring else ()):
+        if kind:
+            by_kind.setdefault(kind, []).append(prompt)
+    return by_kind
+
+
+def _worst_kind(distances: Distances, i: int, j: int) -> Row | None:
+    by_kind = _prompts_by_kind(distances)
+    if not by_kind:
+        return None
+    worst: Row = {"replacement": None, "interchange": None}
+    for protocol in PROTOCOLS:
+        if protocol in distances.by_method:
+            values = (
+                distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
+            )
+            means = {kind: float(values[prompts].mean()) for kind, prompts in by_kind.items()}
+            kind = max(means, key=lambda kind: means[kind])
+            worst[protocol] = {"kind": kind, "value": means[kind]}
+    return worst
+
+
+def kinds(distances: Distances) -> list[Row]:
+    """Per kind of prompt, the geometric mean of each protocol's distance over the adjacent pairs that are compared."""
+    rows = []
+    for kind, prompts in _prompts_by_kind(distances).items():
+        row: Row = {"kind": kind, "prompts": len(prompts), "replacement": None, "interchange": None}
+        for protocol in PROTOCOLS:
+            matrix = _adjacent(distances, protocol)
+            means = [] if matrix is None else matrix[:, prompts].mean(axis=1)
+            if len(means) and min(means) > 0:
+                row[protocol] = float(np.exp(np.mean(np.log(means))))
+        rows.append(row)
+    return rows
+
+
+# --- blocks and the checkpoint as a whole ----------------------------------------------------------------------------
+
+
+def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+    """One row per block: its deletion distance, the protocols' scores, and what deleting it alone costs."""
+    excluded = set(distances.ground.geometry.exclude)
+    return [
+        _block(distances, block, single_costs.get(block), block in excluded) for block in range(distances.ground.blocks)
+    ]
+
+
+def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> Row:
+    deletion = distances.estimate("deletion", (block,)) if "deletion" in distances.by_method else None
+    return {
+        "block": block,
+        "deletion": deletion and deletion.value,
+        "deletion_interval": deletion and pair_of(deletion.interval),
+        "replacement_score": distances.scores.get("replacement", {}).get(block),
+        "interchange_score": distances.scores.get("interchange", {}).get(block),
+        "single_deletion_increase_percent": cost and cost.value,
+        "interval": cost and pair_of(cost.interval),
+        "excluded": excluded,
+    }
+
+
+def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+    """Per scoring method: does its block score go with the cost of deleting single blocks on this checkpoint?"""
+    rows = []
+    for method, scores in distances.scores.items():
+        common = [block for block in scores if block in single_costs]
+        row: Row = {"method": method, "rank_correlation": None, "interval": None, "blocks": len(common)}
+        found = _correlation([scores[b] for b in common], [single_costs[b].value for b in common], distances)
+        if found is not None:
+            row |= {"rank_correlation": found.value, "interval": pair_of(found.interval)}
+        rows.append(row)
+    return rows
+
+
+def _correlation(a: Sequence[float], b: Sequence[float], distances: Distances) -> Estimate | None:
+    if len(a) < 4:
+        return None
+    return stats.spearman(a, b, distances.evidence.audit.statistics.confidence)
+
+
+def metric(distances: Distances, overlap: list[Row]) -> Row:
+    """The checkpoint's metric regime, over all adjacent pairs that are not excluded, whatever the budgets."""
+    settings = distances.evidence.audit.statistics
+    replacement, interchange = (_adjacent(distances, protocol) for protocol in PROTOCOLS)
+    means = [
+        None if matrix is None else stats.geometric_mean(matrix, settings) for matrix in (replacement, interchange)
+    ]
+    ratio = None
+    if replacement is not None and interchange is not None:
+        ratio = stats.ratio_of_geometric_means(interchange, replacement, settings)
+    name = metric_regime(means[0], ratio, settings) if interchange is not None else "open"
+    return {
+        "name": name,
+        "ratio": ratio and ratio.value,
+        "interval": ratio and pair_of(ratio.interval),
+        "replacement_mean": means[0] and means[0].value,
+        "interchange_mean": means[1] and means[1].value,
+        "pairs": 0 if replacement is None else len(replacement),
+        "rank_correlation": _protocols_agree(distances),
+        "overlap": overlap,
+        "sentence": metric_sentence(name, settings),
+    }
+
+
+def _adjacent(distances: Distances, protocol: str) -> Values | None:
+    """Distances [pairs, prompts] of the adjacent, comparable pairs of which neither block is excluded."""
+    if protocol not in distances.by_method:
+        return None
+    excluded = set(distances.ground.geometry.exclude)
+    adjacent = [(i, j) for i, j in distances.ground.pairs if j - i == 1 and not {i, j} & excluded]
+    rows = [
+        distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
+        for i, j in adjacent
+    ]
+    return np.stack(rows) if rows else None
+
+
+def _protocols_agree(distances: Distances) -> Row | None:
+    """Rank correlation of the two protocols' block scores."""
+    if any(protocol not in distances.scores for protocol in PROTOCOLS):
+        return None
+    one, other = (distances.scores[protocol] for protocol in PROTOCOLS)
+    common = sorted(one.keys() & other.keys())
+    found = _correlation([one[b] for b in common], [other[b] for b in common], distances)
+    if found is None:
+        return None
+    return {"value": found.value, "interval": pair_of(found.interval), "blocks": len(common)}
+
+
+def pair_of(interval: tuple[float, float] | None) -> list[float] | None:
+    """An interval as the report writes it."""
+    return None if interval is None else [float(interval[0]), float(interval[1])]

@@ -1,0 +1,228 @@
+"""Runs layouts over batches of windows: each shared prefix once, values dropped after their last use.
+
+The layouts of a batch form a prefix tree over places. The tree is walked depth first with the baseline in front, so
+that its log-probabilities are at hand when another leaf is compared with them, and only the hidden states of the
+branch at hand are alive. Nothing here knows what a protocol is.
+
+Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from checker.blocks import BlockStack, Entrance, text_config
+from checker.errors import CannotRun, NotFinite
+from checker.records import Layout, Place, Quantity, Values
+from checker.texts import Batch
+
+# Rows of logits reduced at a time: their float32 temporaries fit the cache (16 x 49,152 x 4 bytes = 3 MB).
+_REDUCED_ROWS = 16
+# Bytes of float32 logits that leave the head at a time.
+_LOGIT_BYTES = 64 << 20
+
+Rows = dict[Quantity, torch.Tensor]  # per scored position (W * K,)
+Emit = Callable[[Layout, Quantity, Values], None]
+Tick = Callable[[Literal["block", "head"], int], None]  # told the tokens of each block run and of each exit
+
+
+@dataclass
+class _Node:
+    """A place in the prefix tree; ``layout`` is set where a layout ends."""
+
+    children: dict[Place, _Node] = field(default_factory=dict)
+    layout: Layout | None = None
+
+
+def prefix_tree(layouts: Collection[Layout], base: Layout) -> _Node:
+    """The prefix tree of ``layouts``, with the baseline's branch first."""
+    root = _Node()
+    for layout in sorted(layouts, key=lambda layout: layout != base):
+        node = root
+        for place in layout.places:
+            node = node.children.setdefault(place, _Node())
+        node.layout = layout
+    return root
+
+
+class Engine:
+    """Measures quantities of layouts on one model; counts the block runs it spends."""
+
+    def __init__(self, stack: BlockStack) -> None:
+        self.stack = stack
+        self.base = Layout.base(len(stack))
+        self.block_runs = 0  # of one block on one batch
+
+    def measure(self, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick) -> None:
+        """Measures ``wanted`` on one batch and hands each answer, one float64 per unit, to ``emit`` as it is known.
+
+        NotFinite names the layout and the unit; what was emitted before stays valid. Quantities that compare with the
+        baseline bring the baseline along.
+        """
+        layouts = set(wanted)
+        if any(quantity != "nll" for quantities in wanted.values() for quantity in quantities):
+            layouts.add(self.base)
+        with torch.inference_mode(), _memory_explained(batch):
+            _Walk(self, batch, wanted, emit, tick).start(prefix_tree(layouts, self.base))
+
+    @torch.inference_mode()
+    def prove(self, batch: Batch) -> None:
+        """Checks that the stack, run block by block, gives the model's own logits; CannotRun where it does not."""
+        ids = batch.ids[:1].to(self.stack.device)
+        own = self.stack.model(input_ids=ids, use_cache=False).logits.float()
+        entrance = self.stack.enter(ids)
+        ours = self.stack.leave(self._through(self.base, entrance), ids).float()
+        apart = float((own - ours).abs().max())
+        if not apart <= 1e-4 * float(own.abs().max()):
+            raise CannotRun(
+                f"run block by block, the model's logits differ from its own by {apart:.3g}; expected no difference; "
+                "this architecture does more between its blocks than this version can follow"
+            )
+
+    @torch.inference_mode()
+    def baseline_gap(self, batch: Batch, reference: Engine) -> Values:
+        """KL(reference baseline || this baseline) per unit, in nats: the numerical floor of this model's dtype."""
+        ids = batch.ids.to(self.stack.device)
+        pairs = []
+        for engine in (reference, self):
+            entrance = engine.stack.enter(ids)
+            pairs.append(engine.logits(batch, ids, engine._through(engine.base, entrance)))
+        rows = [
+            kl_divergence(torch.log_softmax(theirs, -1), torch.log_softmax(ours, -1))
+            for (_, theirs), (_, ours) in zip(*pairs, strict=True)
+        ]
+        floor: Values = _per_unit(torch.cat(rows), batch).mean(1)
+        return floor
+
+    def logits(self, batch: Batch, ids: torch.Tensor, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Float32 logits (w * K, V) of some windows at a time, each with the number of its first row."""
+        scored = hidden[:, batch.first : batch.last + 1]  # (W, K, D)
+        stand_in = ids[:, : batch.positions]  # (W, K)
+        vocabulary = int(text_config(self.stack.model).vocab_size)
+        step = max(1, _LOGIT_BYTES // (4 * vocabulary * batch.positions))
+        for start in range(0, len(ids), step):
+            logits = self.stack.leave(scored[start : start + step], stand_in[start : start + step])  # (w, K, V)
+            yield start * batch.positions, logits.float().flatten(0, 1)
+
+    def _through(self, layout: Layout, entrance: Entrance) -> torch.Tensor:
+        hidden = entrance.hidden
+        for place in layout.places:
+            hidden = self.stack.run(place, hidden, entrance)
+        return hidden
+
+
+class _Walk:
+    """One walk down the prefix tree of one batch."""
+
+    def __init__(
+        self, engine: Engine, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick
+    ) -> None:
+        self.engine, self.batch, self.wanted, self.emit, self.tick = engine, batch, wanted, emit, tick
+        self.ids = batch.ids.to(engine.stack.device)
+        self.entrance = engine.stack.enter(self.ids)
+        self.rows_at_a_time = _REDUCED_ROWS if self.ids.device.type == "cpu" else batch.ids.numel()
+        self.base_log_p: torch.Tensor | None = None  # (W * K, V), float32
+        self.base_top: torch.Tensor | None = None  # (W * K,)
+
+    def start(self, root: _Node) -> None:
+        self._down(root, self.entrance.hidden)
+
+    def _down(self, node: _Node, hidden: torch.Tensor) -> None:
+        """Runs what hangs below ``node``, whose hidden states are given; the last child may reuse their memory."""
+        while True:
+            if node.layout is not None:
+                self._leaf(node.layout, hidden)
+            if not node.children:
+                return
+            *others, (place, last) = node.children.items()
+            for other, child in others:
+                self._down(child, self._run(other, hidden))
+            hidden, node = self._run(place, hidden), last
+
+    def _run(self, place: Place, hidden: torch.Tensor) -> torch.Tensor:
+        self.engine.block_runs += 1
+        self.tick("block", self.ids.numel())
+        return self.engine.stack.run(place, hidden, self.entrance)
+
+    def _leaf(self, layout: Layout, hidden: torch.Tensor) -> None:
+        quantities = self.wanted.get(layout, ())
+        is_base = layout == self.engine.base
+        rows = self._rows(quantities, hidden, is_base)
+        self.tick("head", self.batch.positions * len(self.ids))
+        for quantity in sorted(quantities):
+            per_unit = _per_unit(rows[quantity], self.batch)
+            answer = per_unit.sum(1) if quantity == "nll" else per_unit.mean(1)
+            self._check_finite(layout, quantity, answer)
+            self.emit(layout, quantity, answer)
+
+    def _rows(self, quantities: Collection[Quantity], hidden: torch.Tensor, is_base: bool) -> Rows:
+        """Each quantity per scored position (W * K,)."""
+        positions = self.batch.positions * len(self.ids)
+        rows: Rows = {quantity: torch.empty(positions, device=self.ids.device) for quantity in quantities}
+        targets = self._targets() if "nll" in quantities else None
+        keep = is_base and any(quantity != "nll" for wanted in self.wanted.values() for quantity in wanted)
+        for start, logits in self.engine.logits(self.batch, self.ids, hidden):
+            if keep:
+                self._keep_base(start, logits, positions)
+            for first in range(0, len(logits), self.rows_at_a_time):
+                part = logits[first : first + self.rows_at_a_time]
+                where = slice(start + first, start + first + len(part))
+                self._reduce(part, where, rows, targets)
+        return rows
+
+    def _keep_base(self, start: int, logits: torch.Tensor, positions: int) -> None:
+        if self.base_log_p is None or self.base_top is None:
+            self.base_log_p = torch.empty(positions, logits.shape[-1], device=logits.device)
+            self.base_top = torch.empty(positions, dtype=torch.long, device=logits.device)
+        where = slice(start, start + len(logits))
+        torch.log_softmax(logits, -1, out=self.base_log_p[where])
+        self.base_top[where] = logits.argmax(-1)
+
+    def _reduce(self, logits: torch.Tensor, where: slice, rows: Rows, targets: torch.Tensor | None) -> None:
+        log_p = torch.log_softmax(logits, -1)
+        if targets is not None:
+            rows["nll"][where] = -log_p.gather(1, targets[where, None]).squeeze(1)
+        if "top1" in rows:
+            assert self.base_top is not None
+            rows["top1"][where] = (logits.argmax(-1) == self.base_top[where]).float()
+        if "kl" in rows:
+            assert self.base_log_p is not None
+            rows["kl"][where] = kl_divergence(self.base_log_p[where], log_p)
+
+    def _targets(self) -> torch.Tensor:
+        if self.batch.last >= self.batch.ids.shape[1] - 1:
+            raise ValueError("a window's last position has no next token; expected to score NLL before it")
+        return self.ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1)
+
+    def _check_finite(self, layout: Layout, quantity: Quantity, answer: Values) -> None:
+        for unit, value in zip(self.batch.units, answer, strict=True):
+            if not np.isfinite(value):
+                raise NotFinite(str(layout), f"{self.batch.name} {unit}", quantity)
+
+
+def kl_divergence(base_log_p: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:
+    """KL(base || variant) per row (N,), in nats, of float32 log-probabilities (N, V). Overwrites ``log_p``."""
+    difference = torch.sub(base_log_p, log_p, out=log_p)
+    return difference.mul_(base_log_p.exp()).sum(-1)
+
+
+def _per_unit(rows: torch.Tensor, batch: Batch) -> Values:
+    values: Values = rows.reshape(-1, batch.positions).double().cpu().numpy()
+    return values
+
+
+@contextmanager
+def _memory_explained(batch: Batch) -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CannotRun(
+            f"out of memory on a batch of {batch.ids.numel()} tokens; expected it to fit; lower `batch_tokens` in the "
+            "contract (which makes it another contract), or use a larger device; evidence so far is kept"
+        ) from error

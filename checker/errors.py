@@ -1,0 +1,89 @@
+"""What a user can get wrong, as exceptions that name file, line and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One mistake in a file: where it stands, what was found and expected, and what to do.
+
+    ``line`` and ``column`` count from 1; 0 where a mistake belongs to the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    found: str
+    expected: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: found {self.found}; expected {self.expected}; {self.remedy}"
+
+
+class PruneauditError(Exception):
+    """Every error this package raises on purpose; ``exit_code`` is the command's (design, 7)."""
+
+    exit_code = 4
+
+
+class InvalidAudit(PruneauditError):
+    """The audit file has mistakes; all of them are in ``mistakes``."""
+
+    exit_code = 2
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(sorted(set(mistakes)))
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class UsageError(PruneauditError):
+    """A command or a function was called with something it cannot take."""
+
+    exit_code = 2
+
+
+class DigestMismatch(PruneauditError):
+    """A file does not have the digest that the audit pins."""
+
+    exit_code = 2
+
+    def __init__(self, file: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"{file}: found sha256 {found}; expected {expected}, as the audit pins it; "
+            "fetch the file that was audited, or correct `sha256:` if the change is meant"
+        )
+
+
+class EvidenceMissing(PruneauditError):
+    """The audit needs evidence that has not been measured."""
+
+    exit_code = 3
+
+
+class CannotRun(PruneauditError):
+    """Something needed for measuring is not to be had: a model, a text, memory, a package."""
+
+    exit_code = 4
+
+
+class NotFinite(PruneauditError):
+    """A measurement came out as NaN or infinity; it is never used as a score."""
+
+    exit_code = 4
+
+    def __init__(self, layout: str, unit: str, kind: str) -> None:
+        super().__init__(
+            f"layout {layout}, {unit}: found a {kind} that is not a finite number; expected a finite one; "
+            "try `dtype: float32`, and if it stays, this layout breaks the model and cannot be scored"
+        )
+
+
+class EvidenceDamaged(PruneauditError):
+    """Stored evidence does not match its digests."""
+
+    exit_code = 5

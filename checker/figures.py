@@ -1,0 +1,321 @@
+"""Stored evidence -> every figure of the report, in the form that report.json publishes, without torch.
+
+Needs neither weights nor texts: what was read of them when measuring is in the store's records. Where a text is at hand
+it is looked at again, so that evidence of an older text is not taken for evidence of this one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from checker import __version__, costs, distances
+from checker.costs import Costs
+from checker.distances import Distances, noise_floor, pair_of
+from checker.errors import CannotRun, EvidenceMissing
+from checker.plan import Arms, arms, block_runs, contract_digest, ground, incomparable, plan, scored_by
+from checker.records import (
+    Audit,
+    EvaluationFacts,
+    Evidence,
+    Facts,
+    Layout,
+    ModelFacts,
+    Question,
+    ScoringFacts,
+    TextSource,
+    Values,
+    digest,
+    pairs_within,
+)
+from checker.sources import text_identity
+from checker.stats import perplexity
+from checker.store import MEASURING_CODE, Scope, Store
+from checker.verdicts import Bench, decide
+
+Row = dict[str, Any]
+R = TypeVar("R")
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def stored_evidence(audit: Audit, store: Store) -> Evidence:
+    """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
+    record = store.read_record("model", audit.model.identity)
+    if record is None:
+        raise EvidenceMissing(
+            f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
+        )
+    model = _restored(ModelFacts, record)
+    identities = {
+        source.identity: _identity(source, store) for source in (audit.scoring.source, audit.evaluation.source)
+    }
+    digests = {
+        text: contract_digest(contract, identities[contract.source.identity], model.tokenizer_digest, audit.model.dtype)
+        for text, contract in (("scoring", audit.scoring), ("evaluation", audit.evaluation))
+    }
+    both = digest([digests["scoring"], digests["evaluation"]])
+    scoring, evaluation = store.read_record("scoring", digests["scoring"]), store.read_record("evaluation", both)
+    facts = Facts(
+        model,
+        _restored(ScoringFacts, scoring) if scoring else None,
+        _restored(EvaluationFacts, evaluation) if evaluation else None,
+    )
+    return Evidence(audit, facts, _answers(store, facts, digests))
+
+
+def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
+    weights = str(facts.model.digest)
+    contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
+    batches = {
+        "scoring": facts.scoring.batches if facts.scoring else 0,
+        "float32": facts.scoring.batches if facts.scoring else 0,
+        "evaluation": facts.evaluation.batches if facts.evaluation else 0,
+        "begin_token": 1,
+    }
+
+    @cache
+    def answer(question: Question) -> Values | None:
+        return store.get(Scope(weights, contracts[question.text]), question, batches[question.text])
+
+    return answer
+
+
+def _identity(source: TextSource, store: Store) -> str:
+    """What names the text: of the file at hand, or as recorded where the file is not here."""
+    try:
+        return text_identity(source)
+    except CannotRun:
+        record = store.read_record("text", source.identity)
+        return str(record["identity"]) if record else "never read"
+
+
+def _restored(kind: type[R], record: Mapping[str, Any]) -> R:
+    """A record's dataclass from its JSON, whose lists were tuples."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def report_figures(evidence: Evidence, store: Store) -> tuple[Row, tuple[str, ...]]:
+    """Everything the report says but its findings, and what is missing."""
+    audit, model = evidence.audit, evidence.facts.model
+    where = ground(audit, model)
+    distance, cost = Distances(evidence, where), Costs(evidence)
+    chosen = arms(audit, where, evidence)
+    reasons = {
+        pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
+    }
+    pairs = distances.pairs(distance, reasons)
+    arm_rows = costs.arms(cost, distance, chosen.sets)
+    prediction = distances.prediction(distance, cost.singles)
+    regime = {
+        "metric": distances.metric(distance, costs.overlap(arm_rows, audit.budgets)),
+        "removal": costs.removal(cost, arm_rows, audit.budgets),
+    }
+    bench = Bench(distance, cost, chosen.sets, arm_rows, regime, prediction)
+    measured = [name for name in scored_by(audit) if name in distance.by_method]
+    figures = {
+        **_header(evidence),
+        "environment": _environment(audit, store),
+        "protocols": measured,
+        "noise_floor": _floor(evidence),
+        "pairs": pairs,
+        "classes": distances.classes(pairs),
+        "kinds": distances.kinds(distance),
+        "blocks": distances.blocks(distance, cost.singles),
+        "prediction": prediction,
+        "regime": regime,
+        "baseline": costs.baseline(cost),
+        "arms": arm_rows,
+        "ranges": costs.ranges(arm_rows),
+        "random": costs.random_control(arm_rows),
+        "claims": decide(bench, audit.claims),
+        "cost": _cost(evidence, chosen) | _seconds(audit, store),
+        "not_tested": _not_tested(evidence),
+    }
+    return figures, tuple(_gaps(evidence, distance, cost, chosen))
+
+
+def _header(evidence: Evidence) -> Row:
+    audit, statistics = evidence.audit, evidence.audit.statistics
+    return {
+        "audit": {
+            "name": audit.name,
+            "file": audit.path.replace("\\", "/").rsplit("/", 1)[-1],
+            "digest": digest([audit.text, audit.overrides]),
+        },
+        "overrides": [{"key": key, "value": value} for key, value in audit.overrides],
+        "tool": {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE},
+        "model": _model(evidence),
+        "contracts": _contracts(evidence),
+        "direction": audit.direction,
+        "thresholds": {
+            "similar": statistics.similar,
+            "conditional": statistics.conditional,
+            "divergent_ratio": statistics.divergent_ratio,
+            "margin": statistics.margin,
+            "confidence": statistics.confidence,
+            "interval": statistics.interval,
+            "spacing": audit.selection.spacing,
+            "exclude": list(audit.selection.exclude),
+            "ties": audit.selection.ties,
+        },
+        "begin_token": _begin_token(evidence),
+    }
+
+
+def _model(evidence: Evidence) -> Row:
+    model = evidence.facts.model
+    fields = (
+        "digest",
+        "source",
+        "kind",
+        "architecture",
+        "blocks",
+        "parameters",
+        "hidden",
+        "vocabulary",
+        "context",
+        "quantization",
+        "revision",
+        "tokenizer_digest",
+    )
+    return {name: getattr(model, name) for name in fields} | {
+        "dtype": evidence.audit.model.dtype,
+        "block_parameters": list(model.block_parameters),
+        "notes": list(model.notes),
+    }
+
+
+def _contracts(evidence: Evidence) -> Row:
+    audit, facts = evidence.audit, evidence.facts
+    scoring, evaluation = audit.scoring, audit.evaluation
+    read, scored = facts.scoring, facts.evaluation
+    tokenizer, dtype = facts.model.tokenizer_digest, audit.model.dtype
+    return {
+        "scoring": {
+            "digest": read and contract_digest(scoring, read.text_digest, tokenizer, dtype),
+            "text": scoring.source.name,
+            "text_digest": read and read.text_digest,
+            "prompts": scoring.prompts,
+            "tokens": scoring.tokens,
+            "positions": scoring.positions,
+            "assembly": scoring.assembly,
+            "special_tokens": scoring.special_tokens,
+            "batch_tokens": scoring.batch_tokens,
+            "dtype": dtype,
+            "tokens_digest": read and read.tokens_digest,
+            "kinds": dict(Counter(kind for kind in read.kinds if kind)) if read else {},
+        },
+        "evaluation": {
+            "digest": scored and contract_digest(evaluation, scored.text_digest, tokenizer, dtype),
+            "text": evaluation.source.name,
+            "text_digest": scored and scored.text_digest,
+            "words": evaluation.words,
+            "window": evaluation.window,
+            "stride": evaluation.stride,
+            "boundary": evaluation.boundary,
+            "special_tokens": evaluation.special_tokens,
+            "batch_tokens": evaluation.batch_tokens,
+            "dtype": dtype,
+            "windows": scored and len(scored.scored),
+            "tokens": scored and scored.tokens,
+            "tokens_scored": scored and sum(scored.scored),
+            "tokens_digest": scored and scored.tokens_digest,
+        },
+    }
+
+
+def _begin_token(evidence: Evidence) -> Row | None:
+    """Perplexity of one window without and with the begin token."""
+    values = evidence.answer("begin_token", "nll", Layout.base(evidence.facts.model.blocks))
+    if values is None:
+        return None
+    without, with_token, tokens = values.tolist()
+    return {
+        "without": perplexity([without], [tokens]),
+        "with": perplexity([with_token], [tokens]),
+        "window_tokens": int(tokens) + 1,
+    }
+
+
+def _floor(evidence: Evidence) -> Row | None:
+    floor = noise_floor(evidence)
+    if floor is None:
+        return None
+    return {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
+
+
+def _cost(evidence: Evidence, chosen: Arms) -> Row:
+    """What the audit takes in all, whether measured in one run or in several."""
+    blocks = evidence.facts.model.blocks
+    planned = plan(evidence.audit, evidence.facts)
+    base = Layout.base(blocks)
+    scoring = [base, *(question.layout for question in planned.scoring)]
+    claimed = [base.without(claim.layers) for claim in evidence.audit.claims if claim.layers is not None]
+    evaluation = [
+        *(question.layout for question in planned.evaluation),
+        *claimed,
+        *(removal.layout(blocks) for removal in chosen.sets),
+    ]
+    groups = [list(dict.fromkeys(group)) for group in (scoring, evaluation)]
+    return {
+        "layouts": sum(map(len, groups)),
+        "block_runs": sum(map(block_runs, groups)),
+        "block_runs_without_sharing": sum(len(layout) for group in groups for layout in group),
+        "tokens": planned.cost.tokens,
+    }
+
+
+def _environment(audit: Audit, store: Store) -> Row | None:
+    record = store.read_record("environment", audit.name)
+    if record is None:
+        return None
+    return {key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")}
+
+
+def _seconds(audit: Audit, store: Store) -> Row:
+    record = store.read_record("environment", audit.name) or {}
+    return {"seconds": record.get("seconds"), "peak_memory_bytes": record.get("peak_memory_bytes")}
+
+
+def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:
+    """What the audit asks for and is not measured."""
+    for name in scored_by(evidence.audit):
+        if name not in distance.by_method:
+            yield f"the {name} distances are not all measured; run the audit to its end"
+    yield from chosen.gaps
+    if cost.base is None:
+        yield "the baseline's perplexity is not measured; run the audit to its end"
+        return
+    missing = sum(cost.nll(removal.layers) is None for removal in chosen.sets)
+    if missing:
+        yield f"{missing} of {len(chosen.sets)} removal sets are not measured; run the audit to its end"
+    if len(cost.singles) < cost.blocks:
+        yield f"{cost.blocks - len(cost.singles)} single deletions are not measured; run the audit to its end"
+
+
+def _not_tested(evidence: Evidence) -> list[str]:
+    """What no reader should take this audit to have shown."""
+    audit, blocks = evidence.audit, evidence.facts.model.blocks
+    reach = "adjacent blocks only" if audit.max_gap == 1 else f"pairs of blocks at most {audit.max_gap} apart"
+    sentences = [
+        f"Pairs farther apart: distances are of {reach}.",
+        "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
+        "Recovery by fine-tuning after removal, and speed or memory of the pruned model.",
+        f"Removal of other numbers of blocks than {', '.join(map(str, audit.budgets))} of {blocks}, and of sets that "
+        "no method here chose.",
+        "Longer contexts than the windows of the evaluation contract.",
+    ]
+    if audit.selection.exclude:
+        sentences.append(f"Removal of the excluded blocks {', '.join(map(str, audit.selection.exclude))}.")
+    if evidence.facts.model.quantization:
+        sentences.append("The weights before quantisation: everything here is about the quantised file.")
+    if not any(method.name == "random" for method in audit.methods):
+        sentences.append("Whether any method does better than chance: the audit has no random control.")
+    return sentences

@@ -1,0 +1,31 @@
+"""Random: the control that every other method has to beat, uniform over the sets the constraints leave."""
+
+from __future__ import annotations
+
+import random
+
+from checker.methods.shape import Method
+from checker.records import Ground, MethodSettings, digest
+
+
+def sets(ground: Ground, budget: int, settings: MethodSettings) -> tuple[tuple[int, ...], ...]:
+    """``draws`` distinct sets, each equally likely; all there are where there are fewer."""
+    feasible = ground.geometry.count(budget)
+    if feasible <= settings.draws:
+        ranks = list(range(feasible))
+    else:
+        # Seeded per budget, so that adding a budget to an audit changes no other budget's draws.
+        generator = random.Random(digest([ground.seed, budget]))
+        chosen: dict[int, None] = {}
+        while len(chosen) < settings.draws:
+            chosen.setdefault(generator.randrange(feasible))
+        ranks = list(chosen)
+    return tuple(ground.geometry.nth(budget, rank) for rank in ranks)
+
+
+METHOD = Method(
+    name="random",
+    summary="distinct removal sets drawn uniformly under the same constraints",
+    source="random control (design, 3.5)",
+    sets=sets,
+)

@@ -1,0 +1,112 @@
+"""Files -> model and tokenizer, through transformers, without running code that came with the weights."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from checker.checkpoints import Files, NotCached, locate
+from checker.errors import CannotRun
+from checker.records import ModelSource
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode on its device, and the tokenizer that belongs to it."""
+
+    model: nn.Module
+    tokenizer: Any
+
+
+def device_of(source: ModelSource) -> torch.device:
+    """The device an audit asks for; ``auto`` is CUDA where there is one."""
+    if source.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if source.device == "cuda" and not torch.cuda.is_available():
+        raise CannotRun("model.device: found no CUDA device; expected one; use `device: auto`")
+    return torch.device(source.device)
+
+
+def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
+    """The model's files; a hub model that is not in the cache yet is downloaded, configuration and safetensors only."""
+    try:
+        return locate(source, hub_cache)
+    except NotCached:
+        pass
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]
+    try:
+        snapshot_download(source.repo, revision=source.revision, cache_dir=hub_cache, allow_patterns=patterns)
+    except Exception as error:  # the library raises many kinds; each means that the model is not to be had
+        raise CannotRun(
+            f"model {source.repo}: found no way to download it ({type(error).__name__}: {error}); expected it on the "
+            "hub or in the local cache; check the name and the network, or use `kind: directory`"
+        ) from error
+    return locate(source, hub_cache)
+
+
+def load_tokenizer(files: Files) -> Any:
+    """The tokenizer that lies with the weights."""
+    with _quiet(), _explained(files, "tokenizer"):
+        if files.config is None:
+            return AutoTokenizer.from_pretrained(str(files.folder), gguf_file=files.weights[0].name)
+        return AutoTokenizer.from_pretrained(str(files.folder), local_files_only=True)
+
+
+def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
+    """The model in ``dtype`` on ``device``, in evaluation mode, without gradients."""
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    if files.config is None:
+        _require("gguf", "accelerate")
+        options["gguf_file"] = files.weights[0].name
+    else:
+        options |= {"local_files_only": True, "use_safetensors": True}
+    with _quiet(), _explained(files, "model"):
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(str(files.folder), **options)
+        return model.to(device).eval().requires_grad_(False)
+
+
+def _require(*packages: str) -> None:
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise CannotRun(
+            f"found no package {' nor '.join(missing)}; expected it, to read GGUF; install `pruneaudit[measure]`"
+        )
+
+
+@contextmanager
+def _explained(files: Files, what: str) -> Iterator[None]:
+    try:
+        yield
+    except CannotRun:
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CannotRun(f"out of memory while loading {files.folder}; try `dtype: bfloat16`") from error
+    except Exception as error:  # whatever a stranger's files make the loaders raise
+        raise CannotRun(
+            f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {error}); expected one that "
+            "this version of transformers reads"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the loaders' own progress bars and advice off the terminal, where pruneaudit reports its own."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()

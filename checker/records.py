@@ -1,0 +1,571 @@
+"""The nouns: frozen dataclasses that every floor of the house shares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import combinations, pairwise
+from pathlib import PurePath
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from checker.errors import EvidenceMissing
+
+Outcome = Literal["pass", "fail", "open", "not_applicable"]
+Level = Literal["note", "warning", "error"]
+Verdict = Literal["supported", "contradicted", "open"]
+Interval = tuple[float, float]
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text per value, so that digests are stable."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+# --- layouts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """What runs at one place: a weighted sum of blocks' weights, in a slot. ``((1, 1.0),)`` at slot 2 is ``1@2``."""
+
+    weights: tuple[tuple[int, float], ...]
+    slot: int
+
+    @classmethod
+    def of(cls, block: int, slot: int | None = None) -> Place:
+        return cls(((block, 1.0),), block if slot is None else slot)
+
+    @property
+    def own(self) -> bool:
+        """Whether the slot runs its own block, unchanged."""
+        return self.weights == ((self.slot, 1.0),)
+
+    def __str__(self) -> str:
+        if self.own:
+            return str(self.slot)
+        if len(self.weights) == 1 and self.weights[0][1] == 1.0:
+            return f"{self.weights[0][0]}@{self.slot}"
+        parts = ",".join(f"{block}:{_short(weight)}" for block, weight in self.weights)
+        return f"mix({parts})@{self.slot}"
+
+
+def _short(weight: float) -> str:
+    text = repr(weight).removesuffix(".0")
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+_PLACE = re.compile(r"(?:mix\((?P<mix>[^()]*)\)|(?P<block>\d+))(?:@(?P<slot>\d+))?")
+
+
+@dataclass(frozen=True, order=True)
+class Layout:
+    """What runs, in order: blocks in slots. Every intervention is one (design, 2).
+
+    The text form is canonical: ``(0,2@1,1@2,3)`` swaps blocks 1 and 2 of a model of four.
+    """
+
+    places: tuple[Place, ...]
+
+    @classmethod
+    def base(cls, blocks: int) -> Layout:
+        """The unchanged stack of ``blocks`` blocks."""
+        return cls(tuple(Place.of(block) for block in range(blocks)))
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """Reads the text form; ValueError where it is not one."""
+        inner = text.strip()
+        if not (inner.startswith("(") and inner.endswith(")")):
+            raise ValueError(f"found layout {text!r}; expected something like (0,2@1,1@2,3)")
+        places, position, inner = [], 0, inner[1:-1].replace(" ", "")
+        while position < len(inner):
+            match = _PLACE.match(inner, position)
+            if match is None:
+                raise ValueError(f"found layout {text!r}; could not read it from {inner[position:]!r}")
+            places.append(_place(match))
+            position = match.end() + 1
+            if match.end() < len(inner) and inner[match.end()] != ",":
+                raise ValueError(f"found layout {text!r}; expected a comma before {inner[match.end() :]!r}")
+        return cls(tuple(places))
+
+    def without(self, blocks: Iterable[int]) -> Layout:
+        """Deletes slots with their blocks; the kept ones keep their own slots."""
+        gone = set(blocks)
+        return Layout(tuple(place for place in self.places if place.slot not in gone))
+
+    def with_weights(self, weights: Mapping[int, int | Mapping[int, float]]) -> Layout:
+        """Puts other weights into slots: ``{slot: block}`` or ``{slot: {block: weight}}``."""
+
+        def change(place: Place) -> Place:
+            if place.slot not in weights:
+                return place
+            new = weights[place.slot]
+            parts = {new: 1.0} if isinstance(new, int) else new
+            return Place(tuple(sorted((block, float(weight)) for block, weight in parts.items())), place.slot)
+
+        return Layout(tuple(change(place) for place in self.places))
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        return tuple(place.slot for place in self.places)
+
+    def __str__(self) -> str:
+        return f"({','.join(str(place) for place in self.places)})"
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def _place(match: re.Match[str]) -> Place:
+    if match["block"] is not None:
+        block = int(match["block"])
+        return Place.of(block, int(match["slot"]) if match["slot"] else None)
+    if not match["slot"]:
+        raise ValueError(f"found {match[0]!r} without a slot; expected mix(...)@slot")
+    parts = [part.split(":") for part in match["mix"].split(",")]
+    return Place(tuple(sorted((int(block), float(weight)) for block, weight in parts)), int(match["slot"]))
+
+
+# --- which sets of blocks may be removed -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The constraints on a removal set: index distance above ``spacing``, nothing from ``exclude``."""
+
+    blocks: int
+    spacing: int = 1
+    exclude: tuple[int, ...] = ()
+
+    @cached_property
+    def candidates(self) -> tuple[int, ...]:
+        return tuple(block for block in range(self.blocks) if block not in set(self.exclude))
+
+    def allows(self, layers: Iterable[int]) -> bool:
+        """Whether a set obeys the constraints (and leaves at least one block)."""
+        chosen = sorted(layers)
+        inside = all(layer in set(self.candidates) for layer in chosen)
+        apart = all(b - a > self.spacing for a, b in pairwise(chosen))
+        return inside and apart and len(set(chosen)) == len(chosen) < self.blocks
+
+    def count(self, budget: int) -> int:
+        """How many sets of ``budget`` blocks the constraints leave."""
+        return self._ways[budget][0] if 0 < budget < self.blocks else 0
+
+    def nth(self, budget: int, rank: int) -> tuple[int, ...]:
+        """The set number ``rank`` in lexicographic order, from 0; IndexError beyond the last."""
+        if not 0 <= rank < self.count(budget):
+            raise IndexError(rank)
+        chosen: list[int] = []
+        place, left = 0, budget
+        while left:
+            block = self.candidates[place]
+            following = self._next(place)
+            with_block = self._ways[left - 1][following]
+            if rank < with_block:
+                chosen.append(block)
+                place, left = following, left - 1
+            else:
+                rank, place = rank - with_block, place + 1
+        return tuple(chosen)
+
+    @property
+    def largest(self) -> int:
+        """The largest budget that can be reached."""
+        return max((budget for budget in range(1, self.blocks) if self.count(budget)), default=0)
+
+    def _next(self, place: int) -> int:
+        block = self.candidates[place]
+        return next(
+            (k for k in range(place + 1, len(self.candidates)) if self.candidates[k] - block > self.spacing),
+            len(self.candidates),
+        )
+
+    @cached_property
+    def _ways(self) -> list[list[int]]:
+        """``ways[budget][place]``: sets of ``budget`` blocks among the candidates from ``place`` on."""
+        end = len(self.candidates)
+        ways = [[1] * (end + 1)]
+        for _ in range(1, self.blocks):
+            row = [0] * (end + 1)
+            for place in range(end - 1, -1, -1):
+                row[place] = row[place + 1] + ways[-1][self._next(place)]
+            ways.append(row)
+        return ways
+
+
+# --- the audit -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in the audit file; lines and columns count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+def _base_name(path: str | None) -> str | None:
+    return None if path is None else PurePath(path).name
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the model is and how to run it. Only the fields of its ``kind`` are set."""
+
+    kind: Literal["hub", "directory", "gguf", "package"]
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None  # absolute, once loaded
+    package: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+    blocks: str | None = None  # dotted name of the block stack, where it is ambiguous
+
+    @property
+    def identity(self) -> str:
+        """Digest of what names the weights, whatever the machine: the key of stored model facts."""
+        keep = {k: v for k, v in asdict(self).items() if k not in ("device", "dtype", "blocks")}
+        return digest(keep | {"path": _base_name(self.path)})
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Where a text comes from. Only the fields of its ``kind`` are set."""
+
+    kind: Literal["file", "rows", "hub", "package"]
+    path: str | None = None  # absolute, once loaded
+    package: str | None = None
+    file: str | None = None
+    repo: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    column: str = "text"
+    kind_column: str = "kind"
+    sha256: str | None = None
+    join: str = "\n\n"
+    drop_empty: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Digest of what names the text, whatever the machine: the key of stored text facts."""
+        return digest(asdict(self) | {"path": _base_name(self.path)})
+
+    @property
+    def name(self) -> str:
+        """What a reader would call this text."""
+        if self.kind == "hub":
+            parts = [self.repo, self.config, self.split]
+            return "/".join(part for part in parts if part)
+        if self.kind == "package":
+            return f"{self.package}/{self.file}"
+        return _base_name(self.path) or ""
+
+
+SpecialTokens = Literal["tokenizer", "none", "every_window"]
+
+
+@dataclass(frozen=True)
+class ScoringContract:
+    """Everything beside model and dtype that fixes a distance (design, 3.1)."""
+
+    source: TextSource
+    prompts: int
+    tokens: int
+    positions: Literal["all", "last"] = "all"
+    assembly: Literal["windows", "rows"] = "windows"
+    special_tokens: SpecialTokens = "tokenizer"
+    batch_tokens: int = 1024
+
+
+@dataclass(frozen=True)
+class EvaluationContract:
+    """Everything beside model and dtype that fixes a perplexity (design, 3.2)."""
+
+    source: TextSource
+    window: int
+    stride: int
+    words: int | None = None
+    boundary: Literal["every_token", "skip_first", "whole_window"] = "every_token"
+    special_tokens: SpecialTokens = "tokenizer"
+    batch_tokens: int = 1024
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """A method the audit runs, with what was set for it."""
+
+    name: str
+    budgets: tuple[int, ...]
+    draws: int = 39
+
+
+@dataclass(frozen=True)
+class Selection:
+    spacing: int = 1
+    ties: Literal["all", "lower"] = "all"
+    exclude: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    confidence: float = 0.95
+    margin: float = 0.05  # nats per token
+    divergent_ratio: float = 0.5
+    similar: float = 0.05  # nats
+    conditional: float = 0.10  # nats
+    seed: int = 0
+    interval: Literal["student_t", "percentile_bootstrap"] = "student_t"
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement someone published. Fields outside its ``kind`` are None."""
+
+    id: str
+    says: str
+    kind: Literal["removal", "redundant", "comparison", "regime", "transfer"]
+    location: Location
+    protocol: str | None = None
+    scope: Literal["contract", "population"] = "population"
+    layers: tuple[int, ...] | None = None  # removal
+    method: str | None = None  # removal
+    budget: int | None = None  # removal, comparison, regime
+    at_most: float | None = None  # removal, percent
+    equals: float | None = None  # removal, percent
+    within: float | None = None  # removal, percent
+    pair: tuple[int, int] | None = None  # redundant
+    below: float | None = None  # redundant, nats
+    better: str | None = None  # comparison
+    worse: str | None = None  # comparison
+    at_least: float | None = None  # comparison, times
+    metric: str | None = None  # regime
+    removal: str | None = None  # regime
+    to: str | None = None  # transfer
+
+
+@dataclass(frozen=True)
+class Waiver:
+    rule: str
+    reason: str
+    expires: str  # ISO date
+    location: Location
+    claim: str | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    fail_on: Literal["note", "warning", "error", "never"] = "error"
+    rules: Mapping[str, str] = field(default_factory=dict)  # slug -> note | warning | error | off
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit file, checked and with its defaults filled in."""
+
+    name: str
+    title: str
+    path: str
+    text: str  # the file, verbatim
+    overrides: tuple[tuple[str, str], ...]
+    model: ModelSource
+    scoring: ScoringContract
+    evaluation: EvaluationContract
+    protocols: Mapping[str, Mapping[str, str]]
+    max_gap: int
+    budgets: tuple[int, ...]
+    methods: tuple[MethodSettings, ...]
+    selection: Selection
+    statistics: Statistics
+    claims: tuple[Claim, ...]
+    waivers: tuple[Waiver, ...]
+    policy: Policy
+
+    @property
+    def direction(self) -> str:
+        """How replacement scores a block: into (default), max or mean of the two directions."""
+        return self.protocols.get("replacement", {}).get("direction", "into")
+
+    def geometry(self, blocks: int) -> Geometry:
+        return Geometry(blocks, self.selection.spacing, self.selection.exclude)
+
+
+# --- facts about files -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What headers and configuration say of a model, without loading its weights."""
+
+    source: str
+    kind: str
+    architecture: str
+    blocks: int
+    parameters: int
+    block_parameters: tuple[int, ...]  # per block
+    block_shapes: tuple[str, ...]  # per block: digest of its parameters' names and shapes
+    slot_kinds: tuple[str, ...]  # per slot, e.g. full_attention; empty where config names none
+    hidden: int
+    vocabulary: int
+    context: int | None
+    tokenizer_digest: str
+    quantization: str | None = None  # e.g. Q4_1
+    revision: str | None = None
+    digest: str | None = None  # of the weights; None until they are hashed
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoringFacts:
+    """What the scoring text turned out to be, after tokenising."""
+
+    text_digest: str
+    tokens_digest: str
+    kinds: tuple[str, ...]  # per prompt; "" where the text names none
+    prompts: int
+    tokens: int  # per prompt, special tokens included
+    batches: int
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """What the evaluation text turned out to be, after tokenising."""
+
+    text_digest: str
+    tokens_digest: str
+    tokens: int  # of the whole text
+    scored: tuple[int, ...]  # tokens scored, per window
+    batches: int
+    shared_run: int  # the longest run of words it shares with the scoring text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a judge needs to know beside measurements."""
+
+    model: ModelFacts
+    scoring: ScoringFacts | None = None
+    evaluation: EvaluationFacts | None = None
+
+
+# --- questions and answers -------------------------------------------------------------------------------------------
+
+Quantity = Literal["kl", "nll", "top1"]
+Text = Literal["scoring", "evaluation", "begin_token", "float32"]
+
+
+@dataclass(frozen=True, order=True)
+class Question:
+    """One thing to measure: a quantity of one layout under one contract.
+
+    The answer is one value per unit: KL to the baseline averaged over a unit's scored positions, in nats;
+    summed NLL of a window's scored tokens, in nats; share of a window's scored positions where the most likely token is
+    the baseline's.
+    """
+
+    text: Text
+    quantity: Quantity
+    layout: Layout
+
+
+class Ask(Protocol):
+    """How a method asks for quantities; who answers (a price list, the store, the engine) is not its concern."""
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, KL to the baseline per scoring prompt, in nats."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every method may know: the stack, the pairs that are compared, the constraints."""
+
+    blocks: int
+    pairs: tuple[tuple[int, int], ...]  # comparable, i < j
+    geometry: Geometry
+    direction: str
+    seed: int
+
+    @property
+    def base(self) -> Layout:
+        return Layout.base(self.blocks)
+
+    def partners(self, block: int) -> Iterator[int]:
+        for i, j in self.pairs:
+            if block in (i, j):
+                yield j if block == i else i
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a judge has: the audit, the facts about its files, and the answers that were measured.
+
+    As an ``Ask`` it answers from what is stored and raises EvidenceMissing for the rest.
+    """
+
+    audit: Audit
+    facts: Facts
+    answers: Callable[[Question], Values | None]
+
+    def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
+        return self.answers(Question(text, quantity, layout))
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        found = {layout: self.answer("scoring", "kl", layout) for layout in layouts}
+        missing = [layout for layout, values in found.items() if values is None]
+        if missing:
+            raise EvidenceMissing(f"{len(missing)} distances are not measured, the first one of {missing[0]}")
+        return {layout: values for layout, values in found.items() if values is not None}
+
+
+@dataclass(frozen=True)
+class RemovalSet:
+    """One way in which a method answers a budget."""
+
+    method: str
+    budget: int
+    layers: tuple[int, ...]
+    tie: int = 0  # which resolution of the ties
+    ties: int = 1  # how many there are; more than are measured where there are over 16
+    draw: bool = False  # one draw of a random control
+
+    def layout(self, blocks: int) -> Layout:
+        return Layout.base(blocks).without(self.layers)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule concluded."""
+
+    rule: str
+    outcome: Outcome
+    level: Level
+    message: str
+    claim: str | None = None
+    location: str | None = None
+    waived: str | None = None  # the waiver's reason
+
+
+def pairs_within(blocks: int, max_gap: int) -> tuple[tuple[int, int], ...]:
+    """All pairs i < j of ``blocks`` blocks whose distance is at most ``max_gap``, in order."""
+    return tuple((i, j) for i, j in combinations(range(blocks), 2) if j - i <= max_gap)

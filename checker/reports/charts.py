@@ -1,0 +1,202 @@
+"""Parts of charts, as SVG: scales with their ticks, marks, lines and bands. Numbers in, markup out.
+
+Colours, dashes and fonts are classes, so that the page's style sheet decides them for light, dark and print.
+Lengths are in CSS pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from markupsafe import Markup, escape
+
+Kind = Literal["linear", "log", "growth"]
+Point = tuple[float, float]
+T = TypeVar("T")
+
+LETTER = 6.4  # mean width of a letter at the charts' font size of 12
+_GROWTH_TICKS = (0, 100, 1000, 10, 50, 10_000, 20, 200, 500, 5, 2, 1, -10, -50, -20, -5, -2, -1, 2000, 5000, 100_000)
+_SHAPES = ("circle", "diamond", "triangle", "square", "cross")
+_KNOWN = ("replacement", "interchange", "deletion")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values from ``low`` .. ``high`` to pixels from ``start`` .. ``end``; what lies outside lands on the edge.
+
+    ``log`` needs positive ends. ``growth`` takes percent and is linear in the logarithm of the perplexity.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    kind: Kind = "linear"
+
+    def __call__(self, value: float) -> float:
+        low, high = self._bend(self.low), self._bend(self.high)
+        share = (self._bend(min(max(value, self.low), self.high)) - low) / (high - low) if high > low else 0.5
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, apart: float) -> list[float]:
+        """Round values inside the scale, at least ``apart`` pixels from each other, rounder ones first.
+
+        A linear scale counts something: its ticks are whole, and the same step apart.
+        """
+        if self.kind == "linear":
+            return self._whole(apart)
+        taken: list[float] = []
+        for value in self._candidates():
+            if self.low <= value <= self.high and all(abs(self(value) - self(other)) >= apart for other in taken):
+                taken.append(value)
+        return sorted(taken)
+
+    def beyond(self, value: float) -> bool:
+        return value > self.high * (1 + 1e-9)
+
+    def _bend(self, value: float) -> float:
+        if self.kind == "log":
+            return math.log(value)
+        return math.log1p(max(value, -99.9) / 100) if self.kind == "growth" else value
+
+    def _candidates(self) -> Iterable[float]:
+        if self.kind == "growth":
+            return _GROWTH_TICKS
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        return [digit * 10.0**power for digit in (1, 5, 2, 3) for power in decades]
+
+    def _whole(self, apart: float) -> list[float]:
+        whole = range(math.ceil(self.low), math.floor(self.high) + 1)
+        length = abs(self.end - self.start) / max(self.high - self.low, 1)
+        step = next((step for step in (1, 2, 5, 10, 20, 50, 100) if step * length >= apart), 200)
+        return [float(value) for value in whole if value % step == 0]
+
+
+def log_scale(values: Sequence[float], start: float, end: float) -> Scale:
+    """A logarithmic scale around the positive ones of ``values``, over four decades at most."""
+    positive = [value for value in values if value > 0] or [0.01, 1.0]
+    high = max(positive) * 1.15
+    return Scale(max(min(positive) / 1.15, high / 1e4), high, start, end, "log")
+
+
+def element(name: str, *children: str | Markup, **attributes: str | float | None) -> Markup:
+    """One element; text and attributes are escaped, ``class_`` means ``class``, ``stroke_width`` ``stroke-width``."""
+    parts = [
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    ]
+    opening = Markup(f"<{name}{''.join(parts)}")
+    inner = Markup("").join(children)
+    return opening + (Markup(">") + inner + Markup(f"</{name}>") if children else Markup("/>"))
+
+
+def _value(value: str | float) -> str:
+    return number(value) if isinstance(value, int | float) else str(escape(value))
+
+
+def number(value: float) -> str:
+    """A length in at most one decimal, as short as it can be written."""
+    written = f"{value:.1f}".removesuffix(".0")
+    return "0" if written == "-0" else written
+
+
+def drawing(width: float, height: float, label: str, *children: Markup) -> Markup:
+    """The chart itself; ``label`` is what a screen reader says of it."""
+    return element(
+        "svg",
+        *children,
+        role="img",
+        aria_label=label,
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=width,
+        height=height,
+    )
+
+
+def text(x: float, y: float, words: str, class_: str = "", anchor: str | None = None) -> Markup:
+    return element("text", words, x=x, y=y, class_=class_ or None, text_anchor=anchor)
+
+
+def line(start: Point, end: Point, class_: str) -> Markup:
+    return element("path", d=f"M{_at(start)}L{_at(end)}", class_=class_)
+
+
+def polyline(points: Sequence[Point | None], class_: str) -> Markup:
+    """A line through the points; None interrupts it."""
+    steps, pen_down = [], False
+    for point in points:
+        if point is not None:
+            steps.append(("L" if pen_down else "M") + _at(point))
+        pen_down = point is not None
+    return element("path", d="".join(steps), class_=class_) if steps else Markup("")
+
+
+def band(edges: Sequence[tuple[float, float, float] | None], class_: str) -> Markup:
+    """The area between (x, y of one edge, y of the other); None interrupts it."""
+    areas = []
+    for run in runs(edges):
+        there = [_at((x, low)) for x, low, _ in run]
+        back = [_at((x, high)) for x, _, high in reversed(run)]
+        areas.append("M" + "L".join(there + back) + "Z")
+    return element("path", d="".join(areas), class_=class_) if areas else Markup("")
+
+
+def runs(items: Sequence[T | None]) -> list[list[T]]:
+    """The stretches of ``items`` between the ones that are None."""
+    found: list[list[T]] = [[]]
+    for item in items:
+        if item is None:
+            found.append([])
+        else:
+            found[-1].append(item)
+    return [run for run in found if run]
+
+
+def rectangle(x: float, y: float, width: float, height: float, class_: str) -> Markup:
+    return element("rect", x=x, y=y, width=max(width, 0), height=height, class_=class_)
+
+
+def whisker(start: Point, end: Point, class_: str) -> Markup:
+    """A line with a cap at either end, horizontal or vertical."""
+    across = 3.0
+    caps = (0.0, across) if start[1] == end[1] else (across, 0.0)
+    strokes = [(start, end)]
+    strokes += [((x - caps[0], y - caps[1]), (x + caps[0], y + caps[1])) for x, y in (start, end)]
+    return element("path", d="".join(f"M{_at(a)}L{_at(b)}" for a, b in strokes), class_=f"whisker {class_}")
+
+
+def mark(shape: str, at: Point, class_: str, title: str = "") -> Markup:
+    """A filled shape around a point; ``title`` shows when a pointer rests on it."""
+    inner = [element("title", title)] if title else []
+    return element("path", *inner, d=_OUTLINES[shape](*at), class_=f"mark {class_}")
+
+
+def style(method: str) -> tuple[str, str]:
+    """(shape, class) of a method: its own for the three protocols, one after its name for any other."""
+    place = _KNOWN.index(method) if method in _KNOWN else 3 + sum(map(ord, method)) % 2
+    return _SHAPES[place], f"s{place + 1}"
+
+
+def _at(point: Point) -> str:
+    return f"{number(point[0])} {number(point[1])}"
+
+
+def _polygon(*offsets: Point) -> Callable[[float, float], str]:
+    return lambda x, y: "M" + "L".join(_at((x + dx, y + dy)) for dx, dy in offsets) + "Z"
+
+
+_OUTLINES: dict[str, Callable[[float, float], str]] = {
+    "circle": lambda x, y: f"M{_at((x - 4, y))}a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
+    "diamond": _polygon((-5, 0), (0, -5), (5, 0), (0, 5)),
+    "triangle": _polygon((-4.6, 3.6), (0, -4.8), (4.6, 3.6)),
+    "square": _polygon((-3.7, -3.7), (3.7, -3.7), (3.7, 3.7), (-3.7, 3.7)),
+    "cross": _polygon(
+        (-4, -2), (-2, -4), (0, -2), (2, -4), (4, -2), (2, 0), (4, 2), (2, 4), (0, 2), (-2, 4), (-4, 2), (-2, 0)
+    ),
+    "tick": _polygon((-0.8, -6), (0.8, -6), (0.8, 6), (-0.8, 6)),
+    "arrow": _polygon((-4, -5), (4, 0), (-4, 5)),
+}

@@ -1,0 +1,36 @@
+"""What a format is, and the environment that templates are rendered in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from .. import resources
+from . import escape
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of the report: the file it is written to, and how a valid report becomes its text."""
+
+    name: str
+    file: str
+    render: Callable[[Mapping[str, Any]], str]
+
+
+def environment(autoescape: bool) -> SandboxedEnvironment:
+    """Templates from `templates/`, sandboxed; a name a template misspells is an error, never empty text."""
+    found = SandboxedEnvironment(
+        loader=FileSystemLoader(resources.templates()),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters["md"] = escape.markdown
+    return found

@@ -1,0 +1,18 @@
+"""report.json: the public format itself (schemas/report.schema.json)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .escape import json_text
+from .format import Format
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The report as JSON; hidden characters are written as escapes, and NaN is refused."""
+    return json_text(json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2)) + "\n"
+
+
+FORMAT = Format("json", "report.json", render)

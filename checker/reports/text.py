@@ -1,0 +1,120 @@
+"""The summary a person reads in the terminal: regime, cost per arm, claims, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+from . import claims, costs, distances, escape, numbers
+from .format import Format
+from .tables import Record, Table
+from .words import MARKS, OUTCOMES
+
+
+def summary(report: Mapping[str, Any], width: int = 80) -> str:
+    """The summary in lines of at most ``width`` columns (40 at least), save where a single word is longer."""
+    safe: Record = escape.clean(report)
+    parts = [_head(safe), _regime(safe), _arms(safe), _claims(safe), _findings(safe)]
+    room = max(40, width)
+    return "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
+
+
+def _head(report: Record) -> list[str]:
+    outcome = report["outcome"]
+    return [report["title"], f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"]
+
+
+def _regime(report: Record) -> list[str]:
+    metric = report["regime"]["metric"]
+    ratio = "" if metric["ratio"] is None else f", kl_ratio {distances.metric(report).rows[0][1]}"
+    lines = ["Regime", f"  metric: {metric['name']}{ratio}, {metric['pairs']} neighbouring pairs"]
+    for row in costs.removal(report).rows:
+        budget, regime, difference, margin = (str(cell) for cell in row[:4])
+        lines.append(
+            f"  removal of {budget}: {regime}, replacement − interchange {difference} nats per token (margin {margin})"
+        )
+    return lines
+
+
+def _arms(report: Record) -> list[str]:
+    overview = costs.overview(report)
+    if not overview.rows:
+        return []
+    rows = [(row[0].text, row[1].text, row[3].text, row[3].aside, row[2].text) for row in overview.rows]
+    sizes = [max(len(row[place]) for row in rows) for place in range(2)]
+    lines = [f"Perplexity increase over the baseline ({_baseline(report)})"]
+    for budget, method, increase, ends, layers in rows:
+        lines.append(
+            f"  {budget.rjust(sizes[0])} removed  {method.ljust(sizes[1])}  {increase} {ends}  {layers}".rstrip()
+        )
+    for control in report["random"]:
+        low, _, high = (numbers.percent(quartile) for quartile in control["quartiles"])
+        budget = str(control["budget"]).rjust(sizes[0])
+        lines.append(f"  {budget} removed  random: middle half of {control['draws']} draws {low} to {high}")
+    return [*lines, *_note(overview)]
+
+
+def _baseline(report: Record) -> str:
+    return (
+        numbers.NOT_MEASURED
+        if report["baseline"] is None
+        else f"perplexity {numbers.perplexity(report['baseline']['perplexity'])}"
+    )
+
+
+def _note(table: Table) -> list[str]:
+    return [
+        f"  {numbers.NO_INTERVAL}"
+        for _ in range(any(cell.aside == "no interval" for row in table.rows for cell in row))
+    ]
+
+
+def _claims(report: Record) -> list[str]:
+    lines = ["Claims"] if report["claims"] else ["No claims"]
+    for claim in claims.claims(report):
+        bound = f", bound {claim.bound}" if claim.bound else ""
+        figure = f", measured {claim.measured}{bound}" if claim.measured else ""
+        lines += [f"  {claim.verdict.mark} {claim.id}: {claim.verdict.text}{figure}", f"      {claim.says}"]
+        lines += [f"      {claim.message} {claim.further}".rstrip(), *_backing(claim)]
+    return lines
+
+
+def _backing(claim: claims.ClaimView) -> Iterator[str]:
+    for reading in filter(None, claim.readings):
+        answer = {"yes": "backs it", "no": "does not back it"}.get(reading.backs.text, "open whether it backs it")
+        criteria = ", ".join(f"{name} {cell.text}" for name, cell in reading.criteria)
+        yield f"      {reading.protocol} {answer}{f' ({criteria})' if criteria else ''}: {reading.why}"
+
+
+def _findings(report: Record) -> list[str]:
+    found = [*claims.findings(report, "fail"), *claims.findings(report, "open")]
+    lines = ["Findings that failed or are open" if found else "No finding failed or is open"]
+    for finding in found:
+        claim = f", claim {finding.claim}" if finding.claim else ""
+        waived = f" (waived: {finding.waived})" if finding.waived else ""
+        lines.append(f"  {finding.outcome.mark} {finding.level} {finding.rule}{claim}: {finding.message}{waived}")
+    return lines
+
+
+def _fill(line: str, width: int) -> str:
+    """Wraps a line; what follows hangs two columns further in than its start."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    hanging = indent + "  " if indent else ""
+    # An unbreakable space keeps a figure and its unit together; it is an ordinary one on the terminal.
+    filled = wrap(
+        line.strip(" "),
+        width,
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(filled).replace("\u00a0", " ")
+
+
+def _render(report: Mapping[str, Any]) -> str:
+    return summary(report)
+
+
+FORMAT = Format("text", "report.txt", _render)

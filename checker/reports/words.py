@@ -1,0 +1,175 @@
+"""The words a report uses, and what they mean to a reader who sees them for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# A verdict is a mark and a word, never a colour alone.
+MARKS: Mapping[str, str] = {"pass": "✓", "fail": "✗", "open": "○", "na": "–"}
+OUTCOMES: Mapping[str, str] = {"pass": "Pass", "fail": "Fail", "open": "Open"}
+VERDICTS: Mapping[str, str] = {"supported": "pass", "contradicted": "fail", "open": "open"}
+ANSWERS: Mapping[str, tuple[str, str]] = {
+    "yes": ("yes", "pass"),
+    "no": ("no", "fail"),
+    "open": ("open", "open"),
+    "na": ("not applicable", "na"),
+}
+PAIR_REGIMES: Mapping[str, str] = {
+    "low": "low",
+    "reversed": "reversed",
+    "gap": "gap",
+    "high": "high",
+    "open": "open",
+    "not_comparable": "not comparable",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report: its anchor, its heading and its short name in the contents."""
+
+    name: str
+    heading: str
+    short: str
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("claims", "Claims and the protocols behind them", "Claims"),
+    Section("regime", "Regime", "Regime"),
+    Section("arms", "What removing layers costs", "Cost of removal"),
+    Section("distances", "Distances over depth", "Distances"),
+    Section("matrix", "Pairs beyond neighbours", "Pair matrix"),
+    Section("kinds", "Distances per kind of prompt", "Kinds of prompt"),
+    Section("deletions", "Deleting single blocks", "Single deletions"),
+    Section("findings", "Findings", "Findings"),
+    Section("contracts", "Contracts and digests", "Contracts"),
+    Section("cost", "Cost of this audit", "Cost"),
+    Section("environment", "Environment", "Environment"),
+    Section("reading", "How to read this", "How to read this"),
+    Section("not-tested", "What was not tested", "Not tested"),
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, what it means, and the section where it is used."""
+
+    word: str
+    meaning: str
+    section: str
+
+
+GLOSSARY: tuple[Word, ...] = (
+    Word(
+        "Block",
+        "One residual block of the decoder stack, numbered from 0. Removing layers means removing blocks.",
+        "deletions",
+    ),
+    Word(
+        "Replacement",
+        "A test that asks whether one block's weights can stand in another's place. It is directed: 3←4 runs "
+        "block 4 in position 3 too. The larger of the two directions counts as the distance of the pair.",
+        "distances",
+    ),
+    Word(
+        "Interchange",
+        "A test that asks whether two blocks may swap places. A small distance says that they are "
+        "reorderable, not that either is replaceable.",
+        "distances",
+    ),
+    Word(
+        "Deletion",
+        "The block and its slot are left out. Neither of the two tests measures this: blocks that commute or "
+        "have equal weights pass both tests, and deleting one of them can still cost much.",
+        "deletions",
+    ),
+    Word(
+        "Distance",
+        "KL divergence, in nats, of the next-token distribution from the unchanged model's, averaged over "
+        "positions and then over prompts. 0 means no change.",
+        "distances",
+    ),
+    Word(
+        "kl_ratio",
+        "Interchange distance over replacement distance. A ratio below a half is common even in untrained "
+        "models, which is why the metric regime never stands alone.",
+        "regime",
+    ),
+    Word(
+        "Metric regime",
+        "What the two distances say together over all neighbouring pairs: low (both small), reversed "
+        "(interchange is the larger), divergent (replacement is large, interchange much smaller), high "
+        "(replacement is large), or open.",
+        "regime",
+    ),
+    Word(
+        "Removal regime",
+        "What the measured costs say: whether the layers that one test chose are cheaper to remove than those"
+        " of the other. A gap in the metric need not be a gap here.",
+        "regime",
+    ),
+    Word(
+        "Arm",
+        "One method at one budget (number of blocks removed), with the cost of its removal set: the increase "
+        "in perplexity under one evaluation contract.",
+        "arms",
+    ),
+    Word(
+        "Ties",
+        "Symmetric scores tie the two members of a pair, and how the tie is broken can decide the result. "
+        "Every resolution is measured, up to 16, and the arm is given as a range.",
+        "arms",
+    ),
+    Word(
+        "Random control",
+        "Removal sets drawn at random under the same constraints. p is (1 + draws not costlier) / (1 + "
+        "draws): how often chance does as well.",
+        "arms",
+    ),
+    Word(
+        "Admits",
+        "A protocol admits a removal where every removed block has a partner that stays, at a distance below "
+        "the threshold even at the upper end of its interval.",
+        "claims",
+    ),
+    Word(
+        "Predicts",
+        "A protocol predicts where, on this checkpoint, its block scores go with the cost of deleting single blocks.",
+        "claims",
+    ),
+    Word(
+        "Selects",
+        "How often the protocol would have chosen this very set. That is where a set comes from, not support for it.",
+        "claims",
+    ),
+    Word(
+        "Backs",
+        "A protocol backs a removal claim where it admits and predicts; it backs a redundancy claim where its"
+        " distance is below the bound at the upper end.",
+        "claims",
+    ),
+    Word(
+        "Interval",
+        "Where the value would plausibly lie on other texts of this sort, given the units measured (prompts "
+        "for distances, windows for costs). Fewer than 8 units give no interval.",
+        "arms",
+    ),
+    Word(
+        "Scope",
+        "A claim of scope contract is about this very text and is decided on the value. One of scope "
+        "population is about texts like it and is decided on the unfavourable end of the interval.",
+        "claims",
+    ),
+    Word(
+        "Contract",
+        "Everything that fixes a number: text, tokenizer, windows, positions, number format. Figures under "
+        "different digests are not comparable, which is not the same as divergent.",
+        "contracts",
+    ),
+    Word(
+        "Verdict",
+        "supported ✓, contradicted ✗, or open ○ where the evidence does not decide. Open is never counted as support.",
+        "claims",
+    ),
+)

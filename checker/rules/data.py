@@ -1,0 +1,92 @@
+"""Rules about texts and contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.records import TextSource
+from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
+
+_LARGE = 1.25  # ratio of perplexities without and with the begin token
+
+
+@rule(
+    "data",
+    level="warning",
+    why="A number belongs to its text. A text that can change under the same name makes the number impossible to "
+    "check.",
+    remedy="Give `sha256:` for files (the report prints the digest that was read), `revision:` (a full commit) for "
+    "hub datasets.",
+    waive="While drafting an audit whose text is still being written.",
+)
+def contract_not_pinned(case: Case) -> Iterator[Result]:
+    """A contract does not pin its text by digest or revision."""
+    sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
+    loose = [name for name, source in sources.items() if not _pinned(source)]
+    for name in loose:
+        key = "revision" if sources[name].kind == "hub" else "sha256"
+        yield failed(f"data.{name}: found no `{key}`; expected one, so that the text cannot change unnoticed")
+    if not loose:
+        yield passed("both contracts pin their text")
+
+
+def _pinned(source: TextSource) -> bool:
+    if source.kind != "hub":
+        return source.sha256 is not None
+    revision = source.revision or ""
+    return len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision.lower())
+
+
+@rule(
+    "data",
+    level="warning",
+    why="Many models were trained with a begin token before every text and predict far worse without it: "
+    "Gemma-3-270m has perplexity 181 without and 29 with it. Costs in percent of a baseline that is broken in"
+    " this way mean little.",
+    remedy="Set `special_tokens: every_window` in both contracts, and say so where the numbers are published.",
+    waive="When the published numbers were measured without the begin token and it is these that are checked.",
+)
+def begin_token(case: Case) -> Iterator[Result]:
+    """Perplexity is very different with and without the begin token, and the contract leaves it out."""
+    measured = case.figures["begin_token"]
+    if measured is None:
+        yield _unmeasured_begin_token(case)
+        return
+    without, with_token = measured["without"], measured["with"]
+    told = f"on one window the perplexity is {without:.4g} without and {with_token:.4g} with the begin token"
+    if case.audit.evaluation.special_tokens == "every_window":
+        yield passed(f"{told}; the contract puts it before every window")
+    elif without / with_token > _LARGE:
+        yield failed(
+            f"{told}; expected a difference below {_LARGE:g} times, or a contract that puts it before every window"
+        )
+    else:
+        yield passed(told)
+
+
+def _unmeasured_begin_token(case: Case) -> Result:
+    if case.figures["baseline"] is None:
+        return undecided("the begin token's effect is not measured; run the audit")
+    return not_applicable("the tokenizer has no begin token")
+
+
+@rule(
+    "data",
+    level="error",
+    why="Layers chosen on the text that the cost is then measured on are tuned on their test text: the cost is "
+    "too low by an amount that nobody can tell.",
+    remedy="Take the scoring text from another split or another source than the evaluation text.",
+    waive="When the overlap is a boilerplate passage that both texts quote; say how long it is.",
+)
+def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
+    """The text that layers are chosen on overlaps the text that their removal is evaluated on."""
+    evaluation = case.facts.evaluation
+    if evaluation is None:
+        yield undecided("the texts are not read yet; run the audit")
+    elif evaluation.shared_run >= 8:
+        yield failed(
+            f"found a run of {evaluation.shared_run} words in both texts; expected none of 8 or more; "
+            "arms are tuned on their test text"
+        )
+    else:
+        yield passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")

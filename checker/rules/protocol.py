@@ -1,0 +1,80 @@
+"""Rules about the tests of redundancy that claims rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.methods import PROTOCOLS
+from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
+
+
+@rule(
+    "protocol",
+    level="warning",
+    why="Replacement and interchange can disagree several-fold on one checkpoint and lead to different prunings "
+    '(Garcia, arXiv 2605.16234). "These layers are redundant" says nothing until it says by which test.',
+    remedy="Add `protocol: interchange` or `protocol: replacement` to the claim, as its source tested it; where the "
+    "source does not say, this finding is the answer.",
+    waive="When the claim rests on a measured removal alone and calls no layer redundant.",
+)
+def undisclosed(case: Case) -> Iterator[Result]:
+    """A claim does not say which protocol it rests on."""
+    claims = list(case.claims("removal", "redundant"))
+    for claim in claims:
+        if claim.protocol is None:
+            yield failed("found no protocol; expected the test that the claim rests on", claim.id)
+        else:
+            yield passed(f"rests on {claim.protocol}", claim.id)
+    if not claims:
+        yield not_applicable("no claim is about the redundancy or removal of layers")
+
+
+@rule(
+    "protocol",
+    level="error",
+    why="A claim that rests on a test which was not made has no ground.",
+    remedy="Add the protocol to `protocols:` and run the audit.",
+    waive="Never; take the claim out instead.",
+)
+def not_measured(case: Case) -> Iterator[Result]:
+    """A claim rests on a protocol that is not measured."""
+    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol is not None]
+    for claim in claims:
+        if claim.protocol in case.figures["protocols"]:
+            yield passed(f"{claim.protocol} is measured", claim.id)
+        else:
+            yield undecided(f"found a claim resting on {claim.protocol}; expected it to be measured", claim.id)
+    if not claims:
+        yield not_applicable("no claim names a protocol")
+
+
+@rule(
+    "protocol",
+    level="warning",
+    why="Neither protocol measures removability. Whether a protocol's scores go with the cost of deleting blocks "
+    "differs from checkpoint to checkpoint; where they do not, the protocol is no reason to remove anything.",
+    remedy="Choose layers by a method whose scores predict removal cost here (the report's table of methods), or "
+    "rest the claim on the measured cost alone.",
+    waive="When the claim's protocol is only reported, and the removal was chosen in another way.",
+)
+def does_not_predict(case: Case) -> Iterator[Result]:
+    """A protocol's scores do not go with the cost of deleting single blocks on this checkpoint."""
+    rows = {row["method"]: row for row in case.figures["prediction"]}
+    measured = [protocol for protocol in PROTOCOLS if protocol in rows]
+    for protocol in measured:
+        yield _predicts(protocol, rows[protocol])
+    if not measured:
+        yield undecided("no protocol's scores and single deletions are measured; run the audit")
+
+
+def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Result:
+    value, interval = row["rank_correlation"], row["interval"]
+    if not isinstance(interval, list) or not isinstance(value, float):
+        return undecided(f"{protocol}: too few blocks or equal scores; no rank correlation can be given")
+    told = (
+        f"{protocol}: rank correlation with the cost of single deletions {value:.2f} [{interval[0]:.2f}, "
+        f"{interval[1]:.2f}] over {row['blocks']} blocks"
+    )
+    if interval[0] > 0:
+        return passed(told)
+    return failed(f"{told}; expected the lower end above 0")

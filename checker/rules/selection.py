@@ -1,0 +1,77 @@
+"""Rules about how removal sets are chosen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from math import log1p
+from typing import Any
+
+from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
+
+
+@rule(
+    "selection",
+    level="warning",
+    why="Symmetric scores tie the two members of every pair, and ties decide results: on SmolLM2, at three "
+    "blocks, the ways of breaking interchange's ties cost 55 to 114 % perplexity. A single number then "
+    "reports a coin toss.",
+    remedy="Publish the arm as a range over its ties, or state the tie rule as part of the method.",
+    waive="When the source states its tie rule and the audit follows it with `ties: lower`.",
+)
+def ties_change_result(case: Case) -> Iterator[Result]:
+    """The ways of breaking a method's ties cost noticeably different amounts."""
+    tied = [row for row in case.figures["ranges"] if row["ties"] > 1]
+    for row in tied:
+        yield _tied(row, case.audit.statistics.margin)
+    if not tied:
+        yield not_applicable("no arm depends on ties")
+
+
+def _tied(row: dict[str, Any], margin: float) -> Result:
+    name = f"{row['method']} at budget {row['budget']}"
+    if row["measured"] < row["ties"]:
+        return undecided(f"{name}: {row['measured']} of {row['ties']} ways of breaking ties are measured")
+    apart = log1p(row["most_percent"] / 100) - log1p(row["least_percent"] / 100)
+    told = (
+        f"{name}: the {row['ties']} ways of breaking ties cost {row['least_percent']:+.1f} to "
+        f"{row['most_percent']:+.1f} % perplexity"
+    )
+    if apart > margin:
+        return failed(f"{told}; expected less than {margin:g} nats per token between them")
+    return passed(told)
+
+
+@rule(
+    "selection",
+    level="warning",
+    why="A method that chooses no better than chance has not found redundancy, whatever its scores say. The "
+    "comparison is with the draws themselves, never with their mean, which a few catastrophic draws make "
+    "useless.",
+    remedy="Report the removal without claiming that the method found it, or use a method that does better than the "
+    "draws.",
+    waive="When the arm is a baseline that is not claimed to be good.",
+)
+def no_better_than_random(case: Case) -> Iterator[Result]:
+    """An arm does not cost less than random removals of the same size under the same constraints."""
+    level = 1.0 - case.audit.statistics.confidence
+    compared: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for arm in case.figures["arms"]:
+        if arm["p"] is not None:
+            compared[arm["method"], arm["budget"]].append(arm)
+    for (method, budget), arms in compared.items():
+        yield _against_draws(f"{method} at budget {budget}", arms, level)
+    if not compared:
+        yield not_applicable("no arm has random draws at its budget")
+
+
+def _against_draws(name: str, arms: list[dict[str, Any]], level: float) -> Result:
+    worst = max(arms, key=lambda arm: float(arm["p"]))
+    told = f"{name}: p = {worst['p']:.3g} against {worst['draws']} draws"
+    if worst["p"] <= level:
+        return passed(told)
+    if worst["smallest_p"] > level:
+        return undecided(
+            f"{told}; with so few draws no p below {worst['smallest_p']:.3g} can be reached; use at least 39"
+        )
+    return failed(f"{told}; expected at most {level:.3g}")

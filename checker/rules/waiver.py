@@ -1,0 +1,69 @@
+"""Rules about the waivers themselves. They look at the findings of all other rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule
+
+
+@rule(
+    "waiver",
+    level="error",
+    why="A waiver is a promise with a date. After it, the finding counts again.",
+    remedy="Mend what the rule found, or renew the waiver with a new date and reason.",
+    waive="Never; renew the waiver instead.",
+)
+def expired(case: Case) -> Iterator[Result]:
+    """A waiver's expiry date has passed."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    for waiver in case.audit.waivers:
+        told = f"{waiver.location}: waiver of {waiver.rule}"
+        if waiver.expires < case.today:
+            yield failed(f"{told} expired on {waiver.expires}; expected a date that has not passed")
+        else:
+            yield passed(f"{told} holds until {waiver.expires}")
+
+
+@rule(
+    "waiver",
+    level="error",
+    why="A waiver of a rule that does not exist protects nothing and hides a typing mistake.",
+    remedy="Correct the slug; `pruneaudit rules` lists them all.",
+    waive="Never; correct the waiver.",
+)
+def unknown(case: Case) -> Iterator[Result]:
+    """A waiver names a rule or a claim that does not exist."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    ids = {claim.id for claim in case.audit.claims}
+    for waiver in case.audit.waivers:
+        if waiver.rule not in case.known_rules:
+            yield failed(f"{waiver.location}: found a waiver of rule {waiver.rule!r}; expected a rule that exists")
+        elif waiver.claim is not None and waiver.claim not in ids:
+            yield failed(
+                f"{waiver.location}: found a waiver for claim {waiver.claim!r}; expected one of the audit's claims"
+            )
+        else:
+            yield passed(f"{waiver.location}: {waiver.rule} exists")
+
+
+@rule(
+    "waiver",
+    level="warning",
+    why="A waiver that matches no finding is left over from an earlier state and will hide the next finding of "
+    "its kind.",
+    remedy="Take the waiver out.",
+    waive="Never; take the waiver out.",
+)
+def unmatched(case: Case) -> Iterator[Result]:
+    """A waiver matches no finding."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    for number, waiver in enumerate(case.audit.waivers):
+        told = f"{waiver.location}: the waiver of {waiver.rule}"
+        if number in case.matched_waivers:
+            yield passed(f"{told} matches a finding")
+        else:
+            yield failed(f"{told} matches no finding; expected one that is failed or open")

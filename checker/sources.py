@@ -1,0 +1,45 @@
+"""Finds a text's file and names the text by digest or revision, without tokenising it and without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from checker.checkpoints import file_sha256
+from checker.errors import CannotRun, DigestMismatch
+from checker.records import TextSource, canonical
+
+
+def text_file(source: TextSource) -> Path | None:
+    """The local file a source reads, or None where it is a hub dataset; CannotRun where it is missing."""
+    if source.kind == "hub":
+        return None
+    path = _in_package(source) if source.kind == "package" else Path(str(source.path))
+    if not path.is_file():
+        raise CannotRun(f"{path}: found no such file; expected the text that the audit names; check its path")
+    return path
+
+
+def text_identity(source: TextSource) -> str:
+    """What names the text in a contract's digest: the file's sha256, or a hub dataset's name and revision.
+
+    DigestMismatch where the audit pins another digest.
+    """
+    path = text_file(source)
+    if path is None:
+        return canonical([source.repo, source.config, source.split, source.column, source.revision or "unpinned"])
+    found = file_sha256(path)
+    if source.sha256 and source.sha256 != found:
+        raise DigestMismatch(str(path), found, source.sha256)
+    return found
+
+
+def _in_package(source: TextSource) -> Path:
+    spec = importlib.util.find_spec(str(source.package))
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = (Path(folder) / str(source.file)).resolve()
+        if path.is_relative_to(Path(folder).resolve()):
+            return path
+    raise CannotRun(
+        f"found no package {source.package!r} with a file {source.file!r} inside its folder; expected it installed"
+    )

