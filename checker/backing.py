@@ -47,25 +47,35 @@ class Backing:
 def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: float) -> Backing:
     """Backs where the protocol's distance lies below the bound at its upper end; not where the lower end does not."""
     i, j = min(pair), max(pair)
-    if protocol not in distances.by_method:
-        return Backing("open", f"{protocol} is not measured", threshold=bound)
-    if (i, j) not in distances.ground.pairs:
-        return Backing(
-            "open",
-            f"blocks {i} and {j} are not a measured pair: raise pairs.max_gap, or they are not comparable",
-            threshold=bound,
-        )
+    reason = _unmeasured(distances, protocol, i, j)
+    if reason:
+        return Backing("open", reason, threshold=bound)
     distance = _pair_distance(distances, protocol, i, j)
     answer = below(distance, bound)
-    words = {
+    why = f"{protocol} distance {distance.value:.3g} nats: {_side(answer)}"
+    return Backing(answer, why, estimate=distance, threshold=bound)
+
+
+def _unmeasured(distances: Distances, protocol: str, i: int, j: int) -> str:
+    """Why there is no distance of a pair; empty where there is one."""
+    evidence = distances.evidence
+    shapes = evidence.facts.model.block_shapes
+    if shapes[i] != shapes[j]:
+        return f"blocks {i} and {j} are not comparable: their parameters differ in name or shape"
+    if (i, j) not in distances.ground.pairs:
+        return (
+            f"blocks {i} and {j} are {j - i} apart, and only pairs up to {evidence.audit.max_gap} apart are measured; "
+            "raise pairs.max_gap"
+        )
+    return "" if protocol in distances.by_method else f"the {protocol} distance of blocks {i} and {j} is not measured"
+
+
+def _side(answer: Answer) -> str:
+    return {
         "yes": "below the bound at its upper end",
         "no": "not below the bound even at its lower end",
         "open": "its interval does not decide",
-        "na": "",
     }[answer]
-    return Backing(
-        answer, f"{protocol} distance {distance.value:.3g} nats: {words}", estimate=distance, threshold=bound
-    )
 
 
 def below(distance: Estimate, bound: float) -> Answer:
@@ -85,45 +95,60 @@ def of_removal(
     if protocol not in distances.by_method:
         return Backing("open", f"{protocol} is not measured", threshold=bound)
     admissions = [_admits(distances, protocol, layers, bound) for layers in sets]
-    admits = _all(answer for answer, _, _ in admissions)
-    decisive = next(admission for admission in admissions if admission[0] == admits)
+    admits = _all([admission.answer for admission in admissions])
+    decisive = next(admission for admission in admissions if admission.answer == admits)
     predicts, foreseen = _predicts(prediction, protocol)
-    why = f"{decisive[2]}; {foreseen}"
     return Backing(
-        _all([admits, predicts]), why, admits, predicts, _selects(distances, protocol, sets), decisive[1], bound
+        _all([admits, predicts]),
+        f"{decisive.why}; {foreseen}",
+        admits,
+        predicts,
+        _selects(distances, protocol, sets),
+        decisive.nearest,
+        bound,
     )
 
 
-def _all(answers: Any) -> Answer:
-    found = set(answers)
-    if "no" in found:
+def _all(answers: Sequence[Answer]) -> Answer:
+    if "no" in answers:
         return "no"
-    return "open" if "open" in found else "yes"
+    return "open" if "open" in answers else "yes"
 
 
-def _admits(
-    distances: Distances, protocol: str, layers: tuple[int, ...], bound: float
-) -> tuple[Answer, Estimate | None, str]:
-    """Whether every removed block has a partner that stays, below the bound; with the decisive distance."""
-    word = "replaceable" if protocol == "replacement" else "reorderable"
-    nearest: dict[int, Estimate] = {}
-    for block in layers:
-        staying = [other for other in distances.ground.partners(block) if other not in layers]
-        if not staying:
-            return "open", None, f"block {block} has no measured partner that stays"
-        found = [_distance_into(distances, protocol, block, other) for other in staying]
-        nearest[block] = min(found, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
-        # A block is refused only where every partner that stays is refused.
-        answers = [below(estimate, bound) for estimate in found]
-        if all(answer == "no" for answer in answers):
-            return "no", nearest[block], f"block {block} is not {word} at {bound:g} nats"
-    answer = _all(below(estimate, bound) for estimate in nearest.values())
-    farthest = max(nearest.values(), key=lambda estimate: estimate.value)
-    words = {
-        "yes": f"every removed block is {word} below {bound:g} nats",
-        "open": f"the prompts do not decide whether every removed block is {word} below {bound:g} nats",
-    }
-    return ("yes" if answer == "yes" else "open"), farthest, words["yes" if answer == "yes" else "open"]
+@dataclass(frozen=True)
+class _Admission:
+    """Whether one protocol lets a block go (or every block of a set), and the distance that decides it."""
+
+    answer: Answer
+    why: str
+    nearest: Estimate | None = None
+
+
+def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: float) -> _Admission:
+    """Whether every removed block has a partner that stays, below the bound; with the block that decides."""
+    found = [_admits_block(distances, protocol, block, layers, bound) for block in layers]
+    answer = _all([admission.answer for admission in found])
+    if answer == "yes":
+        farthest = max(found, key=lambda admission: admission.nearest.value if admission.nearest else 0.0)
+        return _Admission("yes", f"every removed block is {_word(protocol)} below {bound:g} nats", farthest.nearest)
+    return next(admission for admission in found if admission.answer == answer)
+
+
+def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> _Admission:
+    staying = [other for other in distances.ground.partners(block) if other not in layers]
+    if not staying:
+        return _Admission("open", f"block {block} has no measured partner that stays")
+    found = [_distance_into(distances, protocol, block, other) for other in staying]
+    nearest = min(found, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
+    # A block is refused only where every partner that stays is refused.
+    refused = all(below(estimate, bound) == "no" for estimate in found)
+    answer: Answer = "no" if refused else below(nearest, bound)
+    whether = {"no": "is not", "yes": "is", "open": "may or may not be"}[answer]
+    return _Admission(answer, f"block {block} {whether} {_word(protocol)} below {bound:g} nats", nearest)
+
+
+def _word(protocol: str) -> str:
+    return "replaceable" if protocol == "replacement" else "reorderable"
 
 
 def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
@@ -135,7 +160,9 @@ def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
     told = f"rank correlation with single-deletion cost {rows[0]['rank_correlation']:.2f} [{lower:.2f}, {upper:.2f}]"
     if lower > 0:
         return "yes", f"its scores predict removal cost here ({told})"
-    return ("no" if upper <= 0 else "open"), f"its scores do not show that they predict removal cost here ({told})"
+    if upper <= 0:
+        return "no", f"its scores do not predict removal cost here ({told})"
+    return "open", f"it is not shown that its scores predict removal cost here ({told})"
 
 
 def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> Row:
@@ -148,9 +175,9 @@ def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]
     rank = next((number for number, layers in enumerate(order, 1) if layers in sets), None)
     return {
         "share_of_ties": sum(layers in sets for layers in resolutions) / len(resolutions) if resolutions else None,
-        "share_of_resamples": min(1.0, float(sum(resampled[layers] for layers in set(sets)))),
+        "share_of_resamples": min(1.0, sum(resampled.get(layers, 0.0) for layers in set(sets))),
         "rank": rank,
-        "of": len(order),
+        "of": len(order) or None,
     }
 
 

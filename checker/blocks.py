@@ -9,6 +9,7 @@ Shapes: W windows of a batch, T tokens, D hidden, V vocabulary.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import logging as transformers_logging
 
 from checker.errors import CannotRun
 from checker.records import Place
@@ -82,6 +84,10 @@ class BlockStack:
         self.blocks: Blocks = list(find_stack(model, name))
         self.device = next(model.parameters()).device
         self._mixed: dict[tuple[tuple[int, float], ...], dict[str, torch.Tensor]] = {}
+        self._fitting: set[Place] = set()
+        # Router logits are gathered from blocks that ran, and ours stand still; nothing here asks for them.
+        accepted = inspect.signature(model.forward).parameters
+        self._options = {name: False for name in ("output_router_logits",) if name in accepted}
         self._wraps = self._learn_outputs()
 
     def __len__(self) -> int:
@@ -104,15 +110,25 @@ class BlockStack:
         if sorted(seen) != list(range(len(self.blocks))):
             raise CannotRun("the model's forward does not run each block of its stack once; it cannot be audited")
         sides = tuple(seen[slot][1:] for slot in range(len(self.blocks)))
-        return Entrance(seen[0][0], sides)
+        hidden = seen[0][0]
+        if hidden.shape[:2] != ids.shape:
+            raise CannotRun(
+                f"found hidden states of shape {tuple(hidden.shape)} for token ids of shape {tuple(ids.shape)}; "
+                "expected one row per window and token; this architecture cannot be audited"
+            )
+        return Entrance(hidden, sides)
 
     @torch.inference_mode()
     def run(self, place: Place, hidden: torch.Tensor, entrance: Entrance) -> torch.Tensor:
-        """Runs one place of a layout on hidden states (W, T, D): the slot's module with the place's weights."""
+        """Runs one place of a layout on hidden states (W, T, D): the slot's module with the place's weights.
+
+        CannotRun where the weights do not fit the slot.
+        """
         module = self.blocks[place.slot]
         args, named = entrance.sides[place.slot]
         if place.own:
             return _hidden(module(hidden, *args, **named))
+        self._check_fit(place)
         weights = self._weights_of(place.weights)
         return _hidden(torch.func.functional_call(module, weights, (hidden, *args), dict(named)))
 
@@ -134,8 +150,22 @@ class BlockStack:
         shapes = [{k: v.shape for k, v in _weights(self.blocks[block]).items()} for block in (one, other)]
         return shapes[0] == shapes[1]
 
+    def _check_fit(self, place: Place) -> None:
+        """A block of another shape would leave some of the slot's own weights in use, or fail far from the cause."""
+        if place in self._fitting:
+            return
+        for block, _ in place.weights:
+            if not self.same_shapes(block, place.slot):
+                raise CannotRun(
+                    f"place {place}: found weights of block {block}, whose parameters differ in name or shape from "
+                    f"those of slot {place.slot}; expected equal ones; leave the pair out"
+                )
+        self._fitting.add(place)
+
     def _forward(self, ids: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_ids=ids, use_cache=False, return_dict=True).logits
+        with _without_advice():
+            output = self.model(input_ids=ids, use_cache=False, return_dict=True, **self._options)
+        logits: torch.Tensor = output.logits
         return logits
 
     def _weights_of(self, parts: tuple[tuple[int, float], ...]) -> dict[str, torch.Tensor]:
@@ -167,13 +197,28 @@ class BlockStack:
     @contextmanager
     def _patched(self, forward: Callable[..., Any]) -> Iterator[None]:
         """Puts ``forward(slot, ...)`` in place of every block's own, leaving all other attributes readable."""
+        # A wrapper that someone else put on the instance is put back; elsewhere the class's forward shows again.
+        before = [vars(block).get("forward") for block in self.blocks]
         try:
             for slot, block in enumerate(self.blocks):
                 block.forward = partial(forward, slot)
             yield
         finally:
-            for block in self.blocks:
-                del block.forward
+            for block, wrapper in zip(self.blocks, before, strict=True):
+                vars(block).pop("forward", None)
+                if wrapper is not None:
+                    block.forward = wrapper
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keeps the library's advice off the terminal: windows hold no padding, whatever their token ids suggest."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def _mix(parts: list[tuple[dict[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:
@@ -198,12 +243,12 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor,
 
 
 def _hidden(output: Any) -> torch.Tensor:
-    tensor: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    tensor: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
     return tensor
 
 
 def _wrap_like(output: Any) -> Callable[[torch.Tensor], Any]:
-    if isinstance(output, tuple):
-        width = len(output) - 1
-        return lambda hidden: (hidden, *([None] * width))
+    if isinstance(output, (tuple, list)):
+        kind, nothing = type(output), [None] * (len(output) - 1)
+        return lambda hidden: kind((hidden, *nothing))
     return lambda hidden: hidden

@@ -1,4 +1,4 @@
-"""The command line: the only module that prints, exits or reads the environment."""
+"""The command line: the only module that exits; what it prints goes through ``terminal``."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 import shutil
 import sys
 import textwrap
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from checker import __version__, resources
 from checker.errors import EvidenceMissing, PruneauditError, UsageError
 from checker.records import Audit, Facts, ModelSource
+from checker.terminal import Progress, duration, prepare_streams, printable, tell
 
 FORMATS = ("html", "md", "json", "text")
 FAIL_ON = click.Choice(["note", "warning", "error", "never"])
@@ -33,7 +33,9 @@ _set = click.option(
     help="Override a value of the audit file, e.g. data.scoring.prompts=8.",
 )
 _out = click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of evidence and reports. [default: runs/<audit name>]"
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of evidence and reports. [default: runs/<audit name>]",
 )
 _format = click.option(
     "--format",
@@ -92,21 +94,26 @@ def _errors_explained() -> Iterator[None]:
     try:
         yield
     except PruneauditError as error:
-        click.echo(_printable(str(error)), err=True)
-        sys.exit(error.exit_code)
+        _fail(error.exit_code, str(error))
     except KeyboardInterrupt:
-        click.echo("\ninterrupted; evidence so far is kept, the same command resumes", err=True)
-        sys.exit(130)
+        _fail(130, "\ninterrupted; evidence so far is kept, the same command resumes")
     except MemoryError:
-        click.echo("out of memory; evidence so far is kept; try a lower `batch_tokens` or `dtype: bfloat16`", err=True)
-        sys.exit(4)
+        _fail(4, "out of memory; evidence so far is kept; try a lower `batch_tokens` or `dtype: bfloat16`")
     except click.exceptions.Exit:
         raise
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(4, f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, "
+                 "its permissions and the space on the disk; evidence so far is kept")  # fmt: skip
     except Exception as error:
-        traceback.print_exc()
-        click.echo(f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; "
-                   "evidence so far is kept", err=True)  # fmt: skip
-        sys.exit(4)
+        tell(traceback.format_exc(), error=True)
+        _fail(4, f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; "
+                 "evidence so far is kept")  # fmt: skip
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    tell(message, error=True)
+    sys.exit(code)
 
 
 # --- before measuring ------------------------------------------------------------------------------------------------
@@ -127,8 +134,7 @@ def init(model: str, out: Path | None) -> None:
     facts = None
     if source.kind != "hub":
         facts = checkpoints.facts(checkpoints.locate(source), source)
-    name = model.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].removesuffix(".gguf")
-    path = out or Path(f"{name}.yaml")
+    path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):
         if target.exists():
@@ -138,8 +144,8 @@ def init(model: str, out: Path | None) -> None:
     for target, origin in texts.items():
         shutil.copyfile(origin, target)
     for target in (path, *texts):
-        click.echo(f"wrote {target}")
-    click.echo(f"next: pruneaudit validate {path}")
+        tell(f"wrote {target}")
+    tell(f"next: pruneaudit validate {path}")
 
 
 def _model_source(model: str) -> ModelSource:
@@ -158,6 +164,10 @@ def _model_source(model: str) -> ModelSource:
     )
 
 
+def _short_name(source: ModelSource) -> str:
+    return Path(source.repo or source.file or source.path or "model").name.removesuffix(".gguf")
+
+
 @_command("validate", "pruneaudit validate audits/*.yaml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @_set
@@ -170,12 +180,12 @@ def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
         try:
             checked = spec.check(file, overrides)
         except PruneauditError as error:
-            click.echo(_printable(str(error)), err=True)
+            tell(str(error), error=True)
             worst = max(worst, error.exit_code)
             continue
-        click.echo(f"{file}: valid")
+        tell(f"{file}: valid")
         for note in checked.notes:
-            click.echo(_printable(f"  note: {note}"))
+            tell(f"  note: {note}")
     sys.exit(worst)
 
 
@@ -202,12 +212,12 @@ def plan(file: str, overrides: Sequence[str]) -> None:
         ("block runs", f"{cost.block_runs:,} instead of {cost.block_runs_without_sharing:,} without shared prefixes"),
         ("tokens", f"{cost.tokens:,} through one block each"),
         ("memory", f"about {cost.memory / 2**30:.1f} GiB beside the program itself"),
-        ("time", f"about {_duration(seconds(cost, rate))} on this processor ({rate / 1e9:.0f} GFLOP/s measured now)"),
+        ("time", f"about {duration(seconds(cost, rate))} on this processor ({rate / 1e9:.0f} GFLOP/s measured now)"),
     ]
     for name, value in rows:
-        click.echo(_printable(f"{name:<11}{value}"))
+        tell(f"{name:<11}{value}")
     for note in (*planned.notes, *checked.notes):
-        click.echo(_printable(f"note: {note}"))
+        tell(f"note: {note}")
 
 
 # --- measuring and judging -------------------------------------------------------------------------------------------
@@ -236,7 +246,7 @@ def run(
     _require_measuring()
     from checker.audit import audit
 
-    progress = _Progress(sys.stderr.isatty())
+    progress = Progress(sys.stderr.isatty())
     try:
         done = audit(
             file,
@@ -299,7 +309,7 @@ def report(out: Path, formats: Sequence[str]) -> None:
             f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
         ) from None
     for written in reports.render(content, out, _chosen(formats)).values():
-        click.echo(f"wrote {written}")
+        tell(f"wrote {written}")
 
 
 @_command("rules", "pruneaudit rules --json")
@@ -310,11 +320,11 @@ def rules(as_json: bool) -> None:
 
     if as_json:
         fields = ("slug", "level", "summary", "why", "remedy", "waive")
-        click.echo(json.dumps([{name: getattr(rule, name) for name in fields} for rule in RULES.values()], indent=2))
+        tell(json.dumps([{name: getattr(rule, name) for name in fields} for rule in RULES.values()], indent=2))
         return
     width = max(map(len, RULES))
     for rule in RULES.values():
-        click.echo(f"{rule.slug:<{width}}  {rule.level:<8} {rule.summary}")
+        tell(f"{rule.slug:<{width}}  {rule.level:<8} {rule.summary}")
 
 
 @_command("explain", "pruneaudit explain protocol/undisclosed")
@@ -328,11 +338,11 @@ def explain(rule: str) -> None:
     if rule not in RULES:
         near = difflib.get_close_matches(rule, RULES, n=1)
         advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"
-        raise UsageError(f"found rule {_printable(rule)!r}; expected one that exists; {advice}")
+        raise UsageError(f"found rule {printable(rule)!r}; expected one that exists; {advice}")
     found = RULES[rule]
-    click.echo(f"{found.slug} ({found.level})\n\n{found.summary}")
+    tell(f"{found.slug} ({found.level})\n\n{found.summary}")
     for title, text in (("Why", found.why), ("What to do", found.remedy), ("When to waive", found.waive)):
-        click.echo(f"\n{title}\n{textwrap.indent(textwrap.fill(text, 88), '  ')}")
+        tell(f"\n{title}\n{textwrap.indent(textwrap.fill(text, 88), '  ')}")
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
@@ -365,76 +375,18 @@ def _show(content: Any, files: Any) -> None:
     from checker import reports
 
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    click.echo(reports.summary(content, width))
+    tell(reports.summary(content, width))
     for path in files.values():
-        click.echo(f"wrote {path}")
-
-
-def _printable(text: str) -> str:
-    """Text from a stranger's file without the control characters that drive terminals."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-class _Progress:
-    """A bar with an estimate on a terminal, plain lines elsewhere; both on stderr."""
-
-    _LINES_EVERY = 20.0  # seconds
-    _DRAWN_EVERY = 0.2
-
-    def __init__(self, terminal: bool) -> None:
-        self.terminal = terminal
-        self.done = self.left = 0.0
-        self.started: float | None = None
-        self.shown = 0.0
-
-    def say(self, text: str) -> None:
-        self._clear()
-        click.echo(text, err=True)
-
-    def expect(self, work: float) -> None:
-        self.left = work
-
-    def advance(self, work: float) -> None:
-        now = time.monotonic()
-        self.started = self.started or now
-        self.done += work
-        self.left = max(0.0, self.left - work)
-        if now - self.shown >= (self._DRAWN_EVERY if self.terminal else self._LINES_EVERY):
-            self.shown = now
-            self._draw(now - self.started)
-
-    def close(self) -> None:
-        self._clear()
-
-    def _draw(self, elapsed: float) -> None:
-        share = self.done / (self.done + self.left) if self.done else 0.0
-        left = _duration(elapsed * self.left / self.done)
-        line = f"measuring {share:4.0%}, about {left} left" if elapsed > 3 else f"measuring {share:4.0%}"
-        if self.terminal:
-            bar = "█" * int(30 * share)
-            click.echo(f"\r\033[K{bar:░<30} {line}", nl=False, err=True)
-        else:
-            click.echo(line, err=True)
-
-    def _clear(self) -> None:
-        if self.terminal:
-            click.echo("\r\033[K", nl=False, err=True)
+        tell(f"wrote {path}")
 
 
 def main() -> None:
     """Entry point of the command `pruneaudit`."""
+    prepare_streams()
     try:
         group(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+        tell("interrupted", error=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

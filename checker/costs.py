@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,17 @@ import numpy as np
 
 from checker import stats
 from checker.distances import Distances, pair_of
-from checker.records import Evidence, Layout, RemovalSet, Values
+from checker.methods import PROTOCOLS
+from checker.records import Audit, Evidence, Layout, RemovalSet, Statistics, Values
 from checker.regimes import removal_regime, removal_sentence
 from checker.stats import MINIMUM_WINDOWS, Estimate
 
 Row = dict[str, Any]
+
+
+def error_rate(settings: Statistics) -> float:
+    """The share of errors that ``confidence`` leaves; rounded, or 1 - 0.9 would lie below a p of 1 / 10."""
+    return round(1.0 - settings.confidence, 12)
 
 
 @dataclass(frozen=True)
@@ -40,18 +46,29 @@ class Costs:
         """Summed NLL per window of the unchanged model."""
         return self.nll(())
 
+    @cached_property
+    def _increases(self) -> dict[tuple[int, ...], Estimate | None]:
+        return {}
+
     def nll(self, layers: Iterable[int]) -> Values | None:
         """Summed NLL per window without ``layers``, or None where it is not measured."""
         return self.evidence.answer("evaluation", "nll", Layout.base(self.blocks).without(layers))
 
     def increase(self, layers: Iterable[int]) -> Estimate | None:
         """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
-        variant = self.nll(layers)
+        removed = tuple(sorted(layers))
+        if removed not in self._increases:
+            self._increases[removed] = self._increase(removed)
+        return self._increases[removed]
+
+    def _increase(self, removed: tuple[int, ...]) -> Estimate | None:
+        variant = self.nll(removed)
         if variant is None or self.base is None or self.tokens is None:
             return None
         return stats.increase(variant, self.base, self.tokens, self.evidence.audit.statistics)
 
     def perplexity(self, layers: Iterable[int]) -> float | None:
+        """Perplexity without ``layers``, or None where it is not measured."""
         variant = self.nll(layers)
         return None if variant is None or self.tokens is None else stats.perplexity(variant, self.tokens)
 
@@ -94,8 +111,7 @@ def baseline(costs: Costs) -> Row | None:
 
 def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list[Row]:
     """One row per removal set that a method chose, measured or not."""
-    control = draws_by_budget(costs, sets)
-    return [_arm(costs, distances, removal, control.get(removal.budget, [])) for removal in sets]
+    return [_arm(costs, distances, removal, control(costs, sets, removal)) for removal in sets]
 
 
 def _arm(costs: Costs, distances: Distances, removal: RemovalSet, control: list[float]) -> Row:
@@ -133,17 +149,18 @@ def stability(distances: Distances, removal: RemovalSet) -> float | None:
         return None
     ties = distances.evidence.audit.selection.ties
     chosen = distances.selections(removal.method, removal.budget, distances.ground.geometry, ties)
-    return min(1.0, float(chosen[removal.layers]))
+    return min(1.0, chosen.get(removal.layers, 0.0))
 
 
-def draws_by_budget(costs: Costs, sets: Sequence[RemovalSet]) -> dict[int, list[float]]:
-    """Measured costs of the random draws, in percent, per budget."""
-    found: dict[int, list[float]] = defaultdict(list)
-    for removal in sets:
-        cost = costs.increase(removal.layers) if removal.draw else None
-        if cost is not None:
-            found[removal.budget].append(cost.value)
-    return dict(found)
+def control(costs: Costs, sets: Sequence[RemovalSet], arm: RemovalSet) -> list[float]:
+    """Measured costs in percent of the random draws that an arm is held against.
+
+    A draw of the arm's own set is left out. Chance would have had to choose that set against the others; counted as a
+    draw, it would keep the cheapest set of a small model from ever being better than chance.
+    """
+    drawn = [removal.layers for removal in sets if removal.draw and removal.budget == arm.budget]
+    found = [costs.increase(layers) for layers in drawn if layers != arm.layers]
+    return [cost.value for cost in found if cost is not None]
 
 
 def ranges(rows: Sequence[Row]) -> list[Row]:
@@ -193,21 +210,19 @@ def random_control(rows: Sequence[Row]) -> list[Row]:
 
 def _resolutions(rows: Sequence[Row], budget: int) -> tuple[dict[str, list[tuple[int, ...]]], bool]:
     """Each protocol's sets at a budget, and whether every resolution of the ties is among them."""
-    found: dict[str, list[tuple[int, ...]]] = {"replacement": [], "interchange": []}
-    complete = True
+    found: dict[str, list[tuple[int, ...]]] = {protocol: [] for protocol in PROTOCOLS}
+    total = dict.fromkeys(PROTOCOLS, 0)
     for row in rows:
         if row["method"] in found and row["budget"] == budget:
             found[row["method"]].append(tuple(row["layers"]))
-            complete = complete and row["ties"] <= sum(
-                1 for other in rows if (other["method"], other["budget"]) == (row["method"], budget)
-            )
-    return found, complete
+            total[row["method"]] = row["ties"]
+    return found, all(total[protocol] <= len(found[protocol]) for protocol in PROTOCOLS)
 
 
-def overlap(rows: Sequence[Row], budgets: Sequence[int]) -> list[Row]:
+def overlap(rows: Sequence[Row], audit: Audit) -> list[Row]:
     """How many blocks the two protocols' selections share at each budget, least and most over the resolutions."""
     table = []
-    for budget in budgets:
+    for budget in budgets_of_both(audit):
         sets, _ = _resolutions(rows, budget)
         shared = [len(set(a) & set(b)) for a in sets["replacement"] for b in sets["interchange"]]
         if shared:
@@ -215,20 +230,27 @@ def overlap(rows: Sequence[Row], budgets: Sequence[int]) -> list[Row]:
     return table
 
 
-def removal(costs: Costs, rows: Sequence[Row], budgets: Sequence[int]) -> list[Row]:
-    """The checkpoint's removal regime per budget, over every combination of tie resolutions (design, 3.4)."""
-    return [found for budget in budgets if (found := _removal(costs, rows, budget))]
+def removal(costs: Costs, rows: Sequence[Row]) -> list[Row]:
+    """The checkpoint's removal regime per budget, over every combination of tie resolutions (design, 3.4).
+
+    One row for every budget at which the audit runs both protocols; without their arms, or their costs, it is open.
+    """
+    return [_removal(costs, rows, budget) for budget in budgets_of_both(costs.evidence.audit)]
 
 
-def _removal(costs: Costs, rows: Sequence[Row], budget: int) -> Row | None:
+def budgets_of_both(audit: Audit) -> list[int]:
+    """The budgets at which the audit lets both protocols choose what to remove, ascending."""
+    own = {method.name: set(method.budgets) for method in audit.methods}
+    return sorted(set.intersection(*(own.get(protocol, set()) for protocol in PROTOCOLS)))
+
+
+def _removal(costs: Costs, rows: Sequence[Row], budget: int) -> Row:
     margin = costs.evidence.audit.statistics.margin
     sets, complete = _resolutions(rows, budget)
     combinations = [(a, b) for a in sets["replacement"] for b in sets["interchange"]]
-    if not combinations:
-        return None
     differences = [found for a, b in combinations if (found := costs.difference(a, b)) is not None]
-    decided = complete and len(differences) == len(combinations) and differences[0].units >= MINIMUM_WINDOWS
-    name = removal_regime(differences, margin) if decided else "open"
+    reason = _undecidable(sets, complete, len(combinations) - len(differences), [d.units for d in differences])
+    name = "open" if reason else removal_regime(differences, margin)
     values = [difference.value for difference in differences]
     intervals = [difference.interval for difference in differences if difference.interval is not None]
     return {
@@ -238,5 +260,19 @@ def _removal(costs: Costs, rows: Sequence[Row], budget: int) -> Row | None:
         "resolutions": len(combinations),
         "difference": float(np.mean(values)) if values else None,
         "interval": [min(low for low, _ in intervals), max(high for _, high in intervals)] if intervals else None,
-        "sentence": removal_sentence(name, budget, margin),
+        "sentence": reason or removal_sentence(name, budget, margin),
     }
+
+
+def _undecidable(sets: Mapping[str, Sequence[Any]], complete: bool, missing: int, windows: Sequence[int]) -> str:
+    """Why there is no removal regime whatever the costs are; empty where there may be one."""
+    absent = [protocol for protocol in PROTOCOLS if not sets[protocol]]
+    if absent:
+        return f"No removal set of {' and of '.join(absent)} is known at this budget, so there is nothing to compare."
+    if missing:
+        return "Not every removal that the two protocols chose at this budget is measured."
+    if not complete:
+        return "The two protocols leave more ways of breaking ties than were measured, so not all are known to agree."
+    if windows[0] < MINIMUM_WINDOWS:
+        return f"{windows[0]} evaluation windows decide nothing about a population; at least {MINIMUM_WINDOWS} do."
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,24 +59,36 @@ class Distances:
         forward, backward = table[i, j], table[j, i]
         return forward if direction(forward, backward) == "forward" else backward
 
-    def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> Counter[tuple[int, ...]]:
+    def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
 
         The weights add up to the share of resamples in which the budget is reached, at most 1.
         """
-        chosen: Counter[tuple[int, ...]] = Counter()
-        for scores in self._resampled_scores(method):
+        question = (method, budget, geometry, ties)
+        if question not in self._selected:
+            self._selected[question] = self._select(method, budget, geometry, ties)
+        return self._selected[question]
+
+    def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
+        chosen: dict[tuple[int, ...], float] = defaultdict(float)
+        for scores in self._resampled(method):
             sets = select(scores, geometry, budget, ties).sets
             for layers in sets:
-                chosen[layers] += 1.0 / (len(sets) * RESAMPLES)  # type: ignore[assignment]
-        return chosen
-
-    def _resampled_scores(self, method: str) -> list[dict[int, float]]:
-        return self._resampled[method]
+                chosen[layers] += 1.0 / (len(sets) * RESAMPLES)
+        return {layers: round(share, 12) for layers, share in chosen.items()}
 
     @cached_property
-    def _resampled(self) -> dict[str, list[dict[int, float]]]:
-        return {name: self._resample(name) for name in self.by_method}
+    def _selected(self) -> dict[tuple[str, int, Geometry, str], dict[tuple[int, ...], float]]:
+        return {}
+
+    @cached_property
+    def _resamples(self) -> dict[str, list[dict[int, float]]]:
+        return {}
+
+    def _resampled(self, method: str) -> list[dict[int, float]]:
+        if method not in self._resamples:
+            self._resamples[method] = self._resample(method)
+        return self._resamples[method]
 
     def _resample(self, name: str) -> list[dict[int, float]]:
         table = self.by_method[name]
@@ -113,7 +125,7 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
         "replacement": None,
         "interchange": None,
         "kl_ratio": None,
-        "deletion": None,
+        "deletion": _deletion(distances, i, j),
         "regime": "not_comparable" if reason else "open",
         "in_noise": [],
         "worst_kind": None,
@@ -122,7 +134,6 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
         return row
     settings = distances.evidence.audit.statistics
     by_method = distances.by_method
-    row["deletion"] = _deletion(distances, i, j)
     if "replacement" in by_method:
         row["replacement"] = _replacement(distances, i, j)
     if "interchange" in by_method:
@@ -301,6 +312,8 @@ def metric(distances: Distances, overlap: list[Row]) -> Row:
     if replacement is not None and interchange is not None:
         ratio = stats.ratio_of_geometric_means(interchange, replacement, settings)
     name = metric_regime(means[0], ratio, settings) if interchange is not None else "open"
+    if ratio is None and name == "high":
+        name = "open"  # a ratio without a value (a distance of zero) rules out neither divergence nor its reverse
     return {
         "name": name,
         "ratio": ratio and ratio.value,

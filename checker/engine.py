@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from checker.blocks import BlockStack, Entrance, text_config
-from checker.errors import CannotRun, NotFinite
+from checker.errors import CannotRun, NotFinite, PruneauditError
 from checker.records import Layout, Place, Quantity, Values
 from checker.texts import Batch
 
@@ -26,6 +26,8 @@ from checker.texts import Batch
 _REDUCED_ROWS = 16
 # Bytes of float32 logits that leave the head at a time.
 _LOGIT_BYTES = 64 << 20
+# Tokens on which a model is proved to carry nothing but hidden states from block to block.
+_PROOF_TOKENS = 32
 
 Rows = dict[Quantity, torch.Tensor]  # per scored position (W * K,)
 Emit = Callable[[Layout, Quantity, Values], None]
@@ -73,21 +75,62 @@ class Engine:
 
     @torch.inference_mode()
     def prove(self, batch: Batch) -> None:
-        """Checks that the stack, run block by block, gives the model's own logits; CannotRun where it does not."""
-        ids = batch.ids[:1].to(self.stack.device)
-        own = self.stack.model(input_ids=ids, use_cache=False).logits.float()
+        """Checks on a batch's first window what the engine rests on; CannotRun where it does not hold.
+
+        Run block by block, the stack gives the model's own logits; and a block's output follows from its hidden states
+        and its slot's side inputs alone. NotFinite where the model's own logits are not finite.
+        """
+        one = Batch(batch.ids[:1], batch.first, batch.last, batch.units[:1], batch.name)
+        ids = one.ids.to(self.stack.device)
+        with _memory_explained(one):
+            own = self.stack.model(input_ids=ids, use_cache=False).logits[0, one.first : one.last + 1].float()  # (K, V)
+            if not bool(own.isfinite().all()):
+                raise NotFinite(str(self.base), f"{one.name} {one.units[0]}", "logit")
+            with _architecture_explained():
+                self._prove_logits(one, ids, own)
+                self._prove_independence(ids[:, :_PROOF_TOKENS])
+
+    def _prove_logits(self, one: Batch, ids: torch.Tensor, own: torch.Tensor) -> None:
         entrance = self.stack.enter(ids)
-        ours = self.stack.leave(self._through(self.base, entrance), ids).float()
-        apart = float((own - ours).abs().max())
-        if not apart <= 1e-4 * float(own.abs().max()):
+        ours = torch.cat([part for _, part in self.logits(one, ids, self._through(self.base, entrance))])
+        if not _close(ours, own, self._tolerance(entrance.hidden)):
             raise CannotRun(
-                f"run block by block, the model's logits differ from its own by {apart:.3g}; expected no difference; "
-                "this architecture does more between its blocks than this version can follow"
+                f"run block by block, the model's logits differ from its own by {_apart(ours, own):.3g}; expected no "
+                "difference; this architecture does more between its blocks than this version can follow"
             )
+
+    def _prove_independence(self, ids: torch.Tensor) -> None:
+        """Runs the blocks again, last one first, each on what it was given before: what one leaves behind would show.
+
+        Models whose later blocks read the keys and values of earlier ones pass the first proof, but not this one.
+        """
+        entrance = self.stack.enter(ids)
+        states = [entrance.hidden]
+        for place in self.base.places:
+            states.append(self.stack.run(place, states[-1].clone(), entrance))
+        entrance = self.stack.enter(ids)
+        for place in reversed(self.base.places):
+            given = states[place.slot].clone()
+            again = self.stack.run(place, given, entrance)
+            expected = states[place.slot + 1]
+            same_input = torch.equal(given, states[place.slot])
+            if not (same_input and _close(again, expected, self._tolerance(expected))):
+                raise CannotRun(
+                    f"found that block {place.slot} depends on what ran before it by more than its hidden states; "
+                    "expected nothing else; this architecture cannot be audited by this version"
+                )
+
+    @staticmethod
+    def _tolerance(hidden: torch.Tensor) -> float:
+        """Relative to the largest value: rounding of the dtype, which kernels may do in another order."""
+        return max(1e-4, 2.0 * torch.finfo(hidden.dtype).eps)
 
     @torch.inference_mode()
     def baseline_gap(self, batch: Batch, reference: Engine) -> Values:
-        """KL(reference baseline || this baseline) per unit, in nats: the numerical floor of this model's dtype."""
+        """KL(reference baseline || this baseline) per unit, in nats: the numerical floor of this model's dtype.
+
+        NotFinite names the unit.
+        """
         ids = batch.ids.to(self.stack.device)
         pairs = []
         for engine in (reference, self):
@@ -98,6 +141,7 @@ class Engine:
             for (_, theirs), (_, ours) in zip(*pairs, strict=True)
         ]
         floor: Values = _per_unit(torch.cat(rows), batch).mean(1)
+        _check_finite(batch, self.base, "kl", floor)
         return floor
 
     def logits(self, batch: Batch, ids: torch.Tensor, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
@@ -107,8 +151,9 @@ class Engine:
         vocabulary = int(text_config(self.stack.model).vocab_size)
         step = max(1, _LOGIT_BYTES // (4 * vocabulary * batch.positions))
         for start in range(0, len(ids), step):
-            logits = self.stack.leave(scored[start : start + step], stand_in[start : start + step])  # (w, K, V)
-            yield start * batch.positions, logits.float().flatten(0, 1)
+            part = slice(start, start + step)
+            # Not bound to a name, so that one part's logits are gone before the next part's leave the head.
+            yield start * batch.positions, self.stack.leave(scored[part], stand_in[part]).float().flatten(0, 1)
 
     def _through(self, layout: Layout, entrance: Entrance) -> torch.Tensor:
         hidden = entrance.hidden
@@ -127,6 +172,7 @@ class _Walk:
         self.ids = batch.ids.to(engine.stack.device)
         self.entrance = engine.stack.enter(self.ids)
         self.rows_at_a_time = _REDUCED_ROWS if self.ids.device.type == "cpu" else batch.ids.numel()
+        self.compares = any(quantity != "nll" for quantities in wanted.values() for quantity in quantities)
         self.base_log_p: torch.Tensor | None = None  # (W * K, V), float32
         self.base_top: torch.Tensor | None = None  # (W * K,)
 
@@ -134,16 +180,21 @@ class _Walk:
         self._down(root, self.entrance.hidden)
 
     def _down(self, node: _Node, hidden: torch.Tensor) -> None:
-        """Runs what hangs below ``node``, whose hidden states are given; the last child may reuse their memory."""
-        while True:
-            if node.layout is not None:
-                self._leaf(node.layout, hidden)
-            if not node.children:
-                return
-            *others, (place, last) = node.children.items()
-            for other, child in others:
-                self._down(child, self._run(other, hidden))
-            hidden, node = self._run(place, hidden), last
+        """Runs what hangs below ``node``, whose hidden states are given; the last child may reuse their memory.
+
+        A layout that ends here waits for the longer ones, because the baseline may be among them.
+        """
+        while node.children:
+            branches = list(node.children.items())
+            through = branches.pop() if node.layout is None else None
+            for place, child in branches:
+                self._down(child, self._run(place, hidden))
+            if through is None:
+                break
+            place, node = through
+            hidden = self._run(place, hidden)
+        if node.layout is not None:
+            self._leaf(node.layout, hidden)
 
     def _run(self, place: Place, hidden: torch.Tensor) -> torch.Tensor:
         self.engine.block_runs += 1
@@ -158,7 +209,7 @@ class _Walk:
         for quantity in sorted(quantities):
             per_unit = _per_unit(rows[quantity], self.batch)
             answer = per_unit.sum(1) if quantity == "nll" else per_unit.mean(1)
-            self._check_finite(layout, quantity, answer)
+            _check_finite(self.batch, layout, quantity, answer)
             self.emit(layout, quantity, answer)
 
     def _rows(self, quantities: Collection[Quantity], hidden: torch.Tensor, is_base: bool) -> Rows:
@@ -166,14 +217,14 @@ class _Walk:
         positions = self.batch.positions * len(self.ids)
         rows: Rows = {quantity: torch.empty(positions, device=self.ids.device) for quantity in quantities}
         targets = self._targets() if "nll" in quantities else None
-        keep = is_base and any(quantity != "nll" for wanted in self.wanted.values() for quantity in wanted)
+        keep = is_base and self.compares
         for start, logits in self.engine.logits(self.batch, self.ids, hidden):
             if keep:
                 self._keep_base(start, logits, positions)
             for first in range(0, len(logits), self.rows_at_a_time):
-                part = logits[first : first + self.rows_at_a_time]
-                where = slice(start + first, start + first + len(part))
-                self._reduce(part, where, rows, targets)
+                where = slice(start + first, start + min(first + self.rows_at_a_time, len(logits)))
+                self._reduce(logits[first : first + self.rows_at_a_time], where, rows, targets)
+            del logits  # before the next part's leave the head
         return rows
 
     def _keep_base(self, start: int, logits: torch.Tensor, positions: int) -> None:
@@ -183,6 +234,11 @@ class _Walk:
         where = slice(start, start + len(logits))
         torch.log_softmax(logits, -1, out=self.base_log_p[where])
         self.base_top[where] = logits.argmax(-1)
+        lowest = self.base_log_p[where].amin(-1)  # a NaN anywhere, too, shows in it
+        if not bool(lowest.isfinite().all()):
+            row = start + int(lowest.isfinite().logical_not().nonzero()[0])
+            unit = self.batch.units[row // self.batch.positions]
+            raise NotFinite(str(self.engine.base), f"{self.batch.name} {unit}", "log-probability")
 
     def _reduce(self, logits: torch.Tensor, where: slice, rows: Rows, targets: torch.Tensor | None) -> None:
         log_p = torch.log_softmax(logits, -1)
@@ -190,7 +246,9 @@ class _Walk:
             rows["nll"][where] = -log_p.gather(1, targets[where, None]).squeeze(1)
         if "top1" in rows:
             assert self.base_top is not None
-            rows["top1"][where] = (logits.argmax(-1) == self.base_top[where]).float()
+            most, top = logits.max(-1)
+            agree = (top == self.base_top[where]).float()
+            rows["top1"][where] = torch.where(most.isfinite(), agree, torch.nan)
         if "kl" in rows:
             assert self.base_log_p is not None
             rows["kl"][where] = kl_divergence(self.base_log_p[where], log_p)
@@ -199,11 +257,6 @@ class _Walk:
         if self.batch.last >= self.batch.ids.shape[1] - 1:
             raise ValueError("a window's last position has no next token; expected to score NLL before it")
         return self.ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1)
-
-    def _check_finite(self, layout: Layout, quantity: Quantity, answer: Values) -> None:
-        for unit, value in zip(self.batch.units, answer, strict=True):
-            if not np.isfinite(value):
-                raise NotFinite(str(layout), f"{self.batch.name} {unit}", quantity)
 
 
 def kl_divergence(base_log_p: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:
@@ -217,11 +270,45 @@ def _per_unit(rows: torch.Tensor, batch: Batch) -> Values:
     return values
 
 
+def _check_finite(batch: Batch, layout: Layout, quantity: Quantity, answer: Values) -> None:
+    for unit, value in zip(batch.units, answer, strict=True):
+        if not np.isfinite(value):
+            raise NotFinite(str(layout), f"{batch.name} {unit}", quantity)
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+def _close(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
+    return one.shape == other.shape and _apart(one, other) <= tolerance * float(other.abs().max())
+
+
+@contextmanager
+def _architecture_explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a block raises that misses what another one left behind
+        if isinstance(error, PruneauditError) or _is_memory(error):
+            raise
+        raise CannotRun(
+            f"run block by block, the model raised {type(error).__name__}: {error}; expected each block to need only "
+            "hidden states and its slot's side inputs; this architecture cannot be audited by this version"
+        ) from error
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory ran out; on a CPU, torch says so in the words of a RuntimeError."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def _memory_explained(batch: Batch) -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except Exception as error:
+        if not _is_memory(error):
+            raise
         raise CannotRun(
             f"out of memory on a batch of {batch.ids.numel()} tokens; expected it to fit; lower `batch_tokens` in the "
             "contract (which makes it another contract), or use a larger device; evidence so far is kept"

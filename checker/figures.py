@@ -13,9 +13,22 @@ from typing import Any, TypeVar
 
 from checker import __version__, costs, distances
 from checker.costs import Costs
+from checker.decisions import Bench
 from checker.distances import Distances, noise_floor, pair_of
 from checker.errors import CannotRun, EvidenceMissing
-from checker.plan import Arms, arms, block_runs, contract_digest, ground, incomparable, plan, scored_by
+from checker.plan import (
+    Arms,
+    arms,
+    block_runs,
+    claimed_layouts,
+    contract_digest,
+    evaluation_tokens,
+    ground,
+    incomparable,
+    plan,
+    scored_by,
+    scoring_tokens,
+)
 from checker.records import (
     Audit,
     EvaluationFacts,
@@ -33,7 +46,7 @@ from checker.records import (
 from checker.sources import text_identity
 from checker.stats import perplexity
 from checker.store import MEASURING_CODE, Scope, Store
-from checker.verdicts import Bench, decide
+from checker.verdicts import decide
 
 Row = dict[str, Any]
 R = TypeVar("R")
@@ -101,8 +114,8 @@ def _restored(kind: type[R], record: Mapping[str, Any]) -> R:
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def report_figures(evidence: Evidence, store: Store) -> tuple[Row, tuple[str, ...]]:
-    """Everything the report says but its findings, and what is missing."""
+def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) -> tuple[Row, tuple[str, ...]]:
+    """Everything the report says but its findings, and what is missing; ``environment`` is the run's own record."""
     audit, model = evidence.audit, evidence.facts.model
     where = ground(audit, model)
     distance, cost = Distances(evidence, where), Costs(evidence)
@@ -114,14 +127,14 @@ def report_figures(evidence: Evidence, store: Store) -> tuple[Row, tuple[str, ..
     arm_rows = costs.arms(cost, distance, chosen.sets)
     prediction = distances.prediction(distance, cost.singles)
     regime = {
-        "metric": distances.metric(distance, costs.overlap(arm_rows, audit.budgets)),
-        "removal": costs.removal(cost, arm_rows, audit.budgets),
+        "metric": distances.metric(distance, costs.overlap(arm_rows, audit)),
+        "removal": costs.removal(cost, arm_rows),
     }
     bench = Bench(distance, cost, chosen.sets, arm_rows, regime, prediction)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     figures = {
         **_header(evidence),
-        "environment": _environment(audit, store),
+        "environment": _environment(environment),
         "protocols": measured,
         "noise_floor": _floor(evidence),
         "pairs": pairs,
@@ -135,7 +148,7 @@ def report_figures(evidence: Evidence, store: Store) -> tuple[Row, tuple[str, ..
         "ranges": costs.ranges(arm_rows),
         "random": costs.random_control(arm_rows),
         "claims": decide(bench, audit.claims),
-        "cost": _cost(evidence, chosen) | _seconds(audit, store),
+        "cost": _cost(evidence, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
     }
     return figures, tuple(_gaps(evidence, distance, cost, chosen))
@@ -253,63 +266,82 @@ def _floor(evidence: Evidence) -> Row | None:
 
 def _cost(evidence: Evidence, chosen: Arms) -> Row:
     """What the audit takes in all, whether measured in one run or in several."""
-    blocks = evidence.facts.model.blocks
-    planned = plan(evidence.audit, evidence.facts)
-    base = Layout.base(blocks)
+    audit, facts = evidence.audit, evidence.facts
+    base, planned = Layout.base(facts.model.blocks), plan(audit, facts)
     scoring = [base, *(question.layout for question in planned.scoring)]
-    claimed = [base.without(claim.layers) for claim in evidence.audit.claims if claim.layers is not None]
-    evaluation = [
-        *(question.layout for question in planned.evaluation),
-        *claimed,
-        *(removal.layout(blocks) for removal in chosen.sets),
-    ]
+    evaluation = [question.layout for question in planned.evaluation]
+    evaluation += [removal.layout(facts.model.blocks) for removal in chosen.sets]
     groups = [list(dict.fromkeys(group)) for group in (scoring, evaluation)]
+    runs = [block_runs(group) for group in groups]
+    tokens = (scoring_tokens(audit.scoring), evaluation_tokens(audit, facts))
     return {
         "layouts": sum(map(len, groups)),
-        "block_runs": sum(map(block_runs, groups)),
+        "block_runs": sum(runs),
         "block_runs_without_sharing": sum(len(layout) for group in groups for layout in group),
-        "tokens": planned.cost.tokens,
+        "tokens": sum(run * text for run, text in zip(runs, tokens, strict=True)),
     }
 
 
-def _environment(audit: Audit, store: Store) -> Row | None:
-    record = store.read_record("environment", audit.name)
-    if record is None:
-        return None
-    return {key: value for key, value in record.items() if key not in ("seconds", "peak_memory_bytes")}
+_ENVIRONMENT = (
+    "python",
+    "torch",
+    "transformers",
+    "platform",
+    "processor",
+    "device",
+    "threads",
+    "started",
+    "finished",
+)
 
 
-def _seconds(audit: Audit, store: Store) -> Row:
-    record = store.read_record("environment", audit.name) or {}
-    return {"seconds": record.get("seconds"), "peak_memory_bytes": record.get("peak_memory_bytes")}
+def _environment(record: Mapping[str, Any] | None) -> Row | None:
+    return None if record is None else {name: record.get(name) for name in _ENVIRONMENT}
+
+
+def _seconds(record: Mapping[str, Any] | None) -> Row:
+    found = record or {}
+    return {name: found.get(name) for name in ("seconds", "peak_memory_bytes")}
 
 
 def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:
     """What the audit asks for and is not measured."""
-    for name in scored_by(evidence.audit):
-        if name not in distance.by_method:
-            yield f"the {name} distances are not all measured; run the audit to its end"
+    audit, blocks = evidence.audit, cost.blocks
+    finish = "run the audit to its end"
+    selecting = {method.name for method in audit.methods}  # an arm without distances is a gap of its own
+    for name in scored_by(audit):
+        if name not in distance.by_method and name not in selecting:
+            yield f"{name}: its distances are not all measured; {finish}"
     yield from chosen.gaps
     if cost.base is None:
-        yield "the baseline's perplexity is not measured; run the audit to its end"
-        return
-    missing = sum(cost.nll(removal.layers) is None for removal in chosen.sets)
+        yield f"the baseline's perplexity is not measured; {finish}"
+    removals = dict.fromkeys(removal.layers for removal in chosen.sets)
+    missing = sum(cost.nll(layers) is None for layers in removals)
     if missing:
-        yield f"{missing} of {len(chosen.sets)} removal sets are not measured; run the audit to its end"
-    if len(cost.singles) < cost.blocks:
-        yield f"{cost.blocks - len(cost.singles)} single deletions are not measured; run the audit to its end"
+        yield f"removal sets: {missing} of {len(removals)} are not measured; {finish}"
+    compared = dict.fromkeys(removal.layers for removal in chosen.sets if not removal.draw)
+    missing = sum(cost.per_token(name, layers) is None for layers in compared for name in ("kl", "top1"))
+    if missing:
+        yield f"KL and top-1 agreement of arms: {missing} of {2 * len(compared)} are not measured; {finish}"
+    claimed = list(claimed_layouts(audit, blocks))
+    missing = sum(evidence.answer("evaluation", "nll", layout) is None for layout in claimed)
+    if missing:
+        yield f"removals that claims name: {missing} of {len(claimed)} are not measured; {finish}"
+    if len(cost.singles) < blocks:
+        yield f"single deletions: {blocks - len(cost.singles)} of {blocks} are not measured; {finish}"
+    if audit.model.dtype != "float32" and noise_floor(evidence) is None:
+        yield f"the numerical floor of {audit.model.dtype} is not measured; {finish}"
 
 
 def _not_tested(evidence: Evidence) -> list[str]:
     """What no reader should take this audit to have shown."""
-    audit, blocks = evidence.audit, evidence.facts.model.blocks
+    audit = evidence.audit
     reach = "adjacent blocks only" if audit.max_gap == 1 else f"pairs of blocks at most {audit.max_gap} apart"
     sentences = [
         f"Pairs farther apart: distances are of {reach}.",
         "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
         "Recovery by fine-tuning after removal, and speed or memory of the pruned model.",
-        f"Removal of other numbers of blocks than {', '.join(map(str, audit.budgets))} of {blocks}, and of sets that "
-        "no method here chose.",
+        "Removal of any blocks but single ones and the sets that are listed as arms or named by a claim.",
         "Longer contexts than the windows of the evaluation contract.",
     ]
     if audit.selection.exclude:

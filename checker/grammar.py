@@ -312,7 +312,8 @@ def _pattern(document: Document, where: Where, error: ValidationError, _: Any) -
     schema = error.schema if isinstance(error.schema, dict) else {}
     example = next(iter(schema.get("examples", [])), None)
     remedy = f"write it like `{example}`" if example is not None else "correct it"
-    return show(document, where), f"text that matches {error.validator_value}", remedy
+    meaning = str(schema.get("description", f"text that matches {_limit(error)}")).split(". ")[0].rstrip(".")
+    return show(document, where), meaning[0].lower() + meaning[1:], remedy
 
 
 def _date(document: Document, where: Where, error: ValidationError, _: Any) -> Words:

@@ -14,6 +14,7 @@ from checker.rules import RULES, Case, Result, Rule
 from checker.store import Store
 
 FORMAT = "pruneaudit/report/1"
+COMPLETENESS = "evidence/incomplete"  # neither policy nor waiver touches it: an incomplete run never passes
 _LEVELS = ("note", "warning", "error")
 _EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "open": 3}
 Row = dict[str, Any]
@@ -26,7 +27,7 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Row:
     report, with the reason. Raises EvidenceDamaged where stored bytes do not match their digests.
     """
     evidence = stored_evidence(audit, store)
-    figures, gaps = report_figures(evidence, store)
+    figures, gaps = report_figures(evidence, store.read_record("environment", audit.name))
     findings = _findings(evidence, figures, gaps, (today or date.today()).isoformat())
     outcome = outcome_of(findings, audit.policy.fail_on)
     return {
@@ -72,7 +73,7 @@ def _findings(evidence: Evidence, figures: Row, gaps: tuple[str, ...], today: st
 
 
 def _of_rule(rule: Rule, case: Case) -> list[Finding]:
-    level = case.audit.policy.rules.get(rule.slug, rule.level)
+    level = rule.level if rule.slug == COMPLETENESS else case.audit.policy.rules.get(rule.slug, rule.level)
     if level == "off":
         return [Finding(rule.slug, "not_applicable", "note", "switched off by the audit's policy")]
     results = list(rule.check(case))
@@ -92,10 +93,10 @@ def _waive(audit: Audit, findings: Sequence[Finding], today: str) -> tuple[list[
     waived = []
     for finding in findings:
         for number, waiver in enumerate(audit.waivers):
-            fits = waiver.rule == finding.rule and waiver.claim in (None, finding.claim)
+            fits = waiver.rule == finding.rule != COMPLETENESS and waiver.claim in (None, finding.claim)
             if fits and finding.outcome in ("fail", "open"):
                 matched.add(number)
-                if waiver.expires >= today:
+                if waiver.expires >= today and finding.waived is None:
                     finding = replace(finding, waived=waiver.reason)
         waived.append(finding)
     return waived, matched
@@ -107,25 +108,33 @@ def _finding_row(finding: Finding) -> Row:
     }
 
 
+_REGIMES = {
+    "divergent": "the two tests of redundancy diverge on this checkpoint",
+    "reversed": "interchange is the stricter of the two tests of redundancy on this checkpoint",
+    "low": "neighbouring blocks can stand in for each other on this checkpoint",
+    "high": "neighbouring blocks cannot stand in for each other on this checkpoint, and no gap between the two tests "
+    "of redundancy is shown",
+    "open": "how the two tests of redundancy relate is not decided",
+}
+_WORDS = {
+    "pass": "Nothing stands against the audit's claims",
+    "fail": "The audit fails",
+    "open": "The audit stays open",
+}
+
+
 def _summary(outcome: str, figures: Row, findings: Sequence[Finding]) -> str:
     """The verdict in one sentence."""
     verdicts = Counter(claim["verdict"] for claim in figures["claims"])
-    claims = ", ".join(f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name])
-    stands = f"Of {len(figures['claims'])} claims: {claims}" if claims else "The audit makes no claims"
-    metric = figures["regime"]["metric"]["name"]
-    regimes = {
-        "divergent": "the two tests of redundancy diverge on this checkpoint",
-        "reversed": "interchange is the stricter of the two tests on this checkpoint",
-        "low": "neighbouring blocks can stand in for each other on this checkpoint",
-        "high": "neighbouring blocks cannot stand in for each other here, and the two tests do not diverge",
-        "open": "the prompts do not decide how the two tests of redundancy relate",
-    }
-    failing = sum(finding.outcome == "fail" and finding.waived is None for finding in findings)
-    waived = sum(finding.waived is not None for finding in findings)
-    words = {
-        "pass": "Nothing stands against the audit's claims",
-        "fail": "The audit fails",
-        "open": "The audit stays open",
-    }
-    tail = f"; {waived} findings are waived" if waived else ""
-    return f"{words[outcome]}. {stands}; {regimes[metric]}; {failing} findings failed{tail}."
+    decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]
+    claims = f"of {_number(len(figures['claims']), 'claim')} {', '.join(decided)}" if decided else "it makes no claims"
+    counted = [finding for finding in findings if finding.waived is None]
+    failed = sum(finding.outcome == "fail" for finding in counted)
+    undecided = sum(finding.outcome == "open" for finding in counted)
+    waived = len(findings) - len(counted)
+    told = f"{_number(failed, 'finding')} failed and {undecided} open" + (f", {waived} waived" if waived else "")
+    return f"{_WORDS[outcome]}: {claims}; {_REGIMES[figures['regime']['metric']['name']]}; {told}."
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -2,7 +2,7 @@
 
 Resume is replay: nothing is kept but questions and answers, so a run that was killed asks the same questions again and
 measures only what has no answer yet. The model is loaded when the first such question comes up, never before the texts
-were read and found in order.
+were read and found in order; and until then nothing is written.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import os
 import platform
 import resource
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +25,12 @@ import transformers
 
 from checker import texts
 from checker.blocks import BlockStack
-from checker.checkpoints import check_pin, facts, weights_digest
+from checker.checkpoints import Files, check_pin, facts, weights_digest
 from checker.engine import Engine
 from checker.errors import CannotRun, EvidenceDamaged
 from checker.models import device_of, fetch, load_model, load_tokenizer
-from checker.plan import Plan, arms, contract_digest, ground, plan
-from checker.records import Audit, Facts, Layout, Quantity, Question, RemovalSet, Text, Values, digest
+from checker.plan import Plan, arms, claimed_layouts, contract_digest, ground, plan
+from checker.records import Audit, Facts, Layout, ModelFacts, Quantity, Question, RemovalSet, Text, Values, digest
 from checker.sources import text_identity
 from checker.store import MEASURING_CODE, Scope, Store
 
@@ -62,28 +61,65 @@ class Silent:
         pass
 
 
-def measure(audit: Audit, store: Store, progress: Progress | None = None, hub_cache: Path | None = None) -> Facts:
-    """Measures all that ``audit`` needs and ``store`` does not hold yet.
+@dataclass(frozen=True)
+class Prepared:
+    """An audit whose model was found and whose texts were read and cut; no weight is loaded and nothing is written."""
 
-    Raises CannotRun (model or text not to be had, out of memory), DigestMismatch, NotFinite, EvidenceDamaged. Whatever
-    was measured before stays stored.
+    audit: Audit
+    started: datetime
+    files: Files
+    facts: Facts
+    cuts: Mapping[Text, texts.Cut]
+    begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
+
+
+def prepare(audit: Audit, progress: Progress | None = None, hub_cache: Path | None = None) -> Prepared:
+    """Finds the model, holds its weights against their pin, and cuts the texts into windows.
+
+    Raises CannotRun (model or text not to be had, too long or too short), DigestMismatch.
     """
-    return _Session(audit, store, progress or Silent(), hub_cache).run()
+    told, started = progress or Silent(), datetime.now(UTC)
+    told.say(f"reading the model's files: {audit.model.kind}")
+    files = fetch(audit.model, hub_cache)
+    found = weights_digest(files)
+    check_pin(audit.model, files, found)
+    model = replace(facts(files, audit.model), digest=found)
+    told.say("tokenising the texts")
+    tokenizer = load_tokenizer(files)
+    scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
+    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
+    _check_context(model, max(len(window.ids) for window in (*scoring.windows, *evaluation.windows)))
+    known = Facts(model, scoring_facts, evaluation_facts)
+    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    return Prepared(audit, started, files, known, {"scoring": scoring, "evaluation": evaluation}, begin_token)
+
+
+def _check_context(model: ModelFacts, longest: int) -> None:
+    if model.context is not None and longest > model.context:
+        raise CannotRun(
+            f"found windows of {longest} tokens; expected at most the model's context of {model.context}; "
+            "lower `window` or `tokens`"
+        )
+
+
+def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
+    """Measures all that the audit needs and ``store`` does not hold yet.
+
+    Raises CannotRun (a model that does not load or cannot be audited, out of memory), NotFinite, EvidenceDamaged.
+    Whatever was measured before stays stored.
+    """
+    return _Session(prepared, store, progress or Silent()).run()
 
 
 class _Session:
     """One run of one audit."""
 
-    def __init__(self, audit: Audit, store: Store, progress: Progress, hub_cache: Path | None) -> None:
-        self.audit, self.store, self.progress = audit, store, progress
-        self.started = time.monotonic()
-        self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        progress.say(f"reading the model's headers: {audit.model.kind}")
-        self.files = fetch(audit.model, hub_cache)
-        found = weights_digest(self.files)
-        check_pin(audit.model, self.files, found)
-        self.model_facts = replace(facts(self.files, audit.model), digest=found)
-        self.facts, self.cuts, self.scopes = self._read_texts()
+    def __init__(self, prepared: Prepared, store: Store, progress: Progress) -> None:
+        self.audit, self.facts, self.files = prepared.audit, prepared.facts, prepared.files
+        self.cuts, self.begin_token = prepared.cuts, prepared.begin_token
+        self.model_facts, self.started = prepared.facts.model, prepared.started
+        self.store, self.progress = store, progress
+        self.scopes = self._scopes(prepared.facts)
 
     def run(self) -> Facts:
         self._write_record()
@@ -107,25 +143,7 @@ class _Session:
         self._ensure("scoring", {layout: {"kl"} for layout in wanted})
         return {layout: self._answer(Question("scoring", "kl", layout)) for layout in wanted}
 
-    # --- texts and records ---
-
-    def _read_texts(self) -> tuple[Facts, dict[Text, texts.Cut], dict[Text, Scope]]:
-        self.progress.say("tokenising the texts")
-        tokenizer = load_tokenizer(self.files)
-        scoring, scoring_facts = texts.scoring(self.audit.scoring, tokenizer)
-        evaluation, evaluation_facts = texts.evaluation(self.audit.evaluation, tokenizer, scoring.words)
-        self._check_context(max(len(window.ids) for window in (*scoring.windows, *evaluation.windows)))
-        self.begin_token = texts.begin_token_windows(self.audit.evaluation, tokenizer)
-        known = Facts(self.model_facts, scoring_facts, evaluation_facts)
-        return known, {"scoring": scoring, "evaluation": evaluation}, self._scopes(known)
-
-    def _check_context(self, longest: int) -> None:
-        context = self.model_facts.context
-        if context is not None and longest > context:
-            raise CannotRun(
-                f"found windows of {longest} tokens; expected at most the model's context of {context}; "
-                "lower `window` or `tokens`"
-            )
+    # --- records ---
 
     def _scopes(self, known: Facts) -> dict[Text, Scope]:
         digests = contract_digests(self.audit, known)
@@ -167,25 +185,25 @@ class _Session:
         self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
 
     def _write_environment(self) -> None:
-        device = self._device_name()
-        self.store.write_record(
-            "environment",
-            self.audit.name,
-            {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "platform": platform.platform(),
-                "processor": processor_name(),
-                "device": device,
-                "threads": torch.get_num_threads(),
-                "started": self.started_at,
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - self.started, 1),
-                "peak_memory_bytes": peak_memory(),
-                "measured_now": "engine" in self.__dict__,
-            },
-        )
+        """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
+        before = self.store.read_record("environment", self.audit.name)
+        if before is not None and "engine" not in self.__dict__:
+            return
+        now = datetime.now(UTC)
+        content = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "platform": platform.platform(),
+            "processor": processor_name(),
+            "device": self._device_name(),
+            "threads": torch.get_num_threads(),
+            "started": before["started"] if before else self.started.isoformat(timespec="seconds"),
+            "finished": now.isoformat(timespec="seconds"),
+            "seconds": round((before["seconds"] if before else 0.0) + (now - self.started).total_seconds(), 1),
+            "peak_memory_bytes": max(peak_memory(), before["peak_memory_bytes"] if before else 0),
+        }
+        self.store.write_record("environment", self.audit.name, content)
 
     def _device_name(self) -> str:
         device = device_of(self.audit.model)
@@ -313,13 +331,6 @@ def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "eva
     }
 
 
-def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
-    """The removals that claims state by their layers."""
-    for claim in audit.claims:
-        if claim.kind == "removal" and claim.layers is not None:
-            yield Layout.base(blocks).without(claim.layers)
-
-
 def processor_name() -> str:
     """The processor's own name where the system tells it."""
     try:
@@ -336,4 +347,4 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-__all__ = ["MEASURING_CODE", "Progress", "Silent", "contract_digests", "measure"]
+__all__ = ["MEASURING_CODE", "Prepared", "Progress", "Silent", "contract_digests", "measure", "prepare"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def device_of(source: ModelSource) -> torch.device:
     """The device an audit asks for; ``auto`` is CUDA where there is one."""
     if source.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if source.device == "cuda" and not torch.cuda.is_available():
-        raise CannotRun("model.device: found no CUDA device; expected one; use `device: auto`")
+    if source.device.startswith("cuda") and not torch.cuda.is_available():
+        raise CannotRun(f"model.device: found no CUDA device for {source.device!r}; expected one; use `device: auto`")
     return torch.device(source.device)
 
 
@@ -45,6 +46,8 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]
+    if source.file is not None and source.file.endswith(".gguf"):
+        patterns = [source.file]
     try:
         snapshot_download(source.repo, revision=source.revision, cache_dir=hub_cache, allow_patterns=patterns)
     except Exception as error:  # the library raises many kinds; each means that the model is not to be had
@@ -56,24 +59,45 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 
 def load_tokenizer(files: Files) -> Any:
-    """The tokenizer that lies with the weights."""
+    """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
     with _quiet(), _explained(files, "tokenizer"):
-        if files.config is None:
-            return AutoTokenizer.from_pretrained(str(files.folder), gguf_file=files.weights[0].name)
-        return AutoTokenizer.from_pretrained(str(files.folder), local_files_only=True)
+        return AutoTokenizer.from_pretrained(str(files.folder), **_options(files))
 
 
 def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
-    """The model in ``dtype`` on ``device``, in evaluation mode, without gradients."""
-    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    """The model in ``dtype`` on ``device``, in evaluation mode, without gradients.
+
+    CannotRun where it does not load, does not fit, or lacks weights that it needs.
+    """
+    options = _options(files) | {"dtype": getattr(torch, dtype), "output_loading_info": True}
     if files.config is None:
         _require("gguf", "accelerate")
-        options["gguf_file"] = files.weights[0].name
     else:
-        options |= {"local_files_only": True, "use_safetensors": True}
+        options["use_safetensors"] = True
     with _quiet(), _explained(files, "model"):
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(str(files.folder), **options)
-        return model.to(device).eval().requires_grad_(False)
+        model, report = AutoModelForCausalLM.from_pretrained(str(files.folder), **options)
+        _check_complete(files, report)
+        loaded: nn.Module = model.to(device).eval().requires_grad_(False)
+        return loaded
+
+
+def _options(files: Files) -> dict[str, Any]:
+    """How transformers reads these files: from the disk, and without asking whether it may run their code."""
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    if files.config is None:
+        options["gguf_file"] = files.weights[0].name
+    return options
+
+
+def _check_complete(files: Files, report: Mapping[str, Any]) -> None:
+    """The library fills weights that a checkpoint lacks with random numbers, and says so in a warning only."""
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise CannotRun(
+            f"{files.folder}: found no weights for {', '.join(missing[:3])}{more}; expected weights for every "
+            "parameter; check that the checkpoint is whole and that its config.json belongs to it"
+        )
 
 
 def _require(*packages: str) -> None:
@@ -93,9 +117,10 @@ def _explained(files: Files, what: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise CannotRun(f"out of memory while loading {files.folder}; try `dtype: bfloat16`") from error
     except Exception as error:  # whatever a stranger's files make the loaders raise
+        first_line = str(error).strip().split("\n")[0]  # what follows is advice for users of the library
         raise CannotRun(
-            f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {error}); expected one that "
-            "this version of transformers reads"
+            f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {first_line}); expected one "
+            "that this version of transformers reads"
         ) from error
 
 
@@ -104,9 +129,8 @@ def _quiet() -> Iterator[None]:
     """Keeps the loaders' own progress bars and advice off the terminal, where pruneaudit reports its own."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # not all bars obey the library's switch for them
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()

@@ -27,7 +27,7 @@ from checker.records import (
     pairs_within,
 )
 from checker.selection import select
-from checker.sources import text_file
+from checker.sources import holds_rows, text_file
 
 _TOKENS_PER_WORD = 1.4  # of English prose under the tokenizers in use; only estimates rest on it
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -93,7 +93,8 @@ def contract_digest(contract: ScoringContract | EvaluationContract, text: str, t
     ``text`` is the text's identity (sha256, or name and revision), ``tokenizer`` the tokenizer's digest.
     """
     assembled = {key: value for key, value in asdict(contract).items() if key != "source"}
-    source = {"join": contract.source.join, "drop_empty": contract.source.drop_empty, "column": contract.source.column}
+    source = {key: getattr(contract.source, key) for key in ("join", "drop_empty", "column")}
+    source["rows"] = holds_rows(contract.source)  # the same bytes may be read as rows or as one text
     return digest([type(contract).__name__, assembled, source, text, tokenizer, dtype])
 
 
@@ -174,11 +175,19 @@ def plan(audit: Audit, facts: Facts) -> Plan:
         method.distances(recorder, where)
     expected = arms(audit, where, recorder).sets
     scoring = tuple(Question("scoring", "kl", layout) for layout in recorder.layouts)
-    singles = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
-    evaluation = tuple(Question("evaluation", "nll", layout) for layout in singles)
+    known = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
+    known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
+    evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout(where.blocks): None for removal in expected}
-    cost = _cost(audit, facts, [where.base, *recorder.layouts], [*singles, *sets])
+    cost = _cost(audit, facts, [where.base, *recorder.layouts], [*known, *sets])
     return Plan(scoring, evaluation, len(sets), cost, tuple(_notes(facts)))
+
+
+def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
+    """The removals that claims state by their layers."""
+    for claim in audit.claims:
+        if claim.kind == "removal" and claim.layers is not None:
+            yield Layout.base(blocks).without(claim.layers)
 
 
 def _cost(audit: Audit, facts: Facts, scoring: list[Layout], evaluation: list[Layout]) -> Cost:
@@ -206,15 +215,20 @@ def _cost(audit: Audit, facts: Facts, scoring: list[Layout], evaluation: list[La
 
 
 def scoring_tokens(contract: ScoringContract) -> int:
-    return contract.prompts * contract.tokens
+    """Tokens of all prompts, a begin token before each included."""
+    return contract.prompts * (contract.tokens + (contract.special_tokens == "every_window"))
 
 
 def evaluation_tokens(audit: Audit, facts: Facts) -> int:
-    """Tokens of all evaluation windows: counted where the text was tokenised, else estimated from its words."""
+    """Tokens of all evaluation windows: of the text as it was tokenised, else estimated from its words."""
     contract = audit.evaluation
     tokens = facts.evaluation.tokens if facts.evaluation else int(_words(contract) * _TOKENS_PER_WORD)
-    windows = max(1, -(-max(0, tokens - contract.window) // contract.stride) + 1)
-    return min(windows * contract.window, tokens + (windows - 1) * (contract.window - contract.stride))
+    further = max(0, tokens - contract.window)
+    begin = int(contract.special_tokens == "every_window")
+    if contract.boundary == "whole_window":  # no tail
+        return (further // contract.stride + 1) * (contract.window + begin)
+    windows = -(-further // contract.stride) + 1
+    return tokens + (windows - 1) * (contract.window - contract.stride) + windows * begin
 
 
 def _words(contract: EvaluationContract) -> int:

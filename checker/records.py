@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -62,11 +63,12 @@ class Place:
 
 
 def _short(weight: float) -> str:
-    text = repr(weight).removesuffix(".0")
+    text = repr(weight + 0.0).removesuffix(".0")  # + 0.0, because -0.0 equals 0.0 and must not be written otherwise
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-_PLACE = re.compile(r"(?:mix\((?P<mix>[^()]*)\)|(?P<block>\d+))(?:@(?P<slot>\d+))?")
+_PLACE = re.compile(r"(?:mix\((?P<mix>[^()]*)\)|(?P<block>\d+))(?:@(?P<slot>\d+))?", re.ASCII)
+_PART = re.compile(r"(\d+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -89,15 +91,18 @@ class Layout:
         inner = text.strip()
         if not (inner.startswith("(") and inner.endswith(")")):
             raise ValueError(f"found layout {text!r}; expected something like (0,2@1,1@2,3)")
-        places, position, inner = [], 0, inner[1:-1].replace(" ", "")
-        while position < len(inner):
+        places, position, inner = [], 0, re.sub(r" *([(),:@]) *", r"\1", inner[1:-1].strip(" "))
+        while inner:
             match = _PLACE.match(inner, position)
             if match is None:
-                raise ValueError(f"found layout {text!r}; could not read it from {inner[position:]!r}")
-            places.append(_place(match))
-            position = match.end() + 1
-            if match.end() < len(inner) and inner[match.end()] != ",":
+                raise ValueError(f"found layout {text!r}; expected a place, as in 3, 1@2 or mix(1:.5,2:.5)@1, "
+                                 f"and found {inner[position:]!r}")  # fmt: skip
+            places.append(_place(match, text))
+            if match.end() == len(inner):
+                break
+            if inner[match.end()] != ",":
                 raise ValueError(f"found layout {text!r}; expected a comma before {inner[match.end() :]!r}")
+            position = match.end() + 1
         return cls(tuple(places))
 
     def without(self, blocks: Iterable[int]) -> Layout:
@@ -128,14 +133,18 @@ class Layout:
         return len(self.places)
 
 
-def _place(match: re.Match[str]) -> Place:
+def _place(match: re.Match[str], text: str) -> Place:
     if match["block"] is not None:
         block = int(match["block"])
         return Place.of(block, int(match["slot"]) if match["slot"] else None)
     if not match["slot"]:
-        raise ValueError(f"found {match[0]!r} without a slot; expected mix(...)@slot")
-    parts = [part.split(":") for part in match["mix"].split(",")]
-    return Place(tuple(sorted((int(block), float(weight)) for block, weight in parts)), int(match["slot"]))
+        raise ValueError(f"found layout {text!r}; expected a slot after {match[0]!r}, as in {match[0]}@1")
+    parts = [_PART.fullmatch(part) for part in match["mix"].split(",")]
+    weights = {int(part[1]): float(part[2]) for part in parts if part is not None}
+    if len(weights) < len(parts) or not all(math.isfinite(weight) for weight in weights.values()):
+        raise ValueError(f"found layout {text!r}; expected each block once with a weight, as in mix(1:.5,2:.5), "
+                         f"and found {match[0]!r}")  # fmt: skip
+    return Place(tuple(sorted(weights.items())), int(match["slot"]))
 
 
 # --- which sets of blocks may be removed -----------------------------------------------------------------------------

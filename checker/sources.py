@@ -20,6 +20,12 @@ def text_file(source: TextSource) -> Path | None:
     return path
 
 
+def holds_rows(source: TextSource) -> bool:
+    """Whether a source is a table of rows (jsonl, parquet, a hub dataset) and not one plain text."""
+    named = source.file if source.kind == "package" else source.path
+    return source.kind in ("rows", "hub") or str(named).endswith((".jsonl", ".parquet"))
+
+
 def text_identity(source: TextSource) -> str:
     """What names the text in a contract's digest: the file's sha256, or a hub dataset's name and revision.
 
@@ -35,11 +41,16 @@ def text_identity(source: TextSource) -> str:
 
 
 def _in_package(source: TextSource) -> Path:
-    spec = importlib.util.find_spec(str(source.package))
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = (Path(folder) / str(source.file)).resolve()
-        if path.is_relative_to(Path(folder).resolve()):
-            return path
-    raise CannotRun(
-        f"found no package {source.package!r} with a file {source.file!r} inside its folder; expected it installed"
-    )
+    package, file = str(source.package), str(source.file)
+    try:  # of a name without dots, find_spec looks for the file and executes nothing
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except ValueError:  # a module of that name runs, but came from no file
+        spec = None
+    folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()] if spec else []
+    inside = [path for folder in folders if (path := (folder / file).resolve()).is_relative_to(folder)]
+    if not inside:
+        raise CannotRun(
+            f"found no package {package!r} with a file {file!r} inside its folder; expected it installed; install the "
+            "package, or correct `package` and `file`"
+        )
+    return next((path for path in inside if path.is_file()), inside[0])

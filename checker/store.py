@@ -2,7 +2,8 @@
 
 A question is keyed by all that fixes its answer: weights, contract (which holds the dtype), layout, quantity, batch,
 and the measuring code's version. Nothing is ever changed in place, so two runs may share one store, and a killed run
-resumes by asking again. Each row carries a digest of its values; a row that no longer has it is damage, not evidence.
+resumes by asking again. Each row carries a digest of its key and its values; a row that no longer has it is damage,
+not evidence, and so is an answer that was moved to another question.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from checker.records import Question, Values, canonical, digest
 
 # Raised whenever a change of the engine may move a measured value: older answers are then measured again.
 MEASURING_CODE = "1"
+_PATIENCE = 60.0  # seconds to wait for another run that is writing
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -64,19 +67,17 @@ class Store:
         try:
             if create:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            if create:
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._connection.executescript(_SCHEMA)
-            self._connection.execute("SELECT count(*) FROM answers").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise EvidenceDamaged(
-                f"{path}: found no readable evidence ({error}); expected the SQLite file that a run leaves; "
-                "restore it, or measure again with --fresh"
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise CannotRun(
+                f"{path}: found no way to open it ({error}); expected a file in a folder that can be written; "
+                "choose another --out"
             ) from error
-        except OSError as error:
-            raise CannotRun(f"{path.parent}: found no way to write there ({error}); choose another --out") from error
+        try:
+            self._prepare(create)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Store:
         return self
@@ -87,13 +88,42 @@ class Store:
     def close(self) -> None:
         self._connection.close()
 
+    def _prepare(self, create: bool) -> None:
+        """Makes the tables where a new store may be made, and looks whether they are there."""
+        # A damaged text column must fail its digest, not the decoder.
+        self._connection.text_factory = lambda column: column.decode(errors="replace")
+        with self._readable():
+            if create:
+                self._write_ahead()
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.executescript(_SCHEMA)
+            names = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"answers", "records"} <= names:
+            raise EvidenceDamaged(
+                f"{self.path}: found no table of answers and of records; expected the SQLite file that a run leaves; "
+                "restore it, or measure again with --fresh"
+            )
+
+    def _write_ahead(self) -> None:
+        """Turns on the write-ahead log; SQLite does not wait by itself where two runs do so at once."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
     # --- answers ---
 
     def put(self, scope: Scope, question: Question, batch: int, values: Values) -> None:
         """Stores an answer; one that is there already stays."""
-        blob = _pack(values)
+        key, blob = scope.key(question, batch), _pack(values)
         row = (
-            scope.key(question, batch),
+            key,
             scope.model,
             scope.contract,
             question.text,
@@ -102,7 +132,7 @@ class Store:
             batch,
             MEASURING_CODE,
             blob,
-            hashlib.sha256(blob).hexdigest(),
+            _bound(key, blob),
             _now(),
         )
         with self._readable():
@@ -128,12 +158,12 @@ class Store:
             row = self._connection.execute("SELECT answer, digest FROM answers WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        if hashlib.sha256(row[0]).hexdigest() != row[1]:
+        if not isinstance(row[0], bytes) or _bound(key, row[0]) != row[1]:
             raise EvidenceDamaged(
                 f"{self.path}: found an answer ({key[:12]}…) that does not match its digest; expected the bytes that "
                 "were measured; restore the file, or measure again with --fresh"
             )
-        return bytes(row[0])
+        return row[0]
 
     # --- records ---
 
@@ -145,7 +175,7 @@ class Store:
         with self._readable():
             self._connection.execute(
                 "INSERT INTO records (name, key, content, digest, written_at) VALUES (?, ?, ?, ?, ?)",
-                (name, key, text, hashlib.sha256(text.encode()).hexdigest(), _now()),
+                (name, key, text, _bound(name, key, text), _now()),
             )
 
     def read_record(self, name: str, key: str) -> dict[str, Any] | None:
@@ -157,7 +187,7 @@ class Store:
             ).fetchone()
         if row is None:
             return None
-        if hashlib.sha256(row[0].encode()).hexdigest() != row[1]:
+        if _bound(name, key, row[0]) != row[1]:
             raise EvidenceDamaged(
                 f"{self.path}: found a record ({name}) that does not match its digest; expected what the run wrote; "
                 "restore the file, or measure again with --fresh"
@@ -176,6 +206,15 @@ class Store:
                 f"{self.path}: found damaged evidence ({error}); expected the SQLite file that a run leaves; "
                 "restore it, or measure again with --fresh"
             ) from error
+
+
+def _bound(*parts: str | bytes) -> str:
+    """sha256 of what a row says, its key included."""
+    whole = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode() if isinstance(part, str) else part
+        whole.update(struct.pack("<Q", len(encoded)) + encoded)
+    return whole.hexdigest()
 
 
 def _pack(values: Values | Sequence[float]) -> bytes:

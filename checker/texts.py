@@ -6,6 +6,7 @@ Shapes: W windows of a batch, T tokens.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +25,7 @@ from checker.records import (
     TextSource,
     digest,
 )
-from checker.sources import text_file, text_identity
+from checker.sources import holds_rows, text_file, text_identity
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,17 @@ class Cut:
 
 def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The prompts of a scoring contract, in batches. CannotRun names a prompt that is too short."""
+    start = _start(contract.special_tokens, tokenizer)
+    if contract.tokens <= len(start):
+        raise CannotRun(
+            f"data.scoring.tokens: found {contract.tokens}; expected more than the {len(start)} that the tokenizer "
+            "puts at the start of each prompt; raise `tokens`, or use `special_tokens: none`"
+        )
+    kinds: tuple[str, ...] = ("",) * contract.prompts
     if contract.assembly == "rows":
-        rows = list(islice(read_rows(contract.source), contract.prompts))
-        prompts = [_row_prompt(contract, row, number, tokenizer) for number, row in enumerate(rows)]
-        words = " ".join(row.text for row in rows).split()
+        prompts, words, kinds = _row_prompts(contract, start, tokenizer)
     else:
-        rows = []
-        prompts, words = _window_prompts(contract, tokenizer)
+        prompts, words = _window_prompts(contract, start, tokenizer)
     if len(prompts) < contract.prompts:
         raise CannotRun(
             f"{contract.source.name}: found {len(prompts)} prompts of {contract.tokens} tokens; expected "
@@ -86,7 +91,6 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
     first = last if contract.positions == "last" else extra
     windows = tuple(Window(ids, first, last) for ids in prompts)
     cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
-    kinds = tuple(row.kind for row in rows) or ("",) * len(windows)
     facts = ScoringFacts(
         text_digest=text_identity(contract.source),
         tokens_digest=digest([window.ids for window in windows]),
@@ -102,15 +106,8 @@ def evaluation(
     contract: EvaluationContract, tokenizer: Any, scoring_words: Sequence[str]
 ) -> tuple[Cut, EvaluationFacts]:
     """The windows of an evaluation contract, in batches; ``scoring_words`` is what overlap is looked for in."""
-    text = read_whole(contract.source)
-    if contract.words is not None:
-        words = text.split()
-        if len(words) < contract.words:
-            raise CannotRun(
-                f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
-            )
-        text = " ".join(words[: contract.words])
-    ids = _start(contract.special_tokens, tokenizer) + _tokenise(tokenizer, text)
+    text = _evaluation_text(contract)
+    ids = [*_start(contract.special_tokens, tokenizer), *_tokenise(tokenizer, text)]
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
     windows = tuple(evaluation_windows(ids, contract, prefix))
     if not windows:
@@ -168,12 +165,14 @@ def batches(windows: Sequence[Window], batch_tokens: int, name: str) -> Iterator
 
 
 def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[Batch, Batch] | None:
-    """The first evaluation window without and with the begin token, scoring the same tokens; None without one."""
+    """The evaluation text's beginning without and with the begin token, scoring the same tokens; None without one.
+
+    With the begin token it fills one window, so that it never exceeds the context that the contract fits.
+    """
     begin = _begin(tokenizer)
     if not begin:
         return None
-    text = read_whole(contract.source)
-    ids = tuple(_tokenise(tokenizer, " ".join(text.split()[: contract.window]))[: contract.window])
+    ids = tuple(_first_tokens(tokenizer, _evaluation_text(contract), contract.window - len(begin)))
     if len(ids) < 2:
         return None
     without = Window(ids, 0, len(ids) - 2)
@@ -183,84 +182,146 @@ def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[B
 
 
 def longest_shared_run(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length in words of the longest run that stands in both texts."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        runs = {tuple(one[k : k + middle]) for k in range(len(one) - middle + 1)}
-        if any(tuple(other[k : k + middle]) in runs for k in range(len(other) - middle + 1)):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    """Length in words of the longest run that stands in both texts.
+
+    A run is named by the names of its two parts, so a step takes one pass over the texts, however long the run.
+    """
+    doubled: list[_Runs] = [(one, other)]  # number k holds the runs of 2**k words
+    while not set(doubled[-1][0]).isdisjoint(doubled[-1][1]):
+        doubled.append(_joined(doubled[-1], doubled[-1], 2 ** (len(doubled) - 1)))
+    length, runs = 0, doubled[-1]
+    for power in reversed(range(len(doubled) - 1)):
+        longer = _joined(runs, doubled[power], length) if length else doubled[power]
+        if not set(longer[0]).isdisjoint(longer[1]):
+            length, runs = length + 2**power, longer
+    return length
+
+
+_Runs = tuple[Sequence[object], Sequence[object]]  # per text, the name of the run that starts at each word
+
+
+def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
+    """The runs made of one of ``first``, which are ``length`` words long, and the one of ``second`` that follows it."""
+    names: dict[tuple[object, object], int] = {}
+    one, other = (
+        [names.setdefault(both, len(names)) for both in zip(starts, ends[length:], strict=False)]
+        for starts, ends in zip(first, second, strict=True)
+    )
+    return one, other
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def read_rows(source: TextSource) -> Iterator[Row]:
-    """The rows of a source, in order; CannotRun names a row that is not one."""
+    """The rows of a source, in order (of a plain text: its lines); CannotRun names a row that is not one."""
     path = text_file(source)
-    if path is None:
-        for row in _hub_rows(source):
-            yield _row(source, row)
-    elif source.kind == "rows" or path.suffix in (".jsonl", ".parquet"):
-        for row in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
-            yield _row(source, row)
-    else:
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            yield Row(line)
+    if path is not None and not holds_rows(source):
+        yield from (Row(line) for line in _plain_text(path).removesuffix("\n").split("\n"))
+        return
+    rows = _hub_rows(source) if path is None else _file_rows(path)
+    yield from (_row(source, row, number) for number, row in enumerate(rows, 1))
 
 
 def read_whole(source: TextSource) -> str:
     """The whole text of a source; rows are joined by ``join``, empty ones left out where ``drop_empty`` says so."""
     path = text_file(source)
-    if path is not None and source.kind != "rows" and path.suffix not in (".jsonl", ".parquet"):
+    if path is not None and not holds_rows(source):
+        return _plain_text(path)
+    return source.join.join(row.text for _, row in _kept(source))
+
+
+def _kept(source: TextSource) -> Iterator[tuple[int, Row]]:
+    """The rows, numbered from 1, without the empty ones where ``drop_empty`` says so."""
+    for number, row in enumerate(read_rows(source), 1):
+        if row.text.strip() or not source.drop_empty:
+            yield number, row
+
+
+def _evaluation_text(contract: EvaluationContract) -> str:
+    text = read_whole(contract.source)
+    if contract.words is None:
+        return text
+    words = text.split()
+    if len(words) < contract.words:
+        raise CannotRun(
+            f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
+        )
+    return " ".join(words[: contract.words])
+
+
+def _plain_text(path: Path) -> str:
+    try:
         return path.read_text(encoding="utf-8")
-    rows = (row.text for row in read_rows(source))
-    return source.join.join(text for text in rows if text.strip() or not source.drop_empty)
+    except UnicodeDecodeError as error:
+        raise CannotRun(
+            f"{path}: found byte {error.start} to be no UTF-8; expected a text in UTF-8; save it in that encoding"
+        ) from None
 
 
-def _row(source: TextSource, row: dict[str, Any]) -> Row:
+def _row(source: TextSource, row: dict[str, Any], number: int) -> Row:
     text = row.get(source.column)
     if not isinstance(text, str):
         raise CannotRun(
-            f"{source.name}: found a row with no text in column {source.column!r} (it has {', '.join(map(str, row))}); "
-            "expected text there; set `column`"
+            f"{source.name}, row {number}: found no text in column {source.column!r} (the row has "
+            f"{', '.join(map(str, row)) or 'no columns'}); expected text there; set `column`, or leave the row out"
         )
     return Row(text, str(row.get(source.kind_column) or ""))
 
 
-def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path)
+        return
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode())
             except ValueError as error:
-                raise CannotRun(f"{path}:{number}: found no JSON ({error}); expected one object a line") from None
+                raise CannotRun(
+                    f"{path}:{number}: found no JSON ({error}); expected one object a line, in UTF-8; correct the line"
+                ) from None
             if not isinstance(row, dict):
-                raise CannotRun(f"{path}:{number}: found {type(row).__name__}; expected an object")
+                raise CannotRun(f"{path}:{number}: found a {type(row).__name__}; expected an object; correct the line")
             yield row
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    from datasets import Dataset  # here, because it takes seconds to import and most texts do not need it
+    # Not through datasets, which would copy the file into its cache.
+    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
 
-    yield from Dataset.from_parquet(str(path))
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=256):
+            yield from batch.to_pylist()
+    except (ArrowException, OSError) as error:
+        raise CannotRun(f"{path}: found no readable parquet file ({error}); expected one; fetch it again") from error
 
 
 def _hub_rows(source: TextSource) -> Iterator[dict[str, Any]]:
-    from datasets import load_dataset
+    from datasets import load_dataset_builder  # here, because it takes seconds to import and most texts do not need it
 
+    if Path(str(source.repo)).exists():
+        raise CannotRun(
+            f"dataset {source.name}: found a folder of that name here, which the library would read in the hub's "
+            "stead; expected none; start from another folder, or use `kind: rows` for local files"
+        )
     try:
-        rows = load_dataset(source.repo, name=source.config, split=source.split, revision=source.revision)
+        builder = load_dataset_builder(source.repo, name=source.config, revision=source.revision)
+        builder.download_and_prepare()
+        rows = builder.as_dataset(split=source.split)
     except Exception as error:  # the library raises many kinds; each means that the text is not to be had
         raise CannotRun(
             f"dataset {source.name}: found no way to load it ({type(error).__name__}: {error}); expected it on the hub "
             "or in the local cache; check the name, or point the contract at a local file with `kind: file`"
         ) from error
+    # Without the hub, the library takes whatever commit its cache holds.
+    if re.fullmatch("[0-9a-f]{40}", source.revision or "") and builder.hash != source.revision:
+        raise CannotRun(
+            f"dataset {source.name}: found commit {builder.hash} in the local cache; expected {source.revision}, as "
+            "the contract pins it; load it once with the hub at hand, or pin the one that is there"
+        )
     yield from rows
 
 
@@ -286,40 +347,52 @@ def _begin(tokenizer: Any) -> tuple[int, ...]:
     return (int(tokenizer.bos_token_id),) if tokenizer.bos_token_id is not None else ()
 
 
-def _start(special_tokens: SpecialTokens, tokenizer: Any) -> list[int]:
+def _start(special_tokens: SpecialTokens, tokenizer: Any) -> tuple[int, ...]:
     """What stands before a text: the tokenizer's own start, or nothing."""
     if special_tokens == "tokenizer":
-        return list(_tokeniser_start(tokenizer))
+        return _tokeniser_start(tokenizer)
     if special_tokens == "every_window" and not _begin(tokenizer):
         raise CannotRun("special_tokens: found `every_window`, but the tokenizer has no begin token; use `none`")
-    return []
+    return ()
 
 
-def _row_prompt(contract: ScoringContract, row: Row, number: int, tokenizer: Any) -> tuple[int, ...]:
-    ids = _start(contract.special_tokens, tokenizer) + _tokenise(tokenizer, row.text)
-    if len(ids) < contract.tokens:
-        raise CannotRun(
-            f"{contract.source.name}, row {number + 1}: found {len(ids)} tokens; expected at least {contract.tokens}; "
-            "lower `tokens` or leave the row out"
-        )
+def _first_tokens(tokenizer: Any, text: str, count: int) -> list[int]:
+    """The first ``count`` tokens of a text, without special tokens; of a long text, only as much is tokenised."""
+    beginning = text[: 32 * count]  # tokens cover some four characters each
+    ids = _tokenise(tokenizer, beginning)
+    # Next to the cut, tokens may be others than the whole text's: the last 64 are not relied on.
+    if len(beginning) < len(text) and len(ids) < count + 64:
+        ids = _tokenise(tokenizer, text)
+    return ids[:count]
+
+
+def _row_prompts(
+    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
+) -> tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]:
+    """The first rows, each cut to ``tokens`` tokens; their words; their kinds."""
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
-    return (*prefix, *ids[: contract.tokens])
+    rows = list(islice(_kept(contract.source), contract.prompts))
+    prompts = []
+    for number, row in rows:
+        ids = [*start, *_tokenise(tokenizer, row.text)]
+        if len(ids) < contract.tokens:
+            raise CannotRun(
+                f"{contract.source.name}, row {number}: found {len(ids)} tokens; expected at least {contract.tokens}; "
+                "lower `tokens` or leave the row out"
+            )
+        prompts.append((*prefix, *ids[: contract.tokens]))
+    return prompts, [word for _, row in rows for word in row.text.split()], tuple(row.kind for _, row in rows)
 
 
-def _window_prompts(contract: ScoringContract, tokenizer: Any) -> tuple[list[tuple[int, ...]], list[str]]:
-    """Consecutive windows from a text's start, each of ``tokens`` tokens, its special tokens included."""
-    whole = read_whole(contract.source)
-    start = tuple(_start(contract.special_tokens, tokenizer))
+def _window_prompts(
+    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
+) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Consecutive windows from a text's start, each of ``tokens`` tokens, its special tokens included; their words."""
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else start
     step = contract.tokens - len(start)
-    # Tokens cover some four characters each: a long text's beginning is enough, and all of it is read where it is not.
-    beginning = whole[: contract.prompts * contract.tokens * 32]
-    ids = _tokenise(tokenizer, beginning)[: contract.prompts * step]
-    if len(ids) < contract.prompts * step and len(beginning) < len(whole):
-        ids = _tokenise(tokenizer, whole)[: contract.prompts * step]
+    ids = _first_tokens(tokenizer, read_whole(contract.source), contract.prompts * step)
     prompts = [(*prefix, *ids[k : k + step]) for k in range(0, len(ids) - step + 1, step)]
-    used = tokenizer.decode(ids) if ids else ""
-    return prompts, used.split()
+    return prompts, tokenizer.decode(ids).split()
 
 
 def _alike(one: Window, other: Window) -> bool:

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import inf, isfinite
 from typing import Any
 
-from checker import stats
-from checker.backing import Backing, of_pair, of_removal
-from checker.costs import Costs
-from checker.distances import Distances, pair_of
+from checker.backing import Backing, below, of_pair, of_removal
+from checker.comparisons import comparison, sharing_one_error_rate
+from checker.costs import error_rate
+from checker.decisions import Bench, Decision, Layers, Row, counted, most, nearest, outermost, span, undecided
+from checker.distances import pair_of
 from checker.methods import PROTOCOLS
-from checker.records import Claim, RemovalSet, Verdict
+from checker.records import Claim, Verdict
 from checker.stats import MINIMUM_UNITS, MINIMUM_WINDOWS, Estimate
 
-# Two runs of one contract on different machines may differ by this much in perplexity, relative.
+# Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
 NUMERICAL_TOLERANCE = 5e-4
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A verdict with the figure it rests on."""
-
-    verdict: Verdict
-    message: str
-    value: float | None = None
-    interval: tuple[float, float] | None = None
-    unit: str = ""
-    threshold: float | None = None
-    further_units: int | None = None
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What claims are decided on."""
-
-    distances: Distances
-    costs: Costs
-    sets: Sequence[RemovalSet]
-    arms: Sequence[Row]
-    regime: Mapping[str, Any]
-    prediction: Sequence[Row]
-
-    @property
-    def statistics(self) -> Any:
-        return self.distances.evidence.audit.statistics
 
 
 def decide(bench: Bench, claims: Sequence[Claim]) -> list[Row]:
     """One row per claim: its verdict, the figure it rests on, and which protocol backs it."""
     decisions = {claim.id: _DECIDERS[claim.kind](bench, claim) for claim in claims}
-    decisions |= _sharing_one_error_rate(bench, claims, decisions)
+    decisions |= sharing_one_error_rate(decisions, error_rate(bench.audit.statistics))
     return [_row(bench, claim, decisions[claim.id]) for claim in claims]
 
 
@@ -86,303 +58,207 @@ def _backing(bench: Bench, claim: Claim, protocol: str) -> Backing:
     return Backing("na", f"a {claim.kind} claim says nothing that a protocol could back")
 
 
+def _of(claim: Claim) -> str:
+    return "claimed of this very text" if claim.scope == "contract" else "claimed"
+
+
 # --- removal ---------------------------------------------------------------------------------------------------------
 
 
 def _removal(bench: Bench, claim: Claim) -> Decision:
     sets = _claimed_sets(bench, claim)
+    _, upper, said = _claimed_cost(claim)
     if not sets:
-        return Decision("open", _no_sets(bench, claim), unit="percent")
+        reason = bench.why_none(claim.method, claim.budget)
+        return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
     decisions = [_one_removal(bench, claim, layers) for layers in sets]
-    return _over_ties(decisions, len(sets), _all_resolutions(bench, claim))
+    ties = 1 if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0].ties
+    return decisions[0] if ties == 1 else _over_ties(decisions, ties, said)
 
 
-def _claimed_sets(bench: Bench, claim: Claim) -> list[tuple[int, ...]]:
+def _claimed_sets(bench: Bench, claim: Claim) -> list[Layers]:
     if claim.layers is not None:
-        return [claim.layers]
-    return [arm.layers for arm in bench.sets if (arm.method, arm.budget) == (claim.method, claim.budget)]
+        return [tuple(sorted(claim.layers))]
+    return [arm.layers for arm in bench.chosen(claim.method, claim.budget)]
 
 
-def _all_resolutions(bench: Bench, claim: Claim) -> bool:
-    chosen = [arm for arm in bench.sets if (arm.method, arm.budget) == (claim.method, claim.budget)]
-    return claim.layers is not None or all(arm.ties <= len(chosen) for arm in chosen)
-
-
-def _no_sets(bench: Bench, claim: Claim) -> str:
-    return (
-        f"the audit has no arm of method {claim.method} at budget {claim.budget}; add it to `methods` and `budgets` to "
-        "decide this claim"
-    )
-
-
-def _one_removal(bench: Bench, claim: Claim, layers: tuple[int, ...]) -> Decision:
-    cost = bench.costs.increase(layers)
-    blocks = ", ".join(map(str, layers))
-    if cost is None:
-        return Decision("open", f"removing blocks {blocks} is not measured; run the audit", unit="percent")
-    lower, upper = _claimed_range(claim)
-    claimed = (
-        f"at most {claim.at_most:g} %" if claim.at_most is not None else f"{claim.equals:g} % ± {upper - lower:g} / 2"
-    )
-    found = f"removing blocks {blocks} costs {cost.value:+.2f} % perplexity"
-    decision = _against_range(cost, lower, upper, claim.scope, MINIMUM_WINDOWS)
-    return replace(decision, message=f"{found}{_span(cost)}; claimed: {claimed}{decision.message}", unit="percent")
-
-
-def _claimed_range(claim: Claim) -> tuple[float, float]:
+def _claimed_cost(claim: Claim) -> tuple[float, float, str]:
+    """The claimed range of the cost in percent, and how the message says it."""
     if claim.at_most is not None:
-        return float("-inf"), claim.at_most
+        return -inf, claim.at_most, f"{_of(claim)}: at most {claim.at_most:g} %"
     assert claim.equals is not None
-    within = claim.within if claim.within is not None else printed_precision(claim.equals)
-    return claim.equals - within, claim.equals + within
+    within = claim.within or 0.0
+    return claim.equals - within, claim.equals + within, f"{_of(claim)}: {claim.equals:g} % within {within:g}"
 
 
-def printed_precision(value: float) -> float:
-    """Half a unit of the last digit that a number was written with: 10.2 stands for 10.15 to 10.25."""
-    digits = repr(value).partition(".")[2]
-    return 0.5 * 10.0 ** -(0 if digits in ("", "0") else len(digits))
+def _one_removal(bench: Bench, claim: Claim, layers: Layers) -> Decision:
+    cost = bench.costs.increase(layers)
+    lower, upper, said = _claimed_cost(claim)
+    removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+    if cost is None:
+        message = f"what {removal} costs is not measured, run the audit to its end; {said}"
+        return Decision("open", message, unit="percent", threshold=upper)
+    told = f"{removal} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {said}"
+    threshold = lower if abs(cost.value - lower) < abs(cost.value - upper) else upper
+    found = Decision("open", told, cost.value, cost.interval, "percent", threshold)
+    verdict = _in_range(cost, lower, upper, claim.scope)
+    if verdict != "open":
+        return replace(found, verdict=verdict)
+    # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
+    bounds = [lower, upper] if lower <= cost.value <= upper else [threshold]
+    further = bench.further(cost, filter(isfinite, bounds), MINIMUM_WINDOWS)
+    return replace(found, message=told + undecided(cost, further, MINIMUM_WINDOWS, "windows"), further_units=further)
 
 
-def _against_range(cost: Estimate, lower: float, upper: float, scope: str, least: int) -> Decision:
-    """Decides whether a cost in percent lies in a claimed range: on its value, or on its interval."""
-    threshold = upper if cost.value > (lower + upper) / 2 or lower == float("-inf") else lower
+def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict:
+    """Whether a cost in percent lies in a claimed range: on its value, or on its interval."""
     if scope == "contract":
         slack = NUMERICAL_TOLERANCE * (100.0 + cost.value)
-        inside = lower - slack <= cost.value <= upper + slack
-        return Decision(
-            "supported" if inside else "contradicted",
-            " (for this very text)",
-            cost.value,
-            cost.interval,
-            threshold=threshold,
-        )
-    if cost.interval is None or cost.units < least:
-        short = least - cost.units
-        return Decision(
-            "open",
-            f"; {cost.units} windows decide nothing about a population, at least {least} do",
-            cost.value,
-            cost.interval,
-            threshold=threshold,
-            further_units=max(1, short),
-        )
+        return "supported" if lower - slack <= cost.value <= upper + slack else "contradicted"
+    if cost.interval is None or cost.units < MINIMUM_WINDOWS:
+        return "open"
     low, high = cost.interval
     if lower <= low and high <= upper:
-        return Decision("supported", "", cost.value, cost.interval, threshold=threshold)
-    if high < lower or low > upper:
-        return Decision("contradicted", "", cost.value, cost.interval, threshold=threshold)
-    further = stats.further_units(cost, threshold, least=least)
-    return Decision(
-        "open", _undecided(further, "windows"), cost.value, cost.interval, threshold=threshold, further_units=further
+        return "supported"
+    return "contradicted" if high < lower or low > upper else "open"
+
+
+def _over_ties(decisions: Sequence[Decision], ties: int, said: str) -> Decision:
+    """One decision from those of the resolutions of the ties: what holds for all of them, else open."""
+    measured = [decision for decision in decisions if decision.value is not None]
+    if not measured:
+        return decisions[0]
+    if len(measured) == ties and len({decision.verdict for decision in decisions}) == 1:
+        return nearest(measured, f"the {ties} ways of breaking ties agree, this one is the nearest to the claim")
+    values = [decision.value or 0.0 for decision in measured]
+    which = f"the {ties}" if len(measured) == ties else f"the {len(measured)} measured ones of {ties}"
+    told = (
+        f"{which} ways of breaking ties cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
+        f"{outermost(measured)}; {said}: {counted(measured)}"
     )
-
-
-def _undecided(further: int | None, units: str) -> str:
-    if further is None:
-        return "; the interval does not decide it, and no number of further units would"
-    return f"; the interval does not decide it: about {further} further {units} would, if value and spread stay"
-
-
-def _over_ties(decisions: Sequence[Decision], resolutions: int, complete: bool) -> Decision:
-    """One decision from those of every resolution of the ties: what holds for all of them, else open."""
-    if len({decision.verdict for decision in decisions}) == 1 and complete:
-        costliest = max(decisions, key=lambda d: d.value if d.value is not None else float("-inf"))
-        note = f" (the costliest of {resolutions} ways of breaking ties)" if resolutions > 1 else ""
-        return replace(costliest, message=costliest.message + note)
-    reason = "depends on how ties are broken" if complete else "not every way of breaking ties was measured"
-    values = [decision.value for decision in decisions if decision.value is not None]
-    spread = f": {min(values):+.2f} to {max(values):+.2f} %" if values else ""
-    return Decision("open", f"{reason}{spread}", unit=decisions[0].unit, threshold=decisions[0].threshold)
+    costliest = max(measured, key=lambda decision: decision.value or 0.0)
+    return replace(costliest, verdict="open", message=told, further_units=None)
 
 
 # --- redundant -------------------------------------------------------------------------------------------------------
 
 
 def _redundant(bench: Bench, claim: Claim) -> Decision:
+    if claim.protocol is not None and claim.protocol not in PROTOCOLS:
+        reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
+        return Decision("open", f"{reason}; {_claimed_distance(claim)}", unit="nats", threshold=claim.below)
     protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
-    decisions = {protocol: _one_distance(bench, claim, protocol) for protocol in protocols}
-    if len({decision.verdict for decision in decisions.values()}) == 1:
-        worst = max(decisions.values(), key=lambda d: d.value if d.value is not None else float("-inf"))
-        return (
-            worst
-            if len(decisions) == 1
-            else replace(worst, message="; ".join(decision.message for decision in decisions.values()))
-        )
-    told = "; ".join(decision.message for decision in decisions.values())
-    return Decision(
-        "open", f"depends on the protocol, which the claim does not state: {told}", unit="nats", threshold=claim.below
-    )
+    decisions = [_one_distance(bench, claim, protocol) for protocol in protocols]
+    return decisions[0] if len(decisions) == 1 else _under_both(decisions)
+
+
+def _claimed_distance(claim: Claim) -> str:
+    return f"{_of(claim)}: below {claim.below:g} nats"
 
 
 def _one_distance(bench: Bench, claim: Claim, protocol: str) -> Decision:
     assert claim.pair is not None
     assert claim.below is not None
+    backing = of_pair(bench.distances, protocol, claim.pair, claim.below)
+    distance, said = backing.estimate, _claimed_distance(claim)
+    if distance is None:
+        return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
     i, j = sorted(claim.pair)
-    backing = of_pair(bench.distances, protocol, (i, j), claim.below)
-    if backing.estimate is None:
-        return Decision("open", backing.why, unit="nats", threshold=claim.below)
-    distance = backing.estimate
-    told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{_span(distance)}"
-    told += f", claimed below {claim.below:g}"
+    told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{span(distance.interval)}; {said}"
+    found = Decision("open", told, distance.value, distance.interval, "nats", claim.below)
     if claim.scope == "contract":
-        verdict: Verdict = "supported" if distance.value < claim.below else "contradicted"
-        return Decision(verdict, f"{told} (for this very text)", distance.value, distance.interval, "nats", claim.below)
-    verdicts: dict[str, Verdict] = {"yes": "supported", "no": "contradicted"}
-    verdict = verdicts.get(backing.backs, "open")
-    if verdict != "open":
-        return Decision(verdict, told, distance.value, distance.interval, "nats", claim.below)
-    further = stats.further_units(distance, claim.below, least=MINIMUM_UNITS)
-    return Decision(
-        "open", told + _undecided(further, "prompts"), distance.value, distance.interval, "nats", claim.below, further
+        inside = distance.value < claim.below * (1 + NUMERICAL_TOLERANCE)
+        return replace(found, verdict="supported" if inside else "contradicted")
+    answer = below(distance, claim.below)
+    if answer in ("yes", "no"):
+        return replace(found, verdict="supported" if answer == "yes" else "contradicted")
+    further = bench.further(distance, [claim.below], MINIMUM_UNITS)
+    return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
+
+
+def _under_both(decisions: Sequence[Decision]) -> Decision:
+    """What both protocols say of a claim that names neither: decided only where they agree."""
+    verdicts = {decision.verdict for decision in decisions}
+    if len(verdicts) == 1:
+        reason = "the claim names no protocol, and both give the same answer"
+    elif "open" in verdicts:
+        reason = "the claim names no protocol, and only one of the two decides it"
+    else:
+        reason = "the claim names no protocol, and the answer depends on it"
+    told = "; ".join(decision.message for decision in decisions)
+    largest = max(decisions, key=lambda d: d.value if d.value is not None else -inf)
+    return replace(
+        largest,
+        verdict=verdicts.pop() if len(verdicts) == 1 else "open",
+        message=f"{reason}: {told}",
+        further_units=most(decision.further_units for decision in decisions if decision.verdict == "open"),
     )
-
-
-# --- comparison ------------------------------------------------------------------------------------------------------
-
-
-def _comparison(bench: Bench, claim: Claim) -> Decision:
-    """At its own error rate; ``_sharing_one_error_rate`` takes back what the claims together do not allow."""
-    if "random" in (claim.better, claim.worse):
-        return _against_random(bench, claim)
-    ratios, reason = _cost_ratios(bench, claim)
-    if reason:
-        return Decision("open", reason, unit="times", threshold=claim.at_least)
-    worst = min(ratios, key=lambda ratio: ratio.value)
-    bound = 1.0 if claim.at_least is None else claim.at_least
-    told = (
-        f"removing {claim.budget} blocks by {claim.worse} costs {worst.value:.3g} times what {claim.better} costs"
-        f"{_span(worst)}; claimed: at least {bound:g} times"
-    )
-    verdicts = {_above(ratio, bound) for ratio in ratios}
-    verdict = verdicts.pop() if len(verdicts) == 1 else "open"
-    further = None
-    if verdict == "open":
-        further = stats.further_units(worst, bound, least=MINIMUM_WINDOWS)
-        told += _undecided(further, "windows")
-    return Decision(verdict, told, worst.value, worst.interval, "times", bound, further)
-
-
-def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
-    """The cost ratio of every combination of tie resolutions, or why there is none."""
-    sides = {
-        name: [arm for arm in bench.sets if (arm.method, arm.budget) == (name, claim.budget)]
-        for name in (str(claim.better), str(claim.worse))
-    }
-    for name, chosen in sides.items():
-        if not chosen:
-            return [], f"the audit has no arm of method {name} at budget {claim.budget}; add it to decide this claim"
-        if chosen[0].ties > len(chosen):
-            return [], f"not every way of breaking the ties of {name} was measured"
-    ratios = []
-    for better in sides[str(claim.better)]:
-        for worse in sides[str(claim.worse)]:
-            low, high = bench.costs.nll(better.layers), bench.costs.nll(worse.layers)
-            base, tokens = bench.costs.base, bench.costs.tokens
-            if low is None or high is None or base is None or tokens is None:
-                return [], "one of the two arms is not measured; run the audit"
-            ratio = stats.ratio_of_costs(low, high, base, tokens, bench.statistics)
-            if ratio is None:
-                return [], "one of the two removals does not cost anything, so there is no ratio of costs"
-            ratios.append(ratio)
-    return ratios, ""
-
-
-def _above(ratio: Estimate, bound: float) -> Verdict:
-    if ratio.interval is None or ratio.units < MINIMUM_WINDOWS:
-        return "open"
-    if ratio.interval[0] >= bound:
-        return "supported"
-    return "contradicted" if ratio.interval[1] < bound else "open"
-
-
-def _against_random(bench: Bench, claim: Claim) -> Decision:
-    """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
-    if claim.worse != "random" or (claim.at_least or 1.0) > 1.0:
-        return Decision(
-            "open",
-            "against random draws only `worse: random` without a factor can be decided, by the arm's p",
-            unit="times",
-        )
-    rows = [row for row in bench.arms if (row["method"], row["budget"]) == (claim.better, claim.budget)]
-    values = [row["p"] for row in rows]
-    if not values or any(p is None for p in values):
-        return Decision("open", f"no random draws and arm of {claim.better} are measured at budget {claim.budget}")
-    level, worst = 1.0 - bench.statistics.confidence, max(values)
-    told = f"{claim.better} at budget {claim.budget} against {rows[0]['draws']} random draws: p = {worst:.3g}"
-    return Decision("supported" if worst <= level else "open", told)
-
-
-def _sharing_one_error_rate(
-    bench: Bench, claims: Sequence[Claim], decisions: Mapping[str, Decision]
-) -> dict[str, Decision]:
-    """Holm over the decided comparison claims: those that do not survive it become open."""
-    level = (1.0 - bench.statistics.confidence) / 2
-    p_values: dict[str, float] = {}
-    for claim in claims:
-        if claim.kind != "comparison" or "random" in (claim.better, claim.worse):
-            continue
-        ratios, reason = _cost_ratios(bench, claim)
-        if reason:
-            continue
-        bound = 1.0 if claim.at_least is None else claim.at_least
-        found = [[stats.p_beyond(ratio, bound, side) for ratio in ratios] for side in ("above", "below")]
-        if all(p is not None for side in found for p in side):
-            # Every combination of ties must say the same: the largest p of a side is that side's.
-            p_values[claim.id] = min(max(p for p in side if p is not None) for side in found)
-    if len(p_values) < 2:
-        return {}
-    survives = stats.holm(p_values, level)
-    return {
-        name: replace(
-            decisions[name],
-            verdict="open",
-            message=f"{decisions[name].message}; not decided once {len(p_values)} comparisons share one error rate",
-        )
-        for name in p_values
-        if decisions[name].verdict != "open" and not survives[name]
-    }
 
 
 # --- regime and transfer ---------------------------------------------------------------------------------------------
 
 
 def _regime(bench: Bench, claim: Claim) -> Decision:
-    if claim.metric is not None:
-        return _same_regime("metric", claim.metric, bench.regime["metric"]["name"], bench.regime["metric"])
+    return _metric_regime(bench, claim) if claim.metric is not None else _removal_regime(bench, claim)
+
+
+def _metric_regime(bench: Bench, claim: Claim) -> Decision:
+    row = bench.regime["metric"]
+    if row["ratio"] is None:
+        means = "the geometric means of the two distances have no ratio: not all are measured, or one is not above 0"
+    else:
+        means = (
+            f"kl_ratio of the geometric means over {row['pairs']} adjacent pairs {row['ratio']:.3g}"
+            f"{span(row['interval'])}, replacement {row['replacement_mean']:.3g} nats"
+        )
+    told = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
+    if row["name"] == "open":
+        told += "; the prompts do not decide it"
+    return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row)))
+
+
+def _removal_regime(bench: Bench, claim: Claim) -> Decision:
+    said = f"claimed: {claim.removal} at budget {claim.budget}"
     rows = [row for row in bench.regime["removal"] if row["budget"] == claim.budget]
     if not rows:
-        return Decision(
-            "open", f"no removal regime is measured at budget {claim.budget}: it needs arms of both protocols"
+        reason = "there is no removal regime at a budget where the audit does not run both protocols as methods"
+        return Decision("open", f"{reason}; {said}", unit="nats")
+    row = rows[0]
+    told = f"removal regime: found {row['regime']}"
+    if row["difference"] is not None:
+        told += (
+            f" (replacement's arm minus interchange's {row['difference']:+.3g} nats per token{span(row['interval'])}, "
+            f"margin {row['margin']:g})"
         )
-    return _same_regime("removal", str(claim.removal), rows[0]["regime"], rows[0])
+    told += f"; {said}"
+    if row["regime"] == "open":
+        told += f"; {row['sentence']}"
+    found = Decision("open", told, row["difference"], _interval(row), "nats", row["margin"])
+    return _same(str(claim.removal), row["regime"], found)
 
 
-def _same_regime(what: str, claimed: str, found: str, row: Mapping[str, Any]) -> Decision:
-    verdict: Verdict = "open" if found == "open" else "supported" if found == claimed else "contradicted"
-    value = row["ratio"] if what == "metric" else row["difference"]
-    unit = "" if what == "metric" else "nats"
-    interval = tuple(row["interval"]) if row["interval"] else None
-    return Decision(verdict, f"{what} regime: found {found}, claimed {claimed}", value, interval, unit)
+def _same(claimed: str, found: str, decision: Decision) -> Decision:
+    if found == "open":
+        return decision
+    return replace(decision, verdict="supported" if found == claimed else "contradicted")
 
 
-def _transfer(bench: Bench, claim: Claim) -> Decision:
+def _interval(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    return tuple(row["interval"]) if row["interval"] else None
+
+
+def _transfer(_: Bench, claim: Claim) -> Decision:
     return Decision(
         "open",
-        f"whether this carries over to {claim.to} cannot be decided on one checkpoint and text; audit "
-        "that one too and compare the two reports",
+        "one checkpoint and text cannot decide what holds for another; audit that one too and compare the two "
+        f"reports; claimed: the same holds for {claim.to}",
     )
-
-
-def _span(estimate: Estimate) -> str:
-    if estimate.interval is None:
-        return " (no interval: fewer than 8 units)"
-    return f" [{estimate.interval[0]:.4g}, {estimate.interval[1]:.4g}]"
 
 
 _DECIDERS: dict[str, Callable[[Bench, Claim], Decision]] = {
     "removal": _removal,
     "redundant": _redundant,
-    "comparison": _comparison,
+    "comparison": comparison,
     "regime": _regime,
     "transfer": _transfer,
 }

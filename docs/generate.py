@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout's package, whether or not it is installed
 
 from checker import grammar, spec  # noqa: E402
+from checker.rules import RULES, Rule  # noqa: E402
 
 _HEAD = """# The audit file
 
@@ -30,6 +32,22 @@ Schema: draft 2020-12, in `schemas/audit.schema.json`. For completion in an edit
 `# yaml-language-server: $schema=path/to/audit.schema.json`.
 """
 
+_RULES_HEAD = """# The rules
+
+<!-- Generated from checker/rules/ by docs/generate.py; do not edit. -->
+
+Every rule appears in every report: as passed, failed, open (undecided or not measured) or not applicable, with the
+reason. `pruneaudit rules` lists them, `pruneaudit explain RULE` shows one.
+
+* A level says how grave a failed or open finding is: note, warning or error. `--fail-on` names the least level that
+  changes the exit code; without it, `policy.fail_on` of the audit file does.
+* An audit file may give a rule another level: `policy: {rules: {protocol/undisclosed: note}}`. The level `"off"`, in
+  quotes, turns it off; the report then says so.
+* A waiver accepts a finding until a date: `{rule: ..., claim: ..., reason: ..., expires: ...}`. The finding stays in
+  the report, with the reason.
+* Neither changes `evidence/incomplete`: an incomplete run never passes.
+"""
+
 
 def spec_page() -> str:
     """``spec.md``: every key of the audit file, from its schema."""
@@ -37,7 +55,19 @@ def spec_page() -> str:
     return "\n".join([_HEAD, *_sections(schema, "", schema)]).rstrip() + "\n"
 
 
-DOCUMENTS: dict[str, Callable[[], str]] = {"spec.md": spec_page}
+def rules_page() -> str:
+    """``rules.md``: every rule, by family, each under an anchor that is its slug."""
+    families: dict[str, list[Rule]] = defaultdict(list)
+    for rule in RULES.values():
+        families[rule.slug.partition("/")[0]].append(rule)
+    parts = [_RULES_HEAD, *_rule_index(families)]
+    for family, rules in families.items():
+        parts += [f"## {family}\n", f"{_about_family(rules[0])}\n"]
+        parts += [line for rule in rules for line in _rule_section(rule)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {"spec.md": spec_page, "rules.md": rules_page}
 
 
 def main(arguments: list[str]) -> int:
@@ -166,6 +196,31 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_flow(item) for item in value) + "]"
     return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+
+
+# --- rules.md --------------------------------------------------------------------------------------------------------
+
+
+def _rule_index(families: dict[str, list[Rule]]) -> Iterator[str]:
+    yield "| rule | level | what it finds |\n|---|---|---|"
+    for rules in families.values():
+        for rule in rules:
+            summary = rule.summary.replace("|", "\\|")
+            yield f"| [`{rule.slug}`](#{rule.slug}) | {rule.level} | {summary} |"
+    yield ""
+
+
+def _about_family(rule: Rule) -> str:
+    """What the family's module says it is about."""
+    return str(sys.modules[rule.check.__module__].__doc__).strip()
+
+
+def _rule_section(rule: Rule) -> Iterator[str]:
+    yield f'### <a id="{rule.slug}"></a>`{rule.slug}`\n'
+    yield f"{rule.summary} Level: **{rule.level}**.\n"
+    yield f"* **Why.** {rule.why}"
+    yield f"* **What to do.** {rule.remedy}"
+    yield f"* **When to waive.** {rule.waive}\n"
 
 
 if __name__ == "__main__":

@@ -58,7 +58,6 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
             "block_runs_without_sharing": 42240,
             "tokens": 3_871_744,
             "seconds": 214.6,
-            "stored": 0,
             "peak_memory_bytes": 2_140_000_000,
         },
         "not_tested": [

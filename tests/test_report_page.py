@@ -144,6 +144,7 @@ function next() {
   frame.style.cssText = `border: 0; height: 900px; width: ${widths.shift()}px`;
   frame.onload = () => {
     const page = frame.contentDocument, root = page.documentElement;
+    page.querySelectorAll("details").forEach(folded => folded.open = true);
     const svg = [...page.querySelectorAll("svg")].filter(chart => chart.getBoundingClientRect().width > 100).length;
     result.textContent += `${root.scrollWidth - root.clientWidth} ${root.scrollHeight > 3000} ${svg};`;
     frame.remove();

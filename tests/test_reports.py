@@ -257,3 +257,23 @@ def test_the_summary_fits_the_terminal(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     for words in ("three-layers", "twins", "safer", "backs it", "Findings that failed or are open"):
         assert words in text
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-6, 1e-12, 0.999999, 1e7, 1e15])
+def test_unusual_figures_render(value: float) -> None:
+    def change(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: change(item) for key, item in part.items()}
+        if isinstance(part, list):
+            return [change(item) for item in part]
+        return value if isinstance(part, float) else part
+
+    report = samples.small()
+    report |= {name: change(report[name]) for name in ("pairs", "kinds", "blocks", "baseline", "arms", "ranges")}
+    for arm in report["arms"]:
+        arm |= dict.fromkeys(("top1_agreement", "p", "smallest_p", "stability"), 0.5)
+    reports.check(report)
+    drawn = re.findall(r'(?: d|x|y|width|height)="([^"]*)"', reports.FORMATS["html"].render(report))
+    assert drawn
+    assert not [shape for shape in drawn if re.search(r"nan|inf|e[+-]\d", shape)]
+    assert value == 0 or numbers.percent(value) in reports.FORMATS["md"].render(report).replace("\\", "")

@@ -111,7 +111,6 @@ def cost(report: Record) -> Table:
         ("Block runs", numbers.count(runs)),
         ("Block runs without shared prefixes", f"{numbers.count(without)}{saved}"),
         ("Tokens", numbers.count(found["tokens"])),
-        ("Answers already stored", numbers.count(found["stored"])),
         ("Peak memory", numbers.size(found["peak_memory_bytes"])),
     ]
     return pairs_of("effort", "What measuring cost", rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from checker.rules import claim, data, evidence, model, protocol, regime, selection, statistics, waiver
+from checker.rules import claim, data, evidence, model, policy, protocol, regime, selection, statistics, waiver
 from checker.rules.shape import Case, Result, Rule
 
 RULES: dict[str, Rule] = {
     found.slug: found
-    for module in (model, data, protocol, selection, statistics, regime, claim, evidence, waiver)
+    for module in (model, data, protocol, selection, statistics, regime, claim, evidence, policy, waiver)
     for found in vars(module).values()
     if isinstance(found, Rule)
 }

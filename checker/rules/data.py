@@ -43,29 +43,31 @@ def _pinned(source: TextSource) -> bool:
     why="Many models were trained with a begin token before every text and predict far worse without it: "
     "Gemma-3-270m has perplexity 181 without and 29 with it. Costs in percent of a baseline that is broken in"
     " this way mean little.",
-    remedy="Set `special_tokens: every_window` in both contracts, and say so where the numbers are published.",
-    waive="When the published numbers were measured without the begin token and it is these that are checked.",
+    remedy="Set `special_tokens` to the better of the two in both contracts (`every_window`, or `tokenizer`), and say "
+    "so where the numbers are published.",
+    waive="When the published numbers were measured in the worse way and it is these that are checked.",
 )
 def begin_token(case: Case) -> Iterator[Result]:
-    """Perplexity is very different with and without the begin token, and the contract leaves it out."""
+    """Perplexity is far better with the begin token, or without it, than as the contract has it."""
     measured = case.figures["begin_token"]
     if measured is None:
         yield _unmeasured_begin_token(case)
         return
     without, with_token = measured["without"], measured["with"]
-    told = f"on one window the perplexity is {without:.4g} without and {with_token:.4g} with the begin token"
-    if case.audit.evaluation.special_tokens == "every_window":
-        yield passed(f"{told}; the contract puts it before every window")
-    elif without / with_token > _LARGE:
-        yield failed(
-            f"{told}; expected a difference below {_LARGE:g} times, or a contract that puts it before every window"
-        )
+    everywhere = case.audit.evaluation.special_tokens == "every_window"
+    told = (
+        f"on one window the perplexity is {without:.4g} without and {with_token:.4g} with the begin token, and the "
+        f"contract puts it before {'every window' if everywhere else 'the text at most'}"
+    )
+    worse = with_token / without if everywhere else without / with_token
+    if worse > _LARGE:
+        yield failed(f"{told}; expected the contract's way to be at most {_LARGE:g} times the other")
     else:
         yield passed(told)
 
 
 def _unmeasured_begin_token(case: Case) -> Result:
-    if case.figures["baseline"] is None:
+    if case.figures["baseline"] is None or case.figures["environment"] is None:  # which a run writes at its end
         return undecided("the begin token's effect is not measured; run the audit")
     return not_applicable("the tokenizer has no begin token")
 

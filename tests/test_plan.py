@@ -1,0 +1,387 @@
+"""The plan: what is asked, what it costs, what fixes a number, and which sets the methods choose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields, replace
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checker import plan as planning
+from checker.engine import Engine
+from checker.errors import EvidenceMissing
+from checker.methods import METHODS, interchange, replacement
+from checker.plan import Cost, arms, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
+from checker.records import (
+    Audit,
+    Claim,
+    EvaluationContract,
+    EvaluationFacts,
+    Facts,
+    Ground,
+    Layout,
+    Location,
+    MethodSettings,
+    ModelFacts,
+    ModelSource,
+    Policy,
+    Question,
+    ScoringContract,
+    Selection,
+    Statistics,
+    TextSource,
+    Values,
+)
+from checker.texts import Batch, evaluation_windows
+
+TEXT = TextSource("file", path="/texts/some.txt")
+ROWS = TextSource("rows", path="/texts/some.jsonl")
+SCORING = ScoringContract(ROWS, prompts=16, tokens=64, assembly="rows")
+EVALUATION = EvaluationContract(TEXT, window=128, stride=64, words=1000)
+MODEL = ModelFacts(
+    source="tiny", kind="directory", architecture="llama", blocks=30, parameters=1_000_000,
+    block_parameters=(20_000,) * 30, block_shapes=("s",) * 30, slot_kinds=(), hidden=64, vocabulary=5000, context=2048,
+    tokenizer_digest="t",
+)  # fmt: skip
+SETTINGS = tuple(MethodSettings(name, (1, 3)) for name in ("interchange", "replacement", "deletion"))
+TOKENISED = Facts(MODEL, evaluation=EvaluationFacts("t", "t", 1000, (), 1, 0))
+
+
+def audit_of(**changes: Any) -> Audit:
+    known: dict[str, Any] = {
+        "name": "a", "title": "A", "path": "/a.yaml", "text": "", "overrides": (),
+        "model": ModelSource("directory", path="/m"), "scoring": SCORING, "evaluation": EVALUATION,
+        "protocols": {"replacement": {"direction": "into"}, "interchange": {}}, "max_gap": 1, "budgets": (1, 3),
+        "methods": SETTINGS, "selection": Selection(), "statistics": Statistics(), "claims": (), "waivers": (),
+        "policy": Policy(),
+    }  # fmt: skip
+    return Audit(**{**known, **changes})
+
+
+def asked(layouts: Iterable[Layout]) -> list[str]:
+    return [str(layout) for layout in layouts]
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_small_audit_asks() -> None:
+    small = replace(MODEL, blocks=3, block_parameters=(1,) * 3, block_shapes=("s",) * 3)
+    made = plan(audit_of(), Facts(small))
+    assert asked(question.layout for question in made.scoring) == [
+        "(1@0,0@1,2)", "(0,2@1,1@2)",
+        "(1@0,1,2)", "(0,0@1,2)", "(0,2@1,2)", "(0,1,1@2)",
+        "(1,2)", "(0,2)", "(0,1)",
+    ]  # fmt: skip
+    assert {(question.text, question.quantity) for question in made.scoring} == {("scoring", "kl")}
+    assert made.evaluation == tuple(
+        Question("evaluation", "nll", Layout.parse(text)) for text in ("(0,1,2)", "(1,2)", "(0,2)", "(0,1)")
+    )
+
+
+def test_the_plan_asks_each_thing_once_and_for_all_that_claims_name() -> None:
+    claim = Claim("c", "says", "removal", Location("a.yaml"), layers=(3, 5), at_most=10.0)
+    twice = replace(claim, id="d", layers=(4,))
+    made = plan(audit_of(claims=(claim, twice, replace(claim, id="e", layers=None))), Facts(MODEL))
+    layouts = [question.layout for question in made.evaluation]
+    assert len(set(layouts)) == len(layouts) == 1 + 30 + 1
+    assert Layout.base(30).without([3, 5]) in layouts
+    assert len({question.layout for question in made.scoring}) == len(made.scoring) == 29 + 58 + 30
+
+
+def test_only_what_the_audit_names_is_scored_and_deletion_always() -> None:
+    assert planning.scored_by(audit_of()) == ("interchange", "replacement", "deletion")
+    only = audit_of(protocols={}, methods=(MethodSettings("random", (1,)),))
+    assert planning.scored_by(only) == ("deletion",)
+    assert planning.scored_by(replace(only, protocols={"interchange": {}})) == ("interchange", "deletion")
+
+
+def test_blocks_of_other_shapes_are_not_paired() -> None:
+    mixed = replace(MODEL, blocks=4, block_parameters=(1,) * 4, block_shapes=("s", "s", "other", "s"))
+    assert ground(audit_of(), mixed).pairs == ((0, 1),)
+    assert ground(audit_of(max_gap=3), mixed).pairs == ((0, 1), (0, 3), (1, 3))
+    assert incomparable(mixed, 1, 2) == "the parameters of blocks 1 and 2 differ in name or shape"
+    assert incomparable(mixed, 1, 3) is None
+    alone = replace(mixed, block_shapes=("a", "b", "c", "d"))
+    assert ground(audit_of(), alone).pairs == ()
+    assert len(plan(audit_of(), Facts(alone)).scoring) == 4, "deletion needs no pairs"
+
+
+def test_the_ground_is_the_audits() -> None:
+    audit = audit_of(
+        protocols={"replacement": {"direction": "mean"}},
+        selection=Selection(spacing=2, exclude=(0,)),
+        statistics=Statistics(seed=7),
+    )
+    found = ground(audit, MODEL)
+    assert (found.direction, found.seed, found.geometry.spacing, found.geometry.exclude) == ("mean", 7, 2, (0,))
+    assert len(found.pairs) == 29
+
+
+# --- block runs ------------------------------------------------------------------------------------------------------
+
+
+class CountingStack:
+    """A stack of blocks that do nothing, for an engine that counts its runs."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, blocks: int) -> None:
+        self.blocks = blocks
+        self.model = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: SimpleNamespace(vocab_size=2)))
+
+    def __len__(self) -> int:
+        return self.blocks
+
+    def enter(self, ids: torch.Tensor) -> Any:
+        return SimpleNamespace(hidden=torch.zeros(*ids.shape, 1))
+
+    def run(self, place: Any, hidden: torch.Tensor, entrance: Any) -> torch.Tensor:
+        return hidden
+
+    def leave(self, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(*hidden.shape[:2], 2)
+
+
+def runs_of_the_engine(blocks: int, layouts: Collection[Layout]) -> int:
+    engine = Engine(CountingStack(blocks))  # type: ignore[arg-type]
+    batch = Batch(torch.zeros(1, 2, dtype=torch.long), 0, 0, range(1), "prompt")
+    wanted: Mapping[Layout, Any] = {layout: {"kl"} for layout in layouts}
+    engine.measure(batch, wanted, lambda *_: None, lambda *_: None)
+    return engine.block_runs
+
+
+def test_adjacent_pairs_of_thirty_blocks_cost_what_the_design_says() -> None:
+    base = Layout.base(30)
+    directed = [pair for i in range(29) for pair in ((i, i + 1), (i + 1, i))]
+    layouts = [base, *(replacement.layout(base, i, j) for i, j in directed)]
+    layouts += [interchange.layout(base, i, i + 1) for i in range(29)]
+    assert block_runs(layouts) == runs_of_the_engine(30, layouts) == 1364
+    assert sum(map(len, layouts)) == 2640
+
+
+small_layouts = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=4).map(
+    lambda found: Layout.parse("(" + ",".join(f"{block}@{slot}" for block, slot in found) + ")")
+)
+
+
+@settings(deadline=None)
+@given(st.sets(small_layouts, min_size=1, max_size=12))
+def test_block_runs_are_those_of_the_engine(layouts: set[Layout]) -> None:
+    assert block_runs([Layout.base(4), *layouts]) == runs_of_the_engine(4, layouts)
+
+
+# --- contracts -------------------------------------------------------------------------------------------------------
+
+# A change of every field that fixes a number. A field in neither list fails the test: decide, then add it.
+CHANGES: dict[type, dict[str, Any]] = {
+    ScoringContract: {"prompts": 8, "tokens": 32, "positions": "last", "assembly": "windows", "special_tokens": "none",
+                      "batch_tokens": 512},
+    EvaluationContract: {"window": 64, "stride": 32, "words": None, "boundary": "skip_first", "special_tokens": "none",
+                         "batch_tokens": 512},
+    TextSource: {"column": "body", "join": " ", "drop_empty": True},
+}  # fmt: skip
+# The text's identity and its digest stand for these; ``kind_column`` names groups and changes no number.
+NAMES = {"kind", "path", "package", "file", "repo", "config", "split", "revision", "kind_column", "sha256"}
+
+
+@pytest.mark.parametrize("contract", [SCORING, EVALUATION], ids=["scoring", "evaluation"])
+def test_a_contracts_digest_changes_with_all_that_fixes_a_number(contract: Any) -> None:
+    before = contract_digest(contract, "text", "tokenizer", "float32")
+    changed = {
+        "text": contract_digest(contract, "other", "tokenizer", "float32"),
+        "tokenizer": contract_digest(contract, "text", "other", "float32"),
+        "dtype": contract_digest(contract, "text", "tokenizer", "bfloat16"),
+    }
+    own, source = CHANGES[type(contract)], CHANGES[TextSource]
+    assert {field.name for field in fields(contract)} == {"source", *own}
+    assert {field.name for field in fields(TextSource)} == {*source, *NAMES}
+    versions: dict[str, Any] = {name: replace(contract, **{name: value}) for name, value in own.items()}
+    for name, value in source.items():
+        versions[f"source.{name}"] = replace(contract, source=replace(contract.source, **{name: value}))
+    assert all(version != contract for version in versions.values())
+    changed |= {name: contract_digest(version, "text", "tokenizer", "float32") for name, version in versions.items()}
+    assert before not in changed.values()
+    assert len(set(changed.values())) == len(changed)
+
+
+def test_a_contracts_digest_does_not_depend_on_where_the_text_lies() -> None:
+    def of(source: TextSource) -> str:
+        return contract_digest(replace(SCORING, source=source), "text", "tokenizer", "float32")
+
+    moved = replace(ROWS, path="/elsewhere/other.jsonl", sha256="a" * 64, kind_column="genre")
+    assert of(moved) == of(ROWS)
+    assert of(TextSource("package", package="p", file="data/some.jsonl")) == of(ROWS)
+    assert of(TextSource("hub", repo="a/b", split="test")) == of(ROWS)
+    assert of(TEXT) != of(ROWS), "the same bytes read as one text give other numbers than as rows"
+    evaluation = replace(EVALUATION, source=ROWS)
+    assert contract_digest(evaluation, "text", "tokenizer", "float32") != of(ROWS)
+
+
+# --- arms ------------------------------------------------------------------------------------------------------------
+
+
+class Known:
+    """Distances by method: every interchange one and every deletion one from a list, replacement not measured."""
+
+    def __init__(self, inter: list[float], deletion: list[float]) -> None:
+        base = Layout.base(len(deletion))
+        self.values = {interchange.layout(base, i, i + 1): value for i, value in enumerate(inter)}
+        self.values |= {base.without([block]): value for block, value in enumerate(deletion)}
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        wanted = list(layouts)
+        if any(layout not in self.values for layout in wanted):
+            raise EvidenceMissing("not measured")
+        return {layout: np.array([self.values[layout] - 0.05, self.values[layout] + 0.05]) for layout in wanted}
+
+
+FIVE = replace(MODEL, blocks=5, block_parameters=(1,) * 5, block_shapes=("s",) * 5)
+
+
+def five(**changes: Any) -> tuple[Audit, Ground, Known]:
+    audit = audit_of(**changes)
+    known = Known(inter=[0.5, 0.4, 0.1, 0.3], deletion=[0.2, 0.9, 0.1, 0.8, 0.3])
+    return audit, ground(audit, FIVE), known
+
+
+def test_arms_are_the_sets_of_each_method_and_what_is_missing_is_said() -> None:
+    control = MethodSettings("random", (2,), draws=3)
+    methods = (MethodSettings("interchange", (1, 2)), MethodSettings("replacement", (1,)),
+               MethodSettings("deletion", (2, 4)), control)  # fmt: skip
+    found = arms(*five(methods=methods))
+    chosen = [(s.method, s.budget, s.layers, s.tie, s.ties) for s in found.sets if not s.draw]
+    assert chosen == [
+        ("interchange", 1, (2,), 0, 2),
+        ("interchange", 1, (3,), 1, 2),
+        ("interchange", 2, (2, 4), 0, 2),
+        ("interchange", 2, (1, 3), 1, 2),
+        ("deletion", 2, (0, 2), 0, 1),
+    ]
+    draws = [s for s in found.sets if s.draw]
+    assert [s.tie for s in draws] == [0, 1, 2]
+    assert {s.method for s in draws} == {"random"}
+    assert found.gaps == (
+        "replacement: not measured",
+        "deletion at budget 4: the ascending order reaches no set of that size",
+    )
+
+
+def test_ties_to_the_lower_index() -> None:
+    found = arms(*five(methods=(MethodSettings("interchange", (1, 2)),), selection=Selection(ties="lower")))
+    assert [(s.layers, s.tie, s.ties) for s in found.sets] == [((2,), 0, 1), ((2, 4), 0, 1)]
+
+
+def test_scores_are_means_over_prompts() -> None:
+    _, where, known = five()
+    scores = planning.block_scores("interchange", where, known)
+    assert scores == pytest.approx({0: 0.5, 1: 0.4, 2: 0.1, 3: 0.1, 4: 0.3})
+    with pytest.raises(EvidenceMissing):
+        planning.block_scores("replacement", where, known)
+
+
+def test_another_budget_changes_no_other_budgets_arms() -> None:
+    one = arms(*five(methods=(MethodSettings("random", (2,), 3), MethodSettings("deletion", (2,)))))
+    more = arms(*five(methods=(MethodSettings("random", (1, 2, 3), 3), MethodSettings("deletion", (1, 2)))))
+    assert set(one.sets) < set(more.sets)
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_adds_up() -> None:
+    audit = audit_of(methods=(MethodSettings("deletion", (1,)),), protocols={})
+    made = plan(audit, TOKENISED)
+    base = Layout.base(30)
+    singles = [base, *(base.without([block]) for block in range(30))]
+    assert made.cost.layouts == 2 * len(singles), "the chosen block is one of them"
+    assert made.cost.block_runs == 2 * block_runs(singles)
+    assert made.cost.block_runs_without_sharing == 2 * (30 + 30 * 29)
+    assert evaluation_tokens(audit, TOKENISED) == 1000 + 14 * 64
+    passed = block_runs(singles) * (16 * 64 + 1000 + 14 * 64)
+    assert made.cost.tokens == passed
+    left = len(singles) * (16 * 64 + 1000 + 14 * 64)
+    assert made.cost.operations == pytest.approx(2.0 * (20_000 * passed + 64 * 5000 * left))
+    assert made.cost.memory > 4 * MODEL.parameters
+    assert made.expected_sets == 1
+
+
+def test_the_cost_grows_with_what_is_asked() -> None:
+    def cost(**changes: Any) -> Cost:
+        return plan(audit_of(**changes), Facts(MODEL)).cost
+
+    plain = cost()
+    assert all(getattr(plain, field.name) > 0 for field in fields(plain))
+    prompts = [cost(scoring=replace(SCORING, prompts=number)) for number in (1, 2, 16, 64)]
+    for one, more in pairwise(prompts):
+        assert one.tokens < more.tokens
+        assert one.operations < more.operations
+        assert one.block_runs == more.block_runs, "of one block over one text, however long"
+    for changes in (
+        {"scoring": replace(SCORING, tokens=128)},
+        {"scoring": replace(SCORING, special_tokens="every_window")},
+        {"evaluation": replace(EVALUATION, words=2000)},
+        {"evaluation": replace(EVALUATION, stride=32)},
+        {"max_gap": 2},
+        {"methods": (*SETTINGS, MethodSettings("random", (3,), draws=19))},
+    ):
+        more = cost(**changes)
+        assert more.tokens > plain.tokens, changes
+        assert more.operations > plain.operations, changes
+    assert plain.block_runs < plain.block_runs_without_sharing
+    low = cost(model=ModelSource("directory", path="/m", dtype="bfloat16"))
+    assert low.memory < plain.memory
+    assert planning.seconds(plain, 2e10) == pytest.approx(planning.seconds(plain, 1e10) / 2)
+
+
+lengths = st.integers(2, 300)
+shapes = st.integers(2, 50).flatmap(lambda window: st.tuples(st.just(window), st.integers(1, window - 1)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(lengths, shapes, st.sampled_from(["every_token", "whole_window"]), st.booleans())
+def test_evaluation_tokens_are_those_of_the_windows(
+    length: int, shape: tuple[int, int], boundary: Any, begin: bool
+) -> None:
+    contract = EvaluationContract(TEXT, *shape, boundary=boundary)
+    windows = list(evaluation_windows(range(length), contract, (-1,) * begin))
+    contract = replace(contract, special_tokens="every_window" if begin else "none")
+    facts = Facts(MODEL, evaluation=EvaluationFacts("t", "t", length, (), 1, 0))
+    if windows:
+        counted = sum(len(window.ids) for window in windows)
+        assert evaluation_tokens(audit_of(evaluation=contract), facts) == counted
+
+
+def test_an_untokenised_text_is_estimated_from_its_words_or_its_size(tmp_path: Path) -> None:
+    assert evaluation_tokens(audit_of(), Facts(MODEL)) == pytest.approx(2 * 1400, rel=0.05), "each token twice"
+    (tmp_path / "text.txt").write_text("words " * 3000)
+    whole = replace(EVALUATION, words=None, source=TextSource("file", path=str(tmp_path / "text.txt")))
+    assert evaluation_tokens(audit_of(evaluation=whole), Facts(MODEL)) == pytest.approx(2 * 4200, rel=0.05)
+    nowhere = replace(whole, source=TextSource("file", path=str(tmp_path / "none.txt")))
+    assert evaluation_tokens(audit_of(evaluation=nowhere), Facts(MODEL)) > 100_000
+    estimated, exact = plan(audit_of(), Facts(MODEL)), plan(audit_of(), TOKENISED)
+    assert any("not tokenised yet" in note for note in estimated.notes)
+    assert not any("not tokenised yet" in note for note in exact.notes)
+    assert all("depends on the scores" in made.notes[-1] for made in (estimated, exact))
+
+
+def test_expected_sets_foresee_ties_and_draws() -> None:
+    none = plan(audit_of(methods=(MethodSettings("deletion", (3,)),)), Facts(MODEL))
+    assert none.expected_sets == 1
+    tied = plan(audit_of(methods=(MethodSettings("interchange", (3,)),)), Facts(MODEL))
+    assert 1 < tied.expected_sets <= 16
+    drawn = plan(audit_of(methods=(MethodSettings("random", (3,), draws=19),)), Facts(MODEL))
+    assert drawn.expected_sets == 19
+    assert all(name in METHODS for name in planning.scored_by(audit_of()))
+
+
+def test_the_matrix_rate_is_a_rate() -> None:
+    assert 1e7 < planning.matrix_rate(size=256, repeats=2) < 1e15
