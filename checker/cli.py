@@ -384,7 +384,7 @@ def main() -> None:
     """Entry point of the command `pruneaudit`."""
     prepare_streams()
     try:
-        group(standalone_mode=False)
+        group(prog_name="pruneaudit", standalone_mode=False)
     except click.exceptions.Abort:
         tell("interrupted", error=True)
         sys.exit(130)

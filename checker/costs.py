@@ -111,14 +111,14 @@ def baseline(costs: Costs) -> Row | None:
 
 def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list[Row]:
     """One row per removal set that a method chose, measured or not."""
-    return [_arm(costs, distances, removal, control(costs, sets, removal)) for removal in sets]
+    return [_arm(costs, distances, removal, [] if removal.draw else control(costs, sets, removal)) for removal in sets]
 
 
-def _arm(costs: Costs, distances: Distances, removal: RemovalSet, control: list[float]) -> Row:
+def _arm(costs: Costs, distances: Distances, removal: RemovalSet, draws: list[float]) -> Row:
     cost = costs.increase(removal.layers)
     model = costs.evidence.facts.model
     removed = sum(model.block_parameters[layer] for layer in removal.layers)
-    compared = cost is not None and bool(control) and not removal.draw
+    compared = cost is not None and bool(draws)
     return {
         "method": removal.method,
         "budget": removal.budget,
@@ -135,9 +135,9 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, control: list[
         "parameters_removed_percent": 100.0 * removed / model.parameters,
         "selected_on": "" if removal.draw else costs.evidence.audit.scoring.source.name,
         "evidence": "measured",
-        "p": stats.control_p(cost.value, control) if compared and cost is not None else None,
-        "smallest_p": 1 / (1 + len(control)) if compared else None,
-        "draws": len(control) if compared else None,
+        "p": stats.control_p(cost.value, draws) if cost is not None and draws else None,
+        "smallest_p": 1 / (1 + len(draws)) if compared else None,
+        "draws": len(draws) if compared else None,
         "stability": None if removal.draw else stability(distances, removal),
         "spacing": costs.evidence.audit.selection.spacing,
     }

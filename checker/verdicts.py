@@ -131,9 +131,10 @@ def _over_ties(decisions: Sequence[Decision], ties: int, said: str) -> Decision:
     if len(measured) == ties and len({decision.verdict for decision in decisions}) == 1:
         return nearest(measured, f"the {ties} ways of breaking ties agree, this one is the nearest to the claim")
     values = [decision.value or 0.0 for decision in measured]
-    which = f"the {ties}" if len(measured) == ties else f"the {len(measured)} measured ones of {ties}"
+    ways = "ways of breaking ties"
+    which = f"the {ties} {ways}" if len(measured) == ties else f"{len(measured)} of {ties} {ways} are measured and"
     told = (
-        f"{which} ways of breaking ties cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
+        f"{which} cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
         f"{outermost(measured)}; {said}: {counted(measured)}"
     )
     costliest = max(measured, key=lambda decision: decision.value or 0.0)

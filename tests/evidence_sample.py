@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -181,7 +181,7 @@ class Sample:
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.audit, self.facts, self.answer)
+        return Evidence(self.audit, self.facts, cache(self.answer))
 
     def answer(self, question: Question) -> Values | None:
         """The stored answer; None where it is withheld, or the texts were never read."""
@@ -206,7 +206,8 @@ class Sample:
         if question.text == "scoring":
             return self._over(self.prompts, self._distances[question.layout], question)
         if question.text == "float32":
-            return self._over(self.prompts, self.floor, question)
+            low = self.audit.model.dtype != "float32"
+            return self._over(self.prompts, self.floor, question) if low else None
         if question.text == "begin_token":
             return self.begin_token and np.array([*(60 * nll for nll in self.begin_token), 60.0])
         removed = tuple(set(range(self.model.blocks)) - set(question.layout.slots))
@@ -309,7 +310,8 @@ def _write_records(store: Store, sample: Sample) -> dict[str, str]:
 def environment() -> dict[str, Any]:
     times = {"started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:01:00+00:00", "seconds": 60.0}
     machine = {"platform": "Linux", "processor": "a processor", "device": "cpu", "threads": 2}
-    return {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.0.0", "peak_memory_bytes": 10**9} | machine | times
+    versions = {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.0.0"}
+    return {**versions, **machine, **times, "peak_memory_bytes": 10**9}
 
 
 def questions(sample: Sample) -> list[Question]:
@@ -319,8 +321,9 @@ def questions(sample: Sample) -> list[Question]:
     asked = [*planned.scoring, *planned.evaluation, Question("begin_token", "nll", base)]
     if audit.model.dtype != "float32":
         asked.append(Question("float32", "kl", base))
-    whole = replace(sample, withheld=())
-    removals = [removal.layout(model.blocks) for removal in plan.arms(audit, plan.ground(audit, model), whole.evidence).sets]
-    for layout in dict.fromkeys([*removals, *plan.claimed_layouts(audit, model.blocks)]):
+    whole = replace(sample, withheld=()).evidence
+    removals = plan.arms(audit, plan.ground(audit, model), whole).sets
+    layouts = [*(removal.layout(model.blocks) for removal in removals), *plan.claimed_layouts(audit, model.blocks)]
+    for layout in dict.fromkeys(layouts):
         asked += [Question("evaluation", quantity, layout) for quantity in ("nll", "kl", "top1")]
     return list(dict.fromkeys(asked))

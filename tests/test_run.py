@@ -26,6 +26,7 @@ from checker.audit import Audited, audit
 from checker.blocks import BlockStack
 from checker.engine import Engine
 from checker.errors import CannotRun, DigestMismatch, EvidenceDamaged, NotFinite
+from checker.judge import exit_code, judge
 from checker.store import Store
 
 # Small batches make many answers, so that a run lasts long enough to be stopped in its middle.
@@ -155,6 +156,10 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
 ) -> None:
     before, whole = stored(stopped.out), stored(folder / "uninterrupted")
     assert not (stopped.out / "report.json").exists()
+    with Store(stopped.out / "evidence.db", create=False) as store:
+        halfway = judge(spec.load(folder / "long.yaml"), store)
+    assert {claim["verdict"] for claim in halfway["claims"]} == {"open"}
+    assert exit_code(halfway, "error") == 3
 
     resumed = audit(folder / "long.yaml", out=stopped.out)
 

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -62,8 +63,9 @@ def test_a_text_in_a_package_is_found_without_importing_it(package: str) -> None
     assert package not in sys.modules
 
 
-@pytest.mark.parametrize("name", ["no_such_package", "texts_in_a_package.data", "", "__main__", "json.decoder"])
-def test_what_is_no_package_at_hand_is_refused(package: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["no_such_package", "texts_in_a_package.data", "", "made_here", "json.decoder"])
+def test_what_is_no_package_at_hand_is_refused(package: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "made_here", ModuleType("made_here"))  # runs, but came from no file
     with pytest.raises(CannotRun, match="found no package"):
         text_file(TextSource("package", package=name, file="data/prompts.txt"))
     assert package not in sys.modules

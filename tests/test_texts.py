@@ -180,7 +180,7 @@ def test_prompts_that_hold_nothing_but_special_tokens_are_refused(tmp_path: Path
     assert prompts_of(contract, WITHOUT) == [tokens(0, 1)]
 
 
-@pytest.mark.parametrize("letters", range(22, 80, 3))
+@pytest.mark.parametrize("letters", [8, 25, *range(30, 37), 50, 70])
 def test_prompts_of_a_long_text_are_those_of_the_whole_text(tmp_path: Path, letters: int) -> None:
     """Only a beginning of a long text is tokenised: wherever it ends, no prompt may show it."""
     generator = random.Random(letters)

@@ -34,15 +34,13 @@ def _tied(row: dict[str, Any], margin: float) -> Result:
     if not row["measured"]:
         return undecided(f"{name}: none of the {row['ties']} ways of breaking ties is measured")
     apart = log1p(row["most_percent"] / 100) - log1p(row["least_percent"] / 100)
-    ways = f"{row['ties']}" if row["measured"] == row["ties"] else f"{row['measured']} measured of {row['ties']}"
-    told = (
-        f"{name}: the {ways} ways of breaking ties cost {row['least_percent']:+.1f} to {row['most_percent']:+.1f} % "
-        "perplexity"
-    )
+    complete, ways = row["measured"] == row["ties"], f"{row['ties']} ways of breaking ties"
+    which = f"the {ways}" if complete else f"{row['measured']} of {ways} are measured and"
+    told = f"{name}: {which} cost {row['least_percent']:+.1f} to {row['most_percent']:+.1f} % perplexity"
     if apart > margin:
         return failed(f"{told}; expected at most {margin:g} nats per token between them")
     # Those that were not measured may still differ.
-    return passed(told) if row["measured"] == row["ties"] else undecided(told)
+    return passed(told) if complete else undecided(told)
 
 
 @rule(

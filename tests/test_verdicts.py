@@ -1,0 +1,492 @@
+"""Verdicts on closed cases: what each kind of claim comes to, and that it is decided on the unfavourable end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from math import exp, expm1, log, log1p, sqrt
+from typing import Any
+
+import evidence_sample as samples
+import pytest
+from evidence_sample import Sample, claim
+from scipy import stats as scipy_stats
+
+from checker.records import MethodSettings, Statistics
+
+COST = 100 * expm1(0.08)  # of blocks 4 and 6, in percent
+SPAN = "[7.924, 8.735]"
+AGREE = "the 2 ways of breaking ties agree"
+
+
+def removal(**fields: Any) -> Any:
+    return claim("a", "removal", **({"layers": (4, 6)} if "method" not in fields else {}) | fields)
+
+
+def redundant(pair: tuple[int, int], below: float, **fields: Any) -> Any:
+    return claim("a", "redundant", pair=pair, below=below, **fields)
+
+
+def comparison(better: str, worse: str, at_least: float = 1.0, name: str = "a", **fields: Any) -> Any:
+    return claim(name, "comparison", better=better, worse=worse, budget=2, at_least=at_least, **fields)
+
+
+def lower_ties(**changes: Any) -> Sample:
+    """Without ties: interchange and replacement choose blocks 4 and 6, deletion chooses 3 and 5."""
+    return Sample().changed(selection=replace(samples.an_audit().selection, ties="lower"), **changes)
+
+
+def student(units: int, confidence: float = 0.95) -> float:
+    return float(scipy_stats.t.ppf((1 + confidence) / 2, units - 1))
+
+
+# --- removal ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at_most", "verdict"),
+    [(20.0, "supported"), (8.74, "supported"), (8.73, "open"), (7.93, "open"), (7.92, "contradicted"),
+     (5.0, "contradicted")],
+)  # fmt: skip
+def test_a_removal_is_decided_on_the_unfavourable_end_of_its_interval(at_most: float, verdict: str) -> None:
+    row = Sample().verdict(removal(at_most=at_most))
+    half = student(samples.WINDOWS) * 0.1 * 0.08 / sqrt(samples.WINDOWS)
+    assert row["verdict"] == verdict
+    assert row["value"] == pytest.approx(COST)
+    assert row["interval"] == pytest.approx([100 * expm1(0.08 - half), 100 * expm1(0.08 + half)])
+    assert (row["unit"], row["threshold"]) == ("percent", at_most)
+    told = f"removing blocks 4, 6 costs +8.33 % perplexity {SPAN}; claimed: at most {at_most:g} %"
+    assert row["message"].startswith(told)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_an_open_removal_says_how_many_further_windows_would_settle_it(confidence: float) -> None:
+    row = Sample().changed(statistics=Statistics(confidence=confidence)).verdict(removal(at_most=8.4))
+    gap = log1p(0.084) - 0.08
+    enough = next(n for n in count(20) if student(n, confidence) * 0.1 * 0.08 / sqrt(n) < gap)
+    assert row["verdict"] == "open"
+    assert row["further_units"] == enough - 20
+    assert row["message"].endswith(
+        f"the interval does not decide it: about {enough - 20} further windows would, if value and spread stay"
+    )
+
+
+def test_a_claim_on_the_very_value_cannot_be_settled_by_further_windows() -> None:
+    row = Sample(spread=0.2).verdict(removal(at_most=COST))
+    assert (row["verdict"], row["further_units"]) == ("open", None)
+    assert row["message"].endswith("the interval does not decide it, and no number of further windows would")
+
+
+@pytest.mark.parametrize(
+    ("equals", "within", "verdict"),
+    [(8.33, 0.005, "supported"), (8.43, 0.05, "supported"), (8.44, 0.05, "contradicted"), (8.24, 0.05, "supported"),
+     (8.22, 0.05, "contradicted"), (20.0, 12.0, "supported")],
+)  # fmt: skip
+def test_equals_is_about_this_very_text_and_decided_on_the_value(equals: float, within: float, verdict: str) -> None:
+    """The printed precision and the numerical tolerance, 0.05 % of the perplexity, are allowed for; spread is not."""
+    row = Sample(spread=0.5).verdict(removal(equals=equals, within=within))
+    assert row["verdict"] == verdict
+    assert f"claimed of this very text: {equals:g} % within {within:g}" in row["message"]
+
+
+@pytest.mark.parametrize(
+    ("equals", "within", "verdict"),
+    [(8.33, 0.5, "supported"), (8.33, 0.1, "open"), (8.7, 0.2, "open"), (20.0, 1.0, "contradicted"),
+     (1.0, 1.0, "contradicted")],
+)  # fmt: skip
+def test_equals_of_a_population_needs_the_whole_interval_inside(equals: float, within: float, verdict: str) -> None:
+    row = Sample().verdict(removal(equals=equals, within=within, scope="population"))
+    assert row["verdict"] == verdict
+    nearest = min((equals - within, equals + within), key=lambda bound: abs(bound - COST))
+    assert row["threshold"] == pytest.approx(nearest)
+
+
+def test_a_value_inside_a_range_needs_units_for_both_of_its_bounds() -> None:
+    inside = Sample().verdict(removal(equals=8.33, within=0.1, scope="population"))
+    bounds = [Sample().verdict(removal(at_most=bound))["further_units"] for bound in (8.23, 8.43)]
+    assert inside["further_units"] == max(bounds)
+
+
+@pytest.mark.parametrize(("windows", "least"), [(15, 1), (9, 7), (7, 9)])
+def test_fewer_than_16_windows_decide_nothing_about_a_population(windows: int, least: int) -> None:
+    row = Sample(windows=windows).verdict(removal(at_most=50.0))
+    assert (row["verdict"], row["further_units"]) == ("open", least)
+    assert f"{windows} windows decide nothing about a population, at least 16 do" in row["message"]
+    assert (row["interval"] is None) == (windows < 8)
+
+
+def test_few_windows_decide_about_this_very_text() -> None:
+    assert Sample(windows=3).verdict(removal(at_most=50.0, scope="contract"))["verdict"] == "supported"
+    assert Sample(windows=3).verdict(removal(at_most=5.0, scope="contract"))["verdict"] == "contradicted"
+
+
+def test_the_order_in_which_layers_are_written_does_not_matter() -> None:
+    one, other = (Sample().verdict(removal(layers=layers, at_most=20.0)) for layers in ((4, 6), (6, 4)))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("at_most", "verdict", "value", "end"),
+    [
+        (20.0, "supported", 100 * expm1(0.1), f"({AGREE}, this one is the nearest to the claim)"),
+        (5.0, "contradicted", COST, f"({AGREE}, this one is the nearest to the claim)"),
+        (9.5, "open", 100 * expm1(0.1), "claimed: at most 9.5 %: 1 supported, 1 contradicted"),
+        (8.5, "open", 100 * expm1(0.1), "claimed: at most 8.5 %: 1 contradicted, 1 open"),
+    ],
+)  # fmt: skip
+def test_a_removal_holds_only_for_every_way_of_breaking_ties(
+    at_most: float, verdict: str, value: float, end: str
+) -> None:
+    """Interchange's tie at two blocks leads to 4 and 6 (0.08 nats) or to 3 and 5 (0.10 nats)."""
+    row = Sample().verdict(removal(method="interchange", budget=2, at_most=at_most))
+    assert row["verdict"] == verdict
+    assert row["value"] == pytest.approx(value)
+    assert row["message"].endswith(end)
+    if verdict == "open":
+        assert row["message"].startswith("the 2 ways of breaking ties cost +8.33 to +10.52 % perplexity [7.924, ")
+
+
+def test_ties_that_are_not_all_measured_leave_a_claim_open() -> None:
+    sample = Sample(withheld=lambda question: question.layout.slots == (0, 1, 2, 4, 6, 7))
+    row = sample.verdict(removal(method="interchange", budget=2, at_most=20.0))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith(
+        "1 of 2 ways of breaking ties are measured and cost +8.33 to +8.33 % perplexity [7.9"
+    )
+
+
+def test_more_ties_than_are_measured_leave_a_claim_open() -> None:
+    sample = samples.large().changed(interchange={(i, i + 1): 0.1 for i in range(29)})
+    row = sample.verdict(removal(method="interchange", budget=3, at_most=1000.0))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith("16 of ")
+    assert " ways of breaking ties are measured and cost " in row["message"]
+    assert row["message"].endswith("claimed: at most 1000 %: 16 supported")
+
+
+@pytest.mark.parametrize(
+    ("method", "budget", "reason"),
+    [
+        ("deletion", 5, "the audit does not run deletion at budget 5; add it to `methods` and `budgets`"),
+        ("random", 2, "random draws are a control and not one removal; name the blocks in `layers`"),
+    ],
+)
+def test_a_method_or_budget_that_the_audit_does_not_run_is_open(method: str, budget: int, reason: str) -> None:
+    row = Sample().verdict(removal(method=method, budget=budget, at_most=20.0))
+    assert (row["verdict"], row["message"]) == ("open", f"{reason}; claimed: at most 20 %")
+    assert {row["protocols"][protocol]["backs"] for protocol in ("replacement", "interchange")} == {"open"}
+
+
+def test_a_method_whose_distances_are_not_measured_is_open() -> None:
+    sample = Sample(withheld=lambda question: question.text == "scoring")
+    row = sample.verdict(removal(method="interchange", budget=2, at_most=20.0))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith("interchange has no removal set at budget 2: its distances are not all measured")
+
+
+def test_a_removal_that_is_not_measured_is_open() -> None:
+    row = Sample(withheld=lambda question: question.quantity == "nll").verdict(removal(at_most=20.0))
+    assert (row["verdict"], row["value"], row["threshold"]) == ("open", None, 20.0)
+    assert row["message"] == (
+        "what removing blocks 4, 6 costs is not measured, run the audit to its end; claimed: at most 20 %"
+    )
+
+
+# --- redundant -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("protocol", "below", "verdict"),
+    [
+        ("interchange", 0.1, "supported"),
+        ("interchange", 0.0200, "open"),
+        ("interchange", 0.01, "contradicted"),
+        ("replacement", 0.14, "supported"),
+        ("replacement", 0.125, "open"),
+        ("replacement", 0.1, "contradicted"),
+    ],
+)
+def test_redundancy_under_one_protocol(protocol: str, below: float, verdict: str) -> None:
+    """Replacement is the larger direction, 0.13; interchange is 0.02."""
+    row = Sample().verdict(redundant((4, 5), below, protocol=protocol))
+    value = {"replacement": 0.13, "interchange": 0.02}[protocol]
+    assert (row["verdict"], row["unit"], row["threshold"]) == (verdict, "nats", below)
+    assert row["value"] == pytest.approx(value)
+    assert row["message"].startswith(f"{protocol} distance of blocks 4 and 5: {value:g} nats [")
+    assert f"; claimed: below {below:g} nats" in row["message"]
+
+
+def test_redundancy_without_a_protocol_holds_where_both_agree() -> None:
+    supported, contradicted = (Sample().verdict(redundant((4, 5), below)) for below in (0.2, 0.01))
+    assert (supported["verdict"], contradicted["verdict"]) == ("supported", "contradicted")
+    for row in (supported, contradicted):
+        assert row["message"].startswith("the claim names no protocol, and both give the same answer: replacement ")
+        assert "; interchange distance of blocks 4 and 5: 0.02 nats [" in row["message"]
+        assert row["value"] == pytest.approx(0.13)
+
+
+def test_redundancy_without_a_protocol_is_open_where_they_differ() -> None:
+    row = Sample().verdict(redundant((4, 5), 0.1))
+    assert (row["verdict"], row["further_units"]) == ("open", None)
+    assert row["message"].startswith(
+        "the claim names no protocol, and the answer depends on it: replacement distance of "
+    )
+    assert [row["protocols"][name]["backs"] for name in ("replacement", "interchange")] == ["no", "yes"]
+
+
+def test_redundancy_without_a_protocol_is_open_where_only_one_decides() -> None:
+    row = Sample().verdict(redundant((4, 5), 0.125))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith("the claim names no protocol, and only one of the two decides it: ")
+    assert row["further_units"] == Sample().verdict(redundant((4, 5), 0.125, protocol="replacement"))["further_units"]
+    assert row["further_units"] > 0
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.001, "supported"), (0.9996, "supported"), (0.999, "contradicted")])
+def test_redundancy_on_this_very_text_is_decided_on_the_value(factor: float, verdict: str) -> None:
+    row = Sample(spread=0.5).verdict(redundant((4, 5), 0.02 * factor, protocol="interchange", scope="contract"))
+    assert row["verdict"] == verdict
+    assert "; claimed of this very text: below " in row["message"]
+
+
+def test_a_pair_that_is_not_measured_is_open_and_says_why() -> None:
+    far = Sample().verdict(redundant((2, 5), 0.1, protocol="interchange"))
+    assert (far["verdict"], far["value"]) == ("open", None)
+    assert far["message"].startswith(
+        "blocks 2 and 5 are 3 apart, and only pairs up to 1 apart are measured; raise pairs.max_gap"
+    )
+    shapes = ("equal",) * 5 + ("wider",) + ("equal",) * 2
+    unlike = Sample(model=samples.model_facts(block_shapes=shapes)).verdict(redundant((4, 5), 0.1))
+    assert unlike["verdict"] == "open"
+    assert "blocks 4 and 5 are not comparable: their parameters differ in name or shape" in unlike["message"]
+    missing = Sample(withheld=lambda question: question.text == "scoring").verdict(redundant((4, 5), 0.1))
+    assert missing["verdict"] == "open"
+    assert "the replacement distance of blocks 4 and 5 is not measured" in missing["message"]
+
+
+@pytest.mark.parametrize("protocol", ["deletion", "averaging"])
+def test_redundancy_needs_a_protocol_that_gives_a_distance_of_two_blocks(protocol: str) -> None:
+    row = Sample().verdict(redundant((4, 5), 0.1, protocol=protocol))
+    assert row["verdict"] == "open"
+    assert row["message"] == (
+        f"{protocol} gives no distance between two blocks; rest the claim on replacement or interchange; "
+        "claimed: below 0.1 nats"
+    )
+
+
+def test_fewer_than_8_prompts_decide_no_distance() -> None:
+    row = Sample(prompts=5).verdict(redundant((4, 5), 1.0, protocol="interchange"))
+    assert (row["verdict"], row["interval"], row["further_units"]) == ("open", None, 3)
+    assert "5 prompts decide nothing about a population, at least 8 do" in row["message"]
+
+
+# --- comparison ------------------------------------------------------------------------------------------------------
+
+RATIO = expm1(0.1) / expm1(0.08)  # of what deletion's and interchange's removals of two blocks cost, 1.263
+
+
+@pytest.mark.parametrize(
+    ("at_least", "verdict"), [(1.0, "supported"), (1.1, "supported"), (1.25, "open"), (1.5, "contradicted")]
+)
+def test_a_comparison_is_decided_on_the_interval_of_the_ratio_of_costs(at_least: float, verdict: str) -> None:
+    row = lower_ties().verdict(comparison("interchange", "deletion", at_least))
+    assert (row["verdict"], row["unit"], row["threshold"]) == (verdict, "times", at_least)
+    assert row["value"] == pytest.approx(RATIO)
+    low, high = row["interval"]
+    assert low < RATIO < high
+    assert (verdict == "open") == (low < at_least < high)
+    times = "more than" if at_least == 1 else f"at least {at_least:g} times as much as"
+    assert row["message"].startswith(
+        f"removing 2 blocks by deletion costs 1.26 times what interchange costs [{low:.4g}, {high:.4g}]; "
+        f"claimed: deletion costs {times} interchange"
+    )
+    assert (row["further_units"] is not None) == (verdict == "open")
+
+
+def test_a_comparison_about_this_very_text_is_decided_on_the_value() -> None:
+    for at_least, verdict in ((1.26, "supported"), (1.27, "contradicted")):
+        row = lower_ties(spread=0.5).verdict(comparison("interchange", "deletion", at_least, scope="contract"))
+        assert row["verdict"] == verdict
+        assert row["message"].endswith(", on this very text")
+
+
+def test_the_same_set_is_not_better_than_itself() -> None:
+    rows = lower_ties().verdicts(
+        comparison("interchange", "replacement"), comparison("interchange", "deletion", 1.1, "b")
+    )
+    assert [row["verdict"] for row in rows] == ["contradicted", "supported"]
+    assert rows[0]["value"] == 1.0
+
+
+def test_a_ratio_of_costs_without_meaning_is_open() -> None:
+    row = lower_ties(costs={(4, 6): -0.01}).verdict(comparison("interchange", "deletion"))
+    assert (row["verdict"], row["value"]) == ("open", None)
+    assert row["message"].startswith("interchange costs -1.00 % [")
+    assert ": a ratio of costs has a meaning only where both are above 0; claimed: " in row["message"]
+
+
+def test_a_comparison_with_a_method_or_budget_that_does_not_run_is_open() -> None:
+    settings = tuple(method for method in samples.an_audit().methods if method.name != "deletion")
+    row = Sample().changed(methods=settings).verdict(comparison("interchange", "deletion"))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith("the audit does not run deletion at budget 2; add it to `methods` and `budgets`")
+    row = Sample(withheld=lambda q: q.layout.slots == (0, 1, 2, 4, 6, 7)).verdict(comparison("replacement", "deletion"))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith("not every removal by replacement and deletion is measured")
+
+
+def test_a_comparison_holds_only_for_every_combination_of_ties() -> None:
+    """Interchange costs 8.3 or 10.5 %, deletion 10.5 %."""
+    row = Sample().verdict(comparison("interchange", "deletion", 1.1))
+    assert row["verdict"] == "open"
+    assert row["message"].startswith(
+        "over 2 combinations of ties, removing 2 blocks by deletion costs 1 to 1.26 times what "
+    )
+    assert row["message"].endswith(": 1 supported, 1 contradicted")
+    assert row["value"] == 1.0
+    agreed = Sample().verdict(comparison("interchange", "deletion", 2.0))
+    assert agreed["verdict"] == "contradicted"
+    assert agreed["value"] == pytest.approx(RATIO)
+    assert agreed["message"].endswith("(the 2 combinations of ties agree, this one is the nearest to the claim)")
+
+
+def test_comparisons_share_one_error_rate() -> None:
+    """Two that hold singly at 0.05 do not hold jointly; a third that is far from its bound still does."""
+    low = lower_ties().verdict(comparison("interchange", "deletion"))["interval"][0]
+    close = [comparison("interchange", "deletion", 0.999 * low, name) for name in ("one", "two")]
+    assert [lower_ties().verdict(single)["verdict"] for single in close] == ["supported", "supported"]
+    rows = lower_ties().verdicts(*close)
+    assert [row["verdict"] for row in rows] == ["open", "open"]
+    assert all("not once 2 comparisons share one error rate of 0.05 (Holm)" in row["message"] for row in rows)
+    rows = lower_ties().verdicts(close[0], comparison("interchange", "deletion", 1.0, "far"))
+    assert [row["verdict"] for row in rows] == ["supported", "supported"]
+    rows = lower_ties().verdicts(*close, comparison("interchange", "deletion", 1.0, "far"))
+    assert [row["verdict"] for row in rows] == ["open", "open", "supported"]
+
+
+# --- against random draws --------------------------------------------------------------------------------------------
+
+
+def test_against_random_an_arm_is_decided_by_its_p() -> None:
+    """Of the 21 sets of two blocks that are apart, 4 and 6 is the cheapest, 3 and 5 the second cheapest."""
+    row = lower_ties().verdict(comparison("replacement", "random"))
+    assert (row["verdict"], row["value"], row["unit"]) == ("supported", None, "")
+    assert row["message"] == (
+        f"removing 2 blocks by replacement costs +8.33 % perplexity {SPAN}, against 20 random draws: p = 0.0476, "
+        "expected at most 0.05; claimed: random costs more than replacement"
+    )
+    assert lower_ties().verdict(comparison("deletion", "random"))["verdict"] == "open"
+    dearest = lower_ties(costs={(4, 6): 5.0})
+    assert dearest.verdict(comparison("replacement", "random"))["verdict"] == "contradicted"
+    assert dearest.verdict(comparison("random", "replacement"))["verdict"] == "supported"
+    assert lower_ties().verdict(comparison("random", "replacement"))["verdict"] == "contradicted"
+
+
+def test_against_random_the_costliest_tie_decides() -> None:
+    row = Sample().verdict(comparison("interchange", "random"))
+    assert row["verdict"] == "open"
+    assert "costs +10.52 % perplexity" in row["message"]
+    assert "(the costliest of 2 ways of breaking ties), against 20 random draws: p = 0.0952" in row["message"]
+
+
+def test_too_few_draws_are_named() -> None:
+    methods = (MethodSettings("replacement", (2,)), MethodSettings("random", (2,), draws=4))
+    row = lower_ties(methods=methods).verdict(comparison("replacement", "random"))
+    assert row["verdict"] == "open"
+    assert "with so few draws no p below 0.2" in row["message"]
+
+
+def test_against_random_there_is_no_factor_and_without_draws_no_p() -> None:
+    factor = Sample().verdict(comparison("replacement", "random", 2.0))
+    assert (factor["verdict"], factor["message"].split(";")[0]) == (
+        "open", "against random draws an arm has a p and no factor")  # fmt: skip
+    without = (
+        Sample().changed(methods=(MethodSettings("replacement", (2,)),)).verdict(comparison("replacement", "random"))
+    )
+    assert without["verdict"] == "open"
+    assert "or there is none" in without["message"]
+    absent = Sample().changed(methods=(MethodSettings("random", (2,)),)).verdict(comparison("replacement", "random"))
+    assert absent["message"].startswith("the audit does not run replacement at budget 2")
+
+
+def test_a_p_shares_the_error_rate_of_the_other_comparisons() -> None:
+    low = lower_ties().verdict(comparison("interchange", "deletion"))["interval"][0]
+    both = comparison("replacement", "random"), comparison("interchange", "deletion", 0.999 * low, "b")
+    assert [lower_ties().verdict(single)["verdict"] for single in both] == ["supported", "supported"]
+    assert [row["verdict"] for row in lower_ties().verdicts(*both)] == ["open", "open"]
+
+
+# --- regime and transfer ---------------------------------------------------------------------------------------------
+
+
+def test_a_metric_regime_is_compared_with_the_one_found() -> None:
+    replacements = [max(pair) for pair in samples.REPLACEMENT.values()]
+    ratio = exp(sum(log(samples.INTERCHANGE[pair] / larger) for pair, larger in zip(
+        samples.REPLACEMENT, replacements, strict=True)) / 7)  # fmt: skip
+    supported = Sample().verdict(claim("a", "regime", metric="divergent"))
+    contradicted = Sample().verdict(claim("a", "regime", metric="low"))
+    assert (supported["verdict"], contradicted["verdict"]) == ("supported", "contradicted")
+    assert supported["value"] == pytest.approx(ratio)
+    assert contradicted["message"] == (
+        "metric regime: found divergent (kl_ratio of the geometric means over 7 adjacent pairs 0.287 [0.2822, 0.2918], "
+        "replacement 0.418 nats); claimed: low"
+    )
+
+
+def test_a_metric_regime_that_is_not_found_is_open() -> None:
+    few = Sample(prompts=5).verdict(claim("a", "regime", metric="divergent"))
+    assert few["verdict"] == "open"
+    assert few["message"].endswith("; the prompts do not decide it")
+    none = Sample(withheld=lambda q: q.text == "scoring").verdict(claim("a", "regime", metric="divergent"))
+    assert (none["verdict"], none["value"]) == ("open", None)
+
+
+@pytest.mark.parametrize(("removal", "verdict"), [("tied", "supported"), ("interchange-safer", "contradicted")])
+def test_a_removal_regime_is_compared_with_the_one_found(removal: str, verdict: str) -> None:
+    row = lower_ties().verdict(claim("a", "regime", removal=removal, budget=2))
+    assert (row["verdict"], row["value"], row["unit"], row["threshold"]) == (verdict, 0.0, "nats", 0.05)
+    assert row["message"] == (
+        "removal regime: found tied (replacement's arm minus interchange's +0 nats per token [0, 0], margin 0.05); "
+        f"claimed: {removal} at budget 2"
+    )
+
+
+def test_a_removal_regime_that_is_not_found_is_open_and_says_why() -> None:
+    elsewhere = Sample().verdict(claim("a", "regime", removal="tied", budget=3))
+    assert elsewhere["verdict"] == "open"
+    assert elsewhere["message"].startswith("there is no removal regime at a budget where the audit does not run both ")
+    few = Sample(windows=10).verdict(claim("a", "regime", removal="tied", budget=2))
+    assert few["verdict"] == "open"
+    assert few["message"].endswith("10 evaluation windows decide nothing about a population; at least 16 do.")
+
+
+def test_a_transfer_is_open() -> None:
+    row = Sample().verdict(claim("a", "transfer", to="SmolLM2-360M"))
+    assert row["verdict"] == "open"
+    assert row["message"].endswith("claimed: the same holds for SmolLM2-360M")
+
+
+# --- the rows --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "made", [comparison("interchange", "deletion"), claim("a", "regime", metric="low"), claim("a", "transfer", to="b")]
+)
+def test_no_protocol_could_back_a_claim_about_methods_or_regimes(made: Any) -> None:
+    row = Sample().verdict(made)
+    for backing in row["protocols"].values():
+        assert [backing[name] for name in ("backs", "admits", "predicts")] == ["na"] * 3
+        assert backing["why"] == f"a {made.kind} claim says nothing that a protocol could back"
+
+
+def test_rows_repeat_what_the_audit_says() -> None:
+    row = Sample().verdict(removal(at_most=20.0, protocol="deletion"))
+    assert {name: row[name] for name in ("id", "says", "kind", "scope", "protocol", "location", "evidence")} == {
+        "id": "a",
+        "says": "a.",
+        "kind": "removal",
+        "scope": "population",
+        "protocol": "deletion",
+        "location": "audit.yaml:9:5",
+        "evidence": "measured",
+    }
