@@ -91,7 +91,7 @@ def _verdict(ratio: Estimate, bound: float, scope: str) -> Verdict:
 def _two_sided(ratio: Estimate, bound: float, verdict: Verdict) -> float | None:
     if ratio.log_standard_error == 0.0 and verdict != "open":
         return 0.0  # the same set twice: nothing is left to chance
-    above, below = (stats.p_beyond(ratio, bound, side) for side in ("above", "below"))  # type: ignore[arg-type]
+    above, below = (stats.p_beyond(ratio, bound, side) for side in ("above", "below"))
     return None if above is None or below is None else min(1.0, 2.0 * min(above, below))
 
 

@@ -19,6 +19,7 @@ from checker.records import (
     Layout,
     MethodSettings,
     ModelFacts,
+    Place,
     Question,
     RemovalSet,
     ScoringContract,
@@ -147,7 +148,12 @@ def block_scores(name: str, where: Ground, ask: Ask) -> dict[int, float]:
 
 def block_runs(layouts: Iterable[Layout]) -> int:
     """Block runs that shared prefixes leave: the different beginnings of the layouts."""
-    return len({layout.places[:length] for layout in layouts for length in range(1, len(layout) + 1)})
+    nodes: dict[tuple[int, Place], int] = {}
+    for layout in layouts:
+        node = 0
+        for place in layout.places:
+            node = nodes.setdefault((node, place), len(nodes) + 1)
+    return len(nodes)
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

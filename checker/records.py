@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations, pairwise
 from pathlib import PurePath
 from typing import Any, Literal, Protocol
@@ -83,7 +83,7 @@ class Layout:
     @classmethod
     def base(cls, blocks: int) -> Layout:
         """The unchanged stack of ``blocks`` blocks."""
-        return cls(tuple(Place.of(block) for block in range(blocks)))
+        return _base(blocks)
 
     @classmethod
     def parse(cls, text: str) -> Layout:
@@ -131,6 +131,11 @@ class Layout:
 
     def __len__(self) -> int:
         return len(self.places)
+
+
+@lru_cache(maxsize=16)  # every removal starts from it
+def _base(blocks: int) -> Layout:
+    return Layout(tuple(Place.of(block) for block in range(blocks)))
 
 
 def _place(match: re.Match[str], text: str) -> Place:

@@ -30,7 +30,7 @@ LEAST_DISTANCE = -1e-6  # what rounding may leave of a distance that is zero
 _ROWS = 1024  # rows of weights held at once: thousands of units must not need their square in memory
 _LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
 _LARGEST_RATIO = 1e300
-_LARGEST_LOG = 690.0  # exp of it, times 100, is still a float
+_LARGEST_LOG = 225.0  # exp of it, times 100, is still below the largest input: costs are compared with each other
 _MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
 
 _Statistic = Callable[[Values], Values]

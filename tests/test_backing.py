@@ -117,9 +117,13 @@ def test_of_several_ways_of_breaking_ties_all_must_be_admitted() -> None:
     [
         (samples.SINGLES, "yes", "its scores predict removal cost here"),
         ((0.02, 0.03, 0.08, 0.25, 1.2, 0.6, 0.3, 0.05), "no", "its scores do not predict removal cost here"),
-        ((0.4, 0.2, 0.05, 0.3, 0.1, 0.15, 0.25, 0.35), "open", "it is not shown that its scores predict removal cost here"),
+        (
+            (0.4, 0.2, 0.05, 0.3, 0.1, 0.15, 0.25, 0.35),
+            "open",
+            "it is not shown that its scores predict removal cost here",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_protocol_predicts_where_its_scores_go_with_the_cost_of_single_deletions(
     singles: tuple[float, ...], answer: str, words: str
 ) -> None:

