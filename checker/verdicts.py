@@ -128,7 +128,7 @@ def _over_ties(decisions: Sequence[Decision], ties: int, said: str) -> Decision:
     measured = [decision for decision in decisions if decision.value is not None]
     if not measured:
         return decisions[0]
-    if len({decision.verdict for decision in decisions}) == 1:
+    if len(measured) == ties and len({decision.verdict for decision in decisions}) == 1:
         return nearest(measured, f"the {ties} ways of breaking ties agree, this one is the nearest to the claim")
     values = [decision.value or 0.0 for decision in measured]
     ways = "ways of breaking ties"

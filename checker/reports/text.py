@@ -82,7 +82,7 @@ def _claims(report: Record) -> list[str]:
 
 def _backing(claim: claims.ClaimView) -> Iterator[str]:
     for reading in filter(None, claim.readings):
-        if reading.backs.mark == "na":
+        if reading.backs.word == "na":
             continue  # a claim that no protocol could back
         answer = {"yes": "backs it", "no": "does not back it"}.get(reading.backs.text, "open whether it backs it")
         criteria = ", ".join(f"{name} {cell.text}" for name, cell in reading.criteria)
