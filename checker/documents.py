@@ -98,8 +98,16 @@ class Document:
         name, sign, value = (part.strip() for part in assignment.partition("="))
         parts = name.split(".")
         if not sign or not all(parts):
-            self.mistakes.append(Mistake(label, 0, 0, f"`{assignment}`", "a dotted key, `=` and a value",
-                                         "write it like `--set data.scoring.prompts=8`"))
+            self.mistakes.append(
+                Mistake(
+                    label,
+                    0,
+                    0,
+                    f"`{assignment}`",
+                    "a dotted key, `=` and a value",
+                    "write it like `--set data.scoring.prompts=8`",
+                )
+            )
             return name, value
         try:
             other = _parse(value, label, self.folder)
@@ -120,9 +128,16 @@ class Document:
             step = _step(holder, part)
             if step is None:
                 found = ".".join(parts[:depth]) or "the file"
-                self.mistakes.append(Mistake(
-                    label.file, 0, 0, f"no `{part}` in `{found}`",
-                    _inside(holder), "name a key that `docs/spec.md` lists, or an item of a list by its number from 0"))
+                self.mistakes.append(
+                    Mistake(
+                        label.file,
+                        0,
+                        0,
+                        f"no `{part}` in `{found}`",
+                        _inside(holder),
+                        "name a key that `docs/spec.md` lists, or an item of a list by its number from 0",
+                    )
+                )
                 return None
             where = (*where, step)
             if depth < len(parts) - 1:
@@ -148,8 +163,6 @@ class Document:
         self.wrong |= {where + path for path in other.wrong}
 
 
-
-
 def _step(holder: Any, part: str) -> str | int | None:
     if isinstance(holder, dict):
         return part
@@ -171,18 +184,27 @@ def read(path: Path, name: str) -> Document:
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise _refusal(name, f"a file of {path.stat().st_size} bytes", f"at most {LARGEST_FILE}",
-                           "keep texts in files of their own and name them by `path:`")
+            raise _refusal(
+                name,
+                f"a file of {path.stat().st_size} bytes",
+                f"at most {LARGEST_FILE}",
+                "keep texts in files of their own and name them by `path:`",
+            )
         content = path.read_bytes()
     except OSError as error:
-        raise _refusal(name, f"a file that cannot be read ({error.strerror})", "an audit file",
-                       "correct the path, or write a file with `pruneaudit init`") from None
+        raise _refusal(
+            name,
+            f"a file that cannot be read ({error.strerror})",
+            "an audit file",
+            "correct the path, or write a file with `pruneaudit init`",
+        ) from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidAudit([Mistake(name, line, 1, "bytes that are not UTF-8", "a text file in UTF-8",
-                                    "save the file in UTF-8")]) from None
+        raise InvalidAudit(
+            [Mistake(name, line, 1, "bytes that are not UTF-8", "a text file in UTF-8", "save the file in UTF-8")]
+        ) from None
     document = _parse(text, name, path.parent)
     if document.data is None and not document.mistakes:
         raise _refusal(name, "an empty file", "an audit", "write one with `pruneaudit init`")
@@ -216,8 +238,16 @@ def _parse(text: str, file: str, folder: Path) -> Document:
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise InvalidAudit([_unreadable(file, line, column, problem)]) from None
     for mark, found in reader.refused:
-        document.mistakes.append(Mistake(file, mark.line + 1, mark.column + 1, found,
-                                         "values written out in full", "write the value where it is used"))
+        document.mistakes.append(
+            Mistake(
+                file,
+                mark.line + 1,
+                mark.column + 1,
+                found,
+                "values written out in full",
+                "write the value where it is used",
+            )
+        )
     if node is not None:
         document.keys[()] = _location(document, node)
         document.data = _build(document, node, ())
@@ -283,11 +313,27 @@ def _entries(document: Document, node: yaml.MappingNode, where: Where) -> Iterat
         place = _location(document, key)
         name = key.value if isinstance(key, yaml.ScalarNode) else None
         if name is None or key.tag == _REFUSED:
-            document.mistakes.append(Mistake(document.file, place.line, place.column, "a key that is not text",
-                                             "a word as key", "write the key as a single word"))
+            document.mistakes.append(
+                Mistake(
+                    document.file,
+                    place.line,
+                    place.column,
+                    "a key that is not text",
+                    "a word as key",
+                    "write the key as a single word",
+                )
+            )
         elif name in seen:
-            document.mistakes.append(Mistake(document.file, place.line, place.column, f"the key `{name}` a second time",
-                                             f"it once (the first is on line {seen[name]})", "remove one of the two"))
+            document.mistakes.append(
+                Mistake(
+                    document.file,
+                    place.line,
+                    place.column,
+                    f"the key `{name}` a second time",
+                    f"it once (the first is on line {seen[name]})",
+                    "remove one of the two",
+                )
+            )
         else:
             seen[name] = place.line
             document.keys[(*where, name)] = place

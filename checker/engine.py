@@ -20,6 +20,7 @@ import torch
 from checker.blocks import BlockStack, Entrance, text_config
 from checker.errors import CannotRun, NotFinite, PruneauditError
 from checker.records import Layout, Place, Quantity, Values
+from checker.stats import LEAST_DISTANCE
 from checker.texts import Batch
 
 # Rows of logits reduced at a time: their float32 temporaries fit the cache (16 x 49,152 x 4 bytes = 3 MB).
@@ -131,17 +132,18 @@ class Engine:
 
         NotFinite names the unit.
         """
-        ids = batch.ids.to(self.stack.device)
-        pairs = []
-        for engine in (reference, self):
-            entrance = engine.stack.enter(ids)
-            pairs.append(engine.logits(batch, ids, engine._through(engine.base, entrance)))
-        rows = [
-            kl_divergence(torch.log_softmax(theirs, -1), torch.log_softmax(ours, -1))
-            for (_, theirs), (_, ours) in zip(*pairs, strict=True)
-        ]
+        with _memory_explained(batch):
+            ids = batch.ids.to(self.stack.device)
+            pairs = []
+            for engine in (reference, self):
+                entrance = engine.stack.enter(ids)
+                pairs.append(engine.logits(batch, ids, engine._through(engine.base, entrance)))
+            rows = [
+                kl_divergence(torch.log_softmax(theirs, -1), torch.log_softmax(ours, -1))
+                for (_, theirs), (_, ours) in zip(*pairs, strict=True)
+            ]
         floor: Values = _per_unit(torch.cat(rows), batch).mean(1)
-        _check_finite(batch, self.base, "kl", floor)
+        _check(batch, self.base, "kl", floor)
         return floor
 
     def logits(self, batch: Batch, ids: torch.Tensor, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
@@ -209,7 +211,7 @@ class _Walk:
         for quantity in sorted(quantities):
             per_unit = _per_unit(rows[quantity], self.batch)
             answer = per_unit.sum(1) if quantity == "nll" else per_unit.mean(1)
-            _check_finite(self.batch, layout, quantity, answer)
+            _check(self.batch, layout, quantity, answer)
             self.emit(layout, quantity, answer)
 
     def _rows(self, quantities: Collection[Quantity], hidden: torch.Tensor, is_base: bool) -> Rows:
@@ -270,10 +272,16 @@ def _per_unit(rows: torch.Tensor, batch: Batch) -> Values:
     return values
 
 
-def _check_finite(batch: Batch, layout: Layout, quantity: Quantity, answer: Values) -> None:
+def _check(batch: Batch, layout: Layout, quantity: Quantity, answer: Values) -> None:
+    """Refuses what is no measurement: a value that is not finite, or a KL further below 0 than rounding goes."""
     for unit, value in zip(batch.units, answer, strict=True):
         if not np.isfinite(value):
             raise NotFinite(str(layout), f"{batch.name} {unit}", quantity)
+        if quantity == "kl" and value < LEAST_DISTANCE:
+            raise CannotRun(
+                f"layout {layout}, {batch.name} {unit}: found a KL of {value:.3g} nats; expected at least "
+                f"{LEAST_DISTANCE:g}, which rounding may leave of a zero; something is wrong where it was measured"
+            )
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> float:

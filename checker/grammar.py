@@ -38,8 +38,12 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     for where, text in list(document.written.items()):
         if _OTHER_BASE.fullmatch(text) and not document.spoiled(where) and _is_number(document.get(*where)):
             value = document.get(*where)
-            document.complain(where, f"`{text}`, which YAML reads as {value}", "a number in plain decimal",
-                              f"write {value} if that is meant, else the number without leading zeros or colons")
+            document.complain(
+                where,
+                f"`{text}`, which YAML reads as {value}",
+                "a number in plain decimal",
+                f"write {value} if that is meant, else the number without leading zeros or colons",
+            )
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:
@@ -92,8 +96,12 @@ def _one_of(validator: Any, branches: list[dict[str, Any]], value: Any, _: Any) 
     kinds = {kind: branch for branch in branches for kind in _kinds(branch)}
     kind = value.get("kind")
     if "kind" not in value:
-        yield ValidationError("missing", validator="required", validator_value="kind",
-                              schema={"properties": {"kind": {"enum": list(kinds)}}})
+        yield ValidationError(
+            "missing",
+            validator="required",
+            validator_value="kind",
+            schema={"properties": {"kind": {"enum": list(kinds)}}},
+        )
     elif not _has_type(kind, "string", {}):
         yield ValidationError("type", path=["kind"], validator="type", validator_value="string", instance=kind)
     elif kind not in kinds:
@@ -241,8 +249,11 @@ def _by_example(where: Where, error: ValidationError) -> str:
         return "start the file with `pruneaudit: 1`"
     if example is None:
         return f"write {_TYPES[str(_limit(error))]}"
-    return f"write it like `{_flow(example)}`" if isinstance(where[-1], int) else (
-        f"write it like `{where[-1]}: {_flow(example)}`")
+    return (
+        f"write it like `{_flow(example)}`"
+        if isinstance(where[-1], int)
+        else (f"write it like `{where[-1]}: {_flow(example)}`")
+    )
 
 
 def _number_as_text(found: str, text: str, value: str, wanted: str) -> Words | None:
@@ -301,8 +312,9 @@ def _bound(document: Document, where: Where, error: ValidationError, _: Any) -> 
 
 def _size(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
     value, limit, least = document.get(*where), _limit(error), str(error.validator).startswith("min")
-    unit = {str: "character", list: "item", dict: "key"}[list if isinstance(value, list) else
-                                                         dict if isinstance(value, dict) else str]
+    unit = {str: "character", list: "item", dict: "key"}[
+        list if isinstance(value, list) else dict if isinstance(value, dict) else str
+    ]
     plural = "" if limit == 1 else "s"
     found = f"{len(value)} {unit}{'' if len(value) == 1 else 's'}"
     return found, f"{'at least' if least else 'at most'} {limit} {unit}{plural}", "add some" if least else "shorten it"

@@ -163,8 +163,11 @@ def read_safetensors(path: Path) -> tuple[Tensor, ...]:
                 _refuse(path, f"a file of {size} bytes", "a safetensors file, which has at least 8")
             length = int.from_bytes(prefix, "little")
             if length > _JSON_LIMIT or length > size - 8:
-                _refuse(path, f"a header of {length} bytes in a file of {size}",
-                        f"a header inside the file and of at most {_JSON_LIMIT} bytes")
+                _refuse(
+                    path,
+                    f"a header of {length} bytes in a file of {size}",
+                    f"a header inside the file and of at most {_JSON_LIMIT} bytes",
+                )
             header = _json_object(path, file.read(length))
     except OSError as error:
         _refuse(path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions")
@@ -180,18 +183,26 @@ def _safetensor(path: Path, name: str, entry: Any, available: int) -> Tensor:
     entry = entry if isinstance(entry, dict) else {}
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in _BITS:
-        _refuse(path, f"tensor {name!r} of type {str(kind)[:40]!r}", f"one of {', '.join(sorted(_BITS))}",
-                "this version of pruneaudit cannot read it; convert the weights, or fetch the file again")
+        _refuse(
+            path,
+            f"tensor {name!r} of type {str(kind)[:40]!r}",
+            f"one of {', '.join(sorted(_BITS))}",
+            "this version of pruneaudit cannot read it; convert the weights, or fetch the file again",
+        )
     if not _whole_numbers(shape) or len(shape) > _DIMENSIONS_LIMIT:
         _refuse(path, f"tensor {name!r} with shape {str(shape)[:80]}", f"at most {_DIMENSIONS_LIMIT} whole numbers")
     if not _whole_numbers(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= available:
-        _refuse(path, f"tensor {name!r} at offsets {str(offsets)[:80]}",
-                f"two offsets inside the {available} bytes of data")
+        _refuse(
+            path, f"tensor {name!r} at offsets {str(offsets)[:80]}", f"two offsets inside the {available} bytes of data"
+        )
     tensor = Tensor(name, kind, tuple(shape))
     expected = (tensor.elements * _BITS[kind] + 7) // 8
     if offsets[1] - offsets[0] != expected:
-        _refuse(path, f"tensor {name!r} in {offsets[1] - offsets[0]} bytes",
-                f"{expected}, as its type {kind} and shape {list(tensor.shape)} say")
+        _refuse(
+            path,
+            f"tensor {name!r} in {offsets[1] - offsets[0]} bytes",
+            f"{expected}, as its type {kind} and shape {list(tensor.shape)} say",
+        )
     return tensor
 
 
@@ -259,8 +270,11 @@ class _GgufWalk:
         """A count of things, each of which takes at least ``smallest`` bytes of what is left of the file."""
         value = int(self.number("<Q"))
         if value > limit or value * smallest > self.size - self.position:
-            _refuse(self.path, f"a count of {value} {what}",
-                    f"at most {limit}, and no more than the file's {self.size} bytes can hold")
+            _refuse(
+                self.path,
+                f"a count of {value} {what}",
+                f"at most {limit}, and no more than the file's {self.size} bytes can hold",
+            )
         return value
 
     def text(self, what: str, limit: int = _STRING_LIMIT) -> str:
@@ -292,8 +306,11 @@ class _GgufWalk:
         if kind == _STRING:
             return self.text(f"the value of {key!r}")
         if kind != _ARRAY or depth == _NESTING_LIMIT:
-            _refuse(self.path, f"metadata {key!r} of type {kind} at depth {depth}",
-                    f"a type from 0 to 12, in at most {_NESTING_LIMIT} arrays")
+            _refuse(
+                self.path,
+                f"metadata {key!r} of type {kind} at depth {depth}",
+                f"a type from 0 to 12, in at most {_NESTING_LIMIT} arrays",
+            )
         return self.array(key, depth + 1)
 
     def array(self, key: str, depth: int) -> GgufArray:
@@ -334,8 +351,11 @@ class _GgufWalk:
         available = self.size - -(-self.position // alignment) * alignment
         for tensor, offset, length in placed.values():
             if offset + length > available:
-                _refuse(self.path, f"tensor {tensor.name!r} at bytes {offset} to {offset + length} of the data",
-                        f"it to lie inside the {max(available, 0)} bytes of data")
+                _refuse(
+                    self.path,
+                    f"tensor {tensor.name!r} at bytes {offset} to {offset + length} of the data",
+                    f"it to lie inside the {max(available, 0)} bytes of data",
+                )
         return tuple(tensor for tensor, _, _ in placed.values())
 
     def tensor(self) -> tuple[Tensor, int, int]:
@@ -347,8 +367,12 @@ class _GgufWalk:
         shape = tuple(int(self.number("<Q")) for _ in range(dimensions))[::-1]  # the file has the fastest first
         number, offset = self.number("<I"), self.number("<Q")
         if number not in GGML_TYPES:
-            _refuse(self.path, f"tensor {name!r} of GGML type {number}", "a type this version knows",
-                    "convert the file to another quantisation, or fetch it again")
+            _refuse(
+                self.path,
+                f"tensor {name!r} of GGML type {number}",
+                "a type this version knows",
+                "convert the file to another quantisation, or fetch it again",
+            )
         kind, group, group_bytes = GGML_TYPES[number]
         tensor = Tensor(name, kind, shape)
         if tensor.elements % group:

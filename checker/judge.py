@@ -83,7 +83,7 @@ def _of_rule(rule: Rule, case: Case) -> list[Finding]:
 
 
 def _finding(rule: Rule, level: Any, result: Result, case: Case) -> Finding:
-    places = {claim.id: str(claim.location) for claim in case.audit.claims}
+    places = {claim.id: claim.location.place for claim in case.audit.claims}
     return Finding(rule.slug, result.outcome, level, result.message, result.claim, places.get(result.claim or ""))
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import combinations, pairwise
 from pathlib import PurePath
@@ -233,6 +233,11 @@ class Location:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    @property
+    def place(self) -> str:
+        """The place as reports name it: reports travel, and the folders of the machine that made them do not."""
+        return str(replace(self, file=PurePath(self.file).name))
 
 
 def _base_name(path: str | None) -> str | None:

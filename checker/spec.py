@@ -359,10 +359,16 @@ def _sentence(claim: dict[str, Any]) -> str:
     """What a claim says, for one that has no words of its own."""
     kind = claim["kind"]
     if kind == "removal":
-        blocks = f"blocks {', '.join(map(str, claim['layers']))}" if "layers" in claim else (
-            f"the {claim['budget']} blocks that {claim['method']} chooses")
-        cost = f"at most {claim['at_most']:g} %" if "at_most" in claim else (
-            f"{claim['equals']:g} % (within {claim['within']:g})")
+        blocks = (
+            f"blocks {', '.join(map(str, claim['layers']))}"
+            if "layers" in claim
+            else (f"the {claim['budget']} blocks that {claim['method']} chooses")
+        )
+        cost = (
+            f"at most {claim['at_most']:g} %"
+            if "at_most" in claim
+            else (f"{claim['equals']:g} % (within {claim['within']:g})")
+        )
         return f"Removing {blocks} raises perplexity by {cost}."
     if kind == "redundant":
         i, j = claim["pair"]

@@ -37,7 +37,7 @@ def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
         "verdict": decision.verdict,
         "evidence": "measured",
         "message": decision.message,
-        "location": str(claim.location),
+        "location": claim.location.place,
         "further_units": decision.further_units,
         "value": decision.value,
         "interval": pair_of(decision.interval),

@@ -307,7 +307,7 @@ def test_huggingface_hub_finds_the_same_folder(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_what_is_not_cached_can_be_downloaded(repo: str, revision: str | None, tmp_path: Path) -> None:
     write_cache(tmp_path)
-    with pytest.raises(NotCached, match="found nothing in the cache .*`pruneaudit run` downloads it"):
+    with pytest.raises(NotCached, match=r"found nothing in the cache .*`pruneaudit run` downloads it"):
         locate(ModelSource("hub", repo=repo, revision=revision), tmp_path)
 
 
@@ -315,7 +315,7 @@ def test_what_is_not_cached_can_be_downloaded(repo: str, revision: str | None, t
 def test_a_partial_snapshot_can_be_completed(name: str, tmp_path: Path) -> None:
     snapshot = write_cache(tmp_path)
     (snapshot / name).unlink()
-    with pytest.raises(NotCached, match="only a part of it(?s:.*)found no .*expected"):
+    with pytest.raises(NotCached, match=r"only a part of it(?s:.*)found no .*expected"):
         locate(ModelSource("hub", repo="some/tiny"), tmp_path)
 
 

@@ -192,8 +192,9 @@ def test_the_tokenizer_digest_of_gguf_ignores_order_and_other_keys(tmp_path: Pat
 
 @settings(max_examples=300, deadline=1000)
 @given(place=st.integers(0, len(WHOLE) - 1), value=st.integers(0, 255), form=st.sampled_from(["gguf", "safetensors"]))
-def test_a_changed_byte_is_read_or_refused(place: int, value: int, form: str,
-                                           tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_changed_byte_is_read_or_refused(
+    place: int, value: int, form: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     content = bytearray(WHOLE if form == "gguf" else safetensors_bytes({"a.0.w": (2, 2), "a.1.w": (2, 2)}))
     content[place % len(content)] = value
     path = tmp_path_factory.getbasetemp() / f"changed.{form}"

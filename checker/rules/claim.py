@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.rules import shape
+from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule
 
 
 @rule(
@@ -33,12 +34,12 @@ def contradicted(case: Case) -> Iterator[Result]:
     remedy="Measure more prompts or windows as the message says, narrow the claim, or state it as undecided.",
     waive="When the claim is published as an open question.",
 )
-def undecided_claim(case: Case) -> Iterator[Result]:
+def undecided(case: Case) -> Iterator[Result]:
     """The evidence does not decide a claim."""
     for claim in case.audit.claims:
         row = case.verdict(claim)
         if row["verdict"] == "open":
-            yield undecided(row["message"], claim.id)
+            yield shape.undecided(row["message"], claim.id)
         else:
             yield passed(f"{row['verdict']}: {row['message']}", claim.id)
     if not case.audit.claims:

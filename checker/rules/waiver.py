@@ -19,7 +19,7 @@ def expired(case: Case) -> Iterator[Result]:
     if not case.audit.waivers:
         yield not_applicable("the audit waives nothing")
     for waiver in case.audit.waivers:
-        told = f"{waiver.location}: waiver of {waiver.rule}"
+        told = f"{waiver.location.place}: waiver of {waiver.rule}"
         if waiver.expires < case.today:
             yield failed(f"{told} expired on {waiver.expires}; expected a date that has not passed")
         else:
@@ -39,14 +39,13 @@ def unknown(case: Case) -> Iterator[Result]:
         yield not_applicable("the audit waives nothing")
     ids = {claim.id for claim in case.audit.claims}
     for waiver in case.audit.waivers:
+        place = waiver.location.place
         if waiver.rule not in case.known_rules:
-            yield failed(f"{waiver.location}: found a waiver of rule {waiver.rule!r}; expected a rule that exists")
+            yield failed(f"{place}: found a waiver of rule {waiver.rule!r}; expected a rule that exists")
         elif waiver.claim is not None and waiver.claim not in ids:
-            yield failed(
-                f"{waiver.location}: found a waiver for claim {waiver.claim!r}; expected one of the audit's claims"
-            )
+            yield failed(f"{place}: found a waiver for claim {waiver.claim!r}; expected one of the audit's claims")
         else:
-            yield passed(f"{waiver.location}: {waiver.rule} exists")
+            yield passed(f"{place}: {waiver.rule} exists")
 
 
 @rule(
@@ -62,7 +61,7 @@ def unmatched(case: Case) -> Iterator[Result]:
     if not case.audit.waivers:
         yield not_applicable("the audit waives nothing")
     for number, waiver in enumerate(case.audit.waivers):
-        told = f"{waiver.location}: the waiver of {waiver.rule}"
+        told = f"{waiver.location.place}: the waiver of {waiver.rule}"
         if number in case.matched_waivers:
             yield passed(f"{told} matches a finding")
         else:
