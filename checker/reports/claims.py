@@ -35,7 +35,6 @@ class ClaimView:
     measured: str
     bound: str  # empty where the claim names none
     message: str
-    further: str  # empty where the claim is settled
     location: str
     readings: tuple[Reading | None, ...]  # in the order of PROTOCOLS
 
@@ -99,7 +98,6 @@ def selects(reading: Record | None) -> str:
 
 def _claim(claim: Record) -> ClaimView:
     rests = f"rests on {claim['protocol']}" if claim["protocol"] else "names no protocol"
-    further = claim["further_units"]
     bound = claim["threshold"]
     return ClaimView(
         id=claim["id"],
@@ -109,7 +107,6 @@ def _claim(claim: Record) -> ClaimView:
         measured=measured(claim),
         bound="" if bound is None else numbers.declared(bound, claim["unit"]),
         message=_sentence(claim["message"]),
-        further="" if further is None else f"{numbers.count(further)} further units would settle it.",
         location=claim["location"] or "",
         readings=tuple(_reading(name, claim["protocols"].get(name)) for name in PROTOCOLS),
     )

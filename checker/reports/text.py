@@ -76,7 +76,7 @@ def _claims(report: Record) -> list[str]:
         bound = f", bound {claim.bound}" if claim.bound else ""
         figure = f", measured {claim.measured}{bound}" if claim.measured else ""
         lines += [f"  {claim.verdict.mark} {claim.id}: {claim.verdict.text}{figure}", f"      {claim.says}"]
-        lines += [f"      {claim.message} {claim.further}".rstrip(), *_backing(claim)]
+        lines += [f"      {claim.message}", *_backing(claim)]
     return lines
 
 
