@@ -21,6 +21,7 @@ from checker.records import Audit, Facts, ModelSource
 from checker.terminal import Progress, duration, prepare_streams, printable, tell
 
 FORMATS = ("html", "md", "json", "text")
+EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 FAIL_ON = click.Choice(["note", "warning", "error", "never"])
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -294,22 +295,53 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
 @_format
 def report(out: Path, formats: Sequence[str]) -> None:
     """Renders the reports of a finished run again, from its report.json."""
-    from checker import reports
+    from checker import exports, reports
 
-    path = out / "report.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        reports.check(content)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
-        ) from None
-    except ValueError as error:
-        raise UsageError(
-            f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
-        ) from None
+    content = exports.read_report(out)
     for written in reports.render(content, out, _chosen(formats)).values():
         tell(f"wrote {written}")
+
+
+@_command(
+    "export",
+    "pruneaudit export runs/smollm2-135m --arm replacement:3 --as prune-layers\n"
+    "pruneaudit export runs/smollm2-135m --arm interchange:3:0 --as checkpoint --to pruned",
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--arm",
+    "name",
+    required=True,
+    metavar="METHOD:BUDGET[:TIE]",
+    help="The arm; TIE where ties were broken in several ways. METHOD@native is the method's own form.",
+)
+@click.option("--as", "form", required=True, type=click.Choice(EXPORTS), help="What to write.")
+@click.option("--to", type=click.Path(path_type=Path), help="File, or folder of a checkpoint. [default: the terminal]")
+@click.option("--base", metavar="NAME", help="mergekit: the checkpoint it shall read. [default: the audit's model]")
+@click.option("--audit", metavar="FILE", help="checkpoint: the audit file. [default: what the evidence holds of it]")
+def export(out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None) -> None:
+    """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
+    from checker import exports
+
+    content = exports.read_report(out)
+    arm = exports.find_arm(content, name)
+    if form != "checkpoint":
+        text = exports.FORMATS[form](arm, base)
+        if to is None:
+            tell(text.rstrip("\n"))
+            return
+        exports.write(text, to)
+    elif to is None:
+        raise UsageError(
+            "--to: found none; expected the folder that the checkpoint shall be; name one that is not there"
+        )
+    else:
+        source = exports.model_source(out, content, audit)
+        _require_measuring()
+        from checker import checkpoint_export
+
+        checkpoint_export.write(source, arm.layout, to, digest=content["model"]["digest"])
+    tell(f"wrote {to}")
 
 
 @_command("rules", "pruneaudit rules --json")
@@ -343,6 +375,34 @@ def explain(rule: str) -> None:
     tell(f"{found.slug} ({found.level})\n\n{found.summary}")
     for title, text in (("Why", found.why), ("What to do", found.remedy), ("When to waive", found.waive)):
         tell(f"\n{title}\n{textwrap.indent(textwrap.fill(text, 88), '  ')}")
+
+
+@_command("selftest", "pruneaudit selftest --dtype bfloat16 --device cuda")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "bfloat16", "float16"]),
+              help="Dtype to test; repeatable. [default: float32, bfloat16]")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def selftest(dtypes: Sequence[str], device: str) -> None:
+    """Runs every method on tiny models whose right answers are known, on this machine.
+
+    Exits with 1 where one answer is wrong: figures from that device and dtype are not to be trusted.
+    """
+    _require_measuring()
+    from checker.models import device_of
+    from checker.selftest import selftest as tested
+
+    failed = 0
+    for dtype in dtypes or ("float32", "bfloat16"):
+        where = device_of(ModelSource("directory", device=device))
+        checks = tested(dtype, where)
+        width = max(len(check.method) for check in checks)
+        for check in checks:
+            mark = "✓" if check.passed else "✗"
+            told = f"{check.planted}: expected {check.expected}, found {check.found}"
+            tell(f"{mark} {check.method:<{width}}  {told}")
+        wrong = sum(not check.passed for check in checks)
+        tell(f"{dtype} on {where.type}: {len(checks) - wrong} of {len(checks)} answers are right\n")
+        failed += wrong
+    sys.exit(1 if failed else 0)
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------

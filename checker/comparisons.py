@@ -38,20 +38,20 @@ def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
     base, tokens = bench.costs.base, bench.costs.tokens
     ratios = []
     for one, other in product(better, worse):
-        low, high = bench.costs.nll(one.layers), bench.costs.nll(other.layers)
+        low, high = (bench.costs.nll(arm.layout(bench.costs.blocks)) for arm in (one, other))
         if low is None or high is None or base is None or tokens is None:
             return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
         ratio = stats.ratio_of_costs(low, high, base, tokens, bench.audit.statistics)
         if ratio is None:
-            return [], _without_meaning(bench, claim, one.layers, other.layers)
+            return [], _without_meaning(bench, claim, one, other)
         ratios.append(ratio)
     return ratios, ""
 
 
-def _without_meaning(bench: Bench, claim: Claim, one: Sequence[int], other: Sequence[int]) -> str:
+def _without_meaning(bench: Bench, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
     told = []
-    for method, layers in ((claim.better, one), (claim.worse, other)):
-        cost = bench.costs.increase(layers)
+    for method, arm in ((claim.better, one), (claim.worse, other)):
+        cost = bench.costs.increase(arm.layout(bench.costs.blocks))
         told.append(f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" if cost else str(method))
     return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
 
@@ -148,7 +148,7 @@ def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decisio
 
 def _costlier_p(bench: Bench, row: Row) -> float:
     """The p of the opposite: that the arm costs more than the draws."""
-    arm = RemovalSet(row["method"], row["budget"], tuple(row["layers"]))
+    arm = RemovalSet(row["method"], row["budget"], tuple(row["layers"]), selection=row["selection"])
     return stats.control_p(-row["increase_percent"], [-draw for draw in control(bench.costs, bench.sets, arm)])
 
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from checker import stats
 from checker.distances import Distances, pair_of
-from checker.methods import PROTOCOLS
+from checker.methods import METHODS, PROTOCOLS
 from checker.records import Audit, Evidence, Layout, RemovalSet, Statistics, Values
 from checker.regimes import removal_regime, removal_sentence
 from checker.stats import MINIMUM_WINDOWS, Estimate
 
 Row = dict[str, Any]
+Removal = Iterable[int] | Layout
+OVERLAP = 8  # words in a row that two texts share by more than chance
 
 
 def error_rate(settings: Statistics) -> float:
@@ -47,38 +49,41 @@ class Costs:
         return self.nll(())
 
     @cached_property
-    def _increases(self) -> dict[tuple[int, ...], Estimate | None]:
+    def _increases(self) -> dict[Layout, Estimate | None]:
         return {}
 
-    def nll(self, layers: Iterable[int]) -> Values | None:
-        """Summed NLL per window without ``layers``, or None where it is not measured."""
-        return self.evidence.answer("evaluation", "nll", Layout.base(self.blocks).without(layers))
+    def layout(self, removal: Removal) -> Layout:
+        """What runs once a removal is made: of layers alone, or the layout itself where blocks were merged too."""
+        return removal if isinstance(removal, Layout) else Layout.base(self.blocks).without(removal)
 
-    def increase(self, layers: Iterable[int]) -> Estimate | None:
+    def nll(self, removal: Removal) -> Values | None:
+        """Summed NLL per window after a removal, or None where it is not measured."""
+        return self.evidence.answer("evaluation", "nll", self.layout(removal))
+
+    def increase(self, removal: Removal) -> Estimate | None:
         """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
-        removed = tuple(sorted(layers))
-        if removed not in self._increases:
-            self._increases[removed] = self._increase(removed)
-        return self._increases[removed]
+        layout = self.layout(removal)
+        if layout not in self._increases:
+            self._increases[layout] = self._increase(layout)
+        return self._increases[layout]
 
-    def _increase(self, removed: tuple[int, ...]) -> Estimate | None:
-        variant = self.nll(removed)
+    def _increase(self, layout: Layout) -> Estimate | None:
+        variant = self.nll(layout)
         if variant is None or self.base is None or self.tokens is None:
             return None
         return stats.increase(variant, self.base, self.tokens, self.evidence.audit.statistics)
 
-    def perplexity(self, layers: Iterable[int]) -> float | None:
-        """Perplexity without ``layers``, or None where it is not measured."""
-        variant = self.nll(layers)
+    def perplexity(self, removal: Removal) -> float | None:
+        """Perplexity after a removal, or None where it is not measured."""
+        variant = self.nll(removal)
         return None if variant is None or self.tokens is None else stats.perplexity(variant, self.tokens)
 
-    def per_token(self, quantity: str, layers: Iterable[int]) -> float | None:
+    def per_token(self, quantity: str, removal: Removal) -> float | None:
         """Mean over scored positions of ``kl`` or ``top1``, whose answers are means per window."""
-        layout = Layout.base(self.blocks).without(layers)
-        values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", layout)
+        values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", self.layout(removal))
         return None if values is None or self.tokens is None else float(values @ self.tokens / self.tokens.sum())
 
-    def difference(self, one: Iterable[int], other: Iterable[int]) -> Estimate | None:
+    def difference(self, one: Removal, other: Removal) -> Estimate | None:
         """Paired difference in mean NLL, ``one`` minus ``other``, in nats per token."""
         a, b = self.nll(one), self.nll(other)
         if a is None or b is None or self.tokens is None:
@@ -111,74 +116,116 @@ def baseline(costs: Costs) -> Row | None:
 
 def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list[Row]:
     """One row per removal set that a method chose, measured or not."""
-    return [_arm(costs, distances, removal, [] if removal.draw else control(costs, sets, removal)) for removal in sets]
+    return [_arm(costs, distances, removal, sets) for removal in sets]
 
 
-def _arm(costs: Costs, distances: Distances, removal: RemovalSet, draws: list[float]) -> Row:
-    cost = costs.increase(removal.layers)
+def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> Row:
+    layout = removal.layout(costs.blocks)
+    cost = costs.increase(layout)
     model = costs.evidence.facts.model
-    removed = sum(model.block_parameters[layer] for layer in removal.layers)
+    gone = sum(model.block_parameters[layer] for layer in removal.layers)
+    draws = [] if removal.draw else control(costs, sets, removal)
     compared = cost is not None and bool(draws)
     return {
         "method": removal.method,
         "budget": removal.budget,
+        "form": removal.form,
+        "selection": removal.selection,
         "layers": list(removal.layers),
+        "merged": str(removal.merged) if removal.merged else None,
         "tie": removal.tie,
         "ties": removal.ties,
         "draw": removal.draw,
-        "perplexity": costs.perplexity(removal.layers),
+        "calls": removal.calls,
+        "perplexity": costs.perplexity(layout),
         "increase_percent": cost and cost.value,
         "interval": cost and pair_of(cost.interval),
-        "kl": costs.per_token("kl", removal.layers),
-        "top1_agreement": costs.per_token("top1", removal.layers),
-        "parameters_removed": removed,
-        "parameters_removed_percent": 100.0 * removed / model.parameters,
-        "selected_on": "" if removal.draw else costs.evidence.audit.scoring.source.name,
+        "kl": costs.per_token("kl", layout),
+        "top1_agreement": costs.per_token("top1", layout),
+        "parameters_removed": gone,
+        "parameters_removed_percent": 100.0 * gone / model.parameters,
+        "selected_on": selected_on(costs.evidence, removal.method),
         "evidence": "measured",
         "p": stats.control_p(cost.value, draws) if cost is not None and draws else None,
         "smallest_p": 1 / (1 + len(draws)) if compared else None,
         "draws": len(draws) if compared else None,
         "stability": None if removal.draw else stability(distances, removal),
-        "spacing": costs.evidence.audit.selection.spacing,
+        "regret": regret(costs, sets, removal),
+        "spacing": _spacing(costs.evidence.audit, removal),
     }
+
+
+def selected_on(evidence: Evidence, method: str) -> str:
+    """The text that a method chooses on, marked where it overlaps the evaluation text; empty where it looks at none."""
+    audit, read = evidence.audit, evidence.facts.evaluation
+    tuned = " (tuned on its test text)" if read is not None and read.shared_run >= OVERLAP else ""
+    if not METHODS[method].looks:
+        return ""
+    losses = METHODS[method].looks_at == "selection"
+    return ((losses and audit.selecting) or audit.scoring).source.name + tuned
+
+
+def _spacing(audit: Audit, removal: RemovalSet) -> int | None:
+    """The spacing an arm obeys; None for native forms, which have constraints of their own."""
+    spacings = {selection.name: selection.spacing for selection in audit.selections}
+    return spacings.get(removal.selection) if removal.form == "matched" else None
+
+
+def alike(one: RemovalSet, other: RemovalSet) -> bool:
+    """Whether two arms may be compared: the same budget, form and constraints."""
+    return (one.budget, one.form, one.selection) == (other.budget, other.form, other.selection)
+
+
+def primary(audit: Audit, removal: RemovalSet) -> bool:
+    """Whether an arm is in the comparison that verdicts and regimes rest on."""
+    return removal.form == "matched" and removal.selection == audit.selection.name
+
+
+def regret(costs: Costs, sets: Sequence[RemovalSet], removal: RemovalSet) -> Row | None:
+    """What an arm costs above the best of all sets under its constraints, in nats per token, paired; None without."""
+    best = [other for other in sets if other.method == "exhaustive" and alike(other, removal)]
+    if not best or removal.draw:
+        return None
+    above = costs.difference(removal.layout(costs.blocks), best[0].layout(costs.blocks))
+    return {"value": above.value, "interval": pair_of(above.interval)} if above else None
 
 
 def stability(distances: Distances, removal: RemovalSet) -> float | None:
     """Share of prompt resamples (ties shared evenly) in which the method chooses this very set."""
-    if removal.method not in distances.by_method:
+    audit = distances.evidence.audit
+    selections = [selection for selection in audit.selections if selection.name == removal.selection]
+    if removal.method not in distances.by_method or not selections:
         return None
-    ties = distances.evidence.audit.selection.ties
-    chosen = distances.selections(removal.method, removal.budget, distances.ground.geometry, ties)
-    return min(1.0, chosen.get(removal.layers, 0.0))
+    geometry = selections[0].geometry(distances.ground.blocks)
+    chosen = distances.selections(removal.method, removal.budget, geometry, selections[0].ties)
+    return min(1.0, chosen.get(removal.layers, 0.0)) if chosen else None
 
 
 def control(costs: Costs, sets: Sequence[RemovalSet], arm: RemovalSet) -> list[float]:
-    """Measured costs in percent of the random draws that an arm is held against.
+    """Measured costs in percent of the random draws that an arm is held against: those under its own constraints.
 
     A draw of the arm's own set is left out. Chance would have had to choose that set against the others; counted as a
     draw, it would keep the cheapest set of a small model from ever being better than chance.
     """
-    drawn = [removal.layers for removal in sets if removal.draw and removal.budget == arm.budget]
-    found = [costs.increase(layers) for layers in drawn if layers != arm.layers]
+    drawn = [removal.layers for removal in sets if removal.draw and alike(removal, arm)]
+    found = [costs.increase(layers) for layers in drawn if arm.merged or layers != arm.layers]
     return [cost.value for cost in found if cost is not None]
 
 
 def ranges(rows: Sequence[Row]) -> list[Row]:
     """Each method's arm at a budget as a range over the resolutions of its ties."""
-    grouped: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    grouped: dict[tuple[str, int, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         if not row["draw"]:
-            grouped[row["method"], row["budget"]].append(row)
-    return [_range(method, budget, group) for (method, budget), group in grouped.items()]
+            grouped[row["method"], row["budget"], row["form"], row["selection"]].append(row)
+    return [_range(group) for group in grouped.values()]
 
 
-def _range(method: str, budget: int, group: Sequence[Row]) -> Row:
+def _range(group: Sequence[Row]) -> Row:
     costs = [row["increase_percent"] for row in group if row["increase_percent"] is not None]
     intervals = [row["interval"] for row in group if row["interval"] is not None]
     return {
-        "method": method,
-        "budget": budget,
-        "ties": group[0]["ties"],
+        **{key: group[0][key] for key in ("method", "budget", "form", "selection", "ties")},
         "measured": len(costs),
         "least_percent": min(costs, default=None),
         "most_percent": max(costs, default=None),
@@ -188,20 +235,21 @@ def _range(method: str, budget: int, group: Sequence[Row]) -> Row:
 
 
 def random_control(rows: Sequence[Row]) -> list[Row]:
-    """Quartiles of the random draws' costs, per budget."""
-    grouped: dict[int, list[float]] = defaultdict(list)
+    """Quartiles of the random draws' costs, per budget and selection."""
+    grouped: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in rows:
         if row["draw"] and row["increase_percent"] is not None:
-            grouped[row["budget"]].append(row["increase_percent"])
+            grouped[row["budget"], row["selection"]].append(row["increase_percent"])
     return [
         {
             "budget": budget,
+            "selection": selection,
             "draws": len(costs),
             "quartiles": list(stats.quartiles(costs)),
             "least": min(costs),
             "most": max(costs),
         }
-        for budget, costs in sorted(grouped.items())
+        for (budget, selection), costs in sorted(grouped.items())
     ]
 
 

@@ -71,7 +71,7 @@ class Bench:
 
 def is_control(method: str | None) -> bool:
     """Whether a method draws sets and chooses none."""
-    return method is not None and METHODS[method].sets is not None
+    return method is not None and METHODS[method].control
 
 
 def most(needed: Iterable[int | None]) -> int | None:

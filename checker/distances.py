@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from checker import stats
+from checker.choices import scored_by, whole
 from checker.errors import EvidenceMissing
 from checker.methods import METHODS, PROTOCOLS
-from checker.records import Evidence, Geometry, Ground, Layout, Values, pairs_within
+from checker.records import PORTIONS, Evidence, Geometry, Ground, Layout, Values, pairs_within
 from checker.regimes import direction, distance_class, metric_regime, metric_sentence, pair_regime
 from checker.selection import select
 from checker.stats import Estimate
@@ -33,22 +35,35 @@ class Distances:
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
         """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out."""
         found: dict[str, dict[tuple[int, ...], Values]] = {}
-        for name, method in METHODS.items():
-            if method.distances is None:
-                continue
-            try:
-                found[name] = dict(method.distances(self.evidence, self.ground))
-            except EvidenceMissing:
-                continue
+        for name in scored_by(self.evidence.audit):
+            distances = METHODS[name].distances
+            assert distances is not None
+            with suppress(EvidenceMissing):
+                found[name] = dict(distances(self.evidence, self.ground))
         return found
 
     @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
         """Per scoring method, one score per block on all prompts."""
         return {
-            name: self._scores(name, {k: float(v.mean()) for k, v in table.items()})
+            name: self._scores(name, {key: whole(METHODS[name], values) for key, values in table.items()})
             for name, table in self.by_method.items()
         }
+
+    def scores_on(self, method: str, portion: int) -> dict[int, float] | None:
+        """A method's scores on one of PORTIONS of the prompts; None where it has none (too few prompts)."""
+        table = self.by_method[method]
+        if not table:
+            return None
+        if METHODS[method].pooled:
+            if any(portion >= len(values) for values in table.values()):
+                return None
+            return self._scores(method, {key: float(values[portion]) for key, values in table.items()})
+        prompts = len(next(iter(table.values())))
+        start, end = (round(quarter * prompts / 4) for quarter in PORTIONS[portion])
+        if start == end:
+            return None
+        return self._scores(method, {key: float(values[start:end].mean()) for key, values in table.items()})
 
     def estimate(self, method: str, key: tuple[int, ...]) -> Estimate:
         return stats.distance(self.by_method[method][key], self.evidence.audit.statistics)
@@ -61,6 +76,8 @@ class Distances:
 
     def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
+
+        Empty for methods whose scores are not means over prompts.
 
         The weights add up to the share of resamples in which the budget is reached, at most 1.
         """
@@ -92,6 +109,8 @@ class Distances:
 
     def _resample(self, name: str) -> list[dict[int, float]]:
         table = self.by_method[name]
+        if METHODS[name].pooled or not table:
+            return []
         matrix = np.stack(list(table.values()))  # (keys, prompts)
         prompts = matrix.shape[1]
         generator = np.random.default_rng(self.evidence.audit.statistics.seed)

@@ -2,7 +2,9 @@
 
 The layouts of a batch form a prefix tree over places. The tree is walked depth first with the baseline in front, so
 that its log-probabilities are at hand when another leaf is compared with them, and only the hidden states of the
-branch at hand are alive. Nothing here knows what a protocol is.
+branch at hand are alive. A search by loss asks for one tree after another on the same batches and goes on from the best
+layout it found; so the states along a batch's best layout are kept, and the next tree begins with them. Nothing here
+knows what a protocol is.
 
 Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden, V vocabulary.
 """
@@ -27,6 +29,8 @@ from checker.texts import Batch
 _REDUCED_ROWS = 16
 # Bytes of float32 logits that leave the head at a time.
 _LOGIT_BYTES = 64 << 20
+# Bytes of hidden states that are kept for the trees to come, all batches together.
+_KEPT_BYTES = 512 << 20
 # Tokens on which a model is proved to carry nothing but hidden states from block to block.
 _PROOF_TOKENS = 32
 
@@ -37,10 +41,20 @@ Tick = Callable[[Literal["block", "head"], int], None]  # told the tokens of eac
 
 @dataclass
 class _Node:
-    """A place in the prefix tree; ``layout`` is set where a layout ends."""
+    """A place in the prefix tree; ``layout`` is set where a layout ends, ``state`` where an earlier walk kept it."""
 
     children: dict[Place, _Node] = field(default_factory=dict)
     layout: Layout | None = None
+    state: torch.Tensor | None = None  # (W, T, D), after the place
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """Hidden states (W, T, D) along a layout, the last place first."""
+
+    before: _Trail | None
+    place: Place
+    hidden: torch.Tensor
 
 
 def prefix_tree(layouts: Collection[Layout], base: Layout) -> _Node:
@@ -61,6 +75,7 @@ class Engine:
         self.stack = stack
         self.base = Layout.base(len(stack))
         self.block_runs = 0  # of one block on one batch
+        self._kept: dict[int, tuple[torch.Tensor, _Trail]] = {}  # per batch, by its token ids
 
     def measure(self, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick) -> None:
         """Measures ``wanted`` on one batch and hands each answer, one float64 per unit, to ``emit`` as it is known.
@@ -71,8 +86,34 @@ class Engine:
         layouts = set(wanted)
         if any(quantity != "nll" for quantities in wanted.values() for quantity in quantities):
             layouts.add(self.base)
+        tree = prefix_tree(layouts, self.base)
         with torch.inference_mode(), _memory_explained(batch):
-            _Walk(self, batch, wanted, emit, tick).start(prefix_tree(layouts, self.base))
+            walk = _Walk(self, batch, wanted, emit, tick)
+            # One layout alone, or the baseline among others, is no search.
+            walk.keeps = len(layouts) > 1 and self.base not in layouts and self._has_room(batch, walk.entrance.hidden)
+            if walk.keeps:
+                self._graft(tree, batch)
+            walk.start(tree)
+            if walk.best is not None:
+                self._kept[id(batch.ids)] = batch.ids, walk.best
+
+    def _has_room(self, batch: Batch, hidden: torch.Tensor) -> bool:
+        batches = len(self._kept.keys() | {id(batch.ids)})
+        return batches * len(self.stack) * hidden.nbytes <= _KEPT_BYTES
+
+    def _graft(self, root: _Node, batch: Batch) -> None:
+        """Puts the states that were kept of a batch where the tree begins with the same places."""
+        _, trail = self._kept.get(id(batch.ids), (None, None))
+        along = []
+        while trail is not None:
+            along.append(trail)
+            trail = trail.before
+        node = root
+        for known in reversed(along):
+            if known.place not in node.children:
+                return
+            node = node.children[known.place]
+            node.state = known.hidden
 
     @torch.inference_mode()
     def prove(self, batch: Batch) -> None:
@@ -174,14 +215,18 @@ class _Walk:
         self.ids = batch.ids.to(engine.stack.device)
         self.entrance = engine.stack.enter(self.ids)
         self.rows_at_a_time = _REDUCED_ROWS if self.ids.device.type == "cpu" else batch.ids.numel()
-        self.compares = any(quantity != "nll" for quantities in wanted.values() for quantity in quantities)
+        self.compares = any(quantity in ("kl", "top1") for quantities in wanted.values() for quantity in quantities)
         self.base_log_p: torch.Tensor | None = None  # (W * K, V), float32
         self.base_top: torch.Tensor | None = None  # (W * K,)
+        self.base_hidden: torch.Tensor | None = None  # (W, K, D), after the last block
+        self.keeps = False  # whether the states along the layout with the least loss are kept
+        self.best: _Trail | None = None
+        self.least = float("inf")  # its loss
 
     def start(self, root: _Node) -> None:
-        self._down(root, self.entrance.hidden)
+        self._down(root, self.entrance.hidden, None)
 
-    def _down(self, node: _Node, hidden: torch.Tensor) -> None:
+    def _down(self, node: _Node, hidden: torch.Tensor, trail: _Trail | None) -> None:
         """Runs what hangs below ``node``, whose hidden states are given; the last child may reuse their memory.
 
         A layout that ends here waits for the longer ones, because the baseline may be among them.
@@ -190,20 +235,27 @@ class _Walk:
             branches = list(node.children.items())
             through = branches.pop() if node.layout is None else None
             for place, child in branches:
-                self._down(child, self._run(place, hidden))
+                self._down(child, *self._step(place, child, hidden, trail))
             if through is None:
                 break
             place, node = through
-            hidden = self._run(place, hidden)
+            hidden, trail = self._step(place, node, hidden, trail)
         if node.layout is not None:
-            self._leaf(node.layout, hidden)
+            self._leaf(node.layout, hidden, trail)
+
+    def _step(
+        self, place: Place, node: _Node, hidden: torch.Tensor, trail: _Trail | None
+    ) -> tuple[torch.Tensor, _Trail | None]:
+        """The hidden states after a place, run unless they are known, and the trail that leads there."""
+        after = self._run(place, hidden) if node.state is None else node.state
+        return after, _Trail(trail, place, after) if self.keeps else None
 
     def _run(self, place: Place, hidden: torch.Tensor) -> torch.Tensor:
         self.engine.block_runs += 1
         self.tick("block", self.ids.numel())
         return self.engine.stack.run(place, hidden, self.entrance)
 
-    def _leaf(self, layout: Layout, hidden: torch.Tensor) -> None:
+    def _leaf(self, layout: Layout, hidden: torch.Tensor, trail: _Trail | None) -> None:
         quantities = self.wanted.get(layout, ())
         is_base = layout == self.engine.base
         rows = self._rows(quantities, hidden, is_base)
@@ -213,13 +265,21 @@ class _Walk:
             answer = per_unit.sum(1) if quantity == "nll" else per_unit.mean(1)
             _check(self.batch, layout, quantity, answer)
             self.emit(layout, quantity, answer)
+            if self.keeps and answer.sum() < self.least:
+                self.best, self.least = trail, float(answer.sum())
 
     def _rows(self, quantities: Collection[Quantity], hidden: torch.Tensor, is_base: bool) -> Rows:
         """Each quantity per scored position (W * K,)."""
         positions = self.batch.positions * len(self.ids)
         rows: Rows = {quantity: torch.empty(positions, device=self.ids.device) for quantity in quantities}
-        targets = self._targets() if "nll" in quantities else None
+        if is_base:
+            self.base_hidden = hidden[:, self.batch.first : self.batch.last + 1].float()
+        if "similarity" in quantities:
+            rows["similarity"] = self._similarity(hidden)
         keep = is_base and self.compares
+        if not keep and set(quantities) <= {"similarity"}:
+            return rows  # the head is not needed
+        targets = self._targets() if "nll" in quantities else None
         for start, logits in self.engine.logits(self.batch, self.ids, hidden):
             if keep:
                 self._keep_base(start, logits, positions)
@@ -228,6 +288,12 @@ class _Walk:
                 self._reduce(logits[first : first + self.rows_at_a_time], where, rows, targets)
             del logits  # before the next part's leave the head
         return rows
+
+    def _similarity(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Cosine (W * K,) of hidden states after the last block with the baseline's, each position one vector."""
+        assert self.base_hidden is not None
+        scored = hidden[:, self.batch.first : self.batch.last + 1].float()
+        return torch.nn.functional.cosine_similarity(scored, self.base_hidden, dim=-1, eps=0.0).reshape(-1)
 
     def _keep_base(self, start: int, logits: torch.Tensor, positions: int) -> None:
         if self.base_log_p is None or self.base_top is None:

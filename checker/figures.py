@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from checker import __version__, costs, distances
+from checker import __version__, agreement, costs, distances
+from checker.choices import Arms, arms, scored_by
 from checker.costs import Costs
 from checker.decisions import Bench
 from checker.distances import Distances, noise_floor, pair_of
 from checker.errors import CannotRun, EvidenceMissing
 from checker.plan import (
-    Arms,
-    arms,
     block_runs,
     claimed_layouts,
     contract_digest,
@@ -26,17 +25,19 @@ from checker.plan import (
     ground,
     incomparable,
     plan,
-    scored_by,
     scoring_tokens,
+    together,
 )
 from checker.records import (
     Audit,
+    EvaluationContract,
     EvaluationFacts,
     Evidence,
     Facts,
     Layout,
     ModelFacts,
     Question,
+    ScoringContract,
     ScoringFacts,
     TextSource,
     Values,
@@ -63,19 +64,23 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
             f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
         )
     model = _restored(ModelFacts, record)
-    identities = {
-        source.identity: _identity(source, store) for source in (audit.scoring.source, audit.evaluation.source)
+    contracts: dict[str, ScoringContract | EvaluationContract] = {
+        "scoring": audit.scoring,
+        "selection": audit.selecting or audit.scoring,
+        "evaluation": audit.evaluation,
     }
     digests = {
-        text: contract_digest(contract, identities[contract.source.identity], model.tokenizer_digest, audit.model.dtype)
-        for text, contract in (("scoring", audit.scoring), ("evaluation", audit.evaluation))
+        text: contract_digest(contract, _identity(contract.source, store), model.tokenizer_digest, audit.model.dtype)
+        for text, contract in contracts.items()
     }
-    both = digest([digests["scoring"], digests["evaluation"]])
-    scoring, evaluation = store.read_record("scoring", digests["scoring"]), store.read_record("evaluation", both)
+    scoring = store.read_record("scoring", digests["scoring"])
+    selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
+    evaluation = store.read_record("evaluation", together(digests))
     facts = Facts(
         model,
         _restored(ScoringFacts, scoring) if scoring else None,
         _restored(EvaluationFacts, evaluation) if evaluation else None,
+        _restored(ScoringFacts, selection) if selection else None,
     )
     return Evidence(audit, facts, _answers(store, facts, digests))
 
@@ -85,6 +90,7 @@ def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Q
     contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
     batches = {
         "scoring": facts.scoring.batches if facts.scoring else 0,
+        "selection": facts.selection.batches if facts.selection else 0,
         "float32": facts.scoring.batches if facts.scoring else 0,
         "evaluation": facts.evaluation.batches if facts.evaluation else 0,
         "begin_token": 1,
@@ -92,7 +98,8 @@ def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Q
 
     @cache
     def answer(question: Question) -> Values | None:
-        return store.get(Scope(weights, contracts[question.text]), question, batches[question.text])
+        parts = 1 if question.quantity in ("cka", "taylor") else batches[question.text]
+        return store.get(Scope(weights, contracts[question.text]), question, parts)
 
     return answer
 
@@ -125,12 +132,14 @@ def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) ->
     }
     pairs = distances.pairs(distance, reasons)
     arm_rows = costs.arms(cost, distance, chosen.sets)
+    # Verdicts and regimes rest on the first selection's matched arms; what obeys other constraints is never mixed in.
+    rows = [row for row, arm in zip(arm_rows, chosen.sets, strict=True) if costs.primary(audit, arm)]
     prediction = distances.prediction(distance, cost.singles)
     regime = {
-        "metric": distances.metric(distance, costs.overlap(arm_rows, audit)),
-        "removal": costs.removal(cost, arm_rows),
+        "metric": distances.metric(distance, costs.overlap(rows, audit)),
+        "removal": costs.removal(cost, rows),
     }
-    bench = Bench(distance, cost, chosen.sets, arm_rows, regime, prediction)
+    bench = Bench(distance, cost, [arm for arm in chosen.sets if costs.primary(audit, arm)], rows, regime, prediction)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     figures = {
         **_header(evidence),
@@ -147,6 +156,10 @@ def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) ->
         "arms": arm_rows,
         "ranges": costs.ranges(arm_rows),
         "random": costs.random_control(arm_rows),
+        "scores": agreement.scores(distance),
+        "agreement": agreement.ranks(distance),
+        "differences": agreement.differences(cost, chosen.sets),
+        "stability": agreement.stability(distance),
         "claims": decide(bench, audit.claims),
         "cost": _cost(evidence, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
@@ -174,6 +187,7 @@ def _header(evidence: Evidence) -> Row:
             "margin": statistics.margin,
             "confidence": statistics.confidence,
             "interval": statistics.interval,
+            "selection": audit.selection.name,
             "spacing": audit.selection.spacing,
             "exclude": list(audit.selection.exclude),
             "ties": audit.selection.ties,
@@ -207,24 +221,11 @@ def _model(evidence: Evidence) -> Row:
 
 def _contracts(evidence: Evidence) -> Row:
     audit, facts = evidence.audit, evidence.facts
-    scoring, evaluation = audit.scoring, audit.evaluation
-    read, scored = facts.scoring, facts.evaluation
+    evaluation, scored = audit.evaluation, facts.evaluation
     tokenizer, dtype = facts.model.tokenizer_digest, audit.model.dtype
     return {
-        "scoring": {
-            "digest": read and contract_digest(scoring, read.text_digest, tokenizer, dtype),
-            "text": scoring.source.name,
-            "text_digest": read and read.text_digest,
-            "prompts": scoring.prompts,
-            "tokens": scoring.tokens,
-            "positions": scoring.positions,
-            "assembly": scoring.assembly,
-            "special_tokens": scoring.special_tokens,
-            "batch_tokens": scoring.batch_tokens,
-            "dtype": dtype,
-            "tokens_digest": read and read.tokens_digest,
-            "kinds": dict(Counter(kind for kind in read.kinds if kind)) if read else {},
-        },
+        "scoring": _prompts(evidence, audit.scoring, facts.scoring),
+        "selection": audit.selecting and _prompts(evidence, audit.selecting, facts.selection),
         "evaluation": {
             "digest": scored and contract_digest(evaluation, scored.text_digest, tokenizer, dtype),
             "text": evaluation.source.name,
@@ -241,6 +242,25 @@ def _contracts(evidence: Evidence) -> Row:
             "tokens_scored": scored and sum(scored.scored),
             "tokens_digest": scored and scored.tokens_digest,
         },
+    }
+
+
+def _prompts(evidence: Evidence, contract: ScoringContract, read: ScoringFacts | None) -> Row:
+    """A contract of prompts: the scoring text, or the one that losses are taken on."""
+    tokenizer, dtype = evidence.facts.model.tokenizer_digest, evidence.audit.model.dtype
+    return {
+        "digest": read and contract_digest(contract, read.text_digest, tokenizer, dtype),
+        "text": contract.source.name,
+        "text_digest": read and read.text_digest,
+        "prompts": contract.prompts,
+        "tokens": contract.tokens,
+        "positions": contract.positions,
+        "assembly": contract.assembly,
+        "special_tokens": contract.special_tokens,
+        "batch_tokens": contract.batch_tokens,
+        "dtype": dtype,
+        "tokens_digest": read and read.tokens_digest,
+        "kinds": dict(Counter(kind for kind in read.kinds if kind)) if read else {},
     }
 
 
@@ -315,12 +335,12 @@ def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) ->
     yield from chosen.gaps
     if cost.base is None:
         yield f"the baseline's perplexity is not measured; {finish}"
-    removals = dict.fromkeys(removal.layers for removal in chosen.sets)
-    missing = sum(cost.nll(layers) is None for layers in removals)
+    removals = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets)
+    missing = sum(cost.nll(layout) is None for layout in removals)
     if missing:
         yield f"removal sets: {missing} of {len(removals)} are not measured; {finish}"
-    compared = dict.fromkeys(removal.layers for removal in chosen.sets if not removal.draw)
-    missing = sum(cost.per_token(name, layers) is None for layers in compared for name in ("kl", "top1"))
+    compared = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets if not removal.draw)
+    missing = sum(cost.per_token(name, layout) is None for layout in compared for name in ("kl", "top1"))
     if missing:
         yield f"KL and top-1 agreement of arms: {missing} of {2 * len(compared)} are not measured; {finish}"
     claimed = list(claimed_layouts(audit, blocks))

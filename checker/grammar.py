@@ -290,8 +290,11 @@ def _unknown_key(document: Document, where: Where, error: ValidationError, _: An
 
 
 def _alternative(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    types = [_TYPES[branch["type"]] for branch in _limit(error)]
-    return show(document, where), " or ".join(types), f"write {' or '.join(types)}"
+    types = " or ".join(_TYPES[branch["type"]] for branch in _limit(error))
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    remedy = _by_example(where, error) if "default" in schema or "examples" in schema else f"write {types}"
+    remedy += ", or take the key away" if document.get(*where) is None else ""
+    return show(document, where), types, remedy
 
 
 def _choice(document: Document, where: Where, error: ValidationError, _: Any) -> Words:

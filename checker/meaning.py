@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from .documents import Document, Where
-from .records import Geometry, ModelFacts, Selection, Statistics
+from .records import MethodSettings, ModelFacts, Selection, Statistics
 
 
 def check(document: Document) -> None:
@@ -14,6 +15,8 @@ def check(document: Document) -> None:
     _stride(document)
     _thresholds(document)
     _methods_once(document)
+    _selection_names(document)
+    _regions(document)
     _claim_ids(document)
     for where in _items(document, "claims"):
         _claim(document, where)
@@ -22,7 +25,9 @@ def check(document: Document) -> None:
 def check_blocks(document: Document, facts: ModelFacts) -> None:
     """Adds the mistakes that show against the model: its number of blocks and its context."""
     _gap(document, facts.blocks)
-    _block_numbers(document, ("selection", "exclude"), facts.blocks)
+    for where in selections(document):
+        _block_numbers(document, (*where, "exclude"), facts.blocks)
+        _block_numbers(document, (*where, "region"), facts.blocks)
     for where in _items(document, "claims"):
         _block_numbers(document, (*where, "layers"), facts.blocks)
         _block_numbers(document, (*where, "pair"), facts.blocks)
@@ -30,7 +35,21 @@ def check_blocks(document: Document, facts: ModelFacts) -> None:
     _budgets(document, facts.blocks)
     if facts.context is not None:
         _context(document, ("data", "evaluation", "window"), facts.context)
-        _context(document, ("data", "scoring", "tokens"), facts.context)
+        for section in ("scoring", "selection"):
+            _context(document, ("data", section, "tokens"), facts.context)
+
+
+def selections(document: Document) -> tuple[Where, ...]:
+    """The paths of the audit's selections: the items of a list, or the one section (whether or not it is written)."""
+    several = isinstance(document.get("selection"), list)
+    return tuple(_items(document, "selection")) if several else (("selection",),)
+
+
+def selection(document: Document, where: Where) -> Selection:
+    """The constraints that stand at a path where nothing is wrong; the defaults where nothing stands."""
+    section: dict[str, Any] = document.get(*where) or {}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+    return Selection(**values)
 
 
 def _items(document: Document, *where: str | int) -> Iterator[Where]:
@@ -50,9 +69,15 @@ def _version_first(document: Document) -> None:
 
 
 def _stride(document: Document) -> None:
-    where = ("data", "evaluation", "stride")
+    where, boundary = ("data", "evaluation", "stride"), ("data", "evaluation", "boundary")
     window, stride = document.sound("data", "evaluation", "window"), document.sound(*where)
-    if window is not None and stride is not None and stride >= window:
+    if window is None or stride is None or stride < window:
+        return
+    if document.get(*boundary) == "whole_window":
+        if stride > window:
+            document.complain(where, f"a stride of {stride} tokens", f"at most the window of {window}, so that no "
+                              "token is passed over", "lower `stride` or raise `window`")  # fmt: skip
+    elif stride > window or not document.doubted(boundary):
         document.complain(where, f"a stride of {stride} tokens", f"less than the window of {window}, so that every "
                           "token has some left context", "lower `stride` or raise `window`")  # fmt: skip
 
@@ -74,10 +99,42 @@ def _methods_once(document: Document) -> None:
         method = document.sound(*where)
         name = method.get("kind") if isinstance(method, dict) else method
         if name in seen:
-            document.complain(where, f"the method `{name}` a second time", "each method once",
-                              "give one entry all its `budgets`")  # fmt: skip
+            document.complain(where, f"the method `{name}` a second time", "each method once, "
+                              "because its arms go by its name", "give one entry all its `budgets`, and other settings "
+                              "an audit file of their own")  # fmt: skip
         elif name is not None:
             seen.add(name)
+
+
+def _selection_names(document: Document) -> None:
+    seen: dict[str, int] = {}
+    for index, where in enumerate(selections(document)):
+        named = (*where, "name")
+        if not isinstance(document.get(*where), dict) or document.doubted(named):
+            continue
+        name = document.get(*named)
+        if name is None and index:
+            document.complain(named, f"no `name` in `selection[{index}]`", "a name of its own for every selection "
+                              "after the first", "add it, for instance `name: free`", key=where)  # fmt: skip
+            continue
+        name = name or Selection.name
+        if name == "native":
+            document.complain(named, f"`{name}`, which names a method's own form", "a name that is free",
+                              "choose another name")  # fmt: skip
+        elif name in seen:
+            first = f"the first is on line {seen[name]}" if seen[name] else "the first has it"
+            document.complain(named, f"the name `{name}` a second time", f"a name of its own for every selection "
+                              f"({first})", "give one of the two another name")  # fmt: skip
+        else:
+            seen[name] = document.place(named).line
+
+
+def _regions(document: Document) -> None:
+    for where in selections(document):
+        region = document.sound(*where, "region")
+        if region is not None and region[0] > region[1]:
+            document.complain((*where, "region"), f"a region from block {region[0]} to block {region[1]}",
+                              "the lower block first", f"write [{region[1]}, {region[0]}]")  # fmt: skip
 
 
 def _claim_ids(document: Document) -> None:
@@ -149,29 +206,40 @@ def _blocks_left(document: Document, where: Where, blocks: int) -> None:
 
 
 def _budgets(document: Document, blocks: int) -> None:
-    """Every budget the audit measures must leave a block, and be within reach of spacing and exclusions."""
-    if document.doubted(("selection",)):
+    """Every budget must leave a block, and be within reach of every selection that the methods obey."""
+    sound = [where for where in selections(document) if not document.doubted(where)]
+    limits = {where: selection(document, where) for where in sound}
+    for where in _items(document, "budgets"):
+        _budget(document, where, blocks, limits)
+    for method in _items(document, "methods"):
+        matched = "matched" in (document.sound(*method, "forms") or MethodSettings.forms)
+        for where in _items(document, *method, "budgets"):
+            _budget(document, where, blocks, limits if matched else {})
+
+
+def _budget(document: Document, where: Where, blocks: int, limits: Mapping[Where, Selection]) -> None:
+    budget = document.sound(*where)
+    if budget is None:
         return
-    spacing = document.get("selection", "spacing")
-    geometry = Geometry(blocks, Selection.spacing if spacing is None else spacing,
-                        tuple(document.get("selection", "exclude") or ()))  # fmt: skip
-    own = [where for method in _items(document, "methods") for where in _items(document, *method, "budgets")]
-    for where in [*_items(document, "budgets"), *own]:
-        budget = document.sound(*where)
-        if budget is None or geometry.count(budget):
-            continue
-        if budget >= blocks:
-            document.complain(where, f"a budget of {budget} in a model of {blocks} blocks",
-                              f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
-        else:
-            document.complain(where, f"a budget of {budget}", _reach(geometry),
-                              "lower the budget, or loosen `selection`")  # fmt: skip
+    if budget >= blocks:
+        document.complain(where, f"a budget of {budget} in a model of {blocks} blocks",
+                          f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
+        return
+    for holder, limit in limits.items():
+        if not limit.geometry(blocks).count(budget):
+            under, loosen = ("", "selection")
+            if len(holder) > 1:
+                under, loosen = f" under the selection `{limit.name}`", f"selection[{holder[1]}]"
+            document.complain(where, f"a budget of {budget}{under}", _reach(limit, blocks),
+                              f"lower the budget, or loosen `{loosen}`")  # fmt: skip
 
 
-def _reach(geometry: Geometry) -> str:
-    excluded = len(set(geometry.exclude))
-    of = f"{geometry.blocks} blocks at spacing {geometry.spacing} with {excluded} excluded"
-    return f"at most {geometry.largest}, the largest that can be reached in {of}"
+def _reach(limit: Selection, blocks: int) -> str:
+    first, last = limit.region or (0, blocks - 1)
+    excluded = sum(first <= block <= last for block in set(limit.exclude))
+    among = f"{blocks} blocks" if limit.region is None else f"the blocks {first} to {last}"
+    return (f"at most {limit.geometry(blocks).largest}, the largest that can be reached in {among} "
+            f"at spacing {limit.spacing} with {excluded} excluded")  # fmt: skip
 
 
 def _context(document: Document, where: Where, context: int) -> None:

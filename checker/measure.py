@@ -7,30 +7,39 @@ were read and found in order; and until then nothing is written.
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
-import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
-import transformers
 
-from checker import texts
+from checker import environment, passes, texts
 from checker.blocks import BlockStack
 from checker.checkpoints import Files, check_pin, facts, weights_digest
+from checker.choices import arms
 from checker.engine import Engine
 from checker.errors import CannotRun, EvidenceDamaged
 from checker.models import device_of, fetch, load_model, load_tokenizer
-from checker.plan import Plan, arms, claimed_layouts, contract_digest, ground, plan
-from checker.records import Audit, Facts, Layout, ModelFacts, Quantity, Question, RemovalSet, Text, Values, digest
+from checker.plan import Plan, claimed_layouts, contract_digest, ground, plan, together
+from checker.records import (
+    Audit,
+    Facts,
+    HiddenQuantity,
+    Layout,
+    ModelFacts,
+    Quantity,
+    Question,
+    RemovalSet,
+    ScoringFacts,
+    Span,
+    Text,
+    Values,
+    digest,
+)
 from checker.sources import text_identity
 from checker.store import MEASURING_CODE, Scope, Store
 
@@ -71,6 +80,7 @@ class Prepared:
     facts: Facts
     cuts: Mapping[Text, texts.Cut]
     begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
+    tokenizer: Any
 
 
 def prepare(audit: Audit, progress: Progress | None = None, hub_cache: Path | None = None) -> Prepared:
@@ -88,10 +98,25 @@ def prepare(audit: Audit, progress: Progress | None = None, hub_cache: Path | No
     tokenizer = load_tokenizer(files)
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
     evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
-    _check_context(model, max(len(window.ids) for window in (*scoring.windows, *evaluation.windows)))
+    cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
     known = Facts(model, scoring_facts, evaluation_facts)
+    selecting = audit.selecting or audit.scoring
+    if selecting.source.kind != "self_generated":  # else the model is needed first
+        known = _with_selection(known, cuts, *texts.selection(selecting, tokenizer))
+    elif tokenizer.bos_token_id is None:
+        raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
+    _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
-    return Prepared(audit, started, files, known, {"scoring": scoring, "evaluation": evaluation}, begin_token)
+    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
+
+
+def _with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, found: ScoringFacts) -> Facts:
+    """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
+    assert known.evaluation is not None
+    cuts["selection"] = cut
+    shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
+    overlap = max(known.evaluation.shared_run, shared)
+    return replace(known, selection=found, evaluation=replace(known.evaluation, shared_run=overlap))
 
 
 def _check_context(model: ModelFacts, longest: int) -> None:
@@ -116,17 +141,20 @@ class _Session:
 
     def __init__(self, prepared: Prepared, store: Store, progress: Progress) -> None:
         self.audit, self.facts, self.files = prepared.audit, prepared.facts, prepared.files
-        self.cuts, self.begin_token = prepared.cuts, prepared.begin_token
+        self.cuts, self.begin_token = dict(prepared.cuts), prepared.begin_token
         self.model_facts, self.started = prepared.facts.model, prepared.started
         self.store, self.progress = store, progress
-        self.scopes = self._scopes(prepared.facts)
+        if self.facts.selection is None:
+            self.facts = self._generate(prepared)
+        self.scopes = self._scopes(self.facts)
+        self.base = Layout.base(prepared.facts.model.blocks)
 
     def run(self) -> Facts:
         self._write_record()
         planned = plan(self.audit, self.facts)
         where = ground(self.audit, self.model_facts)
         self._announce(planned, {})
-        self._ensure("scoring", {question.layout: {"kl"} for question in planned.scoring})
+        self._ensure_planned(planned)
         chosen = arms(self.audit, where, self)
         evaluation = self._evaluation_questions(planned, chosen.sets)
         self._announce(planned, evaluation)
@@ -139,9 +167,87 @@ class _Session:
     # --- what methods ask (records.Ask) ---
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._of_layouts("scoring", "kl", layouts)
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        found = self._of_layouts("selection", "nll", layouts)
+        scored = self.cuts["selection"].batches[0].positions
+        return {layout: values / scored for layout, values in found.items()}
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._of_layouts("scoring", "similarity", layouts)
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        wanted = list(spans)
+        if quantity == "cka":
+            self._ensure_pooled("scoring", quantity, wanted, lambda: passes.cka(self.engine.stack, self._states()))
+        else:
+            self._ensure_spans(quantity, wanted)
+        parts = 1 if quantity == "cka" else len(self.cuts["scoring"].batches)
+        return {span: self._answer(Question("scoring", quantity, self.base, span), parts) for span in wanted}
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        wanted = list(blocks)
+        cut, batch_tokens = self.cuts["selection"], (self.audit.selecting or self.audit.scoring).batch_tokens
+
+        def gradients() -> dict[Span, Values]:
+            found = passes.taylor(self.engine.stack, cut.windows, batch_tokens)
+            return {(block, block): values for block, values in found.items()}
+
+        self._ensure_pooled("selection", "taylor", [(block, block) for block in wanted], gradients)
+        return {block: self._answer(Question("selection", "taylor", self.base, (block, block)), 1) for block in wanted}
+
+    def _of_layouts(
+        self, text: Literal["scoring", "selection"], quantity: Quantity, layouts: Iterable[Layout]
+    ) -> dict[Layout, Values]:
         wanted = list(layouts)
-        self._ensure("scoring", {layout: {"kl"} for layout in wanted})
-        return {layout: self._answer(Question("scoring", "kl", layout)) for layout in wanted}
+        self._ensure(text, {layout: {quantity} for layout in wanted})
+        parts = len(self.cuts[text].batches)
+        return {layout: self._answer(Question(text, quantity, layout), parts) for layout in wanted}
+
+    def _ensure_spans(self, quantity: HiddenQuantity, spans: Collection[Span]) -> None:
+        """One pass per batch shows every run of blocks."""
+        for number, batch in enumerate(self._states()):
+            questions = {span: Question("scoring", quantity, self.base, span) for span in spans}
+            missing = [
+                s for s, question in questions.items() if not self.store.has(self.scopes["scoring"], question, number)
+            ]
+            if missing:
+                for span, values in passes.of_spans(self.engine.stack, batch, quantity, missing).items():
+                    self.store.put(self.scopes["scoring"], questions[span], number, values)
+
+    def _ensure_pooled(
+        self,
+        text: Literal["scoring", "selection"],
+        quantity: Literal["cka", "taylor"],
+        spans: Collection[Span],
+        measured: Callable[[], Mapping[Span, Values]],
+    ) -> None:
+        questions = {span: Question(text, quantity, self.base, span) for span in spans}
+        if all(self.store.has(self.scopes[text], question, 0) for question in questions.values()):
+            return
+        for span, values in measured().items():
+            self.store.put(self.scopes[text], Question(text, quantity, self.base, span), 0, values)
+
+    def _states(self) -> list[texts.Batch]:
+        """The scoring batches, all of a prompt's tokens counting, whichever positions distances are taken at."""
+        extra = texts.begin_tokens_before(self.audit.scoring)
+        return [replace(batch, first=extra) for batch in self.cuts["scoring"].batches]
+
+    def _generate(self, prepared: Prepared) -> Facts:
+        """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
+        contract = self.audit.selecting
+        assert contract is not None
+        seed, weights = contract.source.seed, str(self.model_facts.digest)
+        key = digest([weights, self.audit.model.dtype, seed, contract.prompts, contract.tokens])
+        stored = self.store.read_record("generated", key)
+        if stored is None:
+            begin = int(prepared.tokenizer.bos_token_id)
+            found = passes.sample(self.engine.stack.model, begin, contract.prompts, contract.tokens, seed)
+            stored = {"ids": found}
+            self.store.write_record("generated", key, stored)
+        cut, facts = texts.generated(contract, stored["ids"], prepared.tokenizer)
+        return _with_selection(self.facts, self.cuts, cut, facts)
 
     # --- records ---
 
@@ -153,6 +259,7 @@ class _Session:
         self._check_tokens(digests["scoring"], known.scoring.tokens_digest)
         self._check_tokens(digests["evaluation"], known.evaluation.tokens_digest)
         return {
+            "selection": Scope(weights, digests["selection"]),
             "scoring": Scope(weights, digests["scoring"]),
             "evaluation": Scope(weights, digests["evaluation"]),
             "begin_token": Scope(weights, digests["evaluation"]),
@@ -173,41 +280,24 @@ class _Session:
         audit = self.audit
         assert self.facts.scoring is not None
         assert self.facts.evaluation is not None
+        assert self.facts.selection is not None
         digests = contract_digests(audit, self.facts)
         self.store.write_record("model", audit.model.identity, asdict(self.model_facts))
-        for source in (audit.scoring.source, audit.evaluation.source):
+        for source in (audit.scoring.source, audit.evaluation.source, (audit.selecting or audit.scoring).source):
             self.store.write_record("text", source.identity, {"identity": text_identity(source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
-        # Overlap depends on both texts, so the evaluation's facts are kept per pair of contracts.
-        both = digest([digests["scoring"], digests["evaluation"]])
-        self.store.write_record("evaluation", both, asdict(self.facts.evaluation))
+        self.store.write_record("selection", digests["selection"], asdict(self.facts.selection))
+        # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.
+        self.store.write_record("evaluation", together(digests), asdict(self.facts.evaluation))
         overrides = [list(override) for override in audit.overrides]
         self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
 
     def _write_environment(self) -> None:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
-        if before is not None and "engine" not in self.__dict__:
-            return
-        now = datetime.now(UTC)
-        content = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "platform": platform.platform(),
-            "processor": processor_name(),
-            "device": self._device_name(),
-            "threads": torch.get_num_threads(),
-            "started": before["started"] if before else self.started.isoformat(timespec="seconds"),
-            "finished": now.isoformat(timespec="seconds"),
-            "seconds": round((before["seconds"] if before else 0.0) + (now - self.started).total_seconds(), 1),
-            "peak_memory_bytes": max(peak_memory(), before["peak_memory_bytes"] if before else 0),
-        }
-        self.store.write_record("environment", self.audit.name, content)
-
-    def _device_name(self) -> str:
-        device = device_of(self.audit.model)
-        return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        if before is None or "engine" in self.__dict__:
+            content = environment.record(device_of(self.audit.model), self.started, before)
+            self.store.write_record("environment", self.audit.name, content)
 
     # --- measuring ---
 
@@ -228,7 +318,7 @@ class _Session:
         engine.prove(self.cuts["scoring"].batches[0])
         return engine
 
-    def _ensure(self, text: Literal["scoring", "evaluation"], wanted: Wanted) -> None:
+    def _ensure(self, text: Literal["scoring", "selection", "evaluation"], wanted: Wanted) -> None:
         """Measures what is not stored, batch by batch."""
         scope = self.scopes[text]
         for number, batch in enumerate(self.cuts[text].batches):
@@ -240,6 +330,11 @@ class _Session:
                 self.store.put(scope, Question(text, quantity, layout), number, values)
 
             self.engine.measure(batch, missing, emit, self._tick)
+
+    def _ensure_planned(self, planned: Plan) -> None:
+        """What scoring methods ask first, together: one prefix tree for each text."""
+        for text in ("scoring", "selection"):
+            self._ensure(text, _of_text(planned, text))
 
     def _missing(self, scope: Scope, text: Text, wanted: Wanted, batch: int) -> dict[Layout, set[Quantity]]:
         missing: dict[Layout, set[Quantity]] = defaultdict(set)
@@ -285,8 +380,8 @@ class _Session:
             values = self.engine.baseline_gap(batches[number], reference)
             self.store.put(scope, question, number, values)
 
-    def _answer(self, question: Question) -> Values:
-        values = self.store.get(self.scopes[question.text], question, len(self.cuts[question.text].batches))
+    def _answer(self, question: Question, parts: int) -> Values:
+        values = self.store.get(self.scopes[question.text], question, parts)
         if values is None:
             raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
         return values
@@ -295,9 +390,12 @@ class _Session:
 
     def _announce(self, planned: Plan, evaluation: Wanted) -> None:
         """Tells how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
-        scoring = {question.layout: {"kl"} for question in planned.scoring}
-        known: list[tuple[Text, Wanted]] = [("scoring", scoring), ("evaluation", evaluation)]  # type: ignore[list-item]
-        work = sum(self._work(text, wanted) for text, wanted in known)
+        known: dict[Text, Wanted] = {
+            "scoring": _of_text(planned, "scoring"),
+            "selection": _of_text(planned, "selection"),
+            "evaluation": evaluation,
+        }
+        work = sum(self._work(text, wanted) for text, wanted in known.items())
         if not evaluation:
             work = max(work, planned.cost.operations * (1.0 if work else 0.0))
         self.progress.expect(work)
@@ -320,31 +418,27 @@ class _Session:
         self.progress.advance(self._operations(part, tokens))
 
 
-def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "evaluation"], str]:
-    """The two contracts' digests, from the texts as they were read."""
+def _of_text(planned: Plan, text: str) -> Wanted:
+    """The layouts and quantities that scoring methods ask first of one text."""
+    wanted: dict[Layout, set[Quantity]] = defaultdict(set)
+    for question in planned.scoring:
+        if question.text == text and question.span is None:
+            wanted[question.layout].add(question.quantity)  # type: ignore[arg-type]
+    return dict(wanted)
+
+
+def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "selection", "evaluation"], str]:
+    """The contracts' digests, from the texts as they were read."""
     assert known.scoring is not None
     assert known.evaluation is not None
+    assert known.selection is not None
+    selecting = audit.selecting or audit.scoring
     tokenizer, dtype = known.model.tokenizer_digest, audit.model.dtype
     return {
         "scoring": contract_digest(audit.scoring, known.scoring.text_digest, tokenizer, dtype),
+        "selection": contract_digest(selecting, known.selection.text_digest, tokenizer, dtype),
         "evaluation": contract_digest(audit.evaluation, known.evaluation.text_digest, tokenizer, dtype),
     }
-
-
-def processor_name() -> str:
-    """The processor's own name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({os.cpu_count()} cores)" if names else platform.machine()
-
-
-def peak_memory() -> int:
-    """The process's largest resident set so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 __all__ = ["MEASURING_CODE", "Prepared", "Progress", "Silent", "contract_digests", "measure", "prepare"]

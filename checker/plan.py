@@ -1,33 +1,34 @@
-"""What an audit needs, each thing once, with its cost; and how measured scores become arms."""
+"""What an audit needs, each thing once, with its cost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from checker.errors import CannotRun, EvidenceMissing
+from checker.choices import arms, scored_by
+from checker.errors import CannotRun
 from checker.methods import METHODS
 from checker.records import (
-    Ask,
+    PORTIONS,
     Audit,
     EvaluationContract,
     Facts,
     Ground,
+    HiddenQuantity,
     Layout,
-    MethodSettings,
     ModelFacts,
     Place,
     Question,
-    RemovalSet,
     ScoringContract,
+    Span,
     Values,
     digest,
     pairs_within,
 )
-from checker.selection import select
 from checker.sources import holds_rows, text_file
 
 _TOKENS_PER_WORD = 1.4  # of English prose under the tokenizers in use; only estimates rest on it
@@ -51,19 +52,11 @@ class Cost:
 class Plan:
     """The questions that are known before anything is measured, and an estimate of all of them."""
 
-    scoring: tuple[Question, ...]
+    scoring: tuple[Question, ...]  # what the scoring methods ask first, of the scoring and of the selection text
     evaluation: tuple[Question, ...]  # those that do not depend on scores
     expected_sets: int  # different removal sets among the arms, as far as can be told before scoring
     cost: Cost
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Arms:
-    """Every removal set that the audit's methods choose, and why some choose none."""
-
-    sets: tuple[RemovalSet, ...]
-    gaps: tuple[str, ...]
 
 
 def ground(audit: Audit, facts: ModelFacts) -> Ground:
@@ -79,15 +72,6 @@ def incomparable(facts: ModelFacts, i: int, j: int) -> str | None:
     return None
 
 
-def scored_by(audit: Audit) -> tuple[str, ...]:
-    """The methods whose distances are measured: the audit's protocols, its scoring methods, and always deletion.
-
-    Deletion stands beside the protocols in every table, because neither of them measures removability (design, 3.4).
-    """
-    wanted = {*audit.protocols, "deletion", *(method.name for method in audit.methods)}
-    return tuple(name for name, method in METHODS.items() if name in wanted and method.distances)
-
-
 def contract_digest(contract: ScoringContract | EvaluationContract, text: str, tokenizer: str, dtype: str) -> str:
     """Digest of everything that fixes a number but the weights; made without torch.
 
@@ -99,51 +83,9 @@ def contract_digest(contract: ScoringContract | EvaluationContract, text: str, t
     return digest([type(contract).__name__, assembled, source, text, tokenizer, dtype])
 
 
-def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
-    """Runs every method at every budget. A method whose evidence is missing, or that reaches no set, is a gap."""
-    sets: list[RemovalSet] = []
-    gaps: list[str] = []
-    for settings in audit.methods:
-        try:
-            chosen = _sets_of(audit, where, ask, settings)
-        except EvidenceMissing as missing:
-            gaps.append(f"{settings.name}: {missing}")
-            continue
-        for budget, found in chosen.items():
-            if not found:
-                gaps.append(f"{settings.name} at budget {budget}: the ascending order reaches no set of that size")
-            sets.extend(found)
-    return Arms(tuple(sets), tuple(gaps))
-
-
-def _sets_of(audit: Audit, where: Ground, ask: Ask, settings: MethodSettings) -> dict[int, tuple[RemovalSet, ...]]:
-    method = METHODS[settings.name]
-    if method.sets is not None:
-        return {
-            budget: tuple(
-                RemovalSet(method.name, budget, layers, tie=number, ties=1, draw=True)
-                for number, layers in enumerate(method.sets(where, budget, settings))
-            )
-            for budget in settings.budgets
-        }
-    scores = block_scores(settings.name, where, ask)
-    found = {}
-    for budget in settings.budgets:
-        selected = select(scores, where.geometry, budget, audit.selection.ties)
-        found[budget] = tuple(
-            RemovalSet(method.name, budget, layers, tie=number, ties=selected.total)
-            for number, layers in enumerate(selected.sets)
-        )
-    return found
-
-
-def block_scores(name: str, where: Ground, ask: Ask) -> dict[int, float]:
-    """A scoring method's score per block, on all prompts."""
-    method = METHODS[name]
-    assert method.distances is not None
-    assert method.scores is not None
-    means = {key: float(np.mean(values)) for key, values in method.distances(ask, where).items()}
-    return method.scores(means, where)
+def together(digests: Mapping[Any, str]) -> str:
+    """The key of facts that rest on all texts: how much they overlap."""
+    return digest(list(dict.fromkeys(digests[text] for text in ("scoring", "evaluation", "selection"))))
 
 
 def block_runs(layouts: Iterable[Layout]) -> int:
@@ -160,33 +102,52 @@ def block_runs(layouts: Iterable[Layout]) -> int:
 
 
 class _Recorder:
-    """Answers a method's questions with made-up distances, different for every layout, and keeps the questions."""
+    """Answers a method's questions with made-up figures, different for every layout, and keeps the questions."""
 
-    def __init__(self) -> None:
-        self.layouts: dict[Layout, None] = {}
+    def __init__(self, blocks: int) -> None:
+        self.base = Layout.base(blocks)
+        self.questions: dict[Question, None] = {}
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        asked = list(layouts)
-        self.layouts.update(dict.fromkeys(asked))
-        return {layout: np.array([int(digest(str(layout))[:8], 16) / 2**32 + 0.01]) for layout in asked}
+        return {layout: self._made_up(Question("scoring", "kl", layout)) for layout in layouts}
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return {layout: self._made_up(Question("selection", "nll", layout)) for layout in layouts}
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return {layout: self._made_up(Question("scoring", "similarity", layout)) for layout in layouts}
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        return {span: self._made_up(Question("scoring", quantity, self.base, span)) for span in spans}
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        spans = {block: (block, block) for block in blocks}
+        return {block: self._made_up(Question("selection", "taylor", self.base, span)) for block, span in spans.items()}
+
+    def _made_up(self, question: Question) -> Values:
+        self.questions[question] = None
+        return np.full(len(PORTIONS), int(digest([str(question.layout), question.span])[:8], 16) / 2**32 + 0.01)
+
+    def layouts(self, text: str) -> list[Layout]:
+        return [question.layout for question in self.questions if question.text == text and question.span is None]
 
 
 def plan(audit: Audit, facts: Facts) -> Plan:
     """What will be measured. Needs headers only; no weights, no tokenizer."""
     where = ground(audit, facts.model)
-    recorder = _Recorder()
+    first, adaptive = _Recorder(where.blocks), _Recorder(where.blocks)
     for name in scored_by(audit):
-        method = METHODS[name]
-        assert method.distances is not None
-        method.distances(recorder, where)
-    expected = arms(audit, where, recorder).sets
-    scoring = tuple(Question("scoring", "kl", layout) for layout in recorder.layouts)
+        distances = METHODS[name].distances
+        assert distances is not None
+        distances(first, where)
+    expected = arms(audit, where, adaptive).sets
     known = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
     known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout(where.blocks): None for removal in expected}
-    cost = _cost(audit, facts, [where.base, *recorder.layouts], [*known, *sets])
-    return Plan(scoring, evaluation, len(sets), cost, tuple(_notes(facts)))
+    questions = dict.fromkeys([*first.questions, *adaptive.questions])
+    cost = _cost(audit, facts, list(questions), [*known, *sets])
+    return Plan(tuple(first.questions), evaluation, len(sets), cost, tuple(_notes(audit, facts)))
 
 
 def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
@@ -196,16 +157,29 @@ def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
             yield Layout.base(blocks).without(claim.layers)
 
 
-def _cost(audit: Audit, facts: Facts, scoring: list[Layout], evaluation: list[Layout]) -> Cost:
-    model = facts.model
-    tokens = {"scoring": scoring_tokens(audit.scoring), "evaluation": evaluation_tokens(audit, facts)}
-    layouts = {"scoring": list(dict.fromkeys(scoring)), "evaluation": list(dict.fromkeys(evaluation))}
+def _cost(audit: Audit, facts: Facts, questions: list[Question], evaluation: list[Layout]) -> Cost:
+    model, base = facts.model, Layout.base(facts.model.blocks)
+    selecting = audit.selecting or audit.scoring
+    tokens = {
+        "scoring": scoring_tokens(audit.scoring),
+        "selection": scoring_tokens(selecting),
+        "evaluation": evaluation_tokens(audit, facts),
+    }
+    layouts = {
+        text: list(dict.fromkeys([base, *(q.layout for q in questions if q.text == text and q.span is None)]))
+        for text in ("scoring", "selection")
+    } | {"evaluation": list(dict.fromkeys(evaluation))}
+    if not any(q.text == "selection" and q.span is None for q in questions):
+        layouts["selection"] = []
     runs = {text: block_runs(layouts[text]) for text in layouts}
+    # One pass shows all hidden states; a gradient takes about three.
+    passes = {"scoring": int(any(q.text == "scoring" and q.span for q in questions)),
+              "selection": 3 * int(any(q.quantity == "taylor" for q in questions)), "evaluation": 0}  # fmt: skip
     per_block = sum(model.block_parameters) / max(1, len(model.block_parameters))
     head = model.hidden * model.vocabulary
-    passed = sum(runs[text] * tokens[text] for text in runs)
-    left = sum(len(layouts[text]) * tokens[text] for text in runs)
-    batch = max(audit.scoring.batch_tokens, audit.evaluation.batch_tokens)
+    passed = sum((runs[text] + passes[text] * model.blocks) * tokens[text] for text in runs)
+    left = sum((len(layouts[text]) + passes[text]) * tokens[text] for text in runs)
+    batch = max(audit.scoring.batch_tokens, audit.evaluation.batch_tokens, selecting.batch_tokens)
     return Cost(
         layouts=sum(len(group) for group in layouts.values()),
         block_runs=sum(runs.values()),
@@ -247,7 +221,7 @@ def _words(contract: EvaluationContract) -> int:
     return path.stat().st_size // 6 if path else 250_000
 
 
-def _notes(facts: Facts) -> Iterable[str]:
+def _notes(audit: Audit, facts: Facts) -> Iterable[str]:
     if facts.evaluation is None:
         yield f"the evaluation text is not tokenised yet: its tokens are estimated at {_TOKENS_PER_WORD} a word"
     yield "which sets the methods choose depends on the scores: their number is an estimate until scoring is done"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import combinations, pairwise
 from pathlib import PurePath
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ Outcome = Literal["pass", "fail", "open", "not_applicable"]
 Level = Literal["note", "warning", "error"]
 Verdict = Literal["supported", "contradicted", "open"]
 Interval = tuple[float, float]
+Form = Literal["matched", "native"]
+K = TypeVar("K")
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -270,7 +272,7 @@ class ModelSource:
 class TextSource:
     """Where a text comes from. Only the fields of its ``kind`` are set."""
 
-    kind: Literal["file", "rows", "hub", "package"]
+    kind: Literal["file", "rows", "hub", "package", "self_generated"]
     path: str | None = None  # absolute, once loaded
     package: str | None = None
     file: str | None = None
@@ -283,6 +285,7 @@ class TextSource:
     sha256: str | None = None
     join: str = "\n\n"
     drop_empty: bool = False
+    seed: int = 0  # self_generated: of the model's samples
 
     @property
     def identity(self) -> str:
@@ -297,6 +300,8 @@ class TextSource:
             return "/".join(part for part in parts if part)
         if self.kind == "package":
             return f"{self.package}/{self.file}"
+        if self.kind == "self_generated":
+            return f"the model's own samples, seed {self.seed}"
         return _base_name(self.path) or ""
 
 
@@ -335,14 +340,27 @@ class MethodSettings:
 
     name: str
     budgets: tuple[int, ...]
-    draws: int = 39
+    forms: tuple[Form, ...] = ("matched", "native")
+    draws: int = 39  # random
+    calls: int = 1000  # sleb, beam, exhaustive, laco: evaluations of a layout, at most
+    width: int = 4  # beam: sets kept at every size
+    merge: int = 4  # laco: blocks that become one in a merge, at most
+    of: str = "replacement"  # worst_first: the method whose order is turned round
 
 
 @dataclass(frozen=True)
 class Selection:
+    """The constraints that all arms of a comparison obey."""
+
     spacing: int = 1
     ties: Literal["all", "lower"] = "all"
     exclude: tuple[int, ...] = ()
+    name: str = "matched"
+    region: tuple[int, int] | None = None  # only blocks from the first to the second, inclusive, may be removed
+
+    def geometry(self, blocks: int) -> Geometry:
+        outside = () if self.region is None else (b for b in range(blocks) if not self.region[0] <= b <= self.region[1])
+        return Geometry(blocks, self.spacing, tuple(sorted({*self.exclude, *outside})))
 
 
 @dataclass(frozen=True)
@@ -414,11 +432,17 @@ class Audit:
     max_gap: int
     budgets: tuple[int, ...]
     methods: tuple[MethodSettings, ...]
-    selection: Selection
+    selection: Selection  # the first of ``selections``: what verdicts and regimes rest on
     statistics: Statistics
     claims: tuple[Claim, ...]
     waivers: tuple[Waiver, ...]
     policy: Policy
+    further_selections: tuple[Selection, ...] = ()  # the same methods under other constraints
+    selecting: ScoringContract | None = None  # text that losses are taken on; None: the scoring text
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        return (self.selection, *self.further_selections)
 
     @property
     def direction(self) -> str:
@@ -426,7 +450,7 @@ class Audit:
         return self.protocols.get("replacement", {}).get("direction", "into")
 
     def geometry(self, blocks: int) -> Geometry:
-        return Geometry(blocks, self.selection.spacing, self.selection.exclude)
+        return self.selection.geometry(blocks)
 
 
 # --- facts about files -----------------------------------------------------------------------------------------------
@@ -485,26 +509,46 @@ class Facts:
     model: ModelFacts
     scoring: ScoringFacts | None = None
     evaluation: EvaluationFacts | None = None
+    selection: ScoringFacts | None = None  # the text that losses are taken on
 
 
 # --- questions and answers -------------------------------------------------------------------------------------------
 
-Quantity = Literal["kl", "nll", "top1"]
-Text = Literal["scoring", "evaluation", "begin_token", "float32"]
+Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
+HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
+Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32"]
+Span = tuple[int, int]  # the first and the last block of a run, inclusive
+
+# Pooled quantities are not means over prompts: they are measured anew on portions of them, (from, to) in quarters. The
+# larger stand first, because those too small for a quantity are left out.
+PORTIONS = ((0, 4), (0, 3), (0, 2), (2, 4), (0, 1))
 
 
 @dataclass(frozen=True, order=True)
 class Question:
-    """One thing to measure: a quantity of one layout under one contract.
+    """One thing to measure: a quantity of one layout, or of a run of its blocks, under one contract.
 
-    The answer is one value per unit: KL to the baseline averaged over a unit's scored positions, in nats;
-    summed NLL of a window's scored tokens, in nats; share of a window's scored positions where the most likely token is
-    the baseline's.
+    The answer is one value per unit, or per portion for pooled quantities:
+
+    * ``kl``: KL to the baseline averaged over a unit's scored positions, in nats
+    * ``nll``: summed NLL of a window's scored tokens, in nats
+    * ``top1``: share of a window's scored positions where the most likely token is the baseline's
+    * ``similarity``: cosine of the layout's hidden states after the last block with the baseline's, mean over tokens
+    * ``cosine``: cosine between a run's input and output, mean over tokens
+    * ``angle``: arccos of that cosine at the last token, over pi
+    * ``cka``: linear CKA of a run's input and output, tokens pooled (per portion)
+    * ``taylor``: sum over a block's parameters of abs(gradient x weight) (per portion)
     """
 
     text: Text
-    quantity: Quantity
+    quantity: Quantity | HiddenQuantity | Literal["taylor"]
     layout: Layout
+    span: Span | None = None
+
+    @property
+    def asked(self) -> str:
+        """The quantity, and of which run of blocks where it is of one."""
+        return self.quantity if self.span is None else f"{self.quantity} {self.span[0]}-{self.span[1]}"
 
 
 class Ask(Protocol):
@@ -512,6 +556,22 @@ class Ask(Protocol):
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         """Per layout, KL to the baseline per scoring prompt, in nats."""
+        ...
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, mean NLL per token of each selection prompt, in nats."""
+        ...
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, cosine of its output hidden states with the baseline's, mean over tokens, per scoring prompt."""
+        ...
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        """Per run of blocks, a quantity of its input and output: per scoring prompt, or per portion for ``cka``."""
+        ...
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        """Per block, sum over its parameters of abs(gradient x weight), per portion of the selection prompts."""
         ...
 
 
@@ -549,12 +609,34 @@ class Evidence:
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        found = {layout: self.answer("scoring", "kl", layout) for layout in layouts}
-        missing = [layout for layout, values in found.items() if values is None]
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        selection, contract = self.facts.selection, self.audit.selecting or self.audit.scoring
+        scored = 1.0 if selection is None else selection.tokens - 1.0 - (contract.special_tokens == "every_window")
+        answers = self._known({layout: Question("selection", "nll", layout) for layout in layouts}, "losses")
+        return {layout: values / scored for layout, values in answers.items()}
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._known({layout: Question("scoring", "similarity", layout) for layout in layouts}, "similarities")
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        base = Layout.base(self.facts.model.blocks)
+        return self._known({span: Question("scoring", quantity, base, span) for span in spans}, f"values of {quantity}")
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        base = Layout.base(self.facts.model.blocks)
+        return self._known(
+            {block: Question("selection", "taylor", base, (block, block)) for block in blocks}, "gradients"
+        )
+
+    def _known(self, questions: Mapping[K, Question], what: str) -> dict[K, Values]:
+        found = {key: self.answers(question) for key, question in questions.items()}
+        missing = [key for key, values in found.items() if values is None]
         if missing:
-            raise EvidenceMissing(f"{len(missing)} distances are not measured, the first one of {missing[0]}")
-        return {layout: values for layout, values in found.items() if values is not None}
+            raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0]}")
+        return {key: values for key, values in found.items() if values is not None}
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._known({layout: Question("scoring", "kl", layout) for layout in layouts}, "distances")
 
 
 @dataclass(frozen=True)
@@ -567,9 +649,13 @@ class RemovalSet:
     tie: int = 0  # which resolution of the ties
     ties: int = 1  # how many there are; more than are measured where there are over 16
     draw: bool = False  # one draw of a random control
+    form: Form = "matched"
+    selection: str = "matched"  # the name of the constraints it obeys; a native form obeys its own
+    merged: Layout | None = None  # where blocks were merged and not only deleted
+    calls: int = 0  # layouts and passes evaluated to choose it
 
     def layout(self, blocks: int) -> Layout:
-        return Layout.base(blocks).without(self.layers)
+        return self.merged or Layout.base(blocks).without(self.layers)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from checker.records import TextSource, canonical
 
 
 def text_file(source: TextSource) -> Path | None:
-    """The local file a source reads, or None where it is a hub dataset; CannotRun where it is missing."""
-    if source.kind == "hub":
+    """The local file a source reads, or None where it has none (a hub dataset, the model's own samples).
+
+    CannotRun where the file is missing.
+    """
+    if source.kind in ("hub", "self_generated"):
         return None
     path = _in_package(source) if source.kind == "package" else Path(str(source.path))
     if not path.is_file():
@@ -21,16 +24,19 @@ def text_file(source: TextSource) -> Path | None:
 
 
 def holds_rows(source: TextSource) -> bool:
-    """Whether a source is a table of rows (jsonl, parquet, a hub dataset) and not one plain text."""
+    """Whether a source is a table of rows (jsonl, parquet, a hub dataset, samples) and not one plain text."""
     named = source.file if source.kind == "package" else source.path
-    return source.kind in ("rows", "hub") or str(named).endswith((".jsonl", ".parquet"))
+    return source.kind in ("rows", "hub", "self_generated") or str(named).endswith((".jsonl", ".parquet"))
 
 
 def text_identity(source: TextSource) -> str:
     """What names the text in a contract's digest: the file's sha256, or a hub dataset's name and revision.
 
+    Of the model's own samples it is their seed, which names them only beside the model; answers are keyed by both.
     DigestMismatch where the audit pins another digest.
     """
+    if source.kind == "self_generated":
+        return canonical([source.kind, source.seed])
     path = text_file(source)
     if path is None:
         return canonical([source.repo, source.config, source.split, source.column, source.revision or "unpinned"])

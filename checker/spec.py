@@ -24,7 +24,6 @@ from .records import (
     ModelSource,
     Policy,
     ScoringContract,
-    Selection,
     Statistics,
     TextSource,
     Waiver,
@@ -32,7 +31,10 @@ from .records import (
 
 R = TypeVar("R")
 
-METHODS = ("interchange", "replacement", "deletion", "random")
+METHODS = (
+    "interchange", "replacement", "deletion", "averaging", "block_influence", "angular_distance", "deepest", "cka",
+    "deletion_loss", "sleb", "taylor", "laco", "beam", "exhaustive", "random", "worst_first",
+)  # fmt: skip
 DEFAULT_METHODS = ("interchange", "replacement", "deletion")
 DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {"direction": "into"}, "interchange": {}}
 
@@ -61,6 +63,7 @@ protocols: {{replacement: {{direction: into}}, interchange: {{}}}}
 pairs: {{max_gap: 1}}            # 1: adjacent blocks only
 budgets: [{budgets}]             # how many blocks to remove{blocks}
 methods: [interchange, replacement, deletion, {{kind: random, draws: 39, budgets: [{control}]}}]
+# others: {others}
 selection: {{spacing: 1, ties: all, exclude: []}}   # spacing 1: no two neighbours
 
 # What somebody wrote about this model. Each claim is decided on its own; see `docs/spec.md` for the other kinds.
@@ -163,6 +166,7 @@ def draft(source: ModelSource, facts: ModelFacts | None) -> str:
         stride=window // 2,
         budgets=", ".join(map(str, budgets)),
         control=budgets[-1] if len(budgets) < 3 else budgets[1],
+        others=", ".join(name for name in METHODS if name not in (*DEFAULT_METHODS, "random")),
         blocks=f"; the model has {blocks}" if blocks else "",
     )
 
@@ -179,7 +183,7 @@ def _quoted(value: str) -> str:
 def _check_texts(document: Document) -> list[str]:
     """Looks for the text files and holds them against their sha256; the notes name packages that are not at hand."""
     notes = []
-    for section in ("scoring", "evaluation"):
+    for section in ("scoring", "selection", "evaluation"):
         where = ("data", section)
         kind = document.sound(*where, "kind")
         if kind in ("file", "rows"):
@@ -256,6 +260,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
     protocols = {name: {"direction": "into", **settings} if name == "replacement" else dict(settings)
                  for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}  # fmt: skip
     methods = tuple(_method(method, budgets) for method in data.get("methods", DEFAULT_METHODS))
+    selections = tuple(meaning.selection(document, where) for where in meaning.selections(document))
     waivers = ({**waiver, "expires": str(waiver["expires"])} for waiver in data.get("waivers", ()))
     return Audit(
         name=file.stem,
@@ -264,13 +269,15 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         text=document.text,
         overrides=overrides,
         model=_model(document),
-        scoring=_scoring(document),
+        scoring=_scoring(document, ("data", "scoring")),
         evaluation=_evaluation(document),
         protocols=protocols,
         max_gap=data.get("pairs", {}).get("max_gap", 1),
         budgets=budgets,
         methods=methods,
-        selection=_record(Selection, data.get("selection", {})),
+        selection=selections[0],
+        further_selections=selections[1:],
+        selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=_record(Statistics, data.get("statistics", {})),
         claims=tuple(_claim(document, index) for index in range(len(data.get("claims", ())))),
         waivers=tuple(Waiver(**waiver, location=document.place(("waivers", index)))
@@ -280,15 +287,9 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
 
 
 def _record(kind: type[R], values: Mapping[str, Any]) -> R:
-    """A dataclass from a section of the file: lists as tuples, whole numbers as floats where the default is one."""
+    """A dataclass from a section of the file: whole numbers as floats where the default is one."""
     defaults = {name: getattr(kind, name, None) for name in values}
-    return kind(**{key: _like(value, defaults[key]) for key, value in values.items()})
-
-
-def _like(value: Any, default: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return float(value) if isinstance(default, float) else value
+    return kind(**{key: float(value) if isinstance(defaults[key], float) else value for key, value in values.items()})
 
 
 def _model(document: Document) -> ModelSource:
@@ -312,10 +313,9 @@ def _own(document: Document, where: Where, contract: type[Any]) -> dict[str, Any
     return {key: value for key, value in document.get(*where).items() if key in known}
 
 
-def _scoring(document: Document) -> ScoringContract:
-    where = ("data", "scoring")
+def _scoring(document: Document, where: Where) -> ScoringContract:
     source, own = _text(document, where), _own(document, where, ScoringContract)
-    own.setdefault("assembly", "rows" if source.kind in ("rows", "hub") else "windows")
+    own.setdefault("assembly", "windows" if source.kind in ("file", "package") else "rows")
     return ScoringContract(source=source, **own)
 
 
@@ -326,8 +326,9 @@ def _evaluation(document: Document) -> EvaluationContract:
 
 def _method(method: str | dict[str, Any], budgets: tuple[int, ...]) -> MethodSettings:
     settings = {"kind": method} if isinstance(method, str) else dict(method)
-    own = tuple(settings.pop("budgets", budgets))
-    return MethodSettings(name=settings.pop("kind"), budgets=own, **settings)
+    name = settings.pop("kind")
+    own: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return MethodSettings(name=name, **{"budgets": budgets, **own})
 
 
 def _claim(document: Document, index: int) -> Claim:

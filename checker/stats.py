@@ -179,6 +179,27 @@ def spearman(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate |
     return Estimate(r, interval, units, None, "fisher")
 
 
+def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
+    """Kendall's rank correlation tau-b of two score lists [units]; None if one is constant.
+
+    Interval: Fisher's z, standard error sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, Biometrika 44, 1957), with
+    the inner end of the next smaller correlation that n ranks allow where it is perfect.
+    """
+    x, y = _paired(first=a, second=b)
+    one, other = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
+    spread = sqrt(float((one * one).sum()) * float((other * other).sum()))
+    if spread == 0.0:
+        return None
+    units, tau = len(x), max(-1.0, min(1.0, float((one * other).sum()) / spread))
+    if units < MINIMUM_UNITS:
+        return Estimate(tau, None, units, None, "fisher")
+    most = 1.0 - 4.0 / (units * (units - 1.0))
+    inner = max(-most, min(most, tau))
+    half = float(special.ndtri(_upper_share(confidence))) * sqrt(0.437 / (units - 4))
+    interval = min(tau, tanh(atanh(inner) - half)), max(tau, tanh(atanh(inner) + half))
+    return Estimate(tau, interval, units, None, "fisher")
+
+
 def _fisher_interval(r: float, units: int, confidence: float) -> Interval:
     most = 1.0 - 12.0 / (units * (units**2 - 1.0))
     inner = max(-most, min(most, r))

@@ -53,7 +53,7 @@ class Scope:
 
     def key(self, question: Question, batch: int) -> str:
         return digest(
-            [self.model, self.contract, question.text, question.quantity, str(question.layout), batch, MEASURING_CODE]
+            [self.model, self.contract, question.text, question.asked, str(question.layout), batch, MEASURING_CODE]
         )
 
 
@@ -127,7 +127,7 @@ class Store:
             scope.model,
             scope.contract,
             question.text,
-            question.quantity,
+            question.asked,
             str(question.layout),
             batch,
             MEASURING_CODE,

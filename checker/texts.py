@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Cut:
 
 def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The prompts of a scoring contract, in batches. CannotRun names a prompt that is too short."""
+    if contract.source.kind == "self_generated":
+        raise ValueError("a self-generated text is sampled from the model, not read")
     start = _start(contract.special_tokens, tokenizer)
     if contract.tokens <= len(start):
         raise CannotRun(
@@ -100,6 +102,30 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
         batches=len(cut.batches),
     )
     return cut, facts
+
+
+def generated(contract: ScoringContract, prompts: Sequence[Sequence[int]], tokenizer: Any) -> tuple[Cut, ScoringFacts]:
+    """The model's own samples as prompts that losses are taken on; each begins with the begin token."""
+    windows = tuple(Window(tuple(ids), 0, len(ids) - 2) for ids in prompts)
+    words = " ".join(tokenizer.decode(ids[1:]) for ids in prompts).split()
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
+    tokens = digest([window.ids for window in windows])
+    kinds = ("",) * len(windows)
+    identity = text_identity(contract.source)
+    return cut, ScoringFacts(identity, tokens, kinds, len(windows), len(windows[0].ids), len(cut.batches))
+
+
+def selection(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
+    """The prompts that losses are taken on: of each, every token but the first is scored, once."""
+    cut, facts = scoring(contract, tokenizer)
+    extra = begin_tokens_before(contract)
+    windows = tuple(replace(window, first=extra, last=len(window.ids) - 2) for window in cut.windows)
+    return replace(cut, windows=windows, batches=tuple(batches(windows, contract.batch_tokens, "prompt"))), facts
+
+
+def begin_tokens_before(contract: ScoringContract) -> int:
+    """Begin tokens that stand before a prompt without being part of it; their positions are never scored."""
+    return int(contract.special_tokens == "every_window")
 
 
 def evaluation(

@@ -10,10 +10,10 @@ from typing import Any
 from checker.backing import Backing, below, of_pair, of_removal
 from checker.comparisons import comparison, sharing_one_error_rate
 from checker.costs import error_rate
-from checker.decisions import Bench, Decision, Layers, Row, counted, most, nearest, outermost, span, undecided
+from checker.decisions import Bench, Decision, Row, counted, most, nearest, outermost, span, undecided
 from checker.distances import pair_of
 from checker.methods import PROTOCOLS
-from checker.records import Claim, Verdict
+from checker.records import Claim, RemovalSet, Verdict
 from checker.stats import MINIMUM_UNITS, MINIMUM_WINDOWS, Estimate
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
@@ -53,7 +53,8 @@ def _backing(bench: Bench, claim: Claim, protocol: str) -> Backing:
     if claim.kind == "removal":
         sets = _claimed_sets(bench, claim)
         if sets:
-            return of_removal(bench.distances, bench.prediction, protocol, sets)
+            layers = [removal.layers for removal in sets]
+            return of_removal(bench.distances, bench.prediction, protocol, layers)
         return Backing("open", f"{protocol} cannot back a removal whose blocks are not known")
     return Backing("na", f"a {claim.kind} claim says nothing that a protocol could back")
 
@@ -71,15 +72,15 @@ def _removal(bench: Bench, claim: Claim) -> Decision:
     if not sets:
         reason = bench.why_none(claim.method, claim.budget)
         return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
-    decisions = [_one_removal(bench, claim, layers) for layers in sets]
+    decisions = [_one_removal(bench, claim, removal) for removal in sets]
     ties = 1 if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0].ties
     return decisions[0] if ties == 1 else _over_ties(decisions, ties, said)
 
 
-def _claimed_sets(bench: Bench, claim: Claim) -> list[Layers]:
+def _claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
     if claim.layers is not None:
-        return [tuple(sorted(claim.layers))]
-    return [arm.layers for arm in bench.chosen(claim.method, claim.budget)]
+        return [RemovalSet("claimed", len(claim.layers), tuple(sorted(claim.layers)))]
+    return list(bench.chosen(claim.method, claim.budget))
 
 
 def _claimed_cost(claim: Claim) -> tuple[float, float, str]:
@@ -91,8 +92,8 @@ def _claimed_cost(claim: Claim) -> tuple[float, float, str]:
     return claim.equals - within, claim.equals + within, f"{_of(claim)}: {claim.equals:g} % within {within:g}"
 
 
-def _one_removal(bench: Bench, claim: Claim, layers: Layers) -> Decision:
-    cost = bench.costs.increase(layers)
+def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
+    cost, layers = bench.costs.increase(claimed.layout(bench.costs.blocks)), claimed.layers
     lower, upper, said = _claimed_cost(claim)
     removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
     if cost is None:

@@ -110,6 +110,9 @@ def _inner(value: dict[str, Any], path: str, root: dict[str, Any]) -> Iterator[s
     """The sections that a key's value needs: of a mapping, or of the mappings in a list."""
     if value.get("properties") or "oneOf" in value:
         yield from _sections(value, path, root)
+    elif "anyOf" in value:  # one mapping or a list of them: the list would only repeat the mapping's keys
+        options = [grammar.resolve(option, root) for option in value["anyOf"]]
+        yield from _inner(next(option for option in options if option["type"] == "object"), path, root)
     elif value["type"] == "array":
         item = grammar.resolve(value["items"], root)
         for option in item.get("anyOf", [item]):
@@ -165,6 +168,8 @@ def _value(value: dict[str, Any], root: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "enum" in value:
         return ", ".join(f"`{name}`" for name in value["enum"])
+    if "anyOf" in value:
+        return " or ".join(_value(grammar.resolve(option, root), root) for option in value["anyOf"])
     if value["type"] == "array":
         item = grammar.resolve(value["items"], root)
         options = item.get("anyOf", [item])
@@ -179,6 +184,8 @@ def _value(value: dict[str, Any], root: dict[str, Any]) -> str:
 
 
 def _plural(value: dict[str, Any]) -> str:
+    if "enum" in value and len(value["enum"]) < 4:
+        return " or ".join(f"`{name}`" for name in value["enum"])
     return {"string": "names", "object": "mappings", "integer": f"whole numbers{_bounds(value)}"}[value["type"]]
 
 

@@ -1,7 +1,8 @@
-"""What a test asks of report.html."""
+"""What a test asks of report.html, and how it changes the strings of a report."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
@@ -46,3 +47,16 @@ class Page(HTMLParser):
 
 def page(report: dict[str, Any]) -> Page:
     return Page(reports.FORMATS["html"].render(report))
+
+
+def each_string(
+    value: Any, change: Callable[[str, tuple[str | int, ...]], str], path: tuple[str | int, ...] = ()
+) -> Any:
+    """A copy of a JSON value with every string changed by ``change(text, path)``."""
+    if isinstance(value, str):
+        return change(value, path)
+    if isinstance(value, dict):
+        return {key: each_string(item, change, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [each_string(item, change, (*path, place)) for place, item in enumerate(value)]
+    return value

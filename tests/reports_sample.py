@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import reports_facts as facts
+import reports_methods as methods
 
 Report = dict[str, Any]
 
@@ -48,8 +49,9 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
             "nll_per_token": 3.3968,
         },
         "arms": arms,
-        "ranges": _ranges(arms),
-        "random": [_random(arms, budgets[len(budgets) // 2], draws)],
+        "ranges": ranges(arms),
+        "random": [control(arms, budgets[len(budgets) // 2], draws)],
+        **beside(tuple(methods.SCORED)[:3], blocks, budgets, arms),
         "claims": facts.claims(),
         "findings": facts.findings(),
         "cost": {
@@ -67,7 +69,17 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
             "Removal sets with neighbouring blocks: the audit keeps removed blocks apart (spacing 1).",
         ],
     }
-    return _rounded(report)
+    return rounded(report)
+
+
+def beside(names: Sequence[str], blocks: int, budgets: Sequence[int], arms: Sequence[Report]) -> Report:
+    lists = methods.score_lists(names, blocks)
+    return {
+        "scores": methods.scores(lists),
+        "agreement": methods.agreement(lists),
+        "differences": methods.differences(arms),
+        "stability": methods.stability([name for name in names if name != "deepest"], budgets, blocks),
+    }
 
 
 def small() -> Report:
@@ -92,7 +104,8 @@ def bare(blocks: int = 4) -> Report:
         "baseline": None,
         "protocols": [],
     }
-    report |= {"prediction": [], "ranges": [], "random": [], "overrides": []}
+    empty = ("prediction", "ranges", "random", "overrides", "scores", "agreement", "differences", "stability")
+    report |= {key: [] for key in empty}
     for pair in report["pairs"]:
         pair |= dict.fromkeys(("replacement", "interchange", "kl_ratio", "deletion", "worst_kind"))
         pair |= {"regime": "open", "in_noise": [], "reason": None, "note": None}
@@ -138,26 +151,13 @@ def _empty_claim(claim: Report) -> None:
         backing |= dict.fromkeys(("selects", "value", "interval", "threshold"))
 
 
-def each_string(
-    value: Any, change: Callable[[str, tuple[str | int, ...]], str], path: tuple[str | int, ...] = ()
-) -> Any:
-    """A copy of a JSON value with every string changed by ``change(text, path)``."""
-    if isinstance(value, str):
-        return change(value, path)
-    if isinstance(value, dict):
-        return {key: each_string(item, change, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [each_string(item, change, (*path, place)) for place, item in enumerate(value)]
-    return value
-
-
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Six significant digits, so that golden files do not depend on a machine's arithmetic."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def _around(value: float, spread: float = 0.13) -> list[float]:
@@ -258,17 +258,21 @@ def _prediction(blocks: int) -> list[Report]:
     ]
 
 
-def _arm(method: str, layers: Sequence[int], increase: float, **more: Any) -> Report:
+def arm(method: str, layers: Sequence[int], increase: float, **more: Any) -> Report:
     nats = math.log1p(increase / 100)
     spread = 0.06 + 0.12 * nats
     ends = [100 * math.expm1(nats - spread), 100 * math.expm1(nats + spread)]
     values = {
         "method": method,
         "budget": len(layers),
+        "form": "matched",
+        "selection": "matched",
         "layers": list(layers),
+        "merged": None,
         "tie": 0,
         "ties": 1,
         "draw": False,
+        "calls": 58 if method == "replacement" else 30,
         "perplexity": 29.87 * (1 + increase / 100),
         "increase_percent": increase,
         "interval": ends,
@@ -282,6 +286,7 @@ def _arm(method: str, layers: Sequence[int], increase: float, **more: Any) -> Re
         "smallest_p": None,
         "draws": None,
         "stability": 0.31,
+        "regret": None,
         "spacing": 1,
     }
     return values | more
@@ -302,26 +307,26 @@ def _arms(blocks: int, budgets: Sequence[int], draws: int, noise: random.Random)
                 :budget
             ]
             arms.append(
-                _arm("interchange", layers, 21 * budget * noise.uniform(0.9, 1.8), tie=tie, ties=ties, **control)
+                arm("interchange", layers, 21 * budget * noise.uniform(0.9, 1.8), tie=tie, ties=ties, **control)
             )
-        arms.append(_arm("replacement", spots, 13 * budget**1.05, **control | {"stability": 0.62}))
-        arms.append(_arm("deletion", spots, 12.2 * budget**1.02, **control | {"stability": 0.87}))
+        arms.append(arm("replacement", spots, 13 * budget**1.05, **control | {"stability": 0.62}))
+        arms.append(arm("deletion", spots, 12.2 * budget**1.02, **control | {"stability": 0.87}))
     for draw in range(draws):
         layers = sorted(noise.sample(range(blocks), budgets[len(budgets) // 2]))
         increase = 60 * math.exp(noise.gauss(0.6, 1.0))
-        arms.append(_arm("random", layers, increase, tie=draw, ties=draws, draw=True, stability=None, selected_on=""))
+        arms.append(arm("random", layers, increase, tie=draw, ties=draws, draw=True, stability=None, selected_on=""))
     return arms
 
 
-def _ranges(arms: list[Report]) -> list[Report]:
-    ranges = []
-    for method, budget in dict.fromkeys((arm["method"], arm["budget"]) for arm in arms if not arm["draw"]):
-        found = [arm for arm in arms if (arm["method"], arm["budget"], arm["draw"]) == (method, budget, False)]
+def ranges(arms: list[Report]) -> list[Report]:
+    rows = []
+    group = ("method", "budget", "form", "selection")
+    for key in dict.fromkeys(tuple(arm[name] for name in group) for arm in arms if not arm["draw"]):
+        found = [arm for arm in arms if tuple(arm[name] for name in group) == key]
         least, most = (pick(found, key=lambda arm: arm["increase_percent"]) for pick in (min, max))
-        ranges.append(
+        rows.append(
             {
-                "method": method,
-                "budget": budget,
+                **dict(zip(group, key, strict=True)),
                 "ties": found[0]["ties"],
                 "measured": len(found),
                 "least_percent": least["increase_percent"],
@@ -330,13 +335,15 @@ def _ranges(arms: list[Report]) -> list[Report]:
                 "most_high": most["interval"][1],
             }
         )
-    return ranges
+    return rows
 
 
-def _random(arms: list[Report], budget: int, draws: int) -> Report:
-    costs = sorted(arm["increase_percent"] for arm in arms if arm["draw"])
+def control(arms: list[Report], budget: int, draws: int, selection: str = "matched") -> Report:
+    drawn = [arm for arm in arms if arm["draw"] and arm["budget"] == budget and arm["selection"] == selection]
+    costs = sorted(arm["increase_percent"] for arm in drawn)
     quartiles = [costs[round(share * (draws - 1))] for share in (0.25, 0.5, 0.75)]
-    return {"budget": budget, "draws": draws, "quartiles": quartiles, "least": costs[0], "most": costs[-1]}
+    ends = {"least": costs[0], "most": costs[-1]}
+    return {"budget": budget, "selection": selection, "draws": draws, "quartiles": quartiles, **ends}
 
 
 def _regime(blocks: int, budgets: Sequence[int]) -> Report:

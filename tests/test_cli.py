@@ -27,8 +27,9 @@ from checker import cli, terminal
 from checker.audit import audit
 from checker.blocks import BlockStack
 from checker.rules import RULES
+from checker.selftest import Check
 
-COMMANDS = ("init", "validate", "plan", "run", "judge", "report", "rules", "explain")
+COMMANDS = ("init", "validate", "plan", "run", "judge", "report", "export", "rules", "explain", "selftest")
 CLAIM = "kind: removal, layers: [1, 3], protocol: interchange"
 # Measured cost of removing blocks 1 and 3: 5.6 %, with an interval that holds 6 %.
 SUPPORTED = f"claims=[{{id: bearable, {CLAIM}, perplexity_increase: {{at_most: 1000000}}}}]"
@@ -697,3 +698,23 @@ def test_a_reader_that_has_seen_enough_changes_nothing(tiny: Path, out: Path) ->
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (1, "")
     assert (out / "report.json").read_bytes() == before
+
+
+# --- selftest --------------------------------------------------------------------------------------------------------
+
+
+def test_selftest_blesses_this_machine(command: Command) -> None:
+    done = command("selftest", "--dtype", "float32", "--device", "cpu")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.strip().splitlines()
+    assert re.fullmatch(r"float32 on cpu: (\d+) of \1 answers are right", lines[-1])
+    assert all(line.startswith("✓ ") for line in lines[:-1])
+
+
+def test_selftest_refuses_a_machine_with_a_wrong_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Check("deletion", "the identity", "0", "0.3", passed=False)
+    monkeypatch.setattr("checker.selftest.selftest", lambda dtype, device: [wrong])
+    done = command("selftest", "--dtype", "bfloat16")
+    assert done.code == 1
+    assert "✗ deletion  the identity: expected 0, found 0.3" in done.out
+    assert "bfloat16 on cpu: 0 of 1 answers are right" in done.out

@@ -21,7 +21,9 @@ from checker import engine as engine_module
 from checker.blocks import BlockStack
 from checker.engine import Emit, Engine, kl_divergence, prefix_tree
 from checker.errors import CannotRun, NotFinite
-from checker.records import Layout, Place, Quantity, Values, pairs_within
+from checker.methods import sleb
+from checker.plan import block_runs
+from checker.records import Geometry, Ground, Layout, MethodSettings, Place, Quantity, Values, pairs_within
 from checker.texts import Batch
 
 ALL: tuple[Quantity, ...] = ("kl", "nll", "top1")
@@ -279,6 +281,96 @@ def test_the_baseline_is_not_run_where_nothing_is_compared_with_it() -> None:
     engine = Engine(stack_of("llama"))
     measured(engine, batch_of(), {BASE.with_weights({0: 1}): ("nll",)})
     assert engine.block_runs == BLOCKS
+
+
+# --- searches by loss ------------------------------------------------------------------------------------------------
+
+
+class Searching:
+    """Answers a search's losses on one batch, each layout once, and keeps what each step cost."""
+
+    def __init__(self, stack: BlockStack, batch: Batch) -> None:
+        self.engine, self.batch = Engine(stack), batch
+        self.known: dict[Layout, Values] = {}
+        self.steps: list[tuple[list[Layout], int]] = []  # the layouts measured together, and the block runs they took
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        wanted = list(layouts)
+        new = [layout for layout in wanted if layout not in self.known]
+        if new:
+            before = self.engine.block_runs
+            answers = measured(self.engine, self.batch, dict.fromkeys(new, ("nll",)))
+            self.known |= {layout: answers[layout, "nll"] / self.batch.positions for layout in new}
+            self.steps.append((new, self.engine.block_runs - before))
+        return {layout: self.known[layout] for layout in wanted}
+
+    @property
+    def of_whole_forwards(self) -> int:
+        return sum(len(layout) for layouts, _ in self.steps for layout in layouts)
+
+
+def search_by_sleb(stack: BlockStack, spacing: int = 0, native: bool = False) -> tuple[Searching, list[Layout]]:
+    """SLEB at budgets 1 to 5 on one batch, and what it chose at each."""
+    asked = Searching(stack, batch_of(2, 6))
+    where = Ground(30, pairs_within(30, 1), Geometry(30, spacing), "into", 0)
+    chooses = sleb.native if native else sleb.sets
+    chosen = [chooses(asked, where, budget, MethodSettings("sleb", (budget,)))[0] for budget in range(1, 6)]  # type: ignore[arg-type]
+    return asked, chosen
+
+
+@pytest.mark.parametrize(("spacing", "native"), [(0, False), (1, False), (0, True)], ids=["free", "spaced", "native"])
+def test_sleb_takes_half_the_block_runs_of_whole_forwards(deep: BlockStack, spacing: int, native: bool) -> None:
+    """A step's candidates share their beginnings, and those of the best layout of the step before are kept."""
+    asked, chosen = search_by_sleb(deep, spacing, native)
+    assert len(asked.steps) == 5, "a larger budget goes on from what a smaller one measured"
+    for number, (layouts, spent) in enumerate(asked.steps):
+        alone = block_runs(layouts)
+        kept = block_runs([chosen[number - 1]]) if number else 0
+        shared = kept + alone - block_runs([*layouts, chosen[number - 1]]) if number else 0
+        assert spent == alone - shared
+        if not spacing and not native:
+            blocks = 30 - number
+            assert alone == (blocks - 1) * (blocks + 2) // 2
+            assert shared == (blocks - 1 if number else 0), "all that candidates have in common"
+    spent = sum(runs for _, runs in asked.steps)
+    assert asked.of_whole_forwards >= 1.9 * spent
+    if not spacing and not native:
+        assert (asked.of_whole_forwards, spent) == (3790, 1924)
+
+
+def test_what_is_kept_changes_no_value(deep: BlockStack) -> None:
+    asked, _ = search_by_sleb(deep, spacing=1)
+    fresh = measured(Engine(deep), asked.batch, dict.fromkeys(asked.known, ("nll",)))
+    values = {(layout, "nll"): known * asked.batch.positions for layout, known in asked.known.items()}
+    for key, value in values.items():
+        np.testing.assert_allclose(value, fresh[key], rtol=1e-12)  # type: ignore[index]
+    one_by_one = {layout: measured(Engine(deep), asked.batch, {layout: ("nll",)}) for layout in list(asked.known)[::20]}
+    for layout, alone in one_by_one.items():
+        assert_same_bits(alone, fresh)
+        assert layout in asked.known
+
+
+def test_states_are_kept_of_batches_apart_and_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, singles = stack_of("llama"), [BASE.without([block]) for block in range(BLOCKS)]
+    wanted: dict[Layout, Collection[Quantity]] = dict.fromkeys(singles, ("nll",))
+    engine, alone = Engine(stack), prefixes(singles)
+    for number in range(2):
+        measured(engine, batch_of(seed=number), wanted)
+    assert engine.block_runs == 2 * alone, "another batch begins anew"
+    batch = batch_of()
+    engine = Engine(stack)
+    measured(engine, batch, wanted)
+    measured(engine, batch, wanted)
+    assert engine.block_runs == 2 * alone - (BLOCKS - 1), "the best one's blocks are known"
+    measured(engine, batch, dict.fromkeys([BASE, *singles], ("nll",)))
+    measured(engine, batch, dict.fromkeys(singles, ("kl",)))
+    with_base = prefixes([BASE, *singles])
+    assert engine.block_runs == 2 * alone - (BLOCKS - 1) + 2 * with_base, "what compares with the baseline is no search"
+    monkeypatch.setattr(engine_module, "_KEPT_BYTES", 4 * 3 * 12 * 32 * BLOCKS - 1)
+    engine = Engine(stack)
+    measured(engine, batch, wanted)
+    measured(engine, batch, wanted)
+    assert engine.block_runs == 2 * alone, "too large to be kept"
 
 
 # --- the same bits, whatever else is measured ------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""The plan: what is asked, what it costs, what fixes a number, and which sets the methods choose."""
+"""The plan: what is asked, what it costs, and what fixes a number."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -9,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,16 +17,14 @@ from hypothesis import strategies as st
 
 from checker import plan as planning
 from checker.engine import Engine
-from checker.errors import EvidenceMissing
 from checker.methods import METHODS, interchange, replacement
-from checker.plan import Cost, arms, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
+from checker.plan import Cost, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
 from checker.records import (
     Audit,
     Claim,
     EvaluationContract,
     EvaluationFacts,
     Facts,
-    Ground,
     Layout,
     Location,
     MethodSettings,
@@ -38,7 +36,6 @@ from checker.records import (
     Selection,
     Statistics,
     TextSource,
-    Values,
 )
 from checker.texts import Batch, evaluation_windows
 
@@ -97,11 +94,53 @@ def test_the_plan_asks_each_thing_once_and_for_all_that_claims_name() -> None:
     assert len({question.layout for question in made.scoring}) == len(made.scoring) == 29 + 58 + 30
 
 
-def test_only_what_the_audit_names_is_scored_and_deletion_always() -> None:
-    assert planning.scored_by(audit_of()) == ("interchange", "replacement", "deletion")
-    only = audit_of(protocols={}, methods=(MethodSettings("random", (1,)),))
-    assert planning.scored_by(only) == ("deletion",)
-    assert planning.scored_by(replace(only, protocols={"interchange": {}})) == ("interchange", "deletion")
+EVERY = tuple(MethodSettings(name, (1, 3)) for name in METHODS)
+
+
+def test_the_plan_knows_what_every_method_asks_first() -> None:
+    """Scoring methods ask once, whatever is found; what searches ask depends on that and is only estimated."""
+    made = plan(audit_of(methods=EVERY), Facts(MODEL))
+    counted = Counter((question.text, question.quantity) for question in made.scoring)
+    assert counted == {
+        ("scoring", "kl"): 29 + 58 + 30 + 29, ("scoring", "cosine"): 30, ("scoring", "angle"): 30,
+        ("scoring", "cka"): 30, ("selection", "nll"): 30, ("selection", "taylor"): 30,
+    }  # fmt: skip
+    assert len(set(made.scoring)) == len(made.scoring)
+    only_random = plan(audit_of(methods=(MethodSettings("random", (1,)),), protocols={}), Facts(MODEL))
+    assert {question.quantity for question in only_random.scoring} == {"kl"}, "deletion, which is always measured"
+
+
+def cost_of(*methods: MethodSettings, **changes: Any) -> Cost:
+    return plan(audit_of(methods=methods, protocols={}, **changes), TOKENISED).cost
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_asks_is_in_the_cost(name: str) -> None:
+    least, more = cost_of(), cost_of(MethodSettings(name, (3,), calls=4000))
+    assert more.operations > least.operations, "an arm is evaluated at the least"
+    if name in ("sleb", "beam", "exhaustive", "laco"):
+        assert more.layouts > least.layouts + 29, "every step's candidates are estimated"
+
+
+@pytest.mark.parametrize("name", ["block_influence", "angular_distance", "cka"])
+def test_hidden_states_take_one_pass_over_the_scoring_text(name: str) -> None:
+    more = cost_of(MethodSettings(name, (1,), forms=("matched",)))
+    assert more.tokens - cost_of().tokens == 30 * 16 * 64, "the arm is a single deletion, which is evaluated anyway"
+
+
+def test_gradients_take_three_passes_over_the_selection_text() -> None:
+    selecting = ScoringContract(TEXT, prompts=4, tokens=32)
+    more = cost_of(MethodSettings("taylor", (1,)), selecting=selecting)
+    assert more.tokens - cost_of(selecting=selecting).tokens == 3 * 30 * 4 * 32
+
+
+def test_losses_are_taken_on_the_selection_text() -> None:
+    audit = audit_of(methods=(MethodSettings("deletion_loss", (1,)),), protocols={})
+    long, short = (ScoringContract(TEXT, prompts=number, tokens=32) for number in (8, 4))
+    costs = [plan(replace(audit, selecting=text), TOKENISED).cost for text in (long, short)]
+    singles = [Layout.base(30), *(Layout.base(30).without([block]) for block in range(30))]
+    assert costs[0].tokens - costs[1].tokens == block_runs(singles) * 4 * 32
+    assert costs[0].block_runs == costs[1].block_runs
 
 
 def test_blocks_of_other_shapes_are_not_paired() -> None:
@@ -190,7 +229,7 @@ CHANGES: dict[type, dict[str, Any]] = {
     TextSource: {"column": "body", "join": " ", "drop_empty": True},
 }  # fmt: skip
 # The text's identity and its digest stand for these; ``kind_column`` names groups and changes no number.
-NAMES = {"kind", "path", "package", "file", "repo", "config", "split", "revision", "kind_column", "sha256"}
+NAMES = {"kind", "path", "package", "file", "repo", "config", "split", "revision", "kind_column", "sha256", "seed"}
 
 
 @pytest.mark.parametrize("contract", [SCORING, EVALUATION], ids=["scoring", "evaluation"])
@@ -224,74 +263,6 @@ def test_a_contracts_digest_does_not_depend_on_where_the_text_lies() -> None:
     assert of(TEXT) != of(ROWS), "the same bytes read as one text give other numbers than as rows"
     evaluation = replace(EVALUATION, source=ROWS)
     assert contract_digest(evaluation, "text", "tokenizer", "float32") != of(ROWS)
-
-
-# --- arms ------------------------------------------------------------------------------------------------------------
-
-
-class Known:
-    """Distances by method: every interchange one and every deletion one from a list, replacement not measured."""
-
-    def __init__(self, inter: list[float], deletion: list[float]) -> None:
-        base = Layout.base(len(deletion))
-        self.values = {interchange.layout(base, i, i + 1): value for i, value in enumerate(inter)}
-        self.values |= {base.without([block]): value for block, value in enumerate(deletion)}
-
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        wanted = list(layouts)
-        if any(layout not in self.values for layout in wanted):
-            raise EvidenceMissing("not measured")
-        return {layout: np.array([self.values[layout] - 0.05, self.values[layout] + 0.05]) for layout in wanted}
-
-
-FIVE = replace(MODEL, blocks=5, block_parameters=(1,) * 5, block_shapes=("s",) * 5)
-
-
-def five(**changes: Any) -> tuple[Audit, Ground, Known]:
-    audit = audit_of(**changes)
-    known = Known(inter=[0.5, 0.4, 0.1, 0.3], deletion=[0.2, 0.9, 0.1, 0.8, 0.3])
-    return audit, ground(audit, FIVE), known
-
-
-def test_arms_are_the_sets_of_each_method_and_what_is_missing_is_said() -> None:
-    control = MethodSettings("random", (2,), draws=3)
-    methods = (MethodSettings("interchange", (1, 2)), MethodSettings("replacement", (1,)),
-               MethodSettings("deletion", (2, 4)), control)  # fmt: skip
-    found = arms(*five(methods=methods))
-    chosen = [(s.method, s.budget, s.layers, s.tie, s.ties) for s in found.sets if not s.draw]
-    assert chosen == [
-        ("interchange", 1, (2,), 0, 2),
-        ("interchange", 1, (3,), 1, 2),
-        ("interchange", 2, (2, 4), 0, 2),
-        ("interchange", 2, (1, 3), 1, 2),
-        ("deletion", 2, (0, 2), 0, 1),
-    ]
-    draws = [s for s in found.sets if s.draw]
-    assert [s.tie for s in draws] == [0, 1, 2]
-    assert {s.method for s in draws} == {"random"}
-    assert found.gaps == (
-        "replacement: not measured",
-        "deletion at budget 4: the ascending order reaches no set of that size",
-    )
-
-
-def test_ties_to_the_lower_index() -> None:
-    found = arms(*five(methods=(MethodSettings("interchange", (1, 2)),), selection=Selection(ties="lower")))
-    assert [(s.layers, s.tie, s.ties) for s in found.sets] == [((2,), 0, 1), ((2, 4), 0, 1)]
-
-
-def test_scores_are_means_over_prompts() -> None:
-    _, where, known = five()
-    scores = planning.block_scores("interchange", where, known)
-    assert scores == pytest.approx({0: 0.5, 1: 0.4, 2: 0.1, 3: 0.1, 4: 0.3})
-    with pytest.raises(EvidenceMissing):
-        planning.block_scores("replacement", where, known)
-
-
-def test_another_budget_changes_no_other_budgets_arms() -> None:
-    one = arms(*five(methods=(MethodSettings("random", (2,), 3), MethodSettings("deletion", (2,)))))
-    more = arms(*five(methods=(MethodSettings("random", (1, 2, 3), 3), MethodSettings("deletion", (1, 2)))))
-    assert set(one.sets) < set(more.sets)
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------
@@ -380,7 +351,6 @@ def test_expected_sets_foresee_ties_and_draws() -> None:
     assert 1 < tied.expected_sets <= 16
     drawn = plan(audit_of(methods=(MethodSettings("random", (3,), draws=19),)), Facts(MODEL))
     assert drawn.expected_sets == 19
-    assert all(name in METHODS for name in planning.scored_by(audit_of()))
 
 
 def test_the_matrix_rate_is_a_rate() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 import reports_sample as samples
+from reports_every import every_method
 from reports_page import page
 
 from checker import reports, resources
@@ -29,7 +30,9 @@ EVERY = tuple(reports.FORMATS)
 # --- the schema ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("report", [samples.sample(), samples.small(), samples.bare(), samples.sample(6, 5)])
+@pytest.mark.parametrize(
+    "report", [samples.sample(), samples.small(), samples.bare(), samples.sample(6, 5), every_method()]
+)
 def test_samples_follow_the_schema(report: dict[str, Any]) -> None:
     reports.check(report)
 
@@ -51,6 +54,13 @@ def test_intervals_may_be_tuples() -> None:
         (("cost", "layouts"), None, "$.cost.layouts"),
         (("arms", 1, "top1_agreement"), 1.5, "$.arms[1].top1_agreement"),
         (("surprise",), 1, "surprise"),
+        (("arms", 0, "form"), "own", "$.arms[0].form"),
+        (("arms", 0, "calls"), None, "$.arms[0].calls"),
+        (("scores", 0, "values", 2), "low", "$.scores[0].values[2]"),
+        (("agreement", 0, "spearman", "value"), 1.5, "$.agreement[0].spearman.value"),
+        (("differences", 0, "interval"), 0.5, "$.differences[0].interval"),
+        (("stability", 0, "portions", 0, "to_quarter"), 5, "$.stability[0].portions[0].to_quarter"),
+        (("contracts", "selection"), {}, "$.contracts.selection"),
         (("baseline", "perplexity"), float("nan"), "$.baseline.perplexity"),
         (("arms", 0, "interval"), [0.0, float("inf")], "$.arms[0].interval[1]"),
     ],
@@ -159,8 +169,7 @@ def test_a_report_without_measurements_says_so_in_words() -> None:
 
 def test_a_report_with_nothing_in_its_lists_renders() -> None:
     report = samples.bare()
-    lists = ("pairs", "kinds", "blocks", "prediction", "arms", "ranges", "random", "claims", "findings", "not_tested")
-    report |= {name: [] for name in lists}
+    report |= {name: [] for name in ("pairs", "kinds", "blocks", "arms", "claims", "findings", "not_tested")}
     report["regime"]["removal"] = []
     report["model"]["block_parameters"] = []
     reports.check(report)

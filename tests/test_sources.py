@@ -94,6 +94,13 @@ def test_a_hub_dataset_is_named_by_its_revision() -> None:
     assert text_identity(floating) == '["a/b","c","test","text","unpinned"]'
 
 
+def test_the_models_own_samples_have_no_file_and_are_named_by_their_seed() -> None:
+    assert text_file(TextSource("self_generated", seed=3)) is None
+    assert text_identity(TextSource("self_generated", seed=3)) == '["self_generated",3]'
+    assert TextSource("self_generated", seed=3).identity != TextSource("self_generated").identity
+    assert TextSource("self_generated", seed=3).name == "the model's own samples, seed 3"
+
+
 @pytest.mark.parametrize(
     ("source", "rows"),
     [
@@ -104,6 +111,7 @@ def test_a_hub_dataset_is_named_by_its_revision() -> None:
         (TextSource("package", package="p", file="text.txt"), False),
         (TextSource("package", package="p", file="rows.jsonl"), True),
         (TextSource("hub", repo="a/b", split="test"), True),
+        (TextSource("self_generated"), True),
     ],
 )
 def test_rows_are_told_from_plain_text(source: TextSource, rows: bool) -> None:

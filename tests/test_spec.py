@@ -19,7 +19,18 @@ from hypothesis import strategies as st
 
 from checker import documents, grammar, resources, spec
 from checker.errors import InvalidAudit
-from checker.records import Audit, EvaluationContract, ModelFacts, ModelSource, ScoringContract, Selection, Statistics
+from checker.methods import METHODS
+from checker.records import (
+    Audit,
+    EvaluationContract,
+    MethodSettings,
+    ModelFacts,
+    ModelSource,
+    ScoringContract,
+    Selection,
+    Statistics,
+    TextSource,
+)
 
 SPECS = Path(__file__).resolve().parent / "specs"
 NO_CACHE = SPECS / "no-cache"
@@ -108,6 +119,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (audit.scoring.batch_tokens, audit.evaluation.batch_tokens) == (1024, 1024)
     assert audit.statistics == Statistics()
     assert audit.selection == Selection()
+    assert (audit.further_selections, audit.selecting) == ((), None)
     assert audit.max_gap == 1
     assert audit.policy.fail_on == "error"
     assert (audit.claims, audit.waivers, audit.overrides) == ((), (), ())
@@ -129,6 +141,66 @@ def test_every_key_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [waiver.expires for waiver in audit.waivers] == ["2026-12-31", "2027-01-31"]
     assert all(type(waiver.expires) is str for waiver in audit.waivers)
     assert dict(audit.policy.rules) == {"protocol/undisclosed": "note", "claim/undecided": "off"}
+
+
+def test_every_method_has_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = _check("every_method.yaml", "accept", monkeypatch).audit
+    assert audit.methods == tuple(MethodSettings(name, (1, 2)) for name in METHODS)
+    assert audit.protocols == {"averaging": {}}
+    assert [(claim.better, claim.worse, claim.method) for claim in audit.claims] == [
+        ("beam", "worst_first", None), (None, None, "laco"),
+    ]  # fmt: skip
+
+
+def test_every_setting_of_a_method_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _check("every_setting.yaml", "accept", monkeypatch).audit.methods == (
+        MethodSettings("taylor", (2,)),
+        MethodSettings("angular_distance", (3,), forms=("native",)),
+        MethodSettings("sleb", (1,), forms=("matched",), calls=50),
+        MethodSettings("laco", (1,), forms=("native", "matched"), calls=60, merge=2),
+        MethodSettings("beam", (1,), width=2, calls=70),
+        MethodSettings("exhaustive", (1,), calls=80),
+        MethodSettings("random", (1,), draws=5),
+        MethodSettings("worst_first", (1,), of="cka"),
+    )
+
+
+def test_a_text_to_choose_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    selecting = _check("selection_text.yaml", "accept", monkeypatch).audit.selecting
+    assert selecting is not None
+    source = selecting.source
+    assert (source.kind, source.path) == ("rows", str(SPECS / "data" / "prompts.jsonl"))
+    assert (source.join, source.drop_empty) == (" ", True)
+    assert selecting == ScoringContract(source, 4, 16, "all", "rows", "none", 64)
+    hub = _check("texts_on_the_hub.yaml", "accept", monkeypatch).audit.selecting
+    assert hub == ScoringContract(TextSource("hub", repo="example/texts", split="validation"), 4, 16, assembly="rows")
+
+
+def test_the_models_own_samples_as_text_to_choose_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = _check("selection_text_by_override.yaml", "accept", monkeypatch).audit
+    assert audit.selecting == ScoringContract(TextSource("self_generated", seed=3), 4, 16, assembly="rows")
+    assert audit.overrides == (("data.selection", "{kind: self_generated, prompts: 4, tokens: 16, seed: 3}"),)
+
+
+def test_a_path_to_choose_on_starts_at_the_audit_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("Here.")
+    (tmp_path / "a.yaml").write_text(_minimal())
+    section = f"{{kind: file, path: {tmp_path / 'mine.txt'}, prompts: 1, tokens: 2}}"
+    found = spec.load(tmp_path / "a.yaml", [f"data.selection={section}"]).selecting
+    assert found is not None
+    assert (found.source.path, found.assembly) == (str(tmp_path / "mine.txt"), "windows")
+    text = (tmp_path / "a.yaml").read_text().replace("data: \n", "data: \n          selection: " + section + "\n")
+    (tmp_path / "b.yaml").write_text(text.replace(str(tmp_path / "mine.txt"), "mine.txt"))
+    assert spec.load(tmp_path / "b.yaml").selecting == found
+
+
+def test_several_selections(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = _check("several_selections.yaml", "accept", monkeypatch).audit
+    assert audit.selection == Selection(1, "lower")
+    assert audit.further_selections == (
+        Selection(0, exclude=(0,), name="free"), Selection(name="from-1_to-3", region=(1, 3)),
+    )  # fmt: skip
+    assert [selection.name for selection in audit.selections] == ["matched", "free", "from-1_to-3"]
 
 
 def test_claims(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +367,7 @@ def test_every_property_is_described_and_every_mapping_closed() -> None:
         if "oneOf" in part:
             assert all("kind" in branch["required"] for branch in part["oneOf"])
         elif part.get("type") == "object":
-            assert part["additionalProperties"] is False
+            assert grammar.resolve(part, schema)["additionalProperties"] is False
 
 
 def test_every_example_and_default_fits_its_own_schema() -> None:
@@ -308,20 +380,42 @@ def test_every_example_and_default_fits_its_own_schema() -> None:
     assert seen > 50
 
 
+def _methods() -> list[dict[str, Any]]:
+    """The kinds of methods with settings."""
+    branches: list[dict[str, Any]] = spec.schema()["properties"]["methods"]["items"]["anyOf"][1]["oneOf"]
+    return branches
+
+
 def test_defaults_of_the_schema_are_those_of_the_records() -> None:
     schema = spec.schema()["properties"]
-    for section, record in (("statistics", Statistics), ("selection", Selection)):
-        for name, value in schema[section]["properties"].items():
-            default = getattr(record, name)
-            assert value["default"] == (list(default) if isinstance(default, tuple) else default)
+    branches = [(schema["statistics"], Statistics), (spec.schema()["$defs"]["selection"], Selection)]
+    branches += [(branch, MethodSettings) for branch in _methods()]
+    for branch, record in branches:
+        for name in set(branch["properties"]) - {"kind", "budgets"}:
+            value, default = grammar.resolve(branch["properties"][name], spec.schema()), getattr(record, name)
+            assert value.get("default") == (list(default) if isinstance(default, tuple) else default)
     for section, record in (("scoring", ScoringContract), ("evaluation", EvaluationContract)):
         branch = schema["data"]["properties"][section]["oneOf"][0]
         for name in set(branch["properties"]) & {"positions", "special_tokens", "batch_tokens", "boundary", "assembly"}:
             assert grammar.resolve(branch["properties"][name], spec.schema())["default"] == getattr(record, name)
 
 
-def test_methods_mirror_the_schema() -> None:
+def test_methods_of_schema_and_register_are_the_same() -> None:
+    assert tuple(METHODS) == spec.METHODS
     assert tuple(spec.schema()["$defs"]["method"]["enum"]) == spec.METHODS
+    scoring = [name for name, method in METHODS.items() if method.scores and method.distances]
+    assert spec.schema()["$defs"]["scoring_method"]["enum"] == scoring
+    kinds = {
+        name: branch["properties"]
+        for branch in _methods()
+        for name in branch["properties"]["kind"].get("enum", [branch["properties"]["kind"].get("const")])
+    }
+    assert set(kinds) == set(METHODS)
+    for name, method in METHODS.items():
+        assert ("forms" in kinds[name]) == (method.native is not None), name
+        assert ("of" in kinds[name]) == method.turns_round, name
+        assert ("draws" in kinds[name]) == method.control, name
+        assert ("calls" in kinds[name]) == (method.sets is not None and not method.control), name
     assert tuple(spec.schema()["properties"]["methods"]["default"]) == spec.DEFAULT_METHODS
 
 

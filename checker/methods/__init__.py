@@ -5,10 +5,45 @@ Each module exposes ``METHOD``. A method gives block scores (a low score says: r
 
 from __future__ import annotations
 
-from checker.methods import deletion, interchange, random, replacement
+from checker.methods import (
+    angular_distance,
+    averaging,
+    beam,
+    block_influence,
+    cka,
+    deepest,
+    deletion,
+    deletion_loss,
+    exhaustive,
+    interchange,
+    laco,
+    random,
+    replacement,
+    sleb,
+    taylor,
+    worst_first,
+)
 from checker.methods.shape import Method
 
 METHODS: dict[str, Method] = {
-    module.METHOD.name: module.METHOD for module in (interchange, replacement, deletion, random)
+    module.METHOD.name: module.METHOD
+    for module in (
+        interchange,
+        replacement,
+        deletion,
+        averaging,
+        block_influence,
+        angular_distance,
+        deepest,
+        cka,
+        deletion_loss,
+        sleb,
+        taylor,
+        laco,
+        beam,
+        exhaustive,
+        random,
+        worst_first,
+    )
 }
 PROTOCOLS = ("replacement", "interchange")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from checker.methods.shape import Method
+from checker.methods.shape import Method, per_block
 from checker.records import Ask, Ground, Values
 
 
@@ -15,15 +13,10 @@ def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
     return {key: answers[variant] for key, variant in layouts.items()}
 
 
-def scores(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
-    """Per block, its deletion distance."""
-    return {block: means[block,] for block in range(ground.blocks)}
-
-
 METHOD = Method(
     name="deletion",
     summary="KL after deleting the block",
     source="single-block ablation, scored by KL divergence (design, 3.1)",
     distances=distances,
-    scores=scores,
+    scores=per_block,
 )

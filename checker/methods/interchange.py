@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from checker.methods.shape import Method
+from checker.methods.shape import Method, least_over_partners
 from checker.records import Ask, Ground, Layout, Values
 
 
@@ -20,20 +18,10 @@ def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
     return {pair: answers[variant] for pair, variant in layouts.items()}
 
 
-def scores(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
-    """Per block, the smallest d_inter over its measured pairs (design, 3.3)."""
-    partners = {block: list(ground.partners(block)) for block in range(ground.blocks)}
-    return {
-        block: min(means[min(block, other), max(block, other)] for other in others)
-        for block, others in partners.items()
-        if others
-    }
-
-
 METHOD = Method(
     name="interchange",
     summary="smallest KL after swapping the block with a partner",
     source='Garcia 2026, "No Free Swap", arXiv 2605.16234',
     distances=distances,
-    scores=scores,
+    scores=least_over_partners,
 )

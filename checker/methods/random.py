@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from checker.methods.shape import Method
-from checker.records import Ground, MethodSettings, digest
+from checker.records import Ask, Ground, Layout, MethodSettings, digest
 
 
-def sets(ground: Ground, budget: int, settings: MethodSettings) -> tuple[tuple[int, ...], ...]:
+def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """``draws`` distinct sets, each equally likely; all there are where there are fewer."""
     feasible = ground.geometry.count(budget)
     if feasible <= settings.draws:
@@ -20,7 +20,7 @@ def sets(ground: Ground, budget: int, settings: MethodSettings) -> tuple[tuple[i
         while len(chosen) < settings.draws:
             chosen.setdefault(generator.randrange(feasible))
         ranks = list(chosen)
-    return tuple(ground.geometry.nth(budget, rank) for rank in ranks)
+    return tuple(ground.base.without(ground.geometry.nth(budget, rank)) for rank in ranks)
 
 
 METHOD = Method(
@@ -28,4 +28,6 @@ METHOD = Method(
     summary="distinct removal sets drawn uniformly under the same constraints",
     source="random control (design, 3.5)",
     sets=sets,
+    control=True,
+    looks=False,
 )

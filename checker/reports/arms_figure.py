@@ -1,44 +1,45 @@
-"""The chart of the arms: per budget and method a dot with its whisker, and the random control as a band."""
+"""The chart of the arms: a panel per budget, in it a row per method, and the random control as a band."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from . import numbers
-from .charts import LETTER, Scale, drawing, line, mark, rectangle, style, text, whisker
-from .costs import chosen, every_arm, groups
+from .arms import every_arm
+from .charts import LETTER, Scale, drawing, line, mark, rectangle, strokes, style, text, whisker
+from .comparison import Comparison, groups
 from .figures import NARROW, WIDE, growth_label, shorten
 from .tables import Figure, Record
 
-_HEADING, _ROW, _RESOLUTION, _GAP = 30.0, 24.0, 8.0, 14.0
-_TOP = 24.0
+_HEADING, _ROW, _AXIS, _GAP = 30.0, 22.0, 20.0, 16.0
+# A method this many times dearer than most, in logarithms, stands at the panel's edge: a control that is meant to be
+# catastrophic would press all others together.
+_REACH = 2.5
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the chart: a method at a budget, or the draws of the random control."""
+    """One row of a panel: a method's resolutions that were measured, or the draws of the random control."""
 
     method: str
     arms: Sequence[Record]
+    random: bool
 
     @property
-    def random(self) -> bool:
-        return bool(self.arms) and bool(self.arms[0]["draw"])
+    def costs(self) -> list[float]:
+        return [float(arm["increase_percent"]) for arm in self.arms]
 
     @property
-    def height(self) -> float:
-        return _ROW if self.random else _ROW + _RESOLUTION * (max(1, len(self.measured)) - 1)
-
-    @property
-    def measured(self) -> list[Record]:
-        return [arm for arm in self.arms if arm["increase_percent"] is not None]
+    def ends(self) -> list[float]:
+        return [end for arm in self.arms for end in (arm["interval"] or ())]
 
 
 @dataclass(frozen=True)
-class Group:
+class Panel:
     """The rows of one budget and its random control, if it has one."""
 
     budget: int
@@ -46,33 +47,43 @@ class Group:
     control: Record | None
 
     @property
+    def methods(self) -> list[Row]:
+        return [row for row in self.rows if row.costs and not row.random]
+
+    @property
     def height(self) -> float:
-        return _HEADING + sum(row.height for row in self.rows) + _GAP
+        return _HEADING + _ROW * len(self.rows) + _AXIS + _GAP
+
+    @property
+    def best(self) -> float | None:
+        """The cost of the best of all sets, which regret is measured from."""
+        return next((min(row.costs) for row in self.methods if row.method == "exhaustive"), None)
 
 
-def arms(report: Record) -> Figure | None:
-    """Every arm with its interval, by budget; None where no arm was measured."""
-    if not any(arm["increase_percent"] is not None for arm in report["arms"]):
+def arms(found: Comparison) -> Figure | None:
+    """Every method's cost with its interval, by budget; None where no arm was measured."""
+    if not any(arm["increase_percent"] is not None for arm in found.arms):
         return None
-    found = _groups(report)
-    sentence = _sentence(report)
-    table = every_arm(report)
-    return Figure("arms", sentence, _draw(found, WIDE, sentence), _draw(found, NARROW, sentence), table)
+    panels = _panels(found)
+    sentence = _sentence(found)
+    wide, narrow = (_draw(panels, width, sentence) for width in (WIDE, NARROW))
+    return Figure("arms", sentence, wide, narrow, every_arm(found), _key(panels))
 
 
-def _groups(report: Record) -> list[Group]:
-    controls = {control["budget"]: control for control in report["random"]}
+def _panels(found: Comparison) -> list[Panel]:
+    controls = {control["budget"]: control for control in found.random}
     rows: dict[int, list[Row]] = {}
-    for (budget, method), group in groups(report["arms"]).items():
-        rows.setdefault(budget, []).append(Row(method, group))
-    ordered = {budget: tuple(sorted(found, key=lambda row: row.random)) for budget, found in rows.items()}
-    return [Group(budget, found, controls.get(budget)) for budget, found in sorted(ordered.items())]
+    for arms, random in ((found.chosen, False), (found.drawn, True)):
+        for (budget, method), group in groups(arms).items():
+            measured = [arm for arm in group if arm["increase_percent"] is not None]
+            rows.setdefault(budget, []).append(Row(method, measured, random))
+    return [Panel(budget, tuple(group), controls.get(budget)) for budget, group in sorted(rows.items())]
 
 
-def _sentence(report: Record) -> str:
+def _sentence(found: Comparison) -> str:
     cheapest = []
-    for budget in sorted({arm["budget"] for arm in chosen(report)}):
-        measured = [arm for arm in chosen(report) if arm["budget"] == budget and arm["increase_percent"] is not None]
+    for budget in sorted({arm["budget"] for arm in found.chosen}):
+        measured = [arm for arm in found.chosen if arm["budget"] == budget and arm["increase_percent"] is not None]
         if measured:
             best = min(measured, key=lambda arm: float(arm["increase_percent"]))
             cheapest.append(f"{budget} removed: {best['method']} ({numbers.percent(best['increase_percent'])})")
@@ -80,58 +91,76 @@ def _sentence(report: Record) -> str:
     middles = [
         f"at {control['budget']} removed, the middle half of {control['draws']} random draws costs "
         f"{numbers.percent(control['quartiles'][0])} to {numbers.percent(control['quartiles'][2])}"
-        for control in report["random"]
+        for control in found.random
     ]
-    drawn = f"For comparison, {'; '.join(middles)}." if middles else ""
+    drawn = f"For comparison, {'; '.join(middles)}." if 0 < len(middles) < 3 else ""  # more stand in a table of theirs
     return " ".join(part for part in (said, drawn) if part)
 
 
-def _scale(found: Sequence[Group], start: float, end: float) -> Scale:
-    """Wide enough for every chosen arm and the control's quartiles; catastrophic draws land on the edge."""
-    measured = [arm for group in found for row in group.rows for arm in row.measured]
-    kept = [float(arm["increase_percent"]) for arm in measured if not arm["draw"]]
-    kept += [end for group in found if group.control for end in group.control["quartiles"]]
-    kept = kept or [float(arm["increase_percent"]) for arm in measured]
-    ends = [end for arm in measured if not arm["draw"] for end in (arm["interval"] or ())]
-    most = max(1.0, *kept)
-    high = max(most, *(min(end, 3 * most + 20) for end in ends), most)
-    return Scale(max(-90.0, min(0.0, *kept, *ends)), high * 1.06, start, end, "growth")
+def _key(panels: Sequence[Panel]) -> str:
+    """How the marks are read, as far as they occur."""
+    scales = [_scale(panel, 0, 1) for panel in panels]
+    occurs = {
+        "Each budget has a scale of its own.": len(panels) > 1,
+        "Whiskers are intervals.": any(row.ends for panel in panels for row in panel.methods),
+        "A bar spans the resolutions of an arm's ties, its whisker the outermost ends of their intervals.": any(
+            len(row.costs) > 1 for panel in panels for row in panel.methods
+        ),
+        "The dotted line is the best of all sets, by the selection text: regret is the distance to it.": any(
+            panel.best is not None for panel in panels
+        ),
+        "An arrow stands for a cost beyond the panel's scale.": any(
+            scale.beyond(max(row.costs))
+            for panel, scale in zip(panels, scales, strict=True)
+            for row in panel.rows
+            if row.costs
+        ),
+    }
+    return " ".join(said for said, shown in occurs.items() if shown)
 
 
-def _draw(found: Sequence[Group], width: float, label: str) -> Markup:
-    names = [row.method for group in found for row in group.rows]
+def _scale(panel: Panel, start: float, end: float) -> Scale:
+    """Wide enough for most arms and the control's median; what is catastrophic beside them lands on the edge."""
+    costs = sorted(cost for row in panel.methods for cost in row.costs)
+    costs = costs or sorted(cost for row in panel.rows for cost in row.costs) or [0.0]
+    usual = max(10.0, costs[3 * (len(costs) - 1) // 4])
+    limit = 100 * math.expm1(_REACH * math.log1p(usual / 100))
+    quartiles = panel.control["quartiles"] if panel.control else []
+    most = max(1.0, min(costs[-1], limit), *(min(quartile, limit) for quartile in quartiles), *quartiles[1:2])
+    shown = [end for row in panel.methods for end in row.ends if max(row.costs) <= most]
+    high = max(most, *(min(end, 3 * most + 20) for end in shown), most)
+    return Scale(max(-90.0, min(0.0, *costs, *shown)), high * 1.06, start, end, "growth")
+
+
+def _draw(panels: Sequence[Panel], width: float, label: str) -> Markup:
+    names = [row.method for panel in panels for row in panel.rows]
     room = 118.0 if width >= WIDE else 0.0  # the headings stand clear of the zero line where there is room
     left = max(room, min(132.0, 16 + LETTER * max(map(len, names))))
-    x = _scale(found, left + 14, width - 18)
-    bottom = _TOP + sum(group.height for group in found)
-    parts = _grid(x, bottom)
-    y = _TOP
-    for group in found:
-        parts += _group(group, x, y, left)
-        y += group.height
-    title = text((x.start + x.end) / 2, bottom + 34, "perplexity increase, logarithmic", "title", "middle")
-    return drawing(width, bottom + 42, label, *parts, title)
+    parts, y = [], 0.0
+    for panel in panels:
+        parts += _panel(panel, _scale(panel, left + 14, width - 18), y, left)
+        y += panel.height
+    title = text((left + width) / 2, y + 12, "perplexity increase, logarithmic", "title", "middle")
+    return drawing(width, y + 20, label, *parts, title)
 
 
-def _grid(x: Scale, bottom: float) -> list[Markup]:
-    parts = []
-    for value in x.ticks(44):
-        parts.append(line((x(value), _TOP - 6), (x(value), bottom), "grid" if value else "baseline"))
-        parts += [text(x(value), y, growth_label(value), "tick", "middle") for y in (_TOP - 11, bottom + 15)]
-    return parts
-
-
-def _group(group: Group, x: Scale, top: float, left: float) -> list[Markup]:
-    plural = "block" if group.budget == 1 else "blocks"
-    parts = []
-    if group.control is not None:
-        parts += _band(group.control, x, top + _HEADING - 4, group.height - _HEADING - _GAP + 8)
-    parts.append(text(0, top + 18, f"{group.budget} {plural} removed", "heading halo"))
-    y = top + _HEADING
-    for row in group.rows:
-        parts.append(text(left, y + row.height / 2 + 4, shorten(row.method, left), "", "end"))
-        parts += _draws(row, x, y) if row.random else _resolutions(row, x, y)
-        y += row.height
+def _panel(panel: Panel, x: Scale, top: float, left: float) -> list[Markup]:
+    plural = "block" if panel.budget == 1 else "blocks"
+    first = top + _HEADING
+    bottom = first + _ROW * len(panel.rows)
+    ticks = x.ticks(44)
+    parts = [strokes([((x(tick), first - 4), (x(tick), bottom)) for tick in ticks if tick], "grid")]
+    if panel.control is not None:
+        parts += _band(panel.control, x, first - 4, bottom - first + 8)
+    parts.append(strokes([((x(0), first - 4), (x(0), bottom))], "baseline"))
+    if panel.best is not None:
+        parts.append(line((x(panel.best), first - 4), (x(panel.best), bottom), "threshold"))
+    parts += [text(x(tick), bottom + 15, growth_label(tick), "tick", "middle") for tick in ticks]
+    parts.append(text(0, top + 18, f"{panel.budget} {plural} removed", "heading halo"))
+    for place, row in enumerate(panel.rows):
+        y = first + _ROW * (place + 0.5)
+        parts.append(text(left, y + 4, shorten(row.method, left), "", "end"))
+        parts += _random(row, x, y) if row.random else _method(row, x, y)
     return parts
 
 
@@ -147,29 +176,40 @@ def _band(control: Record, x: Scale, top: float, height: float) -> list[Markup]:
     ]
 
 
-def _draws(row: Row, x: Scale, y: float) -> list[Markup]:
-    parts = []
-    for arm in row.measured:
-        value = float(arm["increase_percent"])
-        shape = "arrow" if x.beyond(value) else "tick"
-        parts.append(
-            mark(shape, (x(value), y + row.height / 2), "s0", f"draw {arm['tie'] + 1}: {numbers.percent(value)}")
-        )
-    return parts or _nothing(row, x, y)
+def _random(row: Row, x: Scale, y: float) -> list[Markup]:
+    if not row.costs:
+        return _nothing(x, y)
+    inside = [cost for cost in row.costs if not x.beyond(cost)]
+    parts = [strokes([((x(cost), y - 6), (x(cost), y + 6)) for cost in inside], "draws")] if inside else []
+    beyond = len(row.costs) - len(inside)
+    return parts + ([mark("arrow", (x.end, y), "s0", f"{beyond} draws cost more")] if beyond else [])
 
 
-def _resolutions(row: Row, x: Scale, y: float) -> list[Markup]:
+def _method(row: Row, x: Scale, y: float) -> list[Markup]:
+    """The marks of a method's cheapest and dearest resolution, joined by a bar, with the outermost interval ends."""
+    if not row.costs:
+        return _nothing(x, y)
     shape, class_ = style(row.method)
     parts = []
-    for place, arm in enumerate(row.measured):
-        value, middle = float(arm["increase_percent"]), y + _ROW / 2 + place * _RESOLUTION
-        if arm["interval"] is not None:
-            low, high = arm["interval"]
-            parts.append(whisker((x(low), middle), (x(high), middle), class_))
-        hover = f"{row.method}, layers {numbers.layers(arm['layers'])}: {numbers.percent(value)}"
-        parts.append(mark("arrow" if x.beyond(value) else shape, (x(value), middle), class_, hover))
-    return parts or _nothing(row, x, y)
+    if row.ends and not x.beyond(min(row.costs)):
+        parts.append(whisker((x(min(row.ends)), y), (x(max(row.ends)), y), class_))
+    least, most = min(row.costs), max(row.costs)
+    if most > least:
+        parts.append(rectangle(x(least), y - 4, x(most) - x(least), 8, f"span {class_}"))
+    if x.beyond(most):
+        anchor_at = (x.end - 8, y + 4) if x.beyond(least) else (x.end - 8, y - 6)
+        parts.append(text(*anchor_at, numbers.percent(most), "note halo", "end"))
+    cheapest, dearest = (pick(row.arms, key=_cost) for pick in (min, max))
+    for arm in [cheapest, dearest] if most > least else [cheapest]:
+        hover = f"{row.method}, layers {numbers.layers(arm['layers'])}: {numbers.percent(arm['increase_percent'])}"
+        at = (x(_cost(arm)), y)
+        parts.append(mark("arrow" if x.beyond(_cost(arm)) else shape, at, class_, hover))
+    return parts
 
 
-def _nothing(row: Row, x: Scale, y: float) -> list[Markup]:
-    return [text(x.start, y + row.height / 2 + 4, numbers.NOT_MEASURED, "note")]
+def _cost(arm: Record) -> float:
+    return float(arm["increase_percent"])
+
+
+def _nothing(x: Scale, y: float) -> list[Markup]:
+    return [text(x.start, y + 4, numbers.NOT_MEASURED, "note")]

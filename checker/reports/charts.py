@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 from markupsafe import Markup, escape
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 LETTER = 6.4  # mean width of a letter at the charts' font size of 12
 _GROWTH_TICKS = (0, 100, 1000, 10, 50, 10_000, 20, 200, 500, 5, 2, 1, -10, -50, -20, -5, -2, -1, 2000, 5000, 100_000)
-_SHAPES = ("circle", "diamond", "triangle", "square", "cross")
+_SHAPES = ("circle", "diamond", "triangle", "square")
 _KNOWN = ("replacement", "interchange", "deletion")
 
 
@@ -125,6 +126,11 @@ def line(start: Point, end: Point, class_: str) -> Markup:
     return element("path", d=f"M{_at(start)}L{_at(end)}", class_=class_)
 
 
+def strokes(lines: Iterable[tuple[Point, Point]], class_: str) -> Markup:
+    """Many lines of one class as one path, to keep the page small."""
+    return element("path", d="".join(f"M{_at(start)}L{_at(end)}" for start, end in lines) or None, class_=class_)
+
+
 def polyline(points: Sequence[Point | None], class_: str) -> Markup:
     """A line through the points; None interrupts it."""
     steps, pen_down = [], False
@@ -162,11 +168,12 @@ def rectangle(x: float, y: float, width: float, height: float, class_: str) -> M
 
 def whisker(start: Point, end: Point, class_: str) -> Markup:
     """A line with a cap at either end, horizontal or vertical."""
-    across = 3.0
-    caps = (0.0, across) if start[1] == end[1] else (across, 0.0)
-    strokes = [(start, end)]
-    strokes += [((x - caps[0], y - caps[1]), (x + caps[0], y + caps[1])) for x, y in (start, end)]
-    return element("path", d="".join(f"M{_at(a)}L{_at(b)}" for a, b in strokes), class_=f"whisker {class_}")
+    (x, y), (right, low) = start, end
+    if y == low:
+        d = f"M{_at((x, y - 3))}v6m0-3h{number(right - x)}m0-3v6"
+    else:
+        d = f"M{_at((x - 3, y))}h6m-3 0v{number(low - y)}m-3 0h6"
+    return element("path", d=d, class_=f"whisker {class_}")
 
 
 def mark(shape: str, at: Point, class_: str, title: str = "") -> Markup:
@@ -175,9 +182,15 @@ def mark(shape: str, at: Point, class_: str, title: str = "") -> Markup:
     return element("path", *inner, d=_OUTLINES[shape](*at), class_=f"mark {class_}")
 
 
+def circle(x: float, y: float, radius: float) -> str:
+    """The outline of a circle, as part of a path."""
+    there, back = (f"a{number(radius)} {number(radius)} 0 1 0 {number(way * 2 * radius)} 0" for way in (1, -1))
+    return f"M{number(x - radius)} {number(y)}{there}{back}z"
+
+
 def style(method: str) -> tuple[str, str]:
-    """(shape, class) of a method: its own for the three protocols, one after its name for any other."""
-    place = _KNOWN.index(method) if method in _KNOWN else 3 + sum(map(ord, method)) % 2
+    """(shape, class) of a method: its own for the three protocols, the same for all others."""
+    place = _KNOWN.index(method) if method in _KNOWN else 3
     return _SHAPES[place], f"s{place + 1}"
 
 
@@ -186,7 +199,9 @@ def _at(point: Point) -> str:
 
 
 def _polygon(*offsets: Point) -> Callable[[float, float], str]:
-    return lambda x, y: "M" + "L".join(_at((x + dx, y + dy)) for dx, dy in offsets) + "Z"
+    steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(offsets)]
+    rest = "".join(f"l{_at(step)}" for step in steps) + "z"
+    return lambda x, y: f"M{_at((x + offsets[0][0], y + offsets[0][1]))}{rest}"
 
 
 _OUTLINES: dict[str, Callable[[float, float], str]] = {
@@ -194,9 +209,6 @@ _OUTLINES: dict[str, Callable[[float, float], str]] = {
     "diamond": _polygon((-5, 0), (0, -5), (5, 0), (0, 5)),
     "triangle": _polygon((-4.6, 3.6), (0, -4.8), (4.6, 3.6)),
     "square": _polygon((-3.7, -3.7), (3.7, -3.7), (3.7, 3.7), (-3.7, 3.7)),
-    "cross": _polygon(
-        (-4, -2), (-2, -4), (0, -2), (2, -4), (4, -2), (2, 0), (4, 2), (2, 4), (0, 2), (-2, 4), (-4, 2), (-2, 0)
-    ),
     "tick": _polygon((-0.8, -6), (0.8, -6), (0.8, 6), (-0.8, 6)),
     "arrow": _polygon((-4, -5), (4, 0), (-4, 5)),
 }

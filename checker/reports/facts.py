@@ -33,9 +33,23 @@ def model(report: Record) -> Table:
 
 
 def scoring(report: Record) -> Table:
-    found = report["contracts"]["scoring"]
+    rows = _prompts(report["contracts"]["scoring"])
+    rows.insert(-1, ("Replacement scores a block", report["direction"]))
+    return pairs_of("scoring", "Scoring contract: what fixes a distance", rows)
+
+
+def selection(report: Record) -> Table | None:
+    """The contract of the text that methods choose on by loss; None where it is the scoring text."""
+    found = report["contracts"].get("selection")
+    if found is None:
+        return None
+    return pairs_of("selection", "Selection contract: the text that methods choose on by its loss", _prompts(found))
+
+
+def _prompts(found: Record) -> list[tuple[str, str | None]]:
+    """The rows of a contract over prompts."""
     kinds = ", ".join(f"{kind} {numbers.count(prompts)}" for kind, prompts in found["kinds"].items())
-    rows = [
+    return [
         ("Digest of the contract", found["digest"]),
         ("Text", found["text"]),
         ("sha256 of the text", found["text_digest"] or _UNKNOWN),
@@ -48,10 +62,8 @@ def scoring(report: Record) -> Table:
         ("Positions", found["positions"]),
         ("Special tokens", found["special_tokens"]),
         ("Batch", f"{numbers.count(found['batch_tokens'])} tokens, {found['dtype']}"),
-        ("Replacement scores a block", report["direction"]),
         ("sha256 of the token ids", found["tokens_digest"] or _UNKNOWN),
     ]
-    return pairs_of("scoring", "Scoring contract: what fixes a distance", rows)
 
 
 def evaluation(report: Record) -> Table:
@@ -84,6 +96,7 @@ def thresholds(report: Record) -> Table:
         ("Gap where kl_ratio is below", numbers.declared(found["divergent_ratio"])),
         ("Margin of a tie in removal", f"{numbers.declared(found['margin'])} nats per token"),
         ("Intervals", f"{numbers.share(found['confidence'])}, {found['interval'].replace('_', ' ')}"),
+        *([("Constraints of verdicts and regimes", found["selection"])] if "selection" in found else []),
         ("Spacing between removed blocks", str(found["spacing"])),
         ("Excluded blocks", numbers.layers(found["exclude"])),
         ("Ties", found["ties"]),

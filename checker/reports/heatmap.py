@@ -8,7 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from . import distances, numbers
-from .charts import Scale, drawing, element, line, number, rectangle, text
+from .charts import Scale, circle, drawing, element, line, number, rectangle, text
 from .figures import NARROW, WIDE
 from .tables import Figure, Record
 
@@ -97,13 +97,8 @@ def _dots(cells: dict[tuple[int, int], float], bound: float, cell: float, at: tu
     """A dot in every cell below the bound, so that the smallest distances do not rest on shade alone."""
     radius = min(2.5, cell / 5)
     centres = sorted(place for place, value in cells.items() if value < bound)
-    circles = [_circle(at[0] + (column + 0.5) * cell, at[1] + (row + 0.5) * cell, radius) for row, column in centres]
+    circles = [circle(at[0] + (column + 0.5) * cell, at[1] + (row + 0.5) * cell, radius) for row, column in centres]
     return element("path", d="".join(circles), class_="dot") if circles else Markup("")
-
-
-def _circle(x: float, y: float, radius: float) -> str:
-    there, back = (f"a{number(radius)} {number(radius)} 0 1 0 {number(way * 2 * radius)} 0" for way in (1, -1))
-    return f"M{number(x - radius)} {number(y)}{there}{back}z"
 
 
 def _numbers(blocks: int, cell: float, left: float, top: float) -> Markup:
@@ -123,7 +118,7 @@ def _key(edges: Sequence[float], at: tuple[float, float]) -> Markup:
         y = at[1] + 20 * place
         parts.append(rectangle(at[0], y, 16, 14, f"key h{place}"))
         if place < 2:
-            parts.append(element("path", d=_circle(at[0] + 8, y + 7, 2.5), class_="dot"))
+            parts.append(element("path", d=circle(at[0] + 8, y + 7, 2.5), class_="dot"))
         parts.append(text(at[0] + 24, y + 11, words))
     y = at[1] + 20 * len(names)
     parts += [rectangle(at[0], y, 16, 14, "key empty"), text(at[0] + 24, y + 11, numbers.NOT_MEASURED)]

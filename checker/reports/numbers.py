@@ -31,6 +31,11 @@ def distance(value: Number | None) -> str:
     return NOT_MEASURED if value is None else significant(value)
 
 
+def change(value: Number | None) -> str:
+    """A signed difference in nats, three significant digits."""
+    return NOT_MEASURED if value is None else ("+" if value > 0 else "") + significant(value)
+
+
 def percent(value: Number | None) -> str:
     """A change in percent: signed, one decimal, and at least two significant digits."""
     if value is None:
@@ -67,6 +72,11 @@ def ratio(value: Number | None) -> str:
 def correlation(value: Number | None) -> str:
     """A rank correlation: signed, two decimals."""
     return NOT_MEASURED if value is None else _signs(f"{value:+.2f}")
+
+
+def correlations(ends: Ends) -> str:
+    """An interval of a rank correlation."""
+    return interval(ends, correlation)
 
 
 def perplexity(value: Number | None) -> str:
@@ -116,6 +126,11 @@ def interval(ends: Ends, write: Writer = significant) -> str:
 def percents(ends: Ends) -> str:
     """An interval of changes in percent; the unit stands with the value beside it."""
     return interval(ends, _change)
+
+
+def changes(ends: Ends) -> str:
+    """An interval of a signed difference in nats."""
+    return interval(ends, change)
 
 
 def in_unit(value: Number | None, unit: str) -> str:

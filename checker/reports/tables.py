@@ -38,24 +38,29 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; the first cell of a row names it."""
+    """Rows under columns; the first cell of a row names it.
+
+    Where rows stand ``by_budget``, the first cell is the budget and the second one names the row.
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    by_budget: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart drawn wide and narrow, the sentence that says what it shows, and its data."""
+    """A chart drawn wide and narrow, the sentence that says what it shows, its data, and how its marks are read."""
 
     name: str
     sentence: str
     wide: Markup
     narrow: Markup
     table: Table
+    key: str = ""
 
 
 Write = Callable[[Any], Cell]
@@ -71,7 +76,14 @@ class Field:
     quiet: bool = False
 
 
-def table(name: str, caption: str, fields: Sequence[Field], records: Sequence[Any], note: str = "") -> Table:
+def table(
+    name: str,
+    caption: str,
+    fields: Sequence[Field],
+    records: Sequence[Any],
+    note: str = "",
+    by_budget: bool = False,
+) -> Table:
     """One row per record; equal quiet columns and a missing interval are said once, in the note."""
     cells = [[field.write(record) for field in fields] for record in records]
     constant = {
@@ -92,6 +104,7 @@ def table(name: str, caption: str, fields: Sequence[Field], records: Sequence[An
         tuple(Column(fields[place].title, fields[place].numeric) for place in kept),
         tuple(tuple(_short(row[place]) for place in kept) for row in cells),
         " ".join(part for part in (note, sentence) if part),
+        by_budget,
     )
 
 

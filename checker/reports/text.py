@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from . import claims, costs, distances, escape, numbers
+from . import arms, claims, costs, distances, escape, numbers
+from .comparison import Comparison, comparisons, groups
 from .format import Format
 from .tables import Record, Table
 from .words import MARKS, OUTCOMES
+
+_FEW = 6  # methods whose every arm is told on the terminal
 
 
 def summary(report: Mapping[str, Any], width: int = 80) -> str:
@@ -38,21 +41,53 @@ def _regime(report: Record) -> list[str]:
 
 
 def _arms(report: Record) -> list[str]:
-    overview = costs.overview(report)
-    if not overview.rows:
+    first, native, further = comparisons(report)
+    if not first.chosen:
         return []
-    rows = [(row[0].text, row[1].text, row[3].text, row[3].aside, row[2].text) for row in overview.rows]
-    sizes = [max(len(row[place]) for row in rows) for place in range(2)]
     lines = [f"Perplexity increase over the baseline ({_baseline(report)})"]
-    for budget, method, increase, ends, layers in rows:
-        lines.append(
-            f"  {budget.rjust(sizes[0])} removed  {method.ljust(sizes[1])}  {increase} {ends}  {layers}".rstrip()
-        )
-    for control in report["random"]:
+    few = len({arm["method"] for arm in first.chosen}) <= _FEW
+    overview = arms.overview(first)
+    lines += _every(overview) if few else _best(first)
+    size = max(len(row[0].text) for row in overview.rows)
+    for control in first.random:
         low, _, high = (numbers.percent(quartile) for quartile in control["quartiles"])
-        budget = str(control["budget"]).rjust(sizes[0])
+        budget = str(control["budget"]).rjust(size)
         lines.append(f"  {budget} removed  random: middle half of {control['draws']} draws {low} to {high}")
-    return [*lines, *_note(overview)]
+    lines += _note(overview)
+    if native or further:
+        sets = "set" if len(further) == 1 else "sets"
+        left = [f"{len(further)} further {sets} of constraints"] if further else []
+        left += ["native forms"] if native else []
+        lines.append(f"  In the report beside these: {', '.join(left)}.")
+    return lines
+
+
+def _every(overview: Table) -> list[str]:
+    """Each method's cost at each budget."""
+    places = {column.title: place for place, column in enumerate(overview.columns)}
+    shown = [(*row[:2], row[places["Perplexity increase"]], row[places["Layers"]]) for row in overview.rows]
+    sizes = [max(len(row[place].text) for row in shown) for place in range(2)]
+    return [
+        f"  {budget.text.rjust(sizes[0])} removed  {method.text.ljust(sizes[1])}  {increase.text} {increase.aside}  "
+        f"{layers}".rstrip()
+        for budget, method, increase, layers in shown
+    ]
+
+
+def _best(found: Comparison) -> list[str]:
+    """At each budget the three cheapest methods and the dearest, where there are too many to name all."""
+    lines = []
+    for budget in sorted({arm["budget"] for arm in found.chosen}):
+        costs = {
+            method: max(float(arm["increase_percent"]) for arm in group)
+            for (size, method), group in groups(found.chosen).items()
+            if size == budget and all(arm["increase_percent"] is not None for arm in group)
+        }
+        order = sorted(costs, key=lambda method: costs[method])
+        named = [f"{method} {numbers.percent(costs[method])}" for method in [*order[:3], *order[3:][-1:]]]
+        dearest = f"; dearest of {len(order)}: {named[3]}" if len(named) > 3 else ""
+        lines.append(f"  {budget} removed  {', '.join(named[:3]) or numbers.NOT_MEASURED}{dearest}")
+    return lines
 
 
 def _baseline(report: Record) -> str:

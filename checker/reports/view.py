@@ -5,66 +5,137 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import arms_figure, claims, costs, distances, escape, facts, figures, heatmap, numbers
-from .tables import Cell, Record
-from .words import GLOSSARY, MARKS, OUTCOMES, SECTIONS, Section
+from . import (
+    agreement,
+    arms,
+    arms_figure,
+    claims,
+    costs,
+    distances,
+    escape,
+    facts,
+    figures,
+    heatmap,
+    numbers,
+    removed,
+    stability,
+)
+from .comparison import Comparison, comparisons
+from .tables import Cell, Record, Table
+from .words import GLOSSARY, MARKS, OUTCOMES, SECTIONS, Section, Word
 
 
 def view(report: Mapping[str, Any]) -> dict[str, Any]:
     """All that a template needs; every string in it is one line in which no control character acts."""
     safe: Record = escape.clean(report)
-    matrix = heatmap.matrix(safe)
-    return {
+    first, native, further = comparisons(safe)
+    blocks = safe["model"]["blocks"]
+    found = {
         "report": safe,
         "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
         "about": _about(safe),
-        "sections": sections(safe),
         "claims": claims.claims(safe),
         "overrides": claims.overrides(safe) if safe["overrides"] else None,
         "regime": {"metric": distances.metric(safe), "removal": costs.removal(safe)},
-        "arms": _arms(safe),
-        "distances": {
-            "figure": figures.profile(safe),
-            "table": distances.profile(safe),
-            "classes": distances.classes(safe),
-            "remarks": distances.remarks(safe),
-        },
-        "matrix": matrix,
+        "arms": _arms(safe, first),
+        "native": _arms(safe, native) if native else None,
+        "further": [_arms(safe, one) for one in further],
+        "across": arms.across([first, *further]) if further else None,
+        "cheapest": arms.cheapest([first, *further]) if further else None,
+        "removed": removed.removed(first, blocks),
+        "removed_native": removed.removed(native, blocks) if native else None,
+        "distances": _distances(safe),
+        "matrix": heatmap.matrix(safe),
         "kinds": {"figure": figures.kinds(safe), "table": distances.kinds(safe), "worst": distances.worst_kinds(safe)},
         "deletions": {
             "figure": figures.deletions(safe),
             "table": costs.single_deletions(safe),
             "prediction": costs.prediction(safe),
         },
+        "agreement": _agreement(safe),
+        "stability": _stability(safe),
         "findings": {name: claims.findings(safe, name) for name in ("fail", "open", "pass", "not_applicable")},
-        "contracts": [
-            facts.scoring(safe),
-            facts.evaluation(safe),
-            facts.thresholds(safe),
-            facts.model(safe),
-            facts.audit(safe),
-        ],
+        "contracts": _contracts(safe),
         "cost": facts.cost(safe),
         "environment": facts.environment(safe),
-        "glossary": GLOSSARY,
         "marks": MARKS,
     }
+    shown = sections(found)
+    return found | {"sections": shown, "glossary": _glossary(found, {section.name for section in shown})}
 
 
-def sections(report: Record) -> list[Section]:
-    """The sections of this report, in order; the matrix only where more than neighbours were measured."""
-    beyond = any(pair["gap"] > 1 for pair in report["pairs"])
-    return [section for section in SECTIONS if section.name != "matrix" or beyond]
-
-
-def _arms(report: Record) -> dict[str, Any]:
-    return {
-        "figure": arms_figure.arms(report),
-        "overview": costs.overview(report),
-        "every": costs.every_arm(report),
-        "control": costs.control(report),
-        "draws": costs.draws(report),
+def sections(found: Mapping[str, Any]) -> list[Section]:
+    """The sections of this report, in order; some only where there is something to show."""
+    shown = {
+        "matrix": any(pair["gap"] > 1 for pair in found["report"]["pairs"]),
+        "removed": found["removed"] or found["removed_native"],
+        "agreement": found["agreement"],
+        "stability": found["stability"],
     }
+    return [section for section in SECTIONS if shown.get(section.name, True)]
+
+
+def _glossary(found: Mapping[str, Any], names: set[str]) -> list[Word]:
+    """The words that this report uses."""
+    targets = names | ({"native"} if found["native"] else set())
+    regret = any(arm["regret"] is not None for arm in found["report"]["arms"])
+    return [word for word in GLOSSARY if word.section in targets and (regret or word.word != "Regret")]
+
+
+def _arms(report: Record, found: Comparison) -> dict[str, Any]:
+    return {
+        "title": found.title,
+        "figure": arms_figure.arms(found),
+        "overview": arms.overview(found),
+        "every": arms.every_arm(found),
+        "control": arms.control(found),
+        "draws": arms.draws(found),
+        "differences": arms.differences(found, report["thresholds"]["confidence"]),
+    }
+
+
+def _distances(report: Record) -> dict[str, Any]:
+    return {
+        "figure": figures.profile(report),
+        "table": distances.profile(report),
+        "classes": distances.classes(report),
+        "remarks": distances.remarks(report),
+    }
+
+
+def _agreement(report: Record) -> dict[str, Any] | None:
+    figure = agreement.agreement(report)
+    if figure is None:
+        return None
+    return {
+        "figure": figure,
+        "matrix": agreement.matrix(report),
+        "sources": agreement.sources(report),
+        "scores": agreement.scores(report),
+    }
+
+
+def _stability(report: Record) -> dict[str, Any] | None:
+    if not report["stability"]:
+        return None
+    return {
+        "sentence": stability.sentence(report),
+        "correlations": stability.correlations(report),
+        "settling": stability.settling(report),
+        "overlaps": stability.overlaps(report),
+    }
+
+
+def _contracts(report: Record) -> list[Table]:
+    selection = facts.selection(report)
+    return [
+        facts.scoring(report),
+        *([selection] if selection else []),
+        facts.evaluation(report),
+        facts.thresholds(report),
+        facts.model(report),
+        facts.audit(report),
+    ]
 
 
 def _about(report: Record) -> list[tuple[str, str]]:

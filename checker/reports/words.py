@@ -38,10 +38,13 @@ SECTIONS: tuple[Section, ...] = (
     Section("claims", "Claims and the protocols behind them", "Claims"),
     Section("regime", "Regime", "Regime"),
     Section("arms", "What removing layers costs", "Cost of removal"),
+    Section("removed", "Which blocks each method removes", "Blocks removed"),
     Section("distances", "Distances over depth", "Distances"),
     Section("matrix", "Pairs beyond neighbours", "Pair matrix"),
     Section("kinds", "Distances per kind of prompt", "Kinds of prompt"),
     Section("deletions", "Deleting single blocks", "Single deletions"),
+    Section("agreement", "Whether the methods agree", "Agreement"),
+    Section("stability", "Whether selections hold on other prompts", "Stability"),
     Section("findings", "Findings", "Findings"),
     Section("contracts", "Contracts and digests", "Contracts"),
     Section("cost", "Cost of this audit", "Cost"),
@@ -126,6 +129,34 @@ GLOSSARY: tuple[Word, ...] = (
         "Removal sets drawn at random under the same constraints. p is (1 + draws not costlier) / (1 + "
         "draws): how often chance does as well.",
         "arms",
+    ),
+    Word(
+        "Evaluations",
+        "How many layouts and passes a method looked at before it chose: what the choice cost.",
+        "arms",
+    ),
+    Word(
+        "Regret",
+        "What an arm costs above the best of all sets under the same constraints, in nats per token; the best is found "
+        "by trying every set on the selection text.",
+        "arms",
+    ),
+    Word(
+        "Native form",
+        "A method under the constraints of its own paper. Every other arm is matched: chosen under the same "
+        "constraints as all others of its comparison. The two are never mixed.",
+        "native",
+    ),
+    Word(
+        "Rank agreement",
+        "How far two methods put the blocks into the same order, by Spearman's and by Kendall's rank correlation: +1 "
+        "is the same order, 0 none, −1 the opposite one.",
+        "agreement",
+    ),
+    Word(
+        "Settled",
+        "A selection is settled where the prompts at hand tell the last block in from the first one out.",
+        "stability",
     ),
     Word(
         "Admits",

@@ -22,15 +22,19 @@ _LARGE = 1.25  # ratio of perplexities without and with the begin token
 def contract_not_pinned(case: Case) -> Iterator[Result]:
     """A contract does not pin its text by digest or revision."""
     sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
+    if case.audit.selecting is not None:
+        sources["selection"] = case.audit.selecting.source
     loose = [name for name, source in sources.items() if not _pinned(source)]
     for name in loose:
         key = "revision" if sources[name].kind == "hub" else "sha256"
         yield failed(f"data.{name}: found no `{key}`; expected one, so that the text cannot change unnoticed")
     if not loose:
-        yield passed("both contracts pin their text")
+        yield passed("every contract pins its text")
 
 
 def _pinned(source: TextSource) -> bool:
+    if source.kind == "self_generated":
+        return True  # by its seed and the weights
     if source.kind != "hub":
         return source.sha256 is not None
     revision = source.revision or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import log1p
 from typing import Any
 
@@ -22,14 +22,14 @@ from checker.rules.shape import Case, Result, failed, not_applicable, passed, ru
 )
 def ties_change_result(case: Case) -> Iterator[Result]:
     """The ways of breaking a method's ties cost noticeably different amounts."""
-    tied = [row for row in case.figures["ranges"] if row["ties"] > 1]
+    tied = [row for row in case.primary("ranges") if row["ties"] > 1]
     for row in tied:
         yield _tied(row, case.audit.statistics.margin)
     if not tied:
         yield not_applicable("no arm depends on ties")
 
 
-def _tied(row: dict[str, Any], margin: float) -> Result:
+def _tied(row: Mapping[str, Any], margin: float) -> Result:
     name = f"{row['method']} at budget {row['budget']}"
     if not row["measured"]:
         return undecided(f"{name}: none of the {row['ties']} ways of breaking ties is measured")
@@ -58,7 +58,7 @@ def no_better_than_random(case: Case) -> Iterator[Result]:
     level = error_rate(case.audit.statistics)
     compared = _compared(case)
     for method, budget in compared:
-        rows = [arm for arm in case.figures["arms"] if (arm["method"], arm["budget"]) == (method, budget)]
+        rows = [arm for arm in case.primary("arms") if (arm["method"], arm["budget"]) == (method, budget)]
         yield _against_draws(f"{method} at budget {budget}", rows, level)
     if not compared:
         yield not_applicable("no arm has random draws at its budget")
@@ -66,12 +66,12 @@ def no_better_than_random(case: Case) -> Iterator[Result]:
 
 def _compared(case: Case) -> list[tuple[str, int]]:
     """The arms that the audit sets beside random draws: methods that choose, at budgets at which others are drawn."""
-    drawn = {b for own in case.audit.methods if METHODS[own.name].sets is not None for b in own.budgets}
-    choosing = [own for own in case.audit.methods if METHODS[own.name].sets is None]
+    drawn = {b for own in case.audit.methods if METHODS[own.name].control for b in own.budgets}
+    choosing = [own for own in case.audit.methods if not METHODS[own.name].control and "matched" in own.forms]
     return [(own.name, budget) for own in choosing for budget in own.budgets if budget in drawn]
 
 
-def _against_draws(name: str, arms: list[dict[str, Any]], level: float) -> Result:
+def _against_draws(name: str, arms: list[Mapping[str, Any]], level: float) -> Result:
     if not arms or any(arm["p"] is None for arm in arms):
         return undecided(f"{name}: its removals or the random draws are not all measured; run the audit to its end")
     worst = max(arms, key=lambda arm: float(arm["p"]))
@@ -83,3 +83,41 @@ def _against_draws(name: str, arms: list[dict[str, Any]], level: float) -> Resul
             f"{told}; with so few draws no p below {worst['smallest_p']:.3g} can be reached; use at least 39"
         )
     return failed(f"{told}; expected at most {level:.3g}")
+
+
+@rule(
+    "selection",
+    level="warning",
+    why="A selection that changes when a quarter of the prompts is left out was chosen by those prompts, not by the "
+    "model. Its cost is one draw from several sets' costs.",
+    remedy="Raise `prompts` as the message says, or report how the selection changes.",
+    waive="When the sets that it changes between cost the same to within the margin.",
+)
+def unstable(case: Case) -> Iterator[Result]:
+    """A method chooses other blocks on fewer of the prompts."""
+    rows = {row["method"]: row for row in case.figures["stability"]}
+    choosing = [own for own in case.audit.methods if METHODS[own.name].measured_on_prompts]
+    for own in choosing:
+        if own.name not in rows:
+            yield undecided(f"{own.name}: its scores are not all measured; run the audit to its end")
+            continue
+        for budget in own.budgets:
+            yield _stable(rows[own.name], budget)
+    if not choosing:
+        yield not_applicable("no method of the audit chooses by scores taken on prompts")
+
+
+def _stable(row: Mapping[str, Any], budget: int) -> Result:
+    name = f"{row['method']} at budget {budget}"
+    growing = [part for part in row["portions"] if part["from_quarter"] == 0 and part["to_quarter"] >= 2]
+    shared = [found["shared"] for part in growing for found in part["overlap"] if found["budget"] == budget]
+    if not shared or any(count is None for count in shared):
+        return undecided(f"{name}: too few prompts, or no set of that size, to look at fewer of them")
+    if min(shared) == budget:
+        return passed(f"{name}: half and three quarters of the prompts choose the same blocks as all of them")
+    further = next(found["prompts"] for found in row["further_prompts"] if found["budget"] == budget)
+    settle = "no number of prompts is known to settle it" if further is None else f"{further} more would settle it"
+    return failed(
+        f"{name}: half or three quarters of the prompts leave {min(shared)} of {budget} blocks the same; expected all; "
+        f"{settle}"
+    )

@@ -24,6 +24,11 @@ class Case:
     def claims(self, *kinds: str) -> Iterator[Claim]:
         return (claim for claim in self.audit.claims if claim.kind in kinds)
 
+    def primary(self, table: str) -> list[Mapping[str, Any]]:
+        """The rows of a table of arms that stand in the comparison which verdicts rest on."""
+        name = self.audit.selection.name
+        return [row for row in self.figures[table] if (row["form"], row["selection"]) == ("matched", name)]
+
     def verdict(self, claim: Claim) -> Mapping[str, Any]:
         row: Mapping[str, Any] = next(row for row in self.figures["claims"] if row["id"] == claim.id)
         return row
