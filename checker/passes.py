@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from checker.blocks import BlockStack
-from checker.errors import EvidenceMissing, NotFinite
-from checker.records import PORTIONS, HiddenQuantity, Layout, Span, Values
+from checker.errors import NotFinite
+from checker.records import PORTIONS, HiddenQuantity, Layout, Span, Values, check_tokens
 from checker.texts import Batch, Window, batches
 
 
@@ -91,13 +91,9 @@ def cka(stack: BlockStack, parts: Sequence[Batch]) -> dict[Span, Values]:
             states[number].append(state[:, batch.first :].float().cpu())
     joined = [torch.cat(parts) for parts in states]  # (W, T, D) each
     windows, tokens, features = joined[0].shape
+    check_tokens(windows * tokens, features)
     # Up to the first that is too small: a later one that is not would be taken for it.
     ranges = list(takewhile(lambda part: len(part) * tokens > features, portion_ranges(windows)))
-    if not ranges:
-        raise EvidenceMissing(
-            f"CKA needs more tokens than features: found {windows * tokens} tokens and {features} features; raise "
-            "`prompts` or `tokens`"
-        )
     found = {}
     for block in range(len(stack)):
         pairs = [(joined[block][part.start : part.stop], joined[block + 1][part.start : part.stop]) for part in ranges]

@@ -619,7 +619,10 @@ class Evidence:
         return self._known({layout: Question("scoring", "similarity", layout) for layout in layouts}, "similarities")
 
     def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        base = Layout.base(self.facts.model.blocks)
+        base, scoring = Layout.base(self.facts.model.blocks), self.facts.scoring
+        if quantity == "cka" and scoring is not None:  # which no further run would measure
+            before = self.audit.scoring.special_tokens == "every_window"
+            check_tokens(scoring.prompts * (scoring.tokens - before), self.facts.model.hidden)
         return self._known({span: Question("scoring", quantity, base, span) for span in spans}, f"values of {quantity}")
 
     def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
@@ -637,6 +640,15 @@ class Evidence:
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         return self._known({layout: Question("scoring", "kl", layout) for layout in layouts}, "distances")
+
+
+def check_tokens(tokens: int, features: int) -> None:
+    """EvidenceMissing where there are too few tokens for CKA, which is near 1 there whatever the states."""
+    if tokens <= features:
+        raise EvidenceMissing(
+            f"CKA needs more tokens than features: found {tokens} tokens and {features} features; raise `prompts` or "
+            "`tokens`"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 
 from checker.choices import block_scores
 from checker.errors import NotFinite
-from checker.methods import METHODS
+from checker.methods import METHODS, laco
 from checker.planted import BLOCKS, Plant, Planted, PlantedAsk, plant
 from checker.records import Geometry, Ground, Layout, MethodSettings, pairs_within
 
@@ -96,6 +96,12 @@ def _kl(bench: _Bench, what: Plant, layout: Layout) -> float:
     return float(PlantedAsk(bench.models[what]).kl([layout])[layout].mean())
 
 
+def _merged_twins(bench: _Bench) -> float:
+    base = Layout.base(BLOCKS)
+    merged, deleted = laco.merge(base, 2, 1), base.without([2])
+    return _kl(bench, "twins", merged) - _kl(bench, "twins", deleted)
+
+
 def _loss_above_base(bench: _Bench) -> float:
     base = Layout.base(BLOCKS)
     loss = float(PlantedAsk(bench.models["identity"]).loss([base])[base].mean())
@@ -168,6 +174,7 @@ _CASES: tuple[tuple[str, str, _Answer, tuple[str, _Verdict]], ...] = (
     ("block_influence", "the identity", lambda b: b.score("block_influence", "identity", 2, 4), _zero),
     ("block_influence", "a block that only scales", lambda b: b.score("block_influence", "scaling", 2), _zero),
     ("block_influence", "an ordinary block", lambda b: b.score("block_influence", "identity", 0), _more),
+    ("angular_distance", "the identity", lambda b: b.score("angular_distance", "identity", 2, 4), _zero),
     ("angular_distance", "the identity is chosen", _run_of_identity, _yes),
     ("angular_distance", "an ordinary block", lambda b: b.score("angular_distance", "identity", 0), _more),
     ("angular_distance", "two blocks that undo each other, as a run", _run_undone, _yes),
@@ -184,6 +191,7 @@ _CASES: tuple[tuple[str, str, _Answer, tuple[str, _Verdict]], ...] = (
     ("taylor", "the identity", lambda b: b.score("taylor", "identity", 2, 4), _zero),
     ("taylor", "an ordinary block", lambda b: b.score("taylor", "identity", 0), _more),
     ("laco", "an identity is merged away", lambda b: _kl(b, "identity", b.layout("laco", "identity", 1)), _zero),
+    ("laco", "two equal blocks, against deleting one", _merged_twins, _zero),
     ("random", "distinct sets under the constraints", _random, _yes),
     ("worst_first", "the identity goes last", _order("worst_first", first=False), _yes),
 )

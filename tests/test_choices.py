@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evidence_sample import an_audit, directory
+from evidence_sample import an_audit, directory, model_facts, scoring_facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Table, additive, ground_of, removed_from
@@ -18,7 +18,7 @@ from tables import Table, additive, ground_of, removed_from
 from checker.choices import RESOLUTION, Arms, arms, block_scores, removed, scored_by
 from checker.errors import EvidenceMissing, NotFinite
 from checker.methods import METHODS, interchange, replacement
-from checker.records import Audit, Geometry, Layout, MethodSettings, RemovalSet, Selection
+from checker.records import Audit, Evidence, Facts, Geometry, Layout, MethodSettings, RemovalSet, Selection
 
 FREE = Selection(spacing=0)
 
@@ -442,6 +442,22 @@ def test_missing_evidence_is_a_gap_and_the_rest_go_on() -> None:
     )
     assert {arm.method for arm in found.sets} == {"deletion"}
     assert found.gaps == ("cka: CKA needs more tokens than features",), "once, not at every budget"
+
+
+def test_too_few_tokens_for_cka_are_said_of_stored_evidence_too() -> None:
+    """No further run would measure it, so "not measured" would be no reason."""
+    audit = audit_of("cka", selections=(FREE,))
+    known = {"cka": [0.5], "kl": [0.1, 0.2]}
+
+    def hidden_of(features: int) -> Arms:
+        facts = Facts(model_facts(8, hidden=features), scoring_facts())
+        evidence = Evidence(audit, facts, lambda question: np.array(known[question.quantity]))
+        return arms(audit, ground_of(Geometry(8, 0)), evidence)
+
+    assert hidden_of(512).gaps == (
+        "cka: CKA needs more tokens than features: found 512 tokens and 512 features; raise `prompts` or `tokens`",
+    )
+    assert "no ranking" in hidden_of(511).gaps[0], "all equal, but measured"
 
 
 def test_blocks_that_cannot_be_compared_have_no_scores() -> None:

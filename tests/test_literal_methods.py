@@ -10,6 +10,7 @@ from typing import Any
 import literal_methods as literal
 import numpy as np
 import pytest
+import torch
 from literal_methods import Build
 from reference_layouts import log_probabilities, quantity, weighted_sum
 from tiny_audit import one_thread
@@ -281,3 +282,29 @@ def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
     assert taken(found) == expected[1]
     close(few.loss([found])[found].mean(), literal.loss(expected[0], IDS[:2]))
     assert any(not place.own for place in found.places)
+
+
+# --- other architectures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("family", ["gemma3", "mixtral", "bloom", "lfm2", "deepseek_v3", "qwen3_next"])
+def test_every_method_answers_on_other_families(family: str, dtype: torch.dtype) -> None:
+    """Sliding and linear attention, experts, blocks of unequal shapes; after the engine has proved the model."""
+    stack = BlockStack(build(family).to(dtype))
+    windows = tuple(Window(tuple(ids.tolist()), 0, TOKENS - 2) for ids in IDS)
+    ask = PlantedAsk(Planted(Engine(stack), windows, ()))
+    ask.engine.prove(ask.losses[0])
+    pairs = tuple(pair for pair in pairs_within(len(stack), 1) if stack.same_shapes(*pair))
+    where = Ground(len(stack), pairs, Geometry(len(stack), spacing=0), "into", 0)
+    for method in METHODS.values():
+        if method.distances is not None and method.scores is not None:
+            found = method.distances(ask, where)
+            assert all(np.isfinite(values).all() for values in found.values()), method.name
+            means = {key: float(values[0]) for key, values in found.items()}
+            assert set(method.scores(means, where)) <= set(range(len(stack)))
+        for chooses in (method.sets, method.native):
+            for layout in () if chooses is None else chooses(ask, where, 2, MethodSettings(method.name, (2,))):
+                assert len(layout) == len(stack) - 2
+                mixed = {block for place in layout.places if not place.own for block, _ in place.weights}
+                assert all(stack.same_shapes(one, other) for one in mixed for other in mixed), method.name
