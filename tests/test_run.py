@@ -97,13 +97,19 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, str, str]]
 
 
 @pytest.fixture
-def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes loading a model fail the test."""
+def no_weights_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on, loading a model fails the test."""
 
     def refuse(*_: object) -> nn.Module:
         raise AssertionError("the weights were loaded")
 
-    monkeypatch.setattr(measure, "load_model", refuse)
+    return lambda: monkeypatch.setattr(measure, "load_model", refuse)
+
+
+@pytest.fixture
+def no_weights(no_weights_after: Callable[[], None]) -> None:
+    """Makes loading a model fail the test."""
+    no_weights_after()
 
 
 # --- resuming --------------------------------------------------------------------------------------------------------
@@ -538,3 +544,37 @@ def test_running_out_of_memory_keeps_the_evidence(
     assert kept
     audit(folder / "audit.yaml", out=tmp_path)
     assert {key: answer for key, answer in stored(tmp_path).items() if key in kept} == kept
+
+
+# --- the model's own samples -----------------------------------------------------------------------------------------
+
+OWN = "data.selection={kind: self_generated, prompts: 8, tokens: 12, seed: %d}"
+LOSSES = ("methods=[sleb, taylor, interchange]", "budgets=[1]", "claims=[]")
+
+
+def test_losses_are_taken_on_the_models_own_samples(tmp_path: Path) -> None:
+    file = tiny_audit.write(tmp_path, begin_token=True)
+    done = audit(file, out=tmp_path / "own", overrides=(OWN % 1, *LOSSES))
+    chosen_on = {arm["method"]: arm["selected_on"] for arm in done.report["arms"]}
+    assert chosen_on["sleb"] == chosen_on["taylor"] == "the model's own samples, seed 1"
+    assert chosen_on["interchange"] == "prompts.jsonl"
+    assert done.report["contracts"]["selection"]["prompts"] == 8
+    incomplete = [row["message"] for row in done.report["findings"] if row["rule"] == "evidence/incomplete"]
+    assert incomplete == ["everything the audit asks for is measured"]
+
+
+def test_samples_are_stored_and_follow_their_seed(tmp_path: Path, no_weights_after: Callable[[], None]) -> None:
+    file = tiny_audit.write(tmp_path, begin_token=True)
+    one, other = (audit(file, out=tmp_path / str(seed), overrides=(OWN % seed, *LOSSES)) for seed in (1, 2))
+    tokens = [done.report["contracts"]["selection"]["tokens_digest"] for done in (one, other)]
+    assert tokens[0] != tokens[1]
+    no_weights_after()
+    again = audit(file, out=tmp_path / "1", overrides=(OWN % 1, *LOSSES))
+    assert tiny_audit.lasting(again.report) == tiny_audit.lasting(one.report)
+
+
+def test_a_model_without_a_begin_token_has_no_samples_of_its_own(tmp_path: Path) -> None:
+    file = tiny_audit.write(tmp_path)
+    with pytest.raises(CannotRun, match="has no begin token to sample from"):
+        audit(file, out=tmp_path / "own", overrides=(OWN % 1, *LOSSES))
+    assert not (tmp_path / "own").exists()
