@@ -294,7 +294,7 @@ def test_every_method_answers_on_other_families(family: str, dtype: torch.dtype)
     stack = BlockStack(build(family).to(dtype))
     windows = tuple(Window(tuple(ids.tolist()), 0, TOKENS - 2) for ids in IDS)
     ask = PlantedAsk(Planted(Engine(stack), windows, ()))
-    ask.engine.prove(ask.losses[0])
+    ask.engine.prove(ask.planted.losses[0])
     pairs = tuple(pair for pair in pairs_within(len(stack), 1) if stack.same_shapes(*pair))
     where = Ground(len(stack), pairs, Geometry(len(stack), spacing=0), "into", 0)
     for method in METHODS.values():
