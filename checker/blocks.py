@@ -10,7 +10,7 @@ Shapes: W windows of a batch, T tokens, D hidden, V vocabulary.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -173,7 +173,7 @@ class BlockStack:
             return _weights(self.blocks[parts[0][0]])
         if parts not in self._mixed:
             self._mixed.clear()  # one mix at a time: neighbours in the prefix tree use the same one
-            self._mixed[parts] = _mix([(_weights(self.blocks[block]), share) for block, share in parts])
+            self._mixed[parts] = mix([(_weights(self.blocks[block]), share) for block, share in parts])
         return self._mixed[parts]
 
     @torch.inference_mode()
@@ -221,12 +221,12 @@ def _without_advice() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _mix(parts: list[tuple[dict[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:
-    """Weighted sum of state dicts, summed in float32; buffers that are not floating stay the first one's."""
+def mix(parts: Sequence[tuple[Mapping[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:
+    """Weighted sum of state dicts, summed in float32, in new tensors; what is not floating is the first one's."""
     mixed = {}
     for key, first in parts[0][0].items():
         if not first.is_floating_point():
-            mixed[key] = first
+            mixed[key] = first.clone()
             continue
         total = sum(share * weights[key].float() for weights, share in parts)
         assert isinstance(total, torch.Tensor)

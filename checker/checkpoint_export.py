@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from checker.blocks import BlockStack, find_stack, text_config
+from checker.blocks import BlockStack, find_stack, mix, text_config
 from checker.checkpoints import locate, weights_digest
 from checker.errors import CannotRun, UsageError
 from checker.models import fetch, load_model, load_tokenizer
@@ -125,7 +125,7 @@ def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:
     _check_slots(layout, len(stack))
     blocks = list(stack)
     changed = {
-        place.slot: _weighted_sum([(blocks[block].state_dict(), share) for block, share in place.weights])
+        place.slot: mix([(blocks[block].state_dict(), share) for block, share in place.weights])
         for place in layout.places
         if not place.own
     }
@@ -149,18 +149,6 @@ def _check_slots(layout: Layout, blocks: int) -> None:
             f"layout {layout}: found slots or blocks that are no part of a checkpoint; expected each slot once, out of "
             f"the model's {blocks} blocks; correct the layout"
         )
-
-
-def _weighted_sum(parts: Sequence[tuple[Mapping[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:
-    """Copies of the parts' tensors, weighted and summed in float32; what is not floating is the first one's."""
-    total = {}
-    for key, first in parts[0][0].items():
-        if first.is_floating_point():
-            terms = [weights[key].float() * share for weights, share in parts]
-            total[key] = torch.stack(terms).sum(0).to(first.dtype)
-        else:
-            total[key] = first.clone()
-    return total
 
 
 def _renumber(block: nn.Module, slot: int, number: int) -> None:
