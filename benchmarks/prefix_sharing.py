@@ -22,9 +22,10 @@ from torch import nn
 from checker import checkpoints, models, resources, spec, texts
 from checker.blocks import BlockStack, find_stack
 from checker.engine import Engine
+from checker.layouts import Layout, pairs_within
 from checker.methods import interchange, replacement
 from checker.plan import block_runs
-from checker.records import Layout, ScoringContract, TextSource, Values, pairs_within
+from checker.records import ScoringContract, TextSource, Values
 from checker.texts import Batch
 
 Result = TypeVar("Result")

@@ -21,8 +21,9 @@ from checker import checkpoints, models, resources, spec, texts
 from checker.blocks import BlockStack, find_stack
 from checker.choices import removed
 from checker.engine import Engine
+from checker.layouts import Geometry, Layout, pairs_within
 from checker.methods import sleb
-from checker.records import Geometry, Ground, Layout, MethodSettings, ScoringContract, TextSource, Values, pairs_within
+from checker.records import Ground, MethodSettings, ScoringContract, TextSource, Values
 from checker.texts import Batch
 
 

@@ -21,7 +21,7 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from checker.errors import CannotRun
-from checker.records import Place
+from checker.layouts import Place
 
 Blocks = list[nn.Module]
 

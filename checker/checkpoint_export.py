@@ -24,8 +24,9 @@ from transformers.utils import logging as transformers_logging
 from checker.blocks import BlockStack, find_stack, mix, text_config
 from checker.checkpoints import locate, weights_digest
 from checker.errors import CannotRun, UsageError
+from checker.layouts import Layout, Place
 from checker.models import fetch, load_model, load_tokenizer
-from checker.records import Layout, ModelSource, Place
+from checker.records import ModelSource
 
 _CPU = torch.device("cpu")
 # Tokens on which the saved checkpoint is held against the layout.

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from checker.errors import EvidenceMissing, NotFinite
+from checker.layouts import Geometry, Layout
 from checker.methods import METHODS
 from checker.methods.shape import Method
 from checker.methods.worst_first import turned_round
@@ -17,10 +18,8 @@ from checker.records import (
     Ask,
     Audit,
     Form,
-    Geometry,
     Ground,
     HiddenQuantity,
-    Layout,
     MethodSettings,
     RemovalSet,
     Selection,

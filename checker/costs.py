@@ -12,8 +12,9 @@ import numpy as np
 
 from checker import stats
 from checker.distances import Distances, pair_of
+from checker.layouts import Layout
 from checker.methods import METHODS, PROTOCOLS
-from checker.records import Audit, Evidence, Layout, RemovalSet, Statistics, Values
+from checker.records import Audit, Evidence, RemovalSet, Statistics, Values
 from checker.regimes import removal_regime, removal_sentence
 from checker.stats import MINIMUM_WINDOWS, Estimate
 

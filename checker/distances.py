@@ -14,8 +14,9 @@ import numpy as np
 from checker import stats
 from checker.choices import scored_by, whole
 from checker.errors import EvidenceMissing
+from checker.layouts import Geometry, Layout, pairs_within
 from checker.methods import METHODS, PROTOCOLS
-from checker.records import PORTIONS, Evidence, Geometry, Ground, Layout, Values, pairs_within
+from checker.records import PORTIONS, Evidence, Ground, Values
 from checker.regimes import direction, distance_class, metric_regime, metric_sentence, pair_regime
 from checker.selection import select
 from checker.stats import Estimate

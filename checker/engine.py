@@ -21,7 +21,8 @@ import torch
 
 from checker.blocks import BlockStack, Entrance, text_config
 from checker.errors import CannotRun, NotFinite, PruneauditError
-from checker.records import Layout, Place, Quantity, Values
+from checker.layouts import Layout, Place
+from checker.records import Quantity, Values
 from checker.stats import LEAST_DISTANCE
 from checker.texts import Batch
 

@@ -19,7 +19,8 @@ import yaml
 
 from checker import reports, spec
 from checker.errors import UsageError
-from checker.records import Layout, ModelSource
+from checker.layouts import Layout
+from checker.records import ModelSource
 from checker.store import Store
 
 Row = Mapping[str, Any]

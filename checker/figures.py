@@ -17,6 +17,7 @@ from checker.costs import Costs
 from checker.decisions import Bench
 from checker.distances import Distances, noise_floor, pair_of
 from checker.errors import CannotRun, EvidenceMissing
+from checker.layouts import Layout, pairs_within
 from checker.plan import (
     block_runs,
     claimed_layouts,
@@ -34,7 +35,6 @@ from checker.records import (
     EvaluationFacts,
     Evidence,
     Facts,
-    Layout,
     ModelFacts,
     Question,
     ScoringContract,
@@ -42,7 +42,6 @@ from checker.records import (
     TextSource,
     Values,
     digest,
-    pairs_within,
 )
 from checker.sources import text_identity
 from checker.stats import perplexity

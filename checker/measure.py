@@ -23,13 +23,13 @@ from checker.checkpoints import Files, check_pin, facts, weights_digest
 from checker.choices import arms
 from checker.engine import Engine
 from checker.errors import CannotRun, EvidenceDamaged
+from checker.layouts import Layout
 from checker.models import device_of, fetch, load_model, load_tokenizer
 from checker.plan import Plan, claimed_layouts, contract_digest, ground, plan, together
 from checker.records import (
     Audit,
     Facts,
     HiddenQuantity,
-    Layout,
     ModelFacts,
     Quantity,
     Question,

@@ -14,7 +14,8 @@ from torch import nn
 
 from checker.blocks import BlockStack
 from checker.errors import NotFinite
-from checker.records import PORTIONS, HiddenQuantity, Layout, Span, Values, check_tokens
+from checker.layouts import Layout
+from checker.records import PORTIONS, HiddenQuantity, Span, Values, check_tokens
 from checker.texts import Batch, Window, batches
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from checker.choices import arms, scored_by
 from checker.errors import CannotRun
+from checker.layouts import Layout, Place, pairs_within
 from checker.methods import METHODS
 from checker.records import (
     PORTIONS,
@@ -19,15 +20,12 @@ from checker.records import (
     Facts,
     Ground,
     HiddenQuantity,
-    Layout,
     ModelFacts,
-    Place,
     Question,
     ScoringContract,
     Span,
     Values,
     digest,
-    pairs_within,
 )
 from checker.sources import holds_rows, text_file
 

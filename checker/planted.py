@@ -21,7 +21,8 @@ from torch import nn
 from checker import passes
 from checker.blocks import BlockStack
 from checker.engine import Engine
-from checker.records import HiddenQuantity, Layout, Quantity, Span, Values
+from checker.layouts import Layout
+from checker.records import HiddenQuantity, Quantity, Span, Values
 from checker.texts import Batch, Window, batches
 
 FEATURES, VOCABULARY, BLOCKS = 16, 48, 6

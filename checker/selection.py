@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from checker.records import Geometry
+from checker.layouts import Geometry
 
 MEASURED_TIES = 16
 _EXPLORED = 20_000  # partial sets looked at before counting ties is given up

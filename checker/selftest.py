@@ -12,9 +12,10 @@ import torch
 
 from checker.choices import block_scores
 from checker.errors import NotFinite
+from checker.layouts import Geometry, Layout, pairs_within
 from checker.methods import METHODS, laco
 from checker.planted import BLOCKS, Plant, Planted, PlantedAsk, plant
-from checker.records import Geometry, Ground, Layout, MethodSettings, pairs_within
+from checker.records import Ground, MethodSettings
 
 # What "nothing" may come out as: cosines and correlations are rounded in float64, distances of equal models not at all.
 _NOTHING = 1e-6

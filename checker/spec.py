@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from . import checkpoints, documents, grammar, meaning, resources, sources
 from .documents import Document, Where
 from .errors import CannotRun, InvalidAudit, Mistake
+from .layouts import Geometry
 from .records import (
     Audit,
     Claim,
     EvaluationContract,
-    Geometry,
     MethodSettings,
     ModelFacts,
     ModelSource,

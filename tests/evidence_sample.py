@@ -17,6 +17,7 @@ import numpy as np
 from checker import plan
 from checker.backing import Row
 from checker.figures import report_figures
+from checker.layouts import Layout
 from checker.records import (
     Audit,
     Claim,
@@ -24,7 +25,6 @@ from checker.records import (
     EvaluationFacts,
     Evidence,
     Facts,
-    Layout,
     Location,
     MethodSettings,
     ModelFacts,

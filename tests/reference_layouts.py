@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from checker.blocks import find_stack
-from checker.records import Layout, Quantity
+from checker.layouts import Layout
+from checker.records import Quantity
 from checker.texts import Batch
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from checker.errors import EvidenceMissing
-from checker.records import Geometry, Ground, HiddenQuantity, Layout, Span, Values, pairs_within
+from checker.layouts import Geometry, Layout, pairs_within
+from checker.records import Ground, HiddenQuantity, Span, Values
 
 Answer = Callable[[Any], float | list[float]]
 

@@ -17,20 +17,9 @@ from checker import agreement
 from checker.choices import RESOLUTION
 from checker.costs import Costs
 from checker.distances import Distances
+from checker.layouts import Geometry, Layout
 from checker.plan import ground
-from checker.records import (
-    Audit,
-    Evidence,
-    Facts,
-    Geometry,
-    Layout,
-    MethodSettings,
-    Question,
-    RemovalSet,
-    Selection,
-    Statistics,
-    Values,
-)
+from checker.records import Audit, Evidence, Facts, MethodSettings, Question, RemovalSet, Selection, Statistics, Values
 
 BLOCKS = 8
 Row = dict[str, Any]

@@ -16,7 +16,7 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 from checker.blocks import BlockStack, Entrance, depth, find_stack
 from checker.engine import Engine
 from checker.errors import CannotRun
-from checker.records import Layout, Place, pairs_within
+from checker.layouts import Layout, Place, pairs_within
 from checker.texts import Batch
 
 IDS = token_ids(windows=3, tokens=12)

@@ -34,8 +34,9 @@ from checker.checkpoints import weights_digest
 from checker.engine import Engine
 from checker.errors import CannotRun, UsageError
 from checker.exports import Arm, mergekit
+from checker.layouts import Layout
 from checker.models import fetch, load_model, load_tokenizer
-from checker.records import Layout, ModelSource
+from checker.records import ModelSource
 from checker.texts import Batch
 
 CPU = torch.device("cpu")

@@ -17,8 +17,9 @@ from tables import Table, additive, ground_of, removed_from
 
 from checker.choices import RESOLUTION, Arms, arms, block_scores, removed, scored_by
 from checker.errors import EvidenceMissing, NotFinite
+from checker.layouts import Geometry, Layout
 from checker.methods import METHODS, interchange, replacement
-from checker.records import Audit, Evidence, Facts, Geometry, Layout, MethodSettings, RemovalSet, Selection
+from checker.records import Audit, Evidence, Facts, MethodSettings, RemovalSet, Selection
 
 FREE = Selection(spacing=0)
 

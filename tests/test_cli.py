@@ -335,7 +335,7 @@ def test_a_defect_is_not_blamed_on_the_user(
     def broken(*_: object) -> torch.Tensor:
         raise ZeroDivisionError("\x1b[31m")
 
-    monkeypatch.setattr(cli, "duration", broken)
+    monkeypatch.setattr("checker.commands.plan.duration", broken)
     done = command("plan", tiny / "audit.yaml")
     assert done.code == 4
     assert "Traceback" in done.err

@@ -21,9 +21,10 @@ from checker import engine as engine_module
 from checker.blocks import BlockStack
 from checker.engine import Emit, Engine, kl_divergence, prefix_tree
 from checker.errors import CannotRun, NotFinite
+from checker.layouts import Geometry, Layout, Place, pairs_within
 from checker.methods import sleb
 from checker.plan import block_runs
-from checker.records import Geometry, Ground, Layout, MethodSettings, Place, Quantity, Values, pairs_within
+from checker.records import Ground, MethodSettings, Quantity, Values
 from checker.texts import Batch
 
 ALL: tuple[Quantity, ...] = ("kl", "nll", "top1")

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checker import cli
+from checker.commands.export import EXPORTS
 from checker.errors import UsageError
 from checker.exports import (
     FORMATS,
@@ -32,7 +33,7 @@ from checker.exports import (
     table,
     write,
 )
-from checker.records import Layout
+from checker.layouts import Layout
 from checker.store import Store
 
 BLOCKS = 12
@@ -335,7 +336,7 @@ def command(*arguments: str | Path) -> Result:
 
 
 def test_the_command_offers_every_format() -> None:
-    assert (*FORMATS, "checkpoint") == cli.EXPORTS
+    assert (*FORMATS, "checkpoint") == EXPORTS
 
 
 def test_the_command_prints_or_writes(out: Path) -> None:

@@ -21,9 +21,10 @@ from checker import passes
 from checker.blocks import BlockStack
 from checker.choices import removed
 from checker.engine import Engine
+from checker.layouts import Geometry, Layout, pairs_within
 from checker.methods import METHODS, laco
 from checker.planted import Planted, PlantedAsk
-from checker.records import PORTIONS, Geometry, Ground, Layout, MethodSettings, pairs_within
+from checker.records import PORTIONS, Ground, MethodSettings
 from checker.texts import Batch, Window
 
 BLOCKS, PROMPTS, TOKENS = 6, 6, 12

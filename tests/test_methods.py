@@ -20,6 +20,7 @@ from tables import Table, additive, ground_of, removed_from
 
 from checker import methods
 from checker.errors import EvidenceMissing
+from checker.layouts import Geometry, Layout, Place
 from checker.methods import (
     METHODS,
     PROTOCOLS,
@@ -40,7 +41,7 @@ from checker.methods import (
     taylor,
     worst_first,
 )
-from checker.records import Geometry, Ground, Layout, MethodSettings, Place
+from checker.records import Ground, MethodSettings
 
 BASE = Layout.base(4)
 GROUND = Ground(4, ((0, 1), (1, 2), (2, 3)), Geometry(4), "into", seed=0)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from checker import plan as planning
 from checker.engine import Engine
+from checker.layouts import Layout
 from checker.methods import METHODS, interchange, replacement
 from checker.plan import Cost, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
 from checker.records import (
@@ -25,7 +26,6 @@ from checker.records import (
     EvaluationContract,
     EvaluationFacts,
     Facts,
-    Layout,
     Location,
     MethodSettings,
     ModelFacts,

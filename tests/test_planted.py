@@ -14,9 +14,10 @@ from tiny_audit import one_thread
 
 from checker import engine, passes, planted, selftest
 from checker.errors import NotFinite
+from checker.layouts import Geometry, Layout, pairs_within
 from checker.methods import METHODS, deletion_loss, laco, random, sleb
 from checker.planted import BLOCKS, Plant, PlantedAsk, plant
-from checker.records import Geometry, Ground, Layout, pairs_within
+from checker.records import Ground
 from checker.selftest import Check
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.records import Geometry
+from checker.layouts import Geometry
 from checker.selection import MEASURED_TIES, rank_of_budget, select
 
 FREE = Geometry(5, spacing=0)

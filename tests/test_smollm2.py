@@ -16,8 +16,9 @@ from torch import nn
 from checker import measure, spec
 from checker.blocks import BlockStack
 from checker.engine import Engine
+from checker.layouts import Layout
 from checker.models import device_of, load_model, load_tokenizer
-from checker.records import Layout, Quantity, Values
+from checker.records import Quantity, Values
 from checker.texts import Batch
 
 pytestmark = [

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checker.errors import CannotRun, EvidenceDamaged, PruneauditError
-from checker.records import Layout, Question
+from checker.layouts import Layout
+from checker.records import Question
 from checker.store import Scope, Store
 
 SCOPE = Scope("weights", "contract")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from checker.layouts import Layout
 from checker.methods.shape import Method, per_block
-from checker.records import Ask, Ground, Layout, MethodSettings, Span, Values
+from checker.records import Ask, Ground, MethodSettings, Span, Values
 
 
 def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from checker.errors import EvidenceMissing
+from checker.layouts import Layout
 from checker.methods.shape import Method, mean_losses
-from checker.records import Ask, Ground, Layout, MethodSettings
+from checker.records import Ask, Ground, MethodSettings
 
 
 def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:

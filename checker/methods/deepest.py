@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from checker.layouts import Layout
 from checker.methods.shape import Method
-from checker.records import Ask, Ground, Layout, MethodSettings, Values
+from checker.records import Ask, Ground, MethodSettings, Values
 
 
 def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from checker.layouts import Layout
 from checker.methods.shape import Method, least_over_partners
-from checker.records import Ask, Ground, Layout, Values
+from checker.records import Ask, Ground, Values
 
 
 def layout(base: Layout, i: int, j: int) -> Layout:

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from checker.layouts import Geometry, Layout, Place
 from checker.methods.shape import Method
-from checker.records import Ask, Geometry, Ground, Layout, MethodSettings, Place
+from checker.records import Ask, Ground, MethodSettings
 
 _HALVINGS = 12  # of the range of thresholds; similarities closer than its 4,096th part are told apart no more
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from checker.layouts import Layout
 from checker.methods.shape import Method
-from checker.records import Ask, Ground, Layout, MethodSettings, digest
+from checker.records import Ask, Ground, MethodSettings, digest
 
 
 def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:

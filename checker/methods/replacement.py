@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from checker.layouts import Layout
 from checker.methods.shape import Method
-from checker.records import Ask, Ground, Layout, Values
+from checker.records import Ask, Ground, Values
 
 
 def layout(base: Layout, i: int, j: int) -> Layout:

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from checker.records import Ask, Ground, Layout, MethodSettings, Values
+from checker.layouts import Layout
+from checker.records import Ask, Ground, MethodSettings, Values
 
 Sets = Callable[[Ask, Ground, int, MethodSettings], tuple[Layout, ...]]
 

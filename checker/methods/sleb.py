@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from checker.layouts import Layout
 from checker.methods.shape import Method, mean_losses
-from checker.records import Ask, Ground, Layout, MethodSettings
+from checker.records import Ask, Ground, MethodSettings
 
 
 def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:

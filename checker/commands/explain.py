@@ -1,0 +1,29 @@
+"""Explains one rule."""
+
+from __future__ import annotations
+
+import textwrap
+
+import click
+
+from checker.commands.shape import command
+from checker.errors import UsageError
+from checker.terminal import printable, tell
+
+
+@command("explain", "pruneaudit explain protocol/undisclosed")
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Explains one rule: what it checks, why, what to do, and when to waive it."""
+    import difflib
+
+    from checker.rules import RULES
+
+    if rule not in RULES:
+        near = difflib.get_close_matches(rule, RULES, n=1)
+        advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"
+        raise UsageError(f"found rule {printable(rule)!r}; expected one that exists; {advice}")
+    found = RULES[rule]
+    tell(f"{found.slug} ({found.level})\n\n{found.summary}")
+    for title, text in (("Why", found.why), ("What to do", found.remedy), ("When to waive", found.waive)):
+        tell(f"\n{title}\n{textwrap.indent(textwrap.fill(text, 88), '  ')}")

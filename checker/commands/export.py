@@ -1,0 +1,55 @@
+"""Writes an arm for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from checker.commands.shape import command, require_measuring
+from checker.errors import UsageError
+from checker.terminal import tell
+
+EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
+
+
+@command(
+    "export",
+    "pruneaudit export runs/smollm2-135m --arm replacement:3 --as prune-layers\n"
+    "pruneaudit export runs/smollm2-135m --arm interchange:3:0 --as checkpoint --to pruned",
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--arm",
+    "name",
+    required=True,
+    metavar="METHOD:BUDGET[:TIE]",
+    help="The arm; TIE where ties were broken in several ways. METHOD@native is the method's own form.",
+)
+@click.option("--as", "form", required=True, type=click.Choice(EXPORTS), help="What to write.")
+@click.option("--to", type=click.Path(path_type=Path), help="File, or folder of a checkpoint. [default: the terminal]")
+@click.option("--base", metavar="NAME", help="mergekit: the checkpoint it shall read. [default: the audit's model]")
+@click.option("--audit", metavar="FILE", help="checkpoint: the audit file. [default: what the evidence holds of it]")
+def export(out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None) -> None:
+    """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
+    from checker import exports
+
+    content = exports.read_report(out)
+    arm = exports.find_arm(content, name)
+    if form != "checkpoint":
+        text = exports.FORMATS[form](arm, base)
+        if to is None:
+            tell(text.rstrip("\n"))
+            return
+        exports.write(text, to)
+    elif to is None:
+        raise UsageError(
+            "--to: found none; expected the folder that the checkpoint shall be; name one that is not there"
+        )
+    else:
+        source = exports.model_source(out, content, audit)
+        require_measuring()
+        from checker import checkpoint_export
+
+        checkpoint_export.write(source, arm.layout, to, digest=content["model"]["digest"])
+    tell(f"wrote {to}")

@@ -1,0 +1,63 @@
+"""Writes a commented audit file to start from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from checker import resources
+from checker.commands.shape import command
+from checker.errors import UsageError
+from checker.records import ModelSource
+from checker.terminal import tell
+
+
+@command("init", "pruneaudit init ./my-model --out audits/my-model.yaml\npruneaudit init org/name")
+@click.argument("model")
+@click.option("--out", type=click.Path(path_type=Path), help="The audit file to write. [default: <model name>.yaml]")
+def init(model: str, out: Path | None) -> None:
+    """Writes a commented audit file for MODEL, with texts to start from beside it.
+
+    MODEL is a folder with config.json and safetensors, a .gguf file, PACKAGE:FILE for a GGUF inside an installed Python
+    package, or the name of a model on the hub.
+    """
+    from checker import checkpoints, spec  # here and below: a command imports only what it needs
+
+    source = _model_source(model)
+    facts = None
+    if source.kind != "hub":
+        facts = checkpoints.facts(checkpoints.locate(source), source)
+    path = out or Path(f"{_short_name(source)}.yaml")
+    texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
+    for target in (path, *texts):
+        if target.exists():
+            raise UsageError(f"{target}: found a file; expected none, init overwrites nothing; choose another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(spec.draft(source, facts), encoding="utf-8")
+    for target, origin in texts.items():
+        shutil.copyfile(origin, target)
+    for target in (path, *texts):
+        tell(f"wrote {target}")
+    tell(f"next: pruneaudit validate {path}")
+
+
+def _model_source(model: str) -> ModelSource:
+    path = Path(model)
+    if path.is_dir():
+        return ModelSource("directory", path=str(path.resolve()))
+    if path.is_file() or (model.endswith(".gguf") and ":" not in model):
+        return ModelSource("gguf", path=str(path.resolve()))
+    package, colon, file = model.partition(":")
+    if colon:
+        return ModelSource("package", package=package, file=file)
+    if model.count("/") == 1:
+        return ModelSource("hub", repo=model)
+    raise UsageError(
+        f"found {model!r}; expected a folder, a .gguf file, PACKAGE:FILE or a name like org/name; check its spelling"
+    )
+
+
+def _short_name(source: ModelSource) -> str:
+    return Path(source.repo or source.file or source.path or "model").name.removesuffix(".gguf")

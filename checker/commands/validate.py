@@ -1,0 +1,33 @@
+"""Checks audit files without a model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from checker.commands.shape import command, set_option
+from checker.errors import PruneauditError
+from checker.terminal import tell
+
+
+@command("validate", "pruneaudit validate audits/*.yaml")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@set_option
+def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
+    """Checks audit files: grammar and meaning, every mistake at once. Loads no model."""
+    from checker import spec
+
+    worst = 0
+    for file in files:
+        try:
+            checked = spec.check(file, overrides)
+        except PruneauditError as error:
+            tell(str(error), error=True)
+            worst = max(worst, error.exit_code)
+            continue
+        tell(f"{file}: valid")
+        for note in checked.notes:
+            tell(f"  note: {note}")
+    sys.exit(worst)
