@@ -12,7 +12,7 @@ import numpy as np
 from checker.errors import EvidenceMissing, NotFinite
 from checker.layouts import Geometry, Layout
 from checker.methods import METHODS
-from checker.methods.shape import Method
+from checker.methods.shape import Method, Sets
 from checker.methods.worst_first import turned_round
 from checker.records import (
     Ask,
@@ -48,7 +48,8 @@ def scored_by(audit: Audit) -> tuple[str, ...]:
     Deletion stands beside the protocols in every table, because neither of them measures removability (design, 3.4).
     """
     turned = {method.of for method in audit.methods if METHODS[method.name].turns_round}
-    wanted = {*audit.protocols, "deletion", *(method.name for method in audit.methods), *turned}
+    seeding = {method.seeded_by for method in audit.methods if METHODS[method.name].seeded}
+    wanted = {*audit.protocols, "deletion", *(method.name for method in audit.methods), *turned, *seeding}
     return tuple(name for name, method in METHODS.items() if name in wanted and method.distances)
 
 
@@ -110,17 +111,16 @@ class _Runs:
     def sets(self, form: Form, selection: Selection, budget: int) -> tuple[RemovalSet, ...]:
         """The removal sets of one form at one budget; EvidenceMissing where they cannot be told."""
         chooses = self.method.sets if form == "matched" else self.method.native
-        geometry, total = selection.geometry(self.where.blocks), 1
+        geometry, total, all_counted = selection.geometry(self.where.blocks), 1, True
         if chooses is None:
             scores, calls = self._scores
             selected = select(scores, geometry, budget, selection.ties)
             if METHODS[self.settings.of if self.method.turns_round else self.settings.name].resolved_by_dtype:
                 _check_resolved(scores, selected.sets, geometry, self.audit.model.dtype)
-            layouts, total = tuple(self.where.base.without(layers) for layers in selected.sets), selected.total
+            layouts = tuple(self.where.base.without(layers) for layers in selected.sets)
+            total, all_counted = selected.total, selected.counted
         else:
-            counted = _Counted(self.ask, self.settings.calls if self.method.capped else None)
-            layouts = chooses(counted, replace(self.where, geometry=geometry), budget, self.settings)
-            calls = counted.calls
+            layouts, calls = self._searched(chooses, geometry, budget)
         return tuple(
             RemovalSet(
                 self.settings.name,
@@ -128,6 +128,7 @@ class _Runs:
                 removed(layout, self.where.blocks),
                 tie=number,
                 ties=total,
+                ties_counted=all_counted,
                 draw=self.method.control,
                 form=form,
                 selection=selection.name,
@@ -136,6 +137,15 @@ class _Runs:
             )
             for number, layout in enumerate(layouts)
         )
+
+    def _searched(self, chooses: Sets, geometry: Geometry, budget: int) -> tuple[tuple[Layout, ...], int]:
+        """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
+        settings, where = self.settings, replace(self.where, geometry=geometry)
+        counted = _Counted(self.ask, settings.calls if self.method.capped else None)
+        if self.method.seeded and settings.seeded_by is not None:
+            where = replace(where, seeds=block_scores(replace(settings, name=settings.seeded_by), where, counted))
+            settings = replace(settings, calls=settings.calls - counted.calls)
+        return chooses(counted, where, budget, settings), counted.calls
 
     @cached_property
     def _scores(self) -> tuple[dict[int, float], int]:

@@ -33,8 +33,8 @@ def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
     for method, chosen in ((claim.better, better), (claim.worse, worse)):
         if not chosen:
             return [], bench.why_none(method, claim.budget)
-        if chosen[0].ties > len(chosen):
-            return [], f"only {len(chosen)} of {chosen[0].ties} ways of breaking the ties of {method} were measured"
+        if chosen[0].ties > len(chosen) or not chosen[0].ties_counted:
+            return [], f"only {len(chosen)} of {chosen[0].ways} ways of breaking the ties of {method} were measured"
     base, tokens = bench.costs.base, bench.costs.tokens
     ratios = []
     for one, other in product(better, worse):

@@ -136,6 +136,7 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence
         "merged": str(removal.merged) if removal.merged else None,
         "tie": removal.tie,
         "ties": removal.ties,
+        "ties_counted": removal.ties_counted,
         "draw": removal.draw,
         "calls": removal.calls,
         "perplexity": costs.perplexity(layout),
@@ -157,13 +158,23 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence
 
 
 def selected_on(evidence: Evidence, method: str) -> str:
-    """The text that a method chooses on, marked where it overlaps the evaluation text; empty where it looks at none."""
+    """The texts a method chooses on, marked where they overlap the evaluation text; empty where it looks at none."""
     audit, read = evidence.audit, evidence.facts.evaluation
     tuned = " (tuned on its test text)" if read is not None and read.shared_run >= OVERLAP else ""
-    if not METHODS[method].looks:
-        return ""
-    losses = METHODS[method].looks_at == "selection"
-    return ((losses and audit.selecting) or audit.scoring).source.name + tuned
+    looking = [METHODS[name] for name in _choosing(audit, method) if METHODS[name].looks]
+    contracts = [(own.looks_at == "selection" and audit.selecting) or audit.scoring for own in looking]
+    names = " and ".join(dict.fromkeys(contract.source.name for contract in contracts))
+    return names + tuned if names else ""
+
+
+def _choosing(audit: Audit, method: str) -> Iterable[str]:
+    """The methods whose looking decides what a method chooses: itself, or what it turns round or starts from."""
+    for settings in audit.methods:
+        if settings.name == method and METHODS[method].turns_round:
+            return (settings.of,)
+        if settings.name == method and settings.seeded_by:
+            return (method, settings.seeded_by)
+    return (method,)
 
 
 def _spacing(audit: Audit, removal: RemovalSet) -> int | None:
@@ -226,7 +237,7 @@ def _range(group: Sequence[Row]) -> Row:
     costs = [row["increase_percent"] for row in group if row["increase_percent"] is not None]
     intervals = [row["interval"] for row in group if row["interval"] is not None]
     return {
-        **{key: group[0][key] for key in ("method", "budget", "form", "selection", "ties")},
+        **{key: group[0][key] for key in ("method", "budget", "form", "selection", "ties", "ties_counted")},
         "measured": len(costs),
         "least_percent": min(costs, default=None),
         "most_percent": max(costs, default=None),

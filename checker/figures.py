@@ -19,16 +19,15 @@ from checker.distances import Distances, noise_floor, pair_of
 from checker.errors import CannotRun, EvidenceMissing
 from checker.layouts import Layout, pairs_within
 from checker.plan import (
-    block_runs,
+    Asked,
     claimed_layouts,
     contract_digest,
-    evaluation_tokens,
     ground,
     incomparable,
     plan,
-    scoring_tokens,
     together,
 )
+from checker.plan import cost as cost_of
 from checker.records import (
     Audit,
     EvaluationContract,
@@ -125,7 +124,8 @@ def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) ->
     audit, model = evidence.audit, evidence.facts.model
     where = ground(audit, model)
     distance, cost = Distances(evidence, where), Costs(evidence)
-    chosen = arms(audit, where, evidence)
+    asked = Asked(evidence, model.blocks)
+    chosen = arms(audit, where, asked)
     reasons = {
         pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
     }
@@ -160,7 +160,7 @@ def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) ->
         "differences": agreement.differences(cost, chosen.sets),
         "stability": agreement.stability(distance),
         "claims": decide(bench, audit.claims),
-        "cost": _cost(evidence, chosen) | _seconds(environment),
+        "cost": _cost(evidence, asked, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
     }
     return figures, tuple(_gaps(evidence, distance, cost, chosen))
@@ -283,22 +283,14 @@ def _floor(evidence: Evidence) -> Row | None:
     return {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
 
 
-def _cost(evidence: Evidence, chosen: Arms) -> Row:
+def _cost(evidence: Evidence, asked: Asked, chosen: Arms) -> Row:
     """What the audit takes in all, whether measured in one run or in several."""
     audit, facts = evidence.audit, evidence.facts
-    base, planned = Layout.base(facts.model.blocks), plan(audit, facts)
-    scoring = [base, *(question.layout for question in planned.scoring)]
+    planned = plan(audit, facts)
     evaluation = [question.layout for question in planned.evaluation]
     evaluation += [removal.layout(facts.model.blocks) for removal in chosen.sets]
-    groups = [list(dict.fromkeys(group)) for group in (scoring, evaluation)]
-    runs = [block_runs(group) for group in groups]
-    tokens = (scoring_tokens(audit.scoring), evaluation_tokens(audit, facts))
-    return {
-        "layouts": sum(map(len, groups)),
-        "block_runs": sum(runs),
-        "block_runs_without_sharing": sum(len(layout) for group in groups for layout in group),
-        "tokens": sum(run * text for run, text in zip(runs, tokens, strict=True)),
-    }
+    taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
+    return {name: getattr(taken, name) for name in ("layouts", "block_runs", "block_runs_without_sharing", "tokens")}
 
 
 _ENVIRONMENT = (

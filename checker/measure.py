@@ -231,7 +231,7 @@ class _Session:
 
     def _states(self) -> list[texts.Batch]:
         """The scoring batches, all of a prompt's tokens counting, whichever positions distances are taken at."""
-        extra = texts.begin_tokens_before(self.audit.scoring)
+        extra = self.audit.scoring.begin_tokens_before
         return [replace(batch, first=extra) for batch in self.cuts["scoring"].batches]
 
     def _generate(self, prepared: Prepared) -> Facts:

@@ -15,15 +15,18 @@ from checker.layouts import Layout, Place, pairs_within
 from checker.methods import METHODS
 from checker.records import (
     PORTIONS,
+    Ask,
     Audit,
     EvaluationContract,
     Facts,
     Ground,
     HiddenQuantity,
     ModelFacts,
+    Quantity,
     Question,
     ScoringContract,
     Span,
+    Text,
     Values,
     digest,
 )
@@ -99,41 +102,65 @@ def block_runs(layouts: Iterable[Layout]) -> int:
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-class _Recorder:
-    """Answers a method's questions with made-up figures, different for every layout, and keeps the questions."""
+class Asked:
+    """Passes methods' questions on and keeps them, step by step: what a step asks is measured as one prefix tree."""
 
-    def __init__(self, blocks: int) -> None:
-        self.base = Layout.base(blocks)
-        self.questions: dict[Question, None] = {}
+    def __init__(self, ask: Ask, blocks: int) -> None:
+        self.ask, self.base = ask, Layout.base(blocks)
+        self.steps: list[tuple[Question, ...]] = []
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Each question once, in the order in which they were asked first."""
+        return tuple(dict.fromkeys(question for step in self.steps for question in step))
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return {layout: self._made_up(Question("scoring", "kl", layout)) for layout in layouts}
+        return self.ask.kl(self._of_layouts("scoring", "kl", layouts))
 
     def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return {layout: self._made_up(Question("selection", "nll", layout)) for layout in layouts}
+        return self.ask.loss(self._of_layouts("selection", "nll", layouts))
 
     def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return {layout: self._made_up(Question("scoring", "similarity", layout)) for layout in layouts}
+        return self.ask.similarity(self._of_layouts("scoring", "similarity", layouts))
 
     def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        return {span: self._made_up(Question("scoring", quantity, self.base, span)) for span in spans}
+        wanted = list(spans)
+        self.steps.append(tuple(Question("scoring", quantity, self.base, span) for span in wanted))
+        return self.ask.hidden(quantity, wanted)
 
     def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        spans = {block: (block, block) for block in blocks}
-        return {block: self._made_up(Question("selection", "taylor", self.base, span)) for block, span in spans.items()}
+        wanted = list(blocks)
+        self.steps.append(tuple(Question("selection", "taylor", self.base, (block, block)) for block in wanted))
+        return self.ask.taylor(wanted)
 
-    def _made_up(self, question: Question) -> Values:
-        self.questions[question] = None
-        return np.full(len(PORTIONS), int(digest([str(question.layout), question.span])[:8], 16) / 2**32 + 0.01)
+    def _of_layouts(self, text: Text, quantity: Quantity, layouts: Iterable[Layout]) -> list[Layout]:
+        wanted = list(layouts)
+        self.steps.append(tuple(Question(text, quantity, layout) for layout in wanted))
+        return wanted
 
-    def layouts(self, text: str) -> list[Layout]:
-        return [question.layout for question in self.questions if question.text == text and question.span is None]
+
+class _MadeUp:
+    """Answers with made-up figures, different for every layout, before anything is measured."""
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return {layout: self._figures(str(layout)) for layout in layouts}
+
+    loss = similarity = kl
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        return {span: self._figures(list(span)) for span in spans}
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        return {block: self._figures(block) for block in blocks}
+
+    def _figures(self, asked: Any) -> Values:
+        return np.full(len(PORTIONS), int(digest(asked)[:8], 16) / 2**32 + 0.01)
 
 
 def plan(audit: Audit, facts: Facts) -> Plan:
     """What will be measured. Needs headers only; no weights, no tokenizer."""
     where = ground(audit, facts.model)
-    first, adaptive = _Recorder(where.blocks), _Recorder(where.blocks)
+    first, adaptive = Asked(_MadeUp(), where.blocks), Asked(_MadeUp(), where.blocks)
     for name in scored_by(audit):
         distances = METHODS[name].distances
         assert distances is not None
@@ -143,9 +170,8 @@ def plan(audit: Audit, facts: Facts) -> Plan:
     known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout(where.blocks): None for removal in expected}
-    questions = dict.fromkeys([*first.questions, *adaptive.questions])
-    cost = _cost(audit, facts, list(questions), [*known, *sets])
-    return Plan(tuple(first.questions), evaluation, len(sets), cost, tuple(_notes(audit, facts)))
+    taken = cost(audit, facts, [first.questions, *adaptive.steps], [*known, *sets])
+    return Plan(first.questions, evaluation, len(sets), taken, tuple(_notes(audit, facts)))
 
 
 def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
@@ -155,35 +181,32 @@ def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
             yield Layout.base(blocks).without(claim.layers)
 
 
-def _cost(audit: Audit, facts: Facts, questions: list[Question], evaluation: list[Layout]) -> Cost:
-    model, base = facts.model, Layout.base(facts.model.blocks)
-    selecting = audit.selecting or audit.scoring
+def cost(audit: Audit, facts: Facts, steps: Iterable[Iterable[Question]], evaluation: Iterable[Layout]) -> Cost:
+    """What it takes to answer methods' questions, step by step, and to evaluate layouts, all from the beginning.
+
+    States that a search keeps from one step for the next are not deducted.
+    """
+    model, selecting = facts.model, audit.selecting or audit.scoring
+    asked = [list(step) for step in steps]
+    evaluated = tuple(Question("evaluation", "nll", layout) for layout in evaluation)
     tokens = {
         "scoring": scoring_tokens(audit.scoring),
         "selection": scoring_tokens(selecting),
         "evaluation": evaluation_tokens(audit, facts),
     }
-    layouts = {
-        text: list(dict.fromkeys([base, *(q.layout for q in questions if q.text == text and q.span is None)]))
-        for text in ("scoring", "selection")
-    } | {"evaluation": list(dict.fromkeys(evaluation))}
-    if not any(q.text == "selection" and q.span is None for q in questions):
-        layouts["selection"] = []
-    runs = {text: block_runs(layouts[text]) for text in layouts}
-    # One pass shows all hidden states; a gradient takes about three.
-    passes = {"scoring": int(any(q.text == "scoring" and q.span for q in questions)),
-              "selection": 3 * int(any(q.quantity == "taylor" for q in questions)), "evaluation": 0}  # fmt: skip
+    work = {text: _work(text, [*asked, evaluated], model.blocks) for text in tokens}
+    passed = sum(work[text].runs * tokens[text] for text in tokens)
+    operated = sum((work[text].runs + work[text].backward) * tokens[text] for text in tokens)
+    left = sum(work[text].exits * tokens[text] for text in tokens)
     per_block = sum(model.block_parameters) / max(1, len(model.block_parameters))
     head = model.hidden * model.vocabulary
-    passed = sum((runs[text] + passes[text] * model.blocks) * tokens[text] for text in runs)
-    left = sum((len(layouts[text]) + passes[text]) * tokens[text] for text in runs)
     batch = max(audit.scoring.batch_tokens, audit.evaluation.batch_tokens, selecting.batch_tokens)
     return Cost(
-        layouts=sum(len(group) for group in layouts.values()),
-        block_runs=sum(runs.values()),
-        block_runs_without_sharing=sum(len(layout) for group in layouts.values() for layout in group),
+        layouts=sum(work[text].layouts for text in tokens),
+        block_runs=sum(work[text].runs for text in tokens),
+        block_runs_without_sharing=sum(work[text].alone for text in tokens),
         tokens=passed,
-        operations=2.0 * (per_block * passed + head * left),
+        operations=2.0 * (per_block * operated + head * left),
         memory=int(
             model.parameters * _BYTES[audit.model.dtype]
             + batch * (model.blocks + 2) * model.hidden * _BYTES[audit.model.dtype]
@@ -192,9 +215,45 @@ def _cost(audit: Audit, facts: Facts, questions: list[Question], evaluation: lis
     )
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What one text takes, in runs of one block over it."""
+
+    layouts: int
+    runs: int
+    alone: int  # runs without shared prefixes
+    exits: int  # times that logits are made of the whole text
+    backward: int  # further runs that gradients are worth
+
+
+def _work(text: str, steps: Iterable[Iterable[Question]], blocks: int) -> _Work:
+    seen: dict[Layout, None] = {}
+    passes: dict[str, None] = {}
+    runs = exits = 0
+    for step in steps:
+        questions = [question for question in step if question.text == text]
+        passes |= {question.quantity: None for question in questions if question.span is not None}
+        compared = any(question.quantity != "nll" for question in questions if question.span is None)
+        wanted = [question.layout for question in questions if question.span is None]
+        new = [layout for layout in dict.fromkeys(wanted) if layout not in seen]
+        tree = [Layout.base(blocks), *new] if compared and new else new
+        runs, exits = runs + block_runs(tree), exits + len(set(tree))
+        seen |= dict.fromkeys(tree)
+    # Taylor's portions of the prompts make three texts, and a backward pass takes about two forward ones.
+    whole = sum(3 if quantity == "taylor" else 1 for quantity in passes)
+    gradients = 3 if "taylor" in passes else 0
+    return _Work(
+        layouts=len(seen),
+        runs=runs + whole * blocks,
+        alone=sum(map(len, seen)) + whole * blocks,
+        exits=exits + gradients,
+        backward=2 * gradients * blocks,
+    )
+
+
 def scoring_tokens(contract: ScoringContract) -> int:
     """Tokens of all prompts, a begin token before each included."""
-    return contract.prompts * (contract.tokens + (contract.special_tokens == "every_window"))
+    return contract.prompts * (contract.tokens + contract.begin_tokens_before)
 
 
 def evaluation_tokens(audit: Audit, facts: Facts) -> int:

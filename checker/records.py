@@ -131,6 +131,11 @@ class ScoringContract:
     special_tokens: SpecialTokens = "tokenizer"
     batch_tokens: int = 1024
 
+    @property
+    def begin_tokens_before(self) -> int:
+        """Begin tokens that stand before a prompt without being part of it; their positions are never scored."""
+        return int(self.special_tokens == "every_window" and self.source.kind != "self_generated")
+
 
 @dataclass(frozen=True)
 class EvaluationContract:
@@ -155,6 +160,7 @@ class MethodSettings:
     draws: int = 39  # random
     calls: int = 1000  # sleb, beam, exhaustive, laco: evaluations of a layout, at most
     width: int = 4  # beam: sets kept at every size
+    seeded_by: str | None = None  # beam: the method whose scores it begins with; None: losses of single deletions
     merge: int = 4  # laco: blocks that become one in a merge, at most
     of: str = "replacement"  # worst_first: the method whose order is turned round
 
@@ -395,6 +401,7 @@ class Ground:
     geometry: Geometry
     direction: str
     seed: int
+    seeds: Mapping[int, float] = field(default_factory=dict, hash=False)  # block scores that a search begins with
 
     @property
     def base(self) -> Layout:
@@ -422,7 +429,7 @@ class Evidence:
 
     def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         selection, contract = self.facts.selection, self.audit.selecting or self.audit.scoring
-        scored = 1.0 if selection is None else selection.tokens - 1.0 - (contract.special_tokens == "every_window")
+        scored = 1.0 if selection is None else selection.tokens - 1.0 - contract.begin_tokens_before
         answers = self._known({layout: Question("selection", "nll", layout) for layout in layouts}, "losses")
         return {layout: values / scored for layout, values in answers.items()}
 
@@ -432,7 +439,7 @@ class Evidence:
     def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
         base, scoring = Layout.base(self.facts.model.blocks), self.facts.scoring
         if quantity == "cka" and scoring is not None:  # which no further run would measure
-            before = self.audit.scoring.special_tokens == "every_window"
+            before = self.audit.scoring.begin_tokens_before
             check_tokens(scoring.prompts * (scoring.tokens - before), self.facts.model.hidden)
         return self._known({span: Question("scoring", quantity, base, span) for span in spans}, f"values of {quantity}")
 
@@ -471,11 +478,17 @@ class RemovalSet:
     layers: tuple[int, ...]
     tie: int = 0  # which resolution of the ties
     ties: int = 1  # how many there are; more than are measured where there are over 16
+    ties_counted: bool = True  # False: there are more still, too many to count
     draw: bool = False  # one draw of a random control
     form: Form = "matched"
     selection: str = "matched"  # the name of the constraints it obeys; a native form obeys its own
     merged: Layout | None = None  # where blocks were merged and not only deleted
     calls: int = 0  # layouts and passes evaluated to choose it
+
+    @property
+    def ways(self) -> str:
+        """How many resolutions of the ties there are, in words."""
+        return f"{'' if self.ties_counted else 'at least '}{self.ties}"
 
     def layout(self, blocks: int) -> Layout:
         return self.merged or Layout.base(blocks).without(self.layers)

@@ -118,14 +118,9 @@ def generated(contract: ScoringContract, prompts: Sequence[Sequence[int]], token
 def selection(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The prompts that losses are taken on: of each, every token but the first is scored, once."""
     cut, facts = scoring(contract, tokenizer)
-    extra = begin_tokens_before(contract)
+    extra = contract.begin_tokens_before
     windows = tuple(replace(window, first=extra, last=len(window.ids) - 2) for window in cut.windows)
     return replace(cut, windows=windows, batches=tuple(batches(windows, contract.batch_tokens, "prompt"))), facts
-
-
-def begin_tokens_before(contract: ScoringContract) -> int:
-    """Begin tokens that stand before a prompt without being part of it; their positions are never scored."""
-    return int(contract.special_tokens == "every_window")
 
 
 def evaluation(

@@ -73,8 +73,8 @@ def _removal(bench: Bench, claim: Claim) -> Decision:
         reason = bench.why_none(claim.method, claim.budget)
         return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
     decisions = [_one_removal(bench, claim, removal) for removal in sets]
-    ties = 1 if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0].ties
-    return decisions[0] if ties == 1 else _over_ties(decisions, ties, said)
+    chosen = sets[0] if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0]
+    return decisions[0] if chosen.ties == 1 else _over_ties(decisions, chosen, said)
 
 
 def _claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
@@ -124,16 +124,16 @@ def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict
     return "contradicted" if high < lower or low > upper else "open"
 
 
-def _over_ties(decisions: Sequence[Decision], ties: int, said: str) -> Decision:
+def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> Decision:
     """One decision from those of the resolutions of the ties: what holds for all of them, else open."""
     measured = [decision for decision in decisions if decision.value is not None]
     if not measured:
         return decisions[0]
-    if len(measured) == ties and len({decision.verdict for decision in decisions}) == 1:
-        return nearest(measured, f"the {ties} ways of breaking ties agree, this one is the nearest to the claim")
+    complete, ways = len(measured) == chosen.ties and chosen.ties_counted, f"{chosen.ways} ways of breaking ties"
+    if complete and len({decision.verdict for decision in decisions}) == 1:
+        return nearest(measured, f"the {ways} agree, this one is the nearest to the claim")
     values = [decision.value or 0.0 for decision in measured]
-    ways = "ways of breaking ties"
-    which = f"the {ties} {ways}" if len(measured) == ties else f"{len(measured)} of {ties} {ways} are measured and"
+    which = f"the {ways}" if complete else f"{len(measured)} of {ways} are measured and"
     told = (
         f"{which} cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
         f"{outermost(measured)}; {said}: {counted(measured)}"

@@ -204,27 +204,42 @@ def similarity(model: nn.Module, variant: nn.Module, ids: torch.Tensor) -> float
     return sum(cosine(a, b) for a, b in pairs) / len(pairs)
 
 
+def without_merged(left: list[int], at: int, following: int) -> list[int]:
+    """The blocks that a merge leaves."""
+    if following == 1:
+        return [*left[:at], *left[at + 1 :]]
+    return [*left[: at + 1], *left[at + 1 + following :]]
+
+
 Done = list[tuple[int, int, bool]]  # l, from 0; the blocks merged into it; whether the merge was kept
 
 
 def laco(
-    model: nn.Module, ids: torch.Tensor, budget: int, combined: int, threshold: float, allowed: Allowed
+    model: nn.Module,
+    ids: torch.Tensor,
+    budget: int,
+    combined: int,
+    threshold: float,
+    allowed: Allowed,
+    interval: int = 1,
+    lowest: int = 0,
 ) -> tuple[nn.Module, Layers, Done]:
-    """Algorithm 1 with C = ``combined`` and interval 1, until ``budget`` blocks are gone; and what was done, in order.
+    """Algorithm 1 with C = ``combined`` and H the number of blocks, until ``budget`` are gone; and what was done.
 
-    Blocks count from 1 as in the paper: l begins at H - C, and after a merge it is at most len - C.
+    Blocks count from 0: l begins at H - C, and after a merge it is at most len - C. Where one block is merged into
+    another, it is the other that is gone: nothing of its weights is left.
     """
     variant, left, done = model, list(range(len(blocks_of(model)))), Done()
     depth = len(left)
     at = depth - combined
-    while at >= 1 and len(left) > depth - budget:
+    while at >= lowest and len(left) > depth - budget:
         following = min(combined - 1, budget - (depth - len(left)))
-        kept = [*left[:at], *left[at + following :]]
-        merged = collapsed(variant, at - 1, following)
+        kept = without_merged(left, at, following)
+        merged = collapsed(variant, at, following)
         gone = tuple(block for block in range(depth) if block not in kept)
         good = allowed(gone) and similarity(model, merged, ids) > threshold
-        done.append((at - 1, following, good))
-        at -= 1
+        done.append((at, following, good))
+        at -= interval if good else 1
         if good:
             variant, left = merged, kept
             at = min(at, len(left) - combined)

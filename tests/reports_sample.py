@@ -271,6 +271,7 @@ def arm(method: str, layers: Sequence[int], increase: float, **more: Any) -> Rep
         "merged": None,
         "tie": 0,
         "ties": 1,
+        "ties_counted": True,
         "draw": False,
         "calls": 58 if method == "replacement" else 30,
         "perplexity": 29.87 * (1 + increase / 100),
@@ -328,6 +329,7 @@ def ranges(arms: list[Report]) -> list[Report]:
             {
                 **dict(zip(group, key, strict=True)),
                 "ties": found[0]["ties"],
+                "ties_counted": found[0]["ties_counted"],
                 "measured": len(found),
                 "least_percent": least["increase_percent"],
                 "most_percent": most["increase_percent"],

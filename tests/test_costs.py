@@ -228,3 +228,28 @@ def test_overlap_counts_the_blocks_that_both_protocols_chose() -> None:
     found = {row["budget"]: row for row in figures(Sample())["regime"]["metric"]["overlap"]}
     assert found[1] == {"budget": 1, "shared_least": 0, "shared_most": 1, "of": 1}
     assert found[2] == {"budget": 2, "shared_least": 0, "shared_most": 2, "of": 2}
+
+
+# --- what an arm was chosen on ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "expected"),
+    [
+        ("deletion", {}, "prompts.txt"),
+        ("deletion_loss", {}, "calibration.txt"),
+        ("random", {}, ""),
+        ("worst_first", {"of": "deletion"}, "prompts.txt"),
+        ("worst_first", {"of": "taylor"}, "calibration.txt"),
+        ("worst_first", {"of": "deepest"}, ""),
+        ("beam", {}, "calibration.txt"),
+        ("beam", {"seeded_by": "deletion"}, "calibration.txt and prompts.txt"),
+        ("beam", {"seeded_by": "taylor"}, "calibration.txt"),
+    ],
+)
+def test_an_arm_names_the_texts_that_its_choice_rests_on(method: str, settings: dict[str, str], expected: str) -> None:
+    audit = samples.an_audit()
+    calibration = replace(audit.scoring, source=replace(audit.scoring.source, path="/texts/calibration.txt"))
+    own = MethodSettings(method, (1,), **settings)
+    evidence = Sample().changed(methods=(own,), selecting=calibration).evidence
+    assert costs.selected_on(evidence, method) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -192,6 +193,16 @@ def test_slebs_own_form_bars_both_ends_and_spaces_nothing(ask: PlantedAsk, made:
         assert taken(chosen("sleb", ask, budget, ground(spacing=2, exclude=(2,)), native=True)) == expected
 
 
+def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: PlantedAsk, made: Build) -> None:
+    """With as many beams as blocks, where it begins makes no difference; with one, it may."""
+    where = ground(0)
+    for seeds in ({block: float(block) for block in range(BLOCKS)}, {block: -float(block) for block in range(BLOCKS)}):
+        wide = taken(chosen("beam", ask, 2, replace(where, seeds=seeds), width=BLOCKS))
+        assert wide == literal.beam(made, IDS, 2, BLOCKS, ANYWHERE)
+        first = min(seeds, key=lambda block: seeds[block])
+        assert first in taken(chosen("beam", ask, 2, replace(where, seeds=seeds), width=1))
+
+
 @pytest.mark.parametrize("spacing", [0, 1])
 def test_beam_keeps_the_best_sets_of_each_size(ask: PlantedAsk, made: Build, spacing: int) -> None:
     for width in (1, 2):
@@ -213,7 +224,7 @@ def test_exhaustive_looks_at_every_set(ask: PlantedAsk, made: Build, spacing: in
 def test_a_merge_is_the_weights_added_up_and_loaded(ask: PlantedAsk, made: Build, place: int, following: int) -> None:
     merged = laco.merge(ground().base, place, following)
     variant = literal.collapsed(made(), place, following)
-    assert merged.slots == tuple(b for b in range(BLOCKS) if not place < b <= place + following)
+    assert list(merged.slots) == literal.without_merged(list(range(BLOCKS)), place, following)
     close(ask.loss([merged])[merged].mean(), literal.loss(variant, IDS))
     close(ask.similarity([merged])[merged].mean(), literal.similarity(made(), variant, IDS))
     twice = laco.merge(merged, 0, 1)
@@ -236,16 +247,21 @@ class Noted(PlantedAsk):
 THRESHOLDS = (-1.0, 0.3, 0.6, 0.8, 0.9)
 
 
-@pytest.mark.parametrize(("combined", "spacing", "budget"), [(2, 0, 3), (2, 1, 2), (3, 0, 3)])
+@pytest.mark.parametrize(
+    ("combined", "spacing", "budget", "interval"), [(2, 0, 3, 1), (2, 1, 2, 1), (3, 0, 3, 1), (3, 0, 3, 2)]
+)
 def test_laco_accepts_from_the_top_what_stays_similar(
-    ask: PlantedAsk, made: Build, combined: int, spacing: int, budget: int
+    ask: PlantedAsk, made: Build, combined: int, spacing: int, budget: int, interval: int
 ) -> None:
     """One collapse at each threshold: the merges in their order, which of them are kept, and the model they make."""
     orders = set()
     for threshold in THRESHOLDS:
-        variant, gone, done = literal.laco(made(), IDS, budget, combined, threshold, literal.spaced(spacing))
+        lowest = interval - 1
+        variant, gone, done = literal.laco(
+            made(), IDS, budget, combined, threshold, literal.spaced(spacing), interval, lowest
+        )
         noted = Noted(ask.planted)
-        found = laco._collapse(noted, ground(spacing), budget, combined - 1, threshold)
+        found = laco._collapse(noted, ground(spacing), budget, laco._Steps(combined - 1, interval, lowest), threshold)
         assert taken(found) == gone
         looked_at = sum(allowed for *_, allowed in attempts(done, spacing))
         assert len(noted.seen) == looked_at
@@ -258,7 +274,7 @@ def attempts(done: literal.Done, spacing: int) -> Iterator[tuple[int, int, bool]
     """The merges that were tried, and whether the constraints let them be looked at."""
     left, allowed = list(range(BLOCKS)), literal.spaced(spacing)
     for at, following, good in done:
-        kept = [*left[: at + 1], *left[at + 1 + following :]]
+        kept = literal.without_merged(left, at, following)
         yield at, following, allowed(tuple(block for block in range(BLOCKS) if block not in kept))
         left = kept if good else left
 
@@ -269,10 +285,11 @@ def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
 ) -> None:
     budget = 2
     combined, allowed = (min(merge, budget + 1), ANYWHERE) if native else (2, literal.spaced(1))
+    walk = (2, 1) if native else (1, 0)
     low, high, expected = -1.0, 1.0, None
     for _ in range(12):
         middle = (low + high) / 2
-        variant, gone, _ = literal.laco(made(), IDS[:2], budget, combined, middle, allowed)
+        variant, gone, _ = literal.laco(made(), IDS[:2], budget, combined, middle, allowed, *walk)
         if len(gone) == budget:
             low, expected = middle, (variant, gone)
         else:
@@ -282,7 +299,7 @@ def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
     found = chosen("laco", few, budget, ground(1), native=native, merge=merge)
     assert taken(found) == expected[1]
     close(few.loss([found])[found].mean(), literal.loss(expected[0], IDS[:2]))
-    assert any(not place.own for place in found.places)
+    assert any(not place.own for place in found.places) == native, "a merge of one block is a deletion"
 
 
 # --- other architectures ---------------------------------------------------------------------------------------------

@@ -297,15 +297,33 @@ def test_exhaustive_beyond_its_calls_is_missing() -> None:
     assert known.times == [406]
 
 
+def test_a_beam_begins_with_the_scores_that_seed_it() -> None:
+    """Block 4 is dear alone; only a search that begins with it finds that it costs nothing beside block 2."""
+    alone = additive([0.1, 0.2, 0.5, 0.6, 0.9, 0.7])
+
+    def loss(layout: Layout) -> float:
+        return 0.0 if removed_from(layout, 6) == (2, 4) else alone(layout)
+
+    free = Geometry(6, spacing=0)
+    assert search(beam, Table(loss=loss), free, 2, width=1) == [(0, 1)]
+    known, seeds = Table(loss=loss), {4: 0.1, 3: 0.2, 2: 0.3, 1: 0.4, 0: 0.5}
+    own = MethodSettings("beam", (2,), width=1)
+    found = beam.sets(known, replace(ground_of(free), seeds=seeds), 2, own)
+    assert [removed_from(layout, 6) for layout in found] == [(2, 4)]
+    assert known.times == [1, 4], "block 5 has no score"
+    with pytest.raises(EvidenceMissing, match="its 0 evaluations that the scores leave it end before 2 blocks"):
+        beam.sets(known, replace(ground_of(free), seeds=seeds), 2, replace(own, calls=0))
+
+
 # --- LaCo ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_merge_adds_differences_up() -> None:
     base = Layout.base(6)
     assert str(laco.merge(base, 1, 3)) == "(0,mix(1:-2,2:1,3:1,4:1)@1,5)", "(1 - m) w_l + sum of w_{l+k}"
-    assert str(laco.merge(base, 2, 1)) == "(0,1,3@2,4,5)", "of one block nothing of w_l is left"
+    assert str(laco.merge(base, 2, 1)) == "(0,1,3,4,5)", "of one block nothing of w_l is left"
     again = laco.merge(laco.merge(base, 3, 2), 2, 1)
-    assert again.places[2] == Place(((3, -1.0), (4, 1.0), (5, 1.0)), 2)
+    assert again.places[2] == Place(((3, -1.0), (4, 1.0), (5, 1.0)), 3)
     assert str(laco.merge(laco.merge(base, 3, 2), 1, 2)) == "(0,mix(1:-1,2:1,3:-1,4:1,5:1)@1)"
 
 
@@ -318,26 +336,27 @@ def merging(similar: Mapping[tuple[int, ...], float], geometry: Geometry, budget
 
 
 def test_laco_merges_from_the_top_where_all_is_alike() -> None:
-    assert merging({}, Geometry(6), 1) == ["(0,1,2,4@3,5)"], "the last block is never merged"
-    assert merging({}, Geometry(6), 2) == ["(0,2@1,4@3,5)"]
-    assert merging({}, Geometry(6, spacing=0), 2) == ["(0,1,4@2,5)"]
-    assert merging({}, Geometry(6), 2, native=4) == ["(0,1,mix(2:-1,3:1,4:1)@2,5)"]
-    assert merging({}, Geometry(8), 5, native=4) == ["(mix(0:-1,1:1,2:1)@0,mix(3:-2,4:1,5:1,6:1)@3,7)"]
+    assert merging({}, Geometry(6), 1) == ["(0,1,2,3,5)"], "the block below the last one goes, as the merge leaves it"
+    assert merging({}, Geometry(6), 2) == ["(0,1,3,5)"]
+    assert merging({}, Geometry(6, spacing=0), 2) == ["(0,1,2,mix(3:-1,4:1,5:1)@3)"]
+    assert merging({}, Geometry(6), 2, native=4) == ["(0,1,2,mix(3:-1,4:1,5:1)@3)"], "the last block is merged as well"
+    assert merging({}, Geometry(8), 5, native=4) == ["(0,mix(1:-1,2:1,3:1)@1,mix(4:-2,5:1,6:1,7:1)@4)"]
+    assert merging({}, Geometry(6), 5, native=4) == [], "nothing is merged into block 0"
 
 
 def test_laco_passes_by_what_is_less_alike() -> None:
-    assert merging({(3,): 0.9}, Geometry(6), 1) == ["(0,1,3@2,4,5)"]
-    assert merging({(4,): 0.9, (3,): 0.95, (1, 4): 0.2}, Geometry(6), 1) == ["(0,1,3@2,4,5)"]
-    assert merging({(4,): 0.9, (2, 4): 0.6, (3,): 0.95, (1, 3): 0.1}, Geometry(6), 2) == ["(0,2@1,4@3,5)"]
+    assert merging({(3,): 0.9}, Geometry(6), 1) == ["(0,1,2,4,5)"]
+    assert merging({(4,): 0.9, (3,): 0.95, (1, 4): 0.2}, Geometry(6), 1) == ["(0,1,2,4,5)"]
+    assert merging({(4,): 0.9, (2, 4): 0.6, (3,): 0.95, (1, 3): 0.1}, Geometry(6), 2) == ["(0,1,3,5)"]
 
 
 def test_laco_keeps_out_of_what_is_excluded_or_of_another_shape() -> None:
-    assert merging({}, Geometry(6, exclude=(4,)), 1) == ["(0,1,3@2,4,5)"], "neither removed"
-    assert merging({}, Geometry(6, exclude=(3,)), 1) == ["(0,2@1,3,4,5)"], "nor merged into"
+    assert merging({}, Geometry(6, exclude=(4,)), 1) == ["(0,1,2,4,5)"], "neither removed"
+    assert merging({}, Geometry(6, 0, (3,)), 2) == ["(mix(0:-1,1:1,2:1)@0,3,4,5)"], "nor merged into"
     assert merging({}, Geometry(6, exclude=(0, 1, 2, 3, 4)), 1) == []
     known, own = Table(similarity=lambda _: 0.5), MethodSettings("laco", (1,), merge=3)
     apart = replace(ground_of(Geometry(6)), pairs=((0, 1), (2, 3), (4, 5)))
-    assert [str(layout) for layout in laco.sets(known, apart, 1, own)] == ["(0,1,3@2,4,5)"]
+    assert [str(layout) for layout in laco.sets(known, apart, 1, own)] == ["(0,1,2,3,5)"], "deletions add no weights"
     assert [removed_from(layout, 6) for layout in laco.native(known, apart, 2, own)] == []
 
 

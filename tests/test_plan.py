@@ -138,7 +138,7 @@ def test_losses_are_taken_on_the_selection_text() -> None:
     audit = audit_of(methods=(MethodSettings("deletion_loss", (1,)),), protocols={})
     long, short = (ScoringContract(TEXT, prompts=number, tokens=32) for number in (8, 4))
     costs = [plan(replace(audit, selecting=text), TOKENISED).cost for text in (long, short)]
-    singles = [Layout.base(30), *(Layout.base(30).without([block]) for block in range(30))]
+    singles = [Layout.base(30).without([block]) for block in range(30)]
     assert costs[0].tokens - costs[1].tokens == block_runs(singles) * 4 * 32
     assert costs[0].block_runs == costs[1].block_runs
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from checker.errors import EvidenceMissing
 from checker.layouts import Layout
 from checker.methods.shape import Method, mean_losses
@@ -11,38 +13,65 @@ from checker.records import Ask, Ground, MethodSettings
 def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """One set: the least mean loss that ``settings.width`` beams find with at most ``settings.calls`` evaluations.
 
-    The first size is measured whole and seeds the order in which larger sets are tried: sets of blocks that are cheap
-    to delete alone come first. No set is measured twice. No set where the beams cannot reach the budget under the
-    constraints; EvidenceMissing where the calls end before.
+    The search is seeded by a method's block scores, or by the losses of single deletions where the ground holds none:
+    the first beams are the blocks of least score, and of larger sets those of least summed score are tried first. No
+    set is measured twice. No set where the beams cannot reach the budget under the constraints; EvidenceMissing where
+    the calls end before.
     """
-    singles = mean_losses(ask, ground, [(block,) for block in ground.geometry.candidates])
-    beam = sorted(singles, key=lambda layers: (singles[layers], layers))[: settings.width]
-    calls = settings.calls - len(singles)
+    if ground.seeds and settings.calls <= 0:
+        raise _ended(settings, ground, budget)
+    seeds, losses = _seeded(ask, ground, settings)
+    calls = settings.calls - len(losses)
+    beam = sorted(losses, key=lambda layers: (losses[layers], layers))[: settings.width]
     for _ in range(1, budget):
-        grown = {
-            tuple(sorted((*layers, block)))
-            for layers in beam
-            for block in ground.geometry.candidates
-            if block not in layers and ground.geometry.allows((*layers, block))
-        }
+        grown = _grown(beam, ground)
         if not grown:
             return ()
         if calls <= 0:
-            raise EvidenceMissing(
-                f"its {settings.calls:,} evaluations end before {budget} blocks are removed; raise `calls`"
-            )
-        ordered = sorted(grown, key=lambda layers: (sum(singles[block,] for block in layers), layers))[:calls]
+            raise _ended(settings, ground, budget)
+        ordered = sorted(grown, key=lambda layers: (sum(seeds[block] for block in layers), layers))[:calls]
         losses = mean_losses(ask, ground, ordered)
         calls -= len(ordered)
         beam = sorted(ordered, key=lambda layers: (losses[layers], layers))[: settings.width]
     return (ground.base.without(beam[0]),) if beam else ()
 
 
+def _seeded(
+    ask: Ask, ground: Ground, settings: MethodSettings
+) -> tuple[Mapping[int, float], dict[tuple[int, ...], float]]:
+    """The scores that seed the search, and the losses of the single blocks that it begins with."""
+    blocks = [block for block in ground.geometry.candidates if not ground.seeds or block in ground.seeds]
+    if ground.seeds:
+        blocks = sorted(blocks, key=lambda block: (ground.seeds[block], block))[: min(settings.width, settings.calls)]
+    losses = mean_losses(ask, ground, [(block,) for block in blocks])
+    return ground.seeds or {block: losses[block,] for block in blocks}, losses
+
+
+def _grown(beam: Iterable[tuple[int, ...]], ground: Ground) -> set[tuple[int, ...]]:
+    """Every set of the beam with one more block, as the constraints allow."""
+    return {
+        tuple(sorted((*layers, block)))
+        for layers in beam
+        for block in ground.geometry.candidates
+        if block not in layers
+        and (not ground.seeds or block in ground.seeds)
+        and ground.geometry.allows((*layers, block))
+    }
+
+
+def _ended(settings: MethodSettings, ground: Ground, budget: int) -> EvidenceMissing:
+    left = " that the scores leave it" if ground.seeds else ""
+    return EvidenceMissing(
+        f"its {max(settings.calls, 0):,} evaluations{left} end before {budget} blocks are removed; raise `calls`"
+    )
+
+
 METHOD = Method(
     name="beam",
     summary="beam search over deletions by loss on the selection text",
-    source="beam search, seeded by single deletions",
+    source="beam search, seeded by a method's scores",
     sets=sets,
     looks_at="selection",
     capped=True,
+    seeded=True,
 )

@@ -35,6 +35,7 @@ class Method:
     pooled: bool = False
     capped: bool = False  # may evaluate no more layouts than its settings' ``calls``
     resolved_by_dtype: bool = False  # steps between ranks below the dtype's resolution are no ranking
+    seeded: bool = False  # begins with the scores of the method that its settings name
     control: bool = False  # its sets are draws that others are held against
     looks: bool = True  # whether it looks at the model and a text at all
     turns_round: bool = False  # takes the scores of the method that its settings name, with their signs changed

@@ -53,7 +53,7 @@ def every_arm(found: Comparison) -> Table:
         Field("Removed", plain("budget")),
         Field("Method", plain("method")),
         Field("Layers", plain("layers", numbers.layers)),
-        Field("Tie", lambda arm: Cell(f"{arm['tie'] + 1} of\u00a0{arm['ties']}" if arm["ties"] > 1 else "none")),
+        Field("Tie", lambda arm: Cell(f"{arm['tie'] + 1} of\u00a0{numbers.ties(arm)}" if arm["ties"] > 1 else "none")),
         Field("Perplexity", plain("perplexity", numbers.perplexity), numeric=True),
         Field(_INCREASE, with_interval("increase_percent", numbers.percent, write_ends=numbers.percents), numeric=True),
         Field("KL to base", plain("kl", numbers.distance), numeric=True),
@@ -195,8 +195,8 @@ def _layers(arms: Sequence[Record]) -> Cell:
     if arms[0]["ties"] == 1:
         return Cell(numbers.layers(arms[0]["layers"]), "merged into others" if arms[0]["merged"] else "")
     found = sum(arm["increase_percent"] is not None for arm in arms)
-    measured = "all" if found == arms[0]["ties"] else str(found)
-    return Cell(f"{arms[0]['ties']} tie resolutions, {measured} measured")
+    measured = "all" if found == arms[0]["ties"] and arms[0]["ties_counted"] else str(found)
+    return Cell(f"{numbers.ties(arms[0])} tie resolutions, {measured} measured")
 
 
 def _increase(arms: Sequence[Record]) -> Cell:

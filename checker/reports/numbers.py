@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 NOT_MEASURED = "not measured"
 NO_INTERVAL = "no interval (fewer than 8 units)"
@@ -94,6 +95,11 @@ def probability(value: Number | None) -> str:
 def count(value: int | None) -> str:
     """A whole number with thousands separated."""
     return NOT_MEASURED if value is None else f"{value:,}"
+
+
+def ties(row: Mapping[str, Any]) -> str:
+    """How many resolutions of the ties a row says there are."""
+    return f"{'' if row['ties_counted'] else 'at least '}{count(row['ties'])}"
 
 
 def seconds(value: Number | None) -> str:

@@ -93,7 +93,7 @@ def _table(rows: Sequence[Row]) -> Table:
         Field("Method", lambda row: Cell(row.method)),
         Field("Removed in every resolution", lambda row: Cell(numbers.layers(row.always))),
         Field("In some resolutions", lambda row: Cell(numbers.layers(row.sometimes))),
-        Field("Resolutions", lambda row: Cell(numbers.count(row.resolutions[0]["ties"])), numeric=True),
+        Field("Resolutions", lambda row: Cell(numbers.ties(row.resolutions[0])), numeric=True),
     ]
     if any(row.merged_into for row in rows):
         fields.append(Field("Merged into", lambda row: Cell(numbers.layers(row.merged_into))))

@@ -10,6 +10,8 @@ from checker.costs import error_rate
 from checker.methods import METHODS
 from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
 
+_QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all of them
+
 
 @rule(
     "selection",
@@ -31,10 +33,11 @@ def ties_change_result(case: Case) -> Iterator[Result]:
 
 def _tied(row: Mapping[str, Any], margin: float) -> Result:
     name = f"{row['method']} at budget {row['budget']}"
+    ways = f"{'' if row['ties_counted'] else 'at least '}{row['ties']} ways of breaking ties"
     if not row["measured"]:
-        return undecided(f"{name}: none of the {row['ties']} ways of breaking ties is measured")
+        return undecided(f"{name}: none of the {ways} is measured")
     apart = log1p(row["most_percent"] / 100) - log1p(row["least_percent"] / 100)
-    complete, ways = row["measured"] == row["ties"], f"{row['ties']} ways of breaking ties"
+    complete = row["measured"] == row["ties"] and row["ties_counted"]
     which = f"the {ways}" if complete else f"{row['measured']} of {ways} are measured and"
     told = f"{name}: {which} cost {row['least_percent']:+.1f} to {row['most_percent']:+.1f} % perplexity"
     if apart > margin:
@@ -102,13 +105,21 @@ def unstable(case: Case) -> Iterator[Result]:
             yield undecided(f"{own.name}: its scores are not all measured; run the audit to its end")
             continue
         for budget in own.budgets:
-            yield _stable(rows[own.name], budget)
+            yield _stable(rows[own.name], budget, _prompts(case, own.name))
     if not choosing:
         yield not_applicable("no method of the audit chooses by scores taken on prompts")
 
 
-def _stable(row: Mapping[str, Any], budget: int) -> Result:
+def _prompts(case: Case, method: str) -> int:
+    """How many prompts a method's scores are taken on."""
+    chosen_on = case.audit.selecting if METHODS[method].looks_at == "selection" else None
+    return (chosen_on or case.audit.scoring).prompts
+
+
+def _stable(row: Mapping[str, Any], budget: int, prompts: int) -> Result:
     name = f"{row['method']} at budget {budget}"
+    if prompts < _QUARTERS:  # where some of them hold all prompts
+        return undecided(f"{name}: found {prompts} prompts; expected at least {_QUARTERS}, to look at fewer of them")
     growing = [part for part in row["portions"] if part["from_quarter"] == 0 and part["to_quarter"] >= 2]
     shared = [found["shared"] for part in growing for found in part["overlap"] if found["budget"] == budget]
     if not shared or any(count is None for count in shared):
