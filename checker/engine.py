@@ -3,8 +3,9 @@
 The layouts of a batch form a prefix tree over places. The tree is walked depth first with the baseline in front, so
 that its log-probabilities are at hand when another leaf is compared with them, and only the hidden states of the
 branch at hand are alive. A search by loss asks for one tree after another on the same batches and goes on from the best
-layout it found; so the states along a batch's best layout are kept, and the next tree begins with them. Nothing here
-knows what a protocol is.
+layout it found; so the states along a batch's best layout are kept, and the next tree begins with them. A search by
+similarity asks for one layout after another; so the baseline's last states are kept as well. Nothing here knows what a
+protocol is.
 
 Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden, V vocabulary.
 """
@@ -77,6 +78,7 @@ class Engine:
         self.base = Layout.base(len(stack))
         self.block_runs = 0  # of one block on one batch
         self._kept: dict[int, tuple[torch.Tensor, _Trail]] = {}  # per batch, by its token ids
+        self._base_hidden: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the baseline's last states, likewise
 
     def measure(self, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick) -> None:
         """Measures ``wanted`` on one batch and hands each answer, one float64 per unit, to ``emit`` as it is known.
@@ -84,23 +86,31 @@ class Engine:
         NotFinite names the layout and the unit; what was emitted before stays valid. Quantities that compare with the
         baseline bring the baseline along.
         """
-        layouts = set(wanted)
-        if any(quantity != "nll" for quantities in wanted.values() for quantity in quantities):
+        layouts, quantities = set(wanted), {quantity for asked in wanted.values() for quantity in asked}
+        _, base_hidden = self._base_hidden.get(id(batch.ids), (None, None))
+        if quantities & {"kl", "top1"} or ("similarity" in quantities and base_hidden is None):
             layouts.add(self.base)
         tree = prefix_tree(layouts, self.base)
         with torch.inference_mode(), _memory_explained(batch):
             walk = _Walk(self, batch, wanted, emit, tick)
+            walk.base_hidden = base_hidden
             # One layout alone, or the baseline among others, is no search.
-            walk.keeps = len(layouts) > 1 and self.base not in layouts and self._has_room(batch, walk.entrance.hidden)
+            searches = len(layouts) > 1 and self.base not in layouts and quantities == {"nll"}
+            walk.keeps = searches and self._has_room(batch, walk.entrance.hidden)
             if walk.keeps:
                 self._graft(tree, batch)
             walk.start(tree)
             if walk.best is not None:
                 self._kept[id(batch.ids)] = batch.ids, walk.best
+            if "similarity" in quantities and walk.base_hidden is not None and self._holds(walk.base_hidden):
+                self._base_hidden[id(batch.ids)] = batch.ids, walk.base_hidden
 
     def _has_room(self, batch: Batch, hidden: torch.Tensor) -> bool:
         batches = len(self._kept.keys() | {id(batch.ids)})
         return batches * len(self.stack) * hidden.nbytes <= _KEPT_BYTES
+
+    def _holds(self, base_hidden: torch.Tensor) -> bool:
+        return (len(self._base_hidden) + 1) * base_hidden.nbytes <= _KEPT_BYTES
 
     def _graft(self, root: _Node, batch: Batch) -> None:
         """Puts the states that were kept of a batch where the tree begins with the same places."""

@@ -229,14 +229,16 @@ class _Work:
 def _work(text: str, steps: Iterable[Iterable[Question]], blocks: int) -> _Work:
     seen: dict[Layout, None] = {}
     passes: dict[str, None] = {}
+    known: set[str] = {"nll"}  # what needs no baseline, or none any more
     runs = exits = 0
     for step in steps:
         questions = [question for question in step if question.text == text]
         passes |= {question.quantity: None for question in questions if question.span is not None}
-        compared = any(question.quantity != "nll" for question in questions if question.span is None)
+        compares = {question.quantity for question in questions if question.span is None} - known
         wanted = [question.layout for question in questions if question.span is None]
         new = [layout for layout in dict.fromkeys(wanted) if layout not in seen]
-        tree = [Layout.base(blocks), *new] if compared and new else new
+        tree = [Layout.base(blocks), *new] if compares and new else new
+        known |= compares & {"similarity"}
         runs, exits = runs + block_runs(tree), exits + len(set(tree))
         seen |= dict.fromkeys(tree)
     # Taylor's portions of the prompts make three texts, and a backward pass takes about two forward ones.

@@ -57,11 +57,6 @@ def select(scores: Mapping[int, float], geometry: Geometry, budget: int, ties: s
     return Selected(sets, len(found), counted=all(taken in seen for taken, *_ in pending))
 
 
-def rank_of_budget(scores: Mapping[int, float]) -> list[int]:
-    """Blocks in ascending order of score, the lower index first among equals."""
-    return sorted(scores, key=lambda block: (scores[block], block))
-
-
 def _tied(scores: Mapping[int, float], geometry: Geometry) -> list[int]:
     """The candidates' groups of equal score, in ascending order."""
     groups: dict[float, int] = {}

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout's package, whether or not it is installed
 
 from checker import grammar, spec  # noqa: E402
+from checker.reports import FORMATS, check  # noqa: E402
 from checker.rules import RULES, Rule  # noqa: E402
 
 _HEAD = """# The audit file
@@ -67,7 +69,22 @@ def rules_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-DOCUMENTS: dict[str, Callable[[], str]] = {"spec.md": spec_page, "rules.md": rules_page}
+def _examples() -> dict[str, Callable[[], str]]:
+    """The pages of each example: what its report.json looks like today."""
+    return {
+        str(path.with_name(FORMATS[name].file).relative_to(DOCS)): partial(_example_page, path, name)
+        for path in sorted(DOCS.glob("examples/*/report.json"))
+        for name in ("html", "md")
+    }
+
+
+def _example_page(path: Path, name: str) -> str:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    check(report)
+    return FORMATS[name].render(report)
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {"spec.md": spec_page, "rules.md": rules_page, **_examples()}
 
 
 def main(arguments: list[str]) -> int:

@@ -374,6 +374,24 @@ def test_states_are_kept_of_batches_apart_and_within_bounds(monkeypatch: pytest.
     assert engine.block_runs == 2 * alone, "too large to be kept"
 
 
+def test_the_baselines_last_states_are_kept_for_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search asks for one layout after another; what it is told is what all together would be told."""
+    stack, batch = stack_of("llama"), batch_of()
+    singles = [BASE.without([block]) for block in range(BLOCKS)]
+    together = measured(Engine(stack), batch, dict.fromkeys(singles, ("similarity",)))
+    for room in (engine_module._KEPT_BYTES, 0):
+        monkeypatch.setattr(engine_module, "_KEPT_BYTES", room)
+        engine = Engine(stack)
+        for single in singles:
+            assert_same_bits(measured(engine, batch, {single: ("similarity",)}), together)
+        whole = [prefixes([BASE, single]) for single in singles]
+        assert engine.block_runs == (sum(whole) if room == 0 else whole[0] + (BLOCKS - 1) * (BLOCKS - 1))
+    engine = Engine(stack)
+    measured(engine, batch, {singles[0]: ("similarity",)})
+    both = measured(engine, batch, {singles[1]: ("similarity", "kl")})
+    assert_same_bits(both, measured(Engine(stack), batch, {singles[1]: ("similarity", "kl")}))
+
+
 # --- the same bits, whatever else is measured ------------------------------------------------------------------------
 
 
