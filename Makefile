@@ -30,10 +30,10 @@ imports:
 
 documents:
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pruneaudit validate audits/*.yaml
+	$(BIN)/pruneaudit validate audits/*.yaml audits/papers/*.yaml
 
 tests:
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m build --wheel

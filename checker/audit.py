@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from checker import reports, spec
+from checker import history, reports, spec
 from checker.judge import exit_code, judge
 from checker.measure import Progress, measure, prepare
 from checker.records import Audit
@@ -40,27 +40,33 @@ def audit(
     out: Path | None = None,
     overrides: Sequence[str] = (),
     formats: Sequence[str] = reports.DEFAULT_FORMATS,
-    fail_on: str | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
+    trust_remote_code: bool = False,
 ) -> Audited:
     """Measures what is missing, judges, and writes the reports into ``out`` (default: ``runs/<audit name>``).
 
     ``path`` is an audit file or the name of a packaged audit; ``overrides`` are texts like ``data.scoring.prompts=8``;
-    ``fresh`` puts stored evidence aside. Raises InvalidAudit, DigestMismatch, CannotRun, NotFinite, EvidenceDamaged;
-    where model or texts are not as the audit says, nothing is written.
+    ``formats`` are names, or texts like ``sarif=audit.sarif``; ``fresh`` puts stored evidence aside;
+    ``trust_remote_code`` repeats what the audit file says of code that comes with the model, which runs only where both
+    allow it. Raises UsageError, InvalidAudit, DigestMismatch, CannotRun, NotFinite, EvidenceDamaged; where model or
+    texts are not as the audit says, nothing is written.
     """
-    loaded = spec.load(path, overrides)
-    prepared = prepare(loaded, progress)
+    loaded = spec.check(path, overrides).measured
     folder = default_out(loaded) if out is None else out
+    reports.destinations(formats, folder, Path(loaded.path))
+    prepared = prepare(loaded, progress, trust_remote_code=trust_remote_code)
+    if loaded.model.kind == "hub":  # perhaps downloaded only now: what names its blocks can be held against it
+        spec.load(path, overrides)
     evidence = folder / "evidence.db"
     if fresh:
         put_aside(evidence)
     with Store(evidence) as store:
-        measure(prepared, store, progress)
+        facts = measure(prepared, store, progress)
         report = judge(loaded, store)
-    files = reports.render(report, folder, formats)
-    return Audited(report, files, exit_code(report, fail_on or loaded.policy.fail_on))
+        history.write_run(store, loaded, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
+    files = reports.render(report, folder, formats, Path(loaded.path))
+    return Audited(report, files, exit_code(report, loaded.policy.fail_on))
 
 
 def default_out(loaded: Audit) -> Path:

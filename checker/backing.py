@@ -6,7 +6,8 @@ Design, 3.5. Backing stands beside a verdict and never changes it: a removal cla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Literal
 
 from checker import stats
@@ -54,6 +55,18 @@ def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: f
     answer = below(distance, bound)
     why = f"{protocol} distance {distance.value:.3g} nats: {_side(answer)}"
     return Backing(answer, why, estimate=distance, threshold=bound)
+
+
+def of_pairs(distances: Distances, protocol: str, pairs: Sequence[tuple[int, int]], bound: float) -> Backing:
+    """Backs where the protocol's distance lies below the bound for every one of the pairs; not where one does not."""
+    found = [of_pair(distances, protocol, pair, bound) for pair in pairs]
+    answer = _all([backing.backs for backing in found])
+    decisive = [backing for backing in found if backing.backs == answer]
+    if len(found) == 1:
+        return found[0]
+    number = f"{len(decisive)} of {len(found)} pairs" if len(decisive) < len(found) else f"all {len(found)} pairs"
+    farthest = max(decisive, key=lambda backing: backing.estimate.value if backing.estimate else -inf)
+    return replace(farthest, why=f"so for {number}: {farthest.why}")
 
 
 def _unmeasured(distances: Distances, protocol: str, i: int, j: int) -> str:

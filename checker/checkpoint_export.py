@@ -10,7 +10,7 @@ Shapes: T tokens, V vocabulary.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +27,12 @@ from checker.errors import CannotRun, UsageError
 from checker.layouts import Layout, Place
 from checker.models import fetch, load_model, load_tokenizer
 from checker.records import ModelSource
+from checker.settings import cut_settings
 
 _CPU = torch.device("cpu")
 # Tokens on which the saved checkpoint is held against the layout.
 _PROOF_TOKENS = 32
 
-# What configurations call the number of blocks, and the number of leading blocks of one kind.
-_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
-_LEADING = ("max_window_layers", "first_k_dense_replace", "num_dense_layers")
-_OF_BLOCKS = re.compile(r"layer|block|_idxs?$")
-_NOT_OF_BLOCKS = re.compile(r"token_ids?$|_tokens$|^architectures$")
 # What a module calls its block's number.
 _NUMBER = re.compile(r"(layer|block)_?(idx|id|index|number)$|^idx$")
 
@@ -70,19 +66,35 @@ def write(
         )
     tokenizer = load_tokenizer(files)
     # Handed over without a name of its own here, so that ``save`` can let go of the model before it loads its copy.
-    return save(load_model(files, source.dtype, _CPU), tokenizer, layout, to, name=source.blocks, shard=max_shard_size)
+    return save(
+        load_model(files, source.dtype, _CPU),
+        tokenizer,
+        layout,
+        to,
+        name=source.blocks,
+        shard=max_shard_size,
+        own_code=bool(files.code),
+    )
 
 
 def save(
-    model: nn.Module, tokenizer: Any, layout: Layout, to: Path, *, name: str | None = None, shard: str | None = None
+    model: nn.Module,
+    tokenizer: Any,
+    layout: Layout,
+    to: Path,
+    *,
+    name: str | None = None,
+    shard: str | None = None,
+    own_code: bool = False,
 ) -> Path:
     """Cuts ``model`` to ``layout`` and saves it with its tokenizer; the folder appears whole or not at all.
 
-    ``name`` is the dotted name of the block stack where it is ambiguous, ``shard`` the size of a file, like ``5GB``.
+    ``name`` is the dotted name of the block stack where it is ambiguous, ``shard`` the size of a file, like ``5GB``,
+    ``own_code`` whether code that came with the model may run once more, where the saved folder is loaded.
     The model is changed. Errors as in ``write``.
     """
     _check_free(to)
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype: Any = str(next(model.parameters()).dtype).removeprefix("torch.")
     _check_dequantised(model)
     expected = _expect(model, layout, name)
     cut(model, layout, name)
@@ -93,7 +105,8 @@ def save(
         with _quiet():
             tokenizer.save_pretrained(folder)
         del model  # two models at once would take twice the memory
-        _prove(folder, dtype, name, layout, expected)
+        source = ModelSource("directory", path=str(folder), dtype=dtype, blocks=name, trust_remote_code=own_code)
+        _prove(source, layout, expected)
         folder.rename(to)
     return to
 
@@ -174,50 +187,6 @@ def _settings(config: Any) -> dict[str, Any]:
     return {**vars(config), **{name: value for name, value in written.items() if name not in vars(config)}}
 
 
-def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:
-    """Those settings of a configuration that change where only ``slots`` of its ``blocks`` blocks are left.
-
-    These are the number of blocks, numbers of leading blocks of one kind, lists of one entry per block, patterns that
-    make up such a list, and lists and mappings of blocks' numbers.
-    """
-    new = {name: _cut(name, value, blocks, slots) for name, value in settings.items() if not name.startswith("_")}
-    return {name: value for name, value in new.items() if value != settings[name]}
-
-
-def _cut(name: str, value: Any, blocks: int, slots: Sequence[int]) -> Any:
-    if name in _COUNTS:
-        return len(slots) if value == blocks else value
-    if name in _LEADING and type(value) is int:
-        return sum(slot < value for slot in slots)
-    if isinstance(value, dict) and _OF_BLOCKS.search(name) and set(map(str, value)) <= set(map(str, range(blocks))):
-        entries = {str(key): entry for key, entry in value.items()}
-        return {str(number): entries[str(slot)] for number, slot in enumerate(slots) if str(slot) in entries}
-    if not isinstance(value, (list, tuple)) or _NOT_OF_BLOCKS.search(name):
-        return value
-    kind = type(value)
-    if _OF_BLOCKS.search(name) and _are_numbers(value, blocks):
-        return kind(number for number, slot in enumerate(slots) if slot in value)
-    if len(value) == blocks:
-        return kind(value[slot] for slot in slots)
-    if len(pattern := _spread(value)) == blocks:
-        return kind([[[pattern[slot] for slot in slots], 1]])
-    return value
-
-
-def _are_numbers(value: Sequence[Any], blocks: int) -> bool:
-    """Whether a list holds numbers of blocks: distinct, ascending. A flag per block repeats itself."""
-    whole = all(type(item) is int and 0 <= item < blocks for item in value)
-    return whole and list(value) == sorted(set(value))
-
-
-def _spread(value: Sequence[Any]) -> list[Any]:
-    """The list that a pattern like ``[[["global", "local"], 2]]`` stands for; empty where it is none."""
-    pairs = all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value)
-    if not pairs or not all(isinstance(part, (list, tuple)) and type(times) is int for part, times in value):
-        return []
-    return [entry for part, times in value for _ in range(times) for entry in part]
-
-
 # --- quantisers ------------------------------------------------------------------------------------------------------
 
 _QUANTISER_MARKS = ("hf_quantizer", "quantization_method", "is_quantized")
@@ -283,14 +252,14 @@ def _marks(block: nn.Module) -> Marks:
     return marks
 
 
-def _prove(folder: Path, dtype: str, name: str | None, layout: Layout, expected: _Expected) -> None:
+def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
     """Loads what was saved and holds it against the layout; CannotRun where it is something else."""
     try:
-        model = load_model(locate(ModelSource("directory", path=str(folder))), dtype, _CPU)
-        stack = find_stack(model, name)
+        model = load_model(locate(source), source.dtype, _CPU)
+        stack = find_stack(model, source.blocks)
     except CannotRun as error:
         raise _inexpressible(
-            layout, f"that once saved it does not load ({str(error).replace(f'{folder}: ', '')})"
+            layout, f"that once saved it does not load ({str(error).replace(f'{source.path}: ', '')})"
         ) from error
     settings = _settings(text_config(model))
     for key, value in expected.settings.items():
@@ -302,7 +271,7 @@ def _prove(folder: Path, dtype: str, name: str | None, layout: Layout, expected:
         logits = model(input_ids=expected.ids, use_cache=False).logits.float()
     apart = float((logits - expected.logits).abs().max())
     # Relative to the largest logit, as where the engine is proved: rounding of the dtype, in another order.
-    tolerance = max(1e-4, 2.0 * torch.finfo(getattr(torch, dtype)).eps)
+    tolerance = max(1e-4, 2.0 * torch.finfo(getattr(torch, source.dtype)).eps)
     if not apart <= tolerance * float(expected.logits.abs().max()):
         raise _inexpressible(layout, f"that once saved its logits differ from the layout's by {apart:.3g}")
 

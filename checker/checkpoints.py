@@ -14,21 +14,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import CannotRun, DigestMismatch
-from .headers import FLOATS, GgufArray, Tensor, read_gguf, read_index, read_json, read_safetensors, stacks
+from .headers import FLOATS, GgufArray, Placed, Tensor, read_gguf, read_index, read_json, read_safetensors, stacks
 from .records import ModelFacts, ModelSource, digest
+from .trust import PICKLES, FileMissing, check_settings, check_tokenizer, code_files, existing, pickles
 
 TOKENIZER_FILES = (
-    "added_tokens.json", "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
-    "tokenizer_config.json", "vocab.json",
+    "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model",
+    "tekken.json", "tiktoken.model", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json",
+    "vocab.txt",
 )  # fmt: skip
 
 _CONFIG, _SINGLE, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_TOKENIZER_SETTINGS = "tokenizer_config.json"
+# Read where a checkpoint is written again; no measured value depends on them.
+_COMPANIONS = ("chat_template.jinja", "generation_config.json")
 _RUN = "`pruneaudit run` downloads it"
+_PICKLED = "a pickle runs code when it is read, so it is refused"
 _FETCH = "fetch the model again, or correct the file"
-
-
-class FileMissing(CannotRun):
-    """A file that the model needs is not there."""
 
 
 class NotCached(FileMissing):
@@ -45,6 +47,8 @@ class Files:
     weights: tuple[Path, ...]  # sorted
     tokenizer: tuple[Path, ...]  # sorted; empty for GGUF, which carries its tokenizer
     index: Path | None = None  # of a sharded checkpoint
+    code: tuple[Path, ...] = ()  # sorted; Python files that the audit allows to run
+    companions: tuple[Path, ...] = ()  # sorted; nothing that is measured depends on them
     revision: str | None = None  # hub: the commit; package: the version installed
 
 
@@ -69,30 +73,40 @@ def locate(source: ModelSource, hub_cache: Path | None = None) -> Files:
     if source.kind == "gguf":
         return _gguf(Path(source.path or ""), source.kind)
     if source.kind == "directory":
-        return _folder(Path(source.path or ""), source.kind)
+        return _folder(Path(source.path or ""), source.kind, source.trust_remote_code)
     if source.kind == "package":
         return _package(source.package or "", source.file or "")
     return _hub(source, default_hub_cache() if hub_cache is None else hub_cache)
 
 
 def _gguf(path: Path, kind: str) -> Files:
+    if path.suffix.lower() in PICKLES:
+        raise CannotRun(f"{path}: found pickled weights; expected a GGUF file; {_PICKLED}")
     if not path.is_file():
         raise FileMissing(f"{path}: found no such file; expected a GGUF file; check the path in `model:`")
     return Files(kind, path.parent.resolve(), None, (path.parent.resolve() / path.name,), ())
 
 
-def _folder(path: Path, kind: str) -> Files:
+def _folder(path: Path, kind: str, trusted: bool = False) -> Files:
     if not path.is_dir():
         remedy = "use `kind: gguf` for a GGUF file" if path.suffix == ".gguf" else "check the path in `model:`"
         raise FileMissing(f"{path}: found no such folder; expected one with {_CONFIG} and *.safetensors; {remedy}")
     folder = path.resolve()
-    config = _existing(folder, _CONFIG)
+    config = existing(folder, _CONFIG)
     if config is None:
         hint = "; use `kind: gguf` for a GGUF file" if any(folder.glob("*.gguf")) else "; name a model's folder"
         raise FileMissing(f"{folder}: found no {_CONFIG}; expected one beside the weights{hint}")
-    tokenizer = (_existing(folder, name) for name in TOKENIZER_FILES)
-    files = Files(kind, folder, config, (), tuple(file for file in tokenizer if file is not None))
-    single, index = _existing(folder, _SINGLE), _existing(folder, _INDEX)
+    check_settings(config)
+    files = Files(
+        kind,
+        folder,
+        config,
+        (),
+        tuple(map(check_tokenizer, _those_there(folder, TOKENIZER_FILES))),
+        companions=_those_there(folder, _COMPANIONS),
+        code=code_files(folder, (config, *_those_there(folder, (_TOKENIZER_SETTINGS,)))) if trusted else (),
+    )
+    single, index = existing(folder, _SINGLE), existing(folder, _INDEX)
     if single is not None:  # transformers, too, prefers the single file where both are there
         return replace(files, weights=(single,))
     if index is None:
@@ -100,13 +114,17 @@ def _folder(path: Path, kind: str) -> Files:
     return replace(files, weights=_shards(folder, index), index=index)
 
 
+def _those_there(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+    found = (existing(folder, name) for name in names)
+    return tuple(path for path in found if path is not None)
+
+
 def _no_weights(folder: Path) -> CannotRun:
     expected = f"expected {_SINGLE} or {_INDEX}"
-    pickles = sorted(path.name for ending in ("*.bin", "*.pt", "*.pth") for path in folder.glob(ending))
-    if pickles:
+    if pickled := pickles(folder):
         return CannotRun(
-            f"{folder}: found only pickled weights ({', '.join(pickles[:3])}); {expected}; a pickle runs "
-            "code when it is read, so it is refused: where you trust it, save it with `save_pretrained`"
+            f"{folder}: found only pickled weights ({', '.join(pickled[:3])}); {expected}; {_PICKLED}: where you trust "
+            "it, save it with `save_pretrained`"
         )
     others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors"))[:3]) or "no weights"
     return FileMissing(f"{folder}: found {others}; {expected}; save the model with `save_pretrained`")
@@ -115,7 +133,12 @@ def _no_weights(folder: Path) -> CannotRun:
 def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     shards = []
     for name in sorted(set(read_index(index).values())):
-        shard = _existing(folder, name)
+        if name.lower().endswith(PICKLES):
+            raise CannotRun(
+                f"{index}: found shard {name!r}, which is pickled; expected safetensors; {_PICKLED}: where you trust "
+                "it, save it with `save_pretrained`"
+            )
+        shard = existing(folder, name)
         if shard is None or shard.suffix != ".safetensors":
             raise FileMissing(
                 f"{index}: found shard {name!r}, which is not a safetensors file in {folder}; "
@@ -125,36 +148,15 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     return tuple(shards)
 
 
-def _existing(folder: Path, name: str) -> Path | None:
-    """``folder/name`` if it is a file, None if there is none; CannotRun where the name leads out of the folder.
-
-    ``folder`` is resolved. The hub cache keeps a snapshot's files as links into the repository's own ``blobs``.
-    """
-    caches = (up.parent for up in folder.parents if up.name == "snapshots" and up.parent.name.startswith("models--"))
-    homes = [folder, *(cache / "blobs" for cache in caches)]
-    pure = PurePosixPath(name)
-    try:
-        target = (folder / name).resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a circle, names the system cannot take
-        target = Path("/")
-    plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
-    if not plain or not any(target.is_relative_to(home) for home in homes):
-        raise CannotRun(
-            f"{folder}: found {name!r}, which leads out of the folder; expected only files inside it; "
-            "copy the file into the folder, and do not use a model whose files point elsewhere"
-        )
-    return folder / name if target.is_file() else None
-
-
-def _inside(folder: Path, file: str, kind: str) -> Files:
+def _inside(folder: Path, file: str, kind: str, trusted: bool = False) -> Files:
     """A GGUF file or a model's folder inside ``folder``."""
-    if file.endswith(".gguf"):
-        path = _existing(folder, file)
+    if file.lower().endswith((".gguf", *PICKLES)):
+        path = existing(folder, file)
         if path is None:
             raise FileMissing(f"{folder}: found no file {file!r}; expected it there; check `file:` in `model:`")
         return _gguf(path, kind)
-    _existing(folder, file)
-    return _folder(folder / file, kind)
+    existing(folder, file)
+    return _folder(folder / file, kind, trusted)
 
 
 def _package(package: str, file: str) -> Files:
@@ -189,7 +191,7 @@ def _hub(source: ModelSource, cache: Path) -> Files:
             f"expected {home.name}/snapshots/<commit>; {_RUN}"
         )
     try:
-        files = _inside(home / "snapshots" / commit, source.file or "", "hub")
+        files = _inside(home / "snapshots" / commit, source.file or "", "hub", source.trust_remote_code)
     except FileMissing as error:
         found = f"hub model {repo}, revision {revision}: found only a part of it in the cache"
         raise NotCached(f"{found}; {_RUN}\n{error}") from error
@@ -199,7 +201,7 @@ def _hub(source: ModelSource, cache: Path) -> Files:
 def _commit(home: Path, revision: str) -> str | None:
     """The commit that a branch, a tag or a commit hash names, if its snapshot is in the cache."""
     commit = revision
-    if reference := _existing((home / "refs").resolve(), revision):
+    if reference := existing((home / "refs").resolve(), revision):
         with reference.open("rb") as file:
             commit = file.read(200).decode("ascii", "replace").strip()
     if not re.fullmatch(r"[\w-][\w.-]*", commit, re.ASCII):
@@ -222,11 +224,12 @@ def weights_digest(files: Files) -> str:
 
     A GGUF file: the file's own sha256. A folder: the sha256 of the UTF-8 lines ``<name> <sha256 of the file>\\n`` of
     config.json and every weight file, sorted by name (the path relative to the folder, with ``/``). config.json belongs
-    to it because the same tensors under another configuration are another model; tokenizer and index do not.
+    to it because the same tensors under another configuration are another model; tokenizer and index do not. Python
+    files belong to it where the audit allows them to run.
     """
     if files.config is None:
         return file_sha256(files.weights[0])
-    named = {path.relative_to(files.folder).as_posix(): path for path in (files.config, *files.weights)}
+    named = {path.relative_to(files.folder).as_posix(): path for path in (files.config, *files.weights, *files.code)}
     lines = (f"{name} {file_sha256(named[name])}\n" for name in sorted(named))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -253,14 +256,20 @@ def facts(files: Files, source: ModelSource) -> ModelFacts:
     """
     described = _of_gguf(files) if files.config is None else _of_folder(files, files.config, source.blocks)
     name = {"hub": source.repo, "package": f"{source.package}/{source.file}"}.get(source.kind)
-    return replace(described, source=name or Path(source.path or "").name, kind=source.kind, revision=files.revision)
+    return replace(
+        described,
+        source=name or Path(source.path or "").name,
+        kind=source.kind,
+        revision=files.revision,
+        remote_code=bool(files.code),
+    )
 
 
 def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
     whole = read_json(path)
     text = whole.get("text_config")
     config = {**whole, **text} if isinstance(text, dict) else whole
-    tensors = [tensor for tensor in _all_tensors(files) if not tensor.constant]
+    tensors = [found.tensor for found in placed_tensors(files) if not found.tensor.constant]
     count = _number(path, config, ("num_hidden_layers", "n_layer", "num_layers", "n_layers"))
     blocks = _stack(files, tensors, count, named)
     hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
@@ -328,19 +337,19 @@ def _model_facts(blocks: Sequence[Sequence[Tensor]], tensors: Iterable[Tensor], 
     )
 
 
-def _all_tensors(files: Files) -> list[Tensor]:
+def placed_tensors(files: Files) -> list[Placed]:
     """The tensors of all shards; CannotRun where one stands twice or the index names one that its shard lacks."""
     homes: dict[str, str] = {}
-    tensors: list[Tensor] = []
+    tensors: list[Placed] = []
     for path in files.weights:
-        for tensor in read_safetensors(path):
-            if tensor.name in homes:
+        for found in read_safetensors(path):
+            name = found.tensor.name
+            if name in homes:
                 raise CannotRun(
-                    f"{path}: found tensor {tensor.name!r}, which is in {homes[tensor.name]} too; "
-                    f"expected each tensor once; {_FETCH}"
+                    f"{path}: found tensor {name!r}, which is in {homes[name]} too; expected each tensor once; {_FETCH}"
                 )
-            homes[tensor.name] = path.relative_to(files.folder).as_posix()
-            tensors.append(tensor)
+            homes[name] = path.relative_to(files.folder).as_posix()
+            tensors.append(found)
     for name, shard in (read_index(files.index) if files.index else {}).items():
         if homes.get(name) != PurePosixPath(shard).as_posix():
             raise CannotRun(

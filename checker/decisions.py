@@ -10,16 +10,23 @@ from checker import stats
 from checker.costs import Costs
 from checker.distances import Distances
 from checker.methods import METHODS
-from checker.records import Audit, Interval, RemovalSet, Verdict
+from checker.records import Audit, Claim, Interval, RemovalSet, Verdict
 from checker.stats import Estimate
 
 Row = dict[str, Any]
 Layers = tuple[int, ...]
+Range = tuple[float | None, float | None]
+
+# Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
+NUMERICAL_TOLERANCE = 5e-4
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict with the figure it rests on; ``p`` where it shares an error rate with other claims."""
+    """A verdict with the figure it rests on; ``p`` where it shares an error rate with other claims.
+
+    ``counterexamples`` are the pairs that a claim about many of them fails on.
+    """
 
     verdict: Verdict
     message: str
@@ -29,6 +36,7 @@ class Decision:
     threshold: float | None = None
     further_units: int | None = None
     p: float | None = None
+    counterexamples: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,32 @@ def is_control(method: str | None) -> bool:
     return method is not None and METHODS[method].control
 
 
+def published_percent(claim: Claim, baseline: float | None) -> Interval | None:
+    """A removal's published interval in percent of the measured ``baseline``, a perplexity.
+
+    None where the claim has no interval, or it is of perplexities and the baseline is not measured.
+    """
+    if claim.interval is None or claim.interval_unit != "perplexity":
+        return claim.interval
+    if baseline is None:
+        return None
+    low, high = (100.0 * (perplexity / baseline - 1.0) for perplexity in claim.interval)
+    return low, high
+
+
+def claimed_range(claim: Claim, baseline: float | None) -> Range:
+    """The least and the most that a claim lets its figure be, in the figure's unit; None where there is no such end.
+
+    Of a removal in percent: a population's cost lies in the published interval, this very text's at the value.
+    """
+    if claim.equals is None:
+        most_of_it = claim.at_most if claim.below is None else claim.below
+        return claim.at_least, most_of_it
+    published = published_percent(claim, baseline) if claim.scope == "population" else None
+    within = claim.within or 0.0
+    return published or (claim.equals - within, claim.equals + within)
+
+
 def most(needed: Iterable[int | None]) -> int | None:
     """The largest of numbers of further units; None where one of them is, or there are none."""
     numbers = list(needed)
@@ -89,6 +123,11 @@ def nearest(decisions: Sequence[Decision], note: str) -> Decision:
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
+
+
+def claimed(claim: Claim) -> str:
+    """How a message begins to say what is claimed."""
+    return "claimed of this very text" if claim.scope == "contract" else "claimed"
 
 
 def span(interval: Sequence[float] | None) -> str:

@@ -15,7 +15,7 @@ from checker import stats
 from checker.choices import scored_by, whole
 from checker.errors import EvidenceMissing
 from checker.layouts import Geometry, Layout, pairs_within
-from checker.methods import METHODS, PROTOCOLS
+from checker.methods import METHODS, PROTOCOLS, replacement
 from checker.records import PORTIONS, Evidence, Ground, Values
 from checker.regimes import direction, distance_class, metric_regime, metric_sentence, pair_regime
 from checker.selection import select
@@ -34,7 +34,25 @@ class Distances:
 
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
-        """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out."""
+        """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out.
+
+        So are those whose evidence covers other prompts than the contract's: values are compared prompt by prompt.
+        """
+        read, found = self.evidence.facts.scoring, self._stored
+        expected = [] if read is None else [read.prompts]
+        return {name: table for name, table in found.items() if self.prompts.get(name, expected) == expected}
+
+    @cached_property
+    def prompts(self) -> dict[str, list[int]]:
+        """Per scoring method whose distances are means over scoring prompts, the numbers of prompts behind them."""
+        return {
+            name: sorted({len(values) for values in table.values()})
+            for name, table in self._stored.items()
+            if table and METHODS[name].looks and METHODS[name].looks_at == "scoring" and not METHODS[name].pooled
+        }
+
+    @cached_property
+    def _stored(self) -> dict[str, dict[tuple[int, ...], Values]]:
         found: dict[str, dict[tuple[int, ...], Values]] = {}
         for name in scored_by(self.evidence.audit):
             distances = METHODS[name].distances
@@ -191,6 +209,32 @@ def _replacement(distances: Distances, i: int, j: int) -> Row:
 def _deletion(distances: Distances, i: int, j: int) -> Row | None:
     table = distances.by_method.get("deletion")
     return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
+
+
+def one_direction(distances: Distances) -> list[Row]:
+    """The pairs of which only one direction of replacement is measured: i<-j, or j<-i."""
+    if "replacement" not in scored_by(distances.evidence.audit):
+        return []
+
+    def known(block: int, other: int) -> bool:
+        layout = replacement.layout(distances.ground.base, block, other)
+        return distances.evidence.answer("scoring", "kl", layout) is not None
+
+    return [
+        {"i": i, "j": j, "measured": "forward" if known(i, j) else "backward"}
+        for i, j in distances.ground.pairs
+        if known(i, j) != known(j, i)
+    ]
+
+
+def measured_on(distances: Distances) -> list[Row]:
+    """Per protocol whose distances are stored, what they were taken on."""
+    audit = distances.evidence.audit
+    return [
+        {"protocol": name, "prompts": prompts, "positions": audit.scoring.positions, "dtype": audit.model.dtype}
+        for name, prompts in distances.prompts.items()
+        if name in PROTOCOLS
+    ]
 
 
 def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:

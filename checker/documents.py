@@ -19,6 +19,7 @@ LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 20  # levels of mappings and lists
 OVERRIDE = "--set "
 
+_LONGEST = 400  # letters of a number; longer ones are kept as text
 _WIDEST = 1000  # bits of a whole number; wider ones are kept as text
 
 _TAG = "tag:yaml.org,2002:"
@@ -89,7 +90,7 @@ class Document:
         folder = Path.cwd() if self.place(where).file.startswith(OVERRIDE) else self.folder
         try:
             return (folder / Path(path).expanduser()).resolve()
-        except (OSError, RuntimeError):  # no such user, links in a circle: nothing is there, which is found out later
+        except (OSError, RuntimeError, ValueError):  # no such user, a circle of links, a zero byte: found out later
             return folder.absolute() / path
 
     def override(self, assignment: str) -> tuple[str, str]:
@@ -177,8 +178,8 @@ def _inside(holder: Any) -> str:
     return "nothing below a single value"
 
 
-def read(path: Path, name: str) -> Document:
-    """Reads a YAML file into data with places; ``name`` is what messages call the file.
+def read(path: Path, name: str, wanted: str = "an audit", remedy: str = "write one with `pruneaudit init`") -> Document:
+    """Reads a YAML file into data with places; ``name`` is what messages call the file, ``wanted`` what it should hold.
 
     Mistakes that leave the rest readable are collected in the document; others raise InvalidAudit.
     """
@@ -195,8 +196,8 @@ def read(path: Path, name: str) -> Document:
         raise _refusal(
             name,
             f"a file that cannot be read ({error.strerror})",
-            "an audit file",
-            "correct the path, or write a file with `pruneaudit init`",
+            f"{wanted} file",
+            f"correct the path, or {remedy}",
         ) from None
     try:
         text = content.decode("utf-8-sig")
@@ -207,8 +208,13 @@ def read(path: Path, name: str) -> Document:
         ) from None
     document = _parse(text, name, path.parent)
     if document.data is None and not document.mistakes:
-        raise _refusal(name, "an empty file", "an audit", "write one with `pruneaudit init`")
+        raise _refusal(name, "an empty file", wanted, remedy)
     return document
+
+
+def parse(text: str, name: str) -> Document:
+    """As ``read``, of a text that is at hand; paths in it start at the working directory."""
+    return _parse(text, name, Path())
 
 
 def is_text(value: str) -> bool:
@@ -361,9 +367,11 @@ def _scalar(document: Document, node: yaml.ScalarNode, where: Where) -> Any:
 
 
 def _number(document: Document, node: yaml.ScalarNode, where: Where) -> int | float | str:
+    if len(node.value) > _LONGEST:  # of numbers to base 60 the time grows with the square
+        return str(node.value)
     try:
         number: int | float = getattr(yaml.constructor.SafeConstructor(), _NUMBERS[node.tag])(node)
-    except ValueError:  # an explicit !!int that is none, or more digits than Python converts
+    except (ValueError, OverflowError):  # an explicit !!int that is none, or more digits than Python converts
         return str(node.value)
     if isinstance(number, int):
         return number if number.bit_length() < _WIDEST else str(node.value)

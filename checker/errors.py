@@ -77,6 +77,7 @@ class NotFinite(PruneauditError):
     exit_code = 4
 
     def __init__(self, layout: str, unit: str, kind: str) -> None:
+        self.layout, self.unit, self.kind = layout, unit, kind
         super().__init__(
             f"layout {layout}, {unit}: found a {kind} that is not a finite number; expected a finite one; "
             "try `dtype: float32`, and if it stays, this layout breaks the model and cannot be scored"

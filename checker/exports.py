@@ -20,6 +20,7 @@ import yaml
 from checker import reports, spec
 from checker.errors import UsageError
 from checker.layouts import Layout
+from checker.packs import Pack, damaged
 from checker.records import ModelSource
 from checker.store import Store
 
@@ -28,6 +29,7 @@ Row = Mapping[str, Any]
 # What the constraints and the form of an arm are called where a report does not name them.
 _DEFAULT = "matched"
 _SHOWN = 8
+_LARGEST_REPORT = 64_000_000  # bytes
 _NAME = re.compile(r"(?P<method>[^:@]+)(?:@(?P<kind>[^:@]+))?:(?P<budget>\d+)(?::(?P<tie>\d+))?", re.ASCII)
 
 
@@ -49,20 +51,45 @@ class Arm:
 
 
 def read_report(out: Path) -> Row:
-    """The report in the folder of a run; UsageError where there is none, or none that is valid."""
+    """The report of measurements in the folder of a run; UsageError where there is none, or none that is valid."""
+    content = any_report(out)
+    if "arms" not in content:
+        raise UsageError(
+            f"{out / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
+            "folder of a run"
+        )
+    return content
+
+
+def any_report(out: Path) -> Row:
+    """As ``read_report``, of measurements or of published numbers."""
     path = out / "report.json"
     try:
+        if (size := path.stat().st_size) > _LARGEST_REPORT:
+            raise ValueError(f"{size} bytes, where {_LARGEST_REPORT} are more than any run writes")
         content: Row = json.loads(path.read_text(encoding="utf-8"))
         reports.check(content)
     except OSError as error:
         raise UsageError(
             f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
         ) from None
     return content
+
+
+def sealed_report(pack: Pack) -> Row:
+    """The report in a pack; EvidenceDamaged where it does not follow its schema, whatever its digest."""
+    report = pack.report
+    try:
+        reports.check(report)
+        if "arms" not in report:
+            raise ValueError("a report of published numbers")
+    except (ValueError, RecursionError) as error:
+        raise damaged(pack.place("report.json"), f"no valid report ({error})", "a report of this version") from None
+    return report
 
 
 def find_arm(report: Row, name: str) -> Arm:
@@ -272,7 +299,7 @@ def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSourc
     """
     if audit is not None:
         overrides = [f"{override['key']}={override['value']}" for override in report["overrides"]]
-        return spec.check(audit, overrides, attached=False).audit.model
+        return spec.check(audit, overrides, attached=False).measured.model
     path = out / "evidence.db"
     record = None
     if path.is_file():
@@ -290,7 +317,7 @@ def _recorded_source(record: Row) -> ModelSource:
     with TemporaryDirectory() as folder:
         file = Path(folder).resolve() / "audit.yaml"
         file.write_bytes(record["text"].encode())
-        source = spec.check(file, overrides, attached=False).audit.model
+        source = spec.check(file, overrides, attached=False).measured.model
         if source.path is not None and Path(source.path).is_relative_to(Path(folder).resolve()):
             raise UsageError(
                 f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "

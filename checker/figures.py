@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-from checker import __version__, agreement, costs, distances
+from checker import __version__, agreement, costs, distances, history, lineage
 from checker.choices import Arms, arms, scored_by
 from checker.costs import Costs
 from checker.decisions import Bench
 from checker.distances import Distances, noise_floor, pair_of
-from checker.errors import CannotRun, EvidenceMissing
+from checker.errors import CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.layouts import Layout, pairs_within
 from checker.plan import (
     Asked,
@@ -42,13 +43,13 @@ from checker.records import (
     Values,
     digest,
 )
+from checker.restored import restored
 from checker.sources import text_identity
 from checker.stats import perplexity
 from checker.store import MEASURING_CODE, Scope, Store
 from checker.verdicts import decide
 
 Row = dict[str, Any]
-R = TypeVar("R")
 
 
 # --- evidence --------------------------------------------------------------------------------------------------------
@@ -56,12 +57,14 @@ R = TypeVar("R")
 
 def stored_evidence(audit: Audit, store: Store) -> Evidence:
     """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
-    record = store.read_record("model", audit.model.identity)
+    # A pin that was added or changed since leads to the weights that were measured; whether it fits them is a rule's.
+    identities = (audit.model.identity, audit.model.unpinned.identity)
+    record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
     if record is None:
         raise EvidenceMissing(
             f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
         )
-    model = _restored(ModelFacts, record)
+    model = _restored_model(record, str(store.path))
     contracts: dict[str, ScoringContract | EvaluationContract] = {
         "scoring": audit.scoring,
         "selection": audit.selecting or audit.scoring,
@@ -74,13 +77,15 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     scoring = store.read_record("scoring", digests["scoring"])
     selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
     evaluation = store.read_record("evaluation", together(digests))
+    checkpoints = lineage.restore(audit, model, lambda key: store.read_record(lineage.RECORD, key), str(store.path))
     facts = Facts(
         model,
-        _restored(ScoringFacts, scoring) if scoring else None,
-        _restored(EvaluationFacts, evaluation) if evaluation else None,
-        _restored(ScoringFacts, selection) if selection else None,
+        restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
+        restored(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
+        restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
+        checkpoints,
     )
-    return Evidence(audit, facts, _answers(store, facts, digests))
+    return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
 
 
 def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
@@ -103,24 +108,41 @@ def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Q
 
 
 def _identity(source: TextSource, store: Store) -> str:
-    """What names the text: of the file at hand, or as recorded where the file is not here."""
-    try:
-        return text_identity(source)
-    except CannotRun:
-        record = store.read_record("text", source.identity)
-        return str(record["identity"]) if record else "never read"
+    """What names the text: of the file at hand, or as recorded where the file is not here, or the store is sealed."""
+    with suppress(CannotRun):
+        if not store.sealed:
+            return text_identity(source)
+    record = store.read_record("text", source.identity)
+    return str(record["identity"]) if record else "never read"
 
 
-def _restored(kind: type[R], record: Mapping[str, Any]) -> R:
-    """A record's dataclass from its JSON, whose lists were tuples."""
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
+    model = restored(ModelFacts, record, f"{place}, model")
+    lengths = {len(model.block_parameters), len(model.block_shapes)}
+    if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
+        raise EvidenceDamaged(
+            f"{place}, model: found {model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}; "
+            "expected an entry for every block; restore the file, or measure again with --fresh"
+        )
+    return model
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) -> tuple[Row, tuple[str, ...]]:
-    """Everything the report says but its findings, and what is missing; ``environment`` is the run's own record."""
+def provenance(evidence: Evidence, store: Store) -> Row:
+    """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
+    contracts = [row["digest"] for row in _contracts(evidence).values() if row and row["digest"]]
+    return history.provenance(store, evidence.audit, evidence.facts, contracts)
+
+
+def report_figures(
+    evidence: Evidence, environment: Mapping[str, Any] | None, origin: Mapping[str, Any] | None = None
+) -> tuple[Row, tuple[str, ...]]:
+    """Everything the report says but its findings, and what is missing.
+
+    ``environment`` is the run's own record, ``origin`` what ``provenance`` gives of the evidence's store.
+    """
     audit, model = evidence.audit, evidence.facts.model
     where = ground(audit, model)
     distance, cost = Distances(evidence, where), Costs(evidence)
@@ -162,6 +184,11 @@ def report_figures(evidence: Evidence, environment: Mapping[str, Any] | None) ->
         "claims": decide(bench, audit.claims),
         "cost": _cost(evidence, asked, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
+        "evidence": {
+            **(origin or history.unrecorded(audit, evidence.facts)),
+            "one_direction": distances.one_direction(distance),
+            "measured_on": distances.measured_on(distance),
+        },
     }
     return figures, tuple(_gaps(evidence, distance, cost, chosen))
 
@@ -210,6 +237,7 @@ def _model(evidence: Evidence) -> Row:
         "quantization",
         "revision",
         "tokenizer_digest",
+        "remote_code",
     )
     return {name: getattr(model, name) for name in fields} | {
         "dtype": evidence.audit.model.dtype,

@@ -19,8 +19,12 @@ Words = tuple[str, str, str]  # found, expected, remedy
 
 _TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false",
           "object": "a mapping", "array": "a list"}  # fmt: skip
-_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,3}")
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d{1,3}")
 _OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|0[xb][0-9a-fA-F_]+|\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?)")
+_NAMES = (
+    ("lower-case words joined by `-` and `/`", "write it as `pruneaudit rules` lists it"),
+    ("a name in letters, digits, `.`, `_` and `-`", "choose such a name"),
+)
 _ORDER = {"type": 0, "unknown": 1}  # what a wrong type or a misspelt key entails is then not repeated
 _MOST = 1000  # mistakes that are listed of one file
 _LONGEST = 60  # characters of a value that a message repeats
@@ -189,7 +193,8 @@ def _missing(error: ValidationError, where: Where, root: dict[str, Any]) -> Word
     else:
         name = _limit(error)
         found, expected = f"no `{name}` in {_name(where)}", "it there"
-    wanted = resolve(schema.get("properties", {}).get(name, {}), root)
+    properties = schema.get("properties") or root.get("properties", {})  # a condition on the file names keys alone
+    wanted = resolve(properties.get(name, {}), root)
     choices = wanted.get("enum")
     if choices:
         return found, f"{enumerate_words(choices)} there", f"add `{name}: {choices[0]}` or another of these"
@@ -246,7 +251,8 @@ def _by_example(where: Where, error: ValidationError) -> str:
     schema = error.schema if isinstance(error.schema, dict) else {}
     example = next(iter(schema.get("examples", [])), schema.get("default"))
     if not where:
-        return "start the file with `pruneaudit: 1`"
+        versioned = "pruneaudit" in schema.get("properties", {})
+        return f"start the file with `{'pruneaudit: 1' if versioned else 'extends: release'}`"
     if example is None:
         return f"write {_TYPES[str(_limit(error))]}"
     return (
@@ -277,7 +283,7 @@ def _unknown_key(document: Document, where: Where, error: ValidationError, _: An
     key, schema = str(where[-1]), error.schema if isinstance(error.schema, dict) else {}
     found = f"the unknown key `{key}` in {_name(where[:-1])}"
     if "patternProperties" in schema:
-        return found, "lower-case words joined by `-` and `/`", "write it as `pruneaudit rules` lists it"
+        return found, *_NAMES[where[0] == "published"]
     known = list(schema.get("properties", {}))
     holder = document.get(*where[:-1])
     if not known:

@@ -16,6 +16,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,6 +68,16 @@ class Tensor:
         """Whether it is no parameter but a causal mask or a rotary table, which some files carry along."""
         mask = len(self.shape) == 4 and self.shape[:2] == (1, 1) and self.shape[2] == self.shape[3]
         return mask or self.name.removesuffix(".weight").endswith(_CONSTANTS)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor and its bytes in a file: the offset of the first one, and the one after the last."""
+
+    tensor: Tensor
+    path: Path
+    start: int
+    end: int
 
 
 def stacks(tensors: Iterable[Tensor]) -> dict[str, dict[int, list[Tensor]]]:
@@ -149,8 +160,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def read_safetensors(path: Path) -> tuple[Tensor, ...]:
-    """The tensors of a safetensors file, in the header's order, from its JSON header alone.
+def read_safetensors(path: Path) -> tuple[Placed, ...]:
+    """The tensors of a safetensors file and their places, in the header's order, from its JSON header alone.
 
     CannotRun names the file and what is wrong: a header longer than the file or 100 MB, one that is not JSON, an
     unknown type, offsets outside the file or not as long as type and shape say.
@@ -174,10 +185,22 @@ def read_safetensors(path: Path) -> tuple[Tensor, ...]:
     header.pop("__metadata__", None)
     if len(header) > _TENSORS_LIMIT:
         _refuse(path, f"{len(header)} tensors", f"at most {_TENSORS_LIMIT}")
-    return tuple(_safetensor(path, name, entry, size - 8 - length) for name, entry in header.items())
+    placed = [_safetensor(path, name, entry, (8 + length, size)) for name, entry in header.items()]
+    _check_apart(path, placed)
+    return tuple(placed)
 
 
-def _safetensor(path: Path, name: str, entry: Any, available: int) -> Tensor:
+def _check_apart(path: Path, placed: Iterable[Placed]) -> None:
+    """No two tensors share a byte: a small file would otherwise stand for any amount of memory."""
+    spans = sorted((found.start, found.end, found.tensor.name) for found in placed if found.end > found.start)
+    for (_, end, one), (start, _, other) in pairwise(spans):
+        if start < end:
+            _refuse(path, f"tensor {one!r} and tensor {other!r} in the same bytes", "each tensor in bytes of its own")
+
+
+def _safetensor(path: Path, name: str, entry: Any, data: tuple[int, int]) -> Placed:
+    """One tensor; ``data`` is where the file's data starts and ends."""
+    available = data[1] - data[0]
     if len(name) > _NAME_LIMIT or not name.isprintable():
         _refuse(path, f"a tensor called {name[:80]!r}", f"at most {_NAME_LIMIT} printable characters")
     entry = entry if isinstance(entry, dict) else {}
@@ -203,7 +226,7 @@ def _safetensor(path: Path, name: str, entry: Any, available: int) -> Tensor:
             f"tensor {name!r} in {offsets[1] - offsets[0]} bytes",
             f"{expected}, as its type {kind} and shape {list(tensor.shape)} say",
         )
-    return tensor
+    return Placed(tensor, path, data[0] + offsets[0], data[0] + offsets[1])
 
 
 def _whole_numbers(value: Any) -> bool:
@@ -216,6 +239,7 @@ _ENTRIES_LIMIT = 65_536
 _ARRAY_LIMIT = 100_000_000
 _WALK_LIMIT = 4_000_000  # strings and nested arrays of the whole header: what has to be stepped over one by one
 _STRING_LIMIT = 16_777_216  # bytes; the longest are chat templates
+_STRINGS_LIMIT = 268_435_456  # bytes of all strings that are kept
 _NESTING_LIMIT = 2
 _STRING, _ARRAY = 8, 9
 # Metadata type number -> struct format of a scalar.
@@ -243,7 +267,7 @@ class _GgufWalk:
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path, self.data, self.size, self.position = path, data, len(data), 0
-        self.steps = _WALK_LIMIT
+        self.steps, self.letters = _WALK_LIMIT, _STRINGS_LIMIT
 
     def header(self) -> GgufHeader:
         if self.data[:4] != b"GGUF":
@@ -278,7 +302,8 @@ class _GgufWalk:
         return value
 
     def text(self, what: str, limit: int = _STRING_LIMIT) -> str:
-        length = self.count(f"bytes in {what}", 1, limit)
+        length = self.count(f"bytes in {what}", 1, min(limit, self.letters))
+        self.letters -= length
         start, self.position = self.position, self.position + length
         # Values may be cut inside a character; a replaced character changes no fact, and names stay distinct by bytes.
         return self.data[start : self.position].decode("utf-8", errors="backslashreplace")
@@ -295,8 +320,10 @@ class _GgufWalk:
             if key.startswith("tokenizer."):
                 spans[key] = start, self.position
         digest = hashlib.sha256()
-        for key in sorted(spans):
-            digest.update(self.data[slice(*spans[key])])
+        with memoryview(self.data) as view:  # without a copy, for vocabularies are long
+            for key in sorted(spans):
+                with view[slice(*spans[key])] as span:
+                    digest.update(span)
         return metadata, digest.hexdigest()
 
     def value(self, key: str, kind: int, depth: int = 0) -> str | int | float | bool | GgufArray:
@@ -342,24 +369,25 @@ class _GgufWalk:
     def tensors(self, count: int, alignment: object) -> tuple[Tensor, ...]:
         if type(alignment) is not int or not 0 < alignment <= 2**20:
             _refuse(self.path, f"general.alignment {alignment!r}", "a whole number from 1 to 1048576")
-        placed: dict[str, tuple[Tensor, int, int]] = {}
+        placed: dict[str, Placed] = {}
         for _ in range(count):
-            tensor, offset, length = self.tensor()
-            if tensor.name in placed:
-                _refuse(self.path, f"tensor {tensor.name!r} twice", "each tensor once")
-            placed[tensor.name] = tensor, offset, length
+            found = self.tensor()
+            if found.tensor.name in placed:
+                _refuse(self.path, f"tensor {found.tensor.name!r} twice", "each tensor once")
+            placed[found.tensor.name] = found
+        _check_apart(self.path, placed.values())
         available = self.size - -(-self.position // alignment) * alignment
-        for tensor, offset, length in placed.values():
-            if offset + length > available:
+        for found in placed.values():
+            if found.end > available:
                 _refuse(
                     self.path,
-                    f"tensor {tensor.name!r} at bytes {offset} to {offset + length} of the data",
+                    f"tensor {found.tensor.name!r} at bytes {found.start} to {found.end} of the data",
                     f"it to lie inside the {max(available, 0)} bytes of data",
                 )
-        return tuple(tensor for tensor, _, _ in placed.values())
+        return tuple(found.tensor for found in placed.values())
 
-    def tensor(self) -> tuple[Tensor, int, int]:
-        """One tensor with the offset of its data and their length in bytes."""
+    def tensor(self) -> Placed:
+        """One tensor; its place is in the file's data, which start after the header."""
         name = self.text("a tensor's name", _NAME_LIMIT)
         dimensions = self.number("<I")
         if dimensions > _DIMENSIONS_LIMIT:
@@ -377,4 +405,4 @@ class _GgufWalk:
         tensor = Tensor(name, kind, shape)
         if tensor.elements % group:
             _refuse(self.path, f"tensor {name!r} of shape {list(shape)}", f"a multiple of {group} elements for {kind}")
-        return tensor, offset, tensor.elements // group * group_bytes
+        return Placed(tensor, self.path, offset, offset + tensor.elements // group * group_bytes)

@@ -41,7 +41,7 @@ def _short(weight: float) -> str:
 
 
 _PLACE = re.compile(r"(?:mix\((?P<mix>[^()]*)\)|(?P<block>\d+))(?:@(?P<slot>\d+))?", re.ASCII)
-_PART = re.compile(r"(\d+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.ASCII)
+_PART = re.compile(r"(\d+):([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +64,9 @@ class Layout:
         inner = text.strip()
         if not (inner.startswith("(") and inner.endswith(")")):
             raise ValueError(f"found layout {text!r}; expected something like (0,2@1,1@2,3)")
-        places, position, inner = [], 0, re.sub(r" *([(),:@]) *", r"\1", inner[1:-1].strip(" "))
+        # In two steps, each of which takes time in proportion to the text: it may come from a stranger.
+        inner = re.sub(" +", " ", inner[1:-1].strip(" "))
+        places, position, inner = [], 0, re.sub(r" ?([(),:@]) ?", r"\1", inner)
         while inner:
             match = _PLACE.match(inner, position)
             if match is None:
@@ -191,6 +193,15 @@ class Geometry:
                 row[place] = row[place + 1] + ways[-1][self._next(place)]
             ways.append(row)
         return ways
+
+
+def same_removal(one: Iterable[int], other: Iterable[int], twins: Iterable[Iterable[int]] = ()) -> bool:
+    """Whether two sets of blocks leave the same weights; ``twins`` are groups of blocks with the very same weights."""
+    first, second = set(one), set(other)
+    for group in map(set, twins):
+        if len(first & group) == len(second & group):
+            second = (second - group) | (first & group)
+    return first == second
 
 
 def pairs_within(blocks: int, max_gap: int) -> tuple[tuple[int, int], ...]:

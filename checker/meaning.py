@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .documents import Document, Where
-from .records import MethodSettings, ModelFacts, Selection, Statistics
+from .records import FROM_CHECKPOINT, MethodSettings, ModelFacts, Selection, Statistics
 
 
 def check(document: Document) -> None:
@@ -153,8 +153,12 @@ def _claim(document: Document, where: Where) -> None:
     kind = document.sound(*where, "kind")
     if kind == "removal":
         _exactly_one(document, where, "layers", "method")
+        _checkpoint(document, where)
         if isinstance(document.get(*where, "perplexity_increase"), dict):
             _exactly_one(document, (*where, "perplexity_increase"), "at_most", "equals")
+            _interval(document, (*where, "perplexity_increase", "interval"))
+    elif kind == "redundant":
+        _exactly_one(document, where, "pair", "pairs")
     elif kind == "regime":
         _exactly_one(document, where, "metric", "removal")
     elif kind == "comparison":
@@ -162,6 +166,28 @@ def _claim(document: Document, where: Where) -> None:
         if better is not None and better == worse:
             document.complain((*where, "worse"), f"`{worse}` as the better and the worse method",
                               "two methods", "name the method it is compared with")  # fmt: skip
+
+
+def _checkpoint(document: Document, where: Where) -> None:
+    """A removal is told from a checkpoint only where one is named, and the model is such a folder, too."""
+    if document.doubted((*where, "checkpoint")) or document.doubted((*where, "layers")):
+        return
+    named = document.get(*where, "checkpoint")
+    if document.get(*where, "layers") == FROM_CHECKPOINT and named is None:
+        document.complain((*where, "layers"), f"`{FROM_CHECKPOINT}` and no `checkpoint`", "the folder of the pruned "
+                          "model", "add `checkpoint`, or name the blocks")  # fmt: skip
+    kind = document.sound("model", "kind")
+    if named is not None and kind in ("gguf", "package"):
+        document.complain((*where, "checkpoint"), f"a checkpoint beside a model of kind {kind}", "a model in "
+                          "safetensors, whose values can be compared: kind hub or directory", "audit the model that "
+                          "was pruned, or take `checkpoint` away", key=(*where, "checkpoint"))  # fmt: skip
+
+
+def _interval(document: Document, where: Where) -> None:
+    interval = document.sound(*where)
+    if interval is not None and interval[0] > interval[1]:
+        document.complain(where, f"an interval from {interval[0]:g} to {interval[1]:g}", "its lower end first",
+                          f"write [{interval[1]:g}, {interval[0]:g}]")  # fmt: skip
 
 
 def _exactly_one(document: Document, where: Where, one: str, other: str) -> None:
@@ -198,7 +224,7 @@ def _block_numbers(document: Document, where: Where, blocks: int) -> None:
 
 def _blocks_left(document: Document, where: Where, blocks: int) -> None:
     layers, budget = document.sound(*where, "layers"), document.sound(*where, "budget")
-    if layers is not None and len(layers) >= blocks:
+    if isinstance(layers, list) and len(layers) >= blocks:
         document.complain((*where, "layers"), f"all {blocks} blocks", "at least one block left", "name fewer blocks")
     if budget is not None and budget >= blocks:
         document.complain((*where, "budget"), f"a budget of {budget} in a model of {blocks} blocks",

@@ -17,12 +17,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from checker import environment, passes, texts
+from checker import artifacts, cards, environment, history, lineage, passes, texts
 from checker.blocks import BlockStack
 from checker.checkpoints import Files, check_pin, facts, weights_digest
 from checker.choices import arms
 from checker.engine import Engine
-from checker.errors import CannotRun, EvidenceDamaged
+from checker.errors import CannotRun, EvidenceDamaged, NotFinite
 from checker.layouts import Layout
 from checker.models import device_of, fetch, load_model, load_tokenizer
 from checker.plan import Plan, claimed_layouts, contract_digest, ground, plan, together
@@ -42,6 +42,7 @@ from checker.records import (
 )
 from checker.sources import text_identity
 from checker.store import MEASURING_CODE, Scope, Store
+from checker.trust import check_agreed
 
 Wanted = Mapping[Layout, Collection[Quantity]]
 
@@ -83,17 +84,26 @@ class Prepared:
     tokenizer: Any
 
 
-def prepare(audit: Audit, progress: Progress | None = None, hub_cache: Path | None = None) -> Prepared:
+def prepare(
+    audit: Audit,
+    progress: Progress | None = None,
+    hub_cache: Path | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> Prepared:
     """Finds the model, holds its weights against their pin, and cuts the texts into windows.
 
-    Raises CannotRun (model or text not to be had, too long or too short), DigestMismatch.
+    ``trust_remote_code`` is the command line's word on code that comes with the model; the audit's own must be the
+    same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
     """
+    check_agreed(audit.model, trust_remote_code)
     told, started = progress or Silent(), datetime.now(UTC)
     told.say(f"reading the model's files: {audit.model.kind}")
     files = fetch(audit.model, hub_cache)
     found = weights_digest(files)
     check_pin(audit.model, files, found)
-    model = replace(facts(files, audit.model), digest=found)
+    card = cards.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
+    model = replace(facts(files, audit.model), digest=found, card=card)
     told.say("tokenising the texts")
     tokenizer = load_tokenizer(files)
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
@@ -107,6 +117,10 @@ def prepare(audit: Audit, progress: Progress | None = None, hub_cache: Path | No
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    if any(claim.checkpoint for claim in audit.claims):
+        told.say("reading the checkpoints that claims name")
+        known = replace(known, checkpoints=lineage.read(audit, files))
+        audit = lineage.with_layers(audit, known.checkpoints)
     return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
 
 
@@ -133,7 +147,11 @@ def measure(prepared: Prepared, store: Store, progress: Progress | None = None) 
     Raises CannotRun (a model that does not load or cannot be audited, out of memory), NotFinite, EvidenceDamaged.
     Whatever was measured before stays stored.
     """
-    return _Session(prepared, store, progress or Silent()).run()
+    try:
+        return _Session(prepared, store, progress or Silent()).run()
+    except NotFinite as error:
+        history.write_stop(store, prepared.audit, prepared.facts.model, error)
+        raise
 
 
 class _Session:
@@ -150,6 +168,17 @@ class _Session:
         self.base = Layout.base(prepared.facts.model.blocks)
 
     def run(self) -> Facts:
+        try:
+            self._measure_all()
+        except BaseException:
+            if "engine" in self.__dict__:  # what a run took counts, though it did not reach its end
+                self._write_environment()
+            raise
+        self._write_environment()
+        history.forget_stop(self.store, self.audit, self.model_facts)
+        return self.facts
+
+    def _measure_all(self) -> None:
         self._write_record()
         planned = plan(self.audit, self.facts)
         where = ground(self.audit, self.model_facts)
@@ -161,8 +190,6 @@ class _Session:
         self._ensure("evaluation", evaluation)
         self._measure_begin_token()
         self._measure_floor()
-        self._write_environment()
-        return self.facts
 
     # --- what methods ask (records.Ask) ---
 
@@ -282,13 +309,19 @@ class _Session:
         assert self.facts.evaluation is not None
         assert self.facts.selection is not None
         digests = contract_digests(audit, self.facts)
-        self.store.write_record("model", audit.model.identity, asdict(self.model_facts))
+        for model in (audit.model, audit.model.unpinned):  # an audit that is pinned later can be judged
+            self.store.write_record("model", model.identity, asdict(self.model_facts))
+        for claim, fact in zip((c for c in audit.claims if c.checkpoint), self.facts.checkpoints, strict=True):
+            self.store.write_record(lineage.RECORD, lineage.key(self.model_facts.digest, claim), asdict(fact))
         for source in (audit.scoring.source, audit.evaluation.source, (audit.selecting or audit.scoring).source):
             self.store.write_record("text", source.identity, {"identity": text_identity(source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
         self.store.write_record("selection", digests["selection"], asdict(self.facts.selection))
         # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.
         self.store.write_record("evaluation", together(digests), asdict(self.facts.evaluation))
+        if self.store.read_record(artifacts.RECORD, str(self.model_facts.digest)) is None:
+            read = {"files": artifacts.file_digests(self.files)}
+            self.store.write_record(artifacts.RECORD, str(self.model_facts.digest), read)
         overrides = [list(override) for override in audit.overrides]
         self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
 

@@ -1,4 +1,4 @@
-"""Files -> model and tokenizer, through transformers, without running code that came with the weights."""
+"""Files -> model and tokenizer, through transformers, which is shown those files and nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -38,14 +39,16 @@ def device_of(source: ModelSource) -> torch.device:
 
 
 def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
-    """The model's files; a hub model that is not in the cache yet is downloaded, configuration and safetensors only."""
+    """The model's files; a hub model that is not in the cache yet is downloaded: configuration, safetensors, card."""
     try:
         return locate(source, hub_cache)
     except NotCached:
         pass
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "tokenizer.model", "*.txt"]
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
+    if source.trust_remote_code:
+        patterns.append("*.py")
     if source.file is not None and source.file.endswith(".gguf"):
         patterns = [source.file]
     try:
@@ -60,8 +63,8 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 def load_tokenizer(files: Files) -> Any:
     """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
-    with _quiet(), _explained(files, "tokenizer"):
-        return AutoTokenizer.from_pretrained(str(files.folder), **_options(files))
+    with _quiet(), _alone(files) as folder, _explained(files, folder, "tokenizer"):
+        return AutoTokenizer.from_pretrained(str(folder), **_options(files))
 
 
 def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
@@ -74,16 +77,33 @@ def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
         _require("gguf", "accelerate")
     else:
         options["use_safetensors"] = True
-    with _quiet(), _explained(files, "model"):
-        model, report = AutoModelForCausalLM.from_pretrained(str(files.folder), **options)
+    with _quiet(), _alone(files) as folder, _explained(files, folder, "model"):
+        model, report = AutoModelForCausalLM.from_pretrained(str(folder), **options)
         _check_complete(files, report)
         loaded: nn.Module = model.to(device).eval().requires_grad_(False)
         return loaded
 
 
+@contextmanager
+def _alone(files: Files) -> Iterator[Path]:
+    """A folder of links to the model's own files, and nothing else, for as long as the library reads.
+
+    It would also read what merely lies beside them, which no check has seen and no digest covers: adapters, a GGUF
+    file's neighbours, other weights that config.json names.
+    """
+    own = (*files.weights, *files.tokenizer, *files.code, *files.companions)
+    with TemporaryDirectory(prefix="pruneaudit-") as scratch:
+        folder = Path(scratch) / "model"
+        for path in (*own, *filter(None, (files.config, files.index))):
+            link = folder / path.relative_to(files.folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+        yield folder
+
+
 def _options(files: Files) -> dict[str, Any]:
     """How transformers reads these files: from the disk, and without asking whether it may run their code."""
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    options: dict[str, Any] = {"trust_remote_code": bool(files.code), "local_files_only": True}
     if files.config is None:
         options["gguf_file"] = files.weights[0].name
     return options
@@ -109,7 +129,7 @@ def _require(*packages: str) -> None:
 
 
 @contextmanager
-def _explained(files: Files, what: str) -> Iterator[None]:
+def _explained(files: Files, folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except CannotRun:
@@ -118,6 +138,7 @@ def _explained(files: Files, what: str) -> Iterator[None]:
         raise CannotRun(f"out of memory while loading {files.folder}; try `dtype: bfloat16`") from error
     except Exception as error:  # whatever a stranger's files make the loaders raise
         first_line = str(error).strip().split("\n")[0]  # what follows is advice for users of the library
+        first_line = first_line.replace(str(folder), str(files.folder))
         raise CannotRun(
             f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {first_line}); expected one "
             "that this version of transformers reads"

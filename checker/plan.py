@@ -177,7 +177,7 @@ def plan(audit: Audit, facts: Facts) -> Plan:
 def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
     """The removals that claims state by their layers."""
     for claim in audit.claims:
-        if claim.kind == "removal" and claim.layers is not None:
+        if claim.kind == "removal" and claim.layers is not None and not claim.beyond(blocks):
             yield Layout.base(blocks).without(claim.layers)
 
 

@@ -19,6 +19,7 @@ Level = Literal["note", "warning", "error"]
 Verdict = Literal["supported", "contradicted", "open"]
 Interval = tuple[float, float]
 Form = Literal["matched", "native"]
+FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers
 K = TypeVar("K")
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -71,12 +72,18 @@ class ModelSource:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     blocks: str | None = None  # dotted name of the block stack, where it is ambiguous
+    trust_remote_code: bool = False  # whether code that comes with the model may run
 
     @property
     def identity(self) -> str:
         """Digest of what names the weights, whatever the machine: the key of stored model facts."""
-        keep = {k: v for k, v in asdict(self).items() if k not in ("device", "dtype", "blocks")}
+        keep = {k: v for k, v in asdict(self).items() if k not in ("device", "dtype", "blocks", "trust_remote_code")}
         return digest(keep | {"path": _base_name(self.path)})
+
+    @property
+    def unpinned(self) -> ModelSource:
+        """The same source without the digest it is held against."""
+        return replace(self, sha256=None)
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,11 @@ class Claim:
     at_most: float | None = None  # removal, percent
     equals: float | None = None  # removal, percent
     within: float | None = None  # removal, percent
+    interval: Interval | None = None  # removal: as published, in ``interval_unit``
+    interval_unit: Literal["percent", "perplexity"] | None = None  # removal: of the published interval
+    about: Literal["perplexity", "tasks"] | None = None  # removal
     pair: tuple[int, int] | None = None  # redundant
+    pairs: Literal["all", "adjacent"] | None = None  # redundant, in place of ``pair``
     below: float | None = None  # redundant, nats
     better: str | None = None  # comparison
     worse: str | None = None  # comparison
@@ -216,6 +227,12 @@ class Claim:
     metric: str | None = None  # regime
     removal: str | None = None  # regime
     to: str | None = None  # transfer
+    checkpoint: str | None = None  # removal: folder of the pruned model, absolute once loaded
+    from_checkpoint: bool = False  # removal: whether ``layers`` are those that the checkpoint lacks
+
+    def beyond(self, blocks: int) -> tuple[int, ...]:
+        """The blocks it names that a model of so many blocks does not have."""
+        return tuple(sorted({block for block in (*(self.layers or ()), *(self.pair or ())) if block >= blocks}))
 
 
 @dataclass(frozen=True)
@@ -227,10 +244,33 @@ class Waiver:
     claim: str | None = None
 
 
+COMPLETENESS = "evidence/incomplete"  # neither policy nor waiver touches it: an incomplete run never passes
+
+
 @dataclass(frozen=True)
 class Policy:
+    """What makes a run fail and what an audit must have, with everything that was extended filled in."""
+
     fail_on: Literal["note", "warning", "error", "never"] = "error"
-    rules: Mapping[str, str] = field(default_factory=dict)  # slug -> note | warning | error | off
+    rules: Mapping[str, str] = field(default_factory=dict)  # slug or family -> note | warning | error | off
+    required_methods: tuple[str, ...] = ()
+    required_budgets: tuple[int, ...] = ()
+    minimum_windows: int | None = None  # evaluation windows
+    maximum_interval_width_percent: float | None = None  # percent of the perplexity that the interval belongs to
+    maximum_waivers: int | None = None
+    extends: tuple[str, ...] = ()  # the policies that this one is built on, nearest first
+    sources: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where it is set; others have their default
+
+    def level(self, rule: str, default: str) -> str:
+        """The level of a rule, or off: its own where one is set, else its family's, else ``default``."""
+        if rule == COMPLETENESS:
+            return default
+        return self.rules.get(rule, self.rules.get(rule.partition("/")[0], default))
+
+    def source(self, rule: str) -> str | None:
+        """Where the level of a rule is set; None where it has its default."""
+        set_by = rule if rule in self.rules else rule.partition("/")[0]
+        return None if rule == COMPLETENESS else self.sources.get(f"rules.{set_by}")
 
 
 @dataclass(frozen=True)
@@ -258,19 +298,55 @@ class Audit:
     selecting: ScoringContract | None = None  # text that losses are taken on; None: the scoring text
 
     @property
+    def places(self) -> Mapping[str, Location]:
+        """Where each claim stands in the audit file, by its id."""
+        return {claim.id: claim.location for claim in self.claims}
+
+    @property
     def selections(self) -> tuple[Selection, ...]:
         return (self.selection, *self.further_selections)
 
     @property
     def direction(self) -> str:
-        """How replacement scores a block: into (default), max or mean of the two directions."""
+        """How replacement scores a block: into (where none is declared), max or mean of the two directions."""
         return self.protocols.get("replacement", {}).get("direction", "into")
 
     def geometry(self, blocks: int) -> Geometry:
         return self.selection.geometry(blocks)
 
 
+class Audited(Protocol):
+    """What every audit has, of measurements or of published numbers."""
+
+    @property
+    def overrides(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def waivers(self) -> tuple[Waiver, ...]: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def places(self) -> Mapping[str, Location]:
+        """Where everything that a finding or a waiver may be about stands in the audit file, by its id."""
+        ...
+
+
 # --- facts about files -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card beside a model says of removed layers, and what its pruneaudit block is of.
+
+    ``removal`` and ``tests`` are of the card's own prose, never of the block.
+    """
+
+    problem: str | None = None  # why the card could not be read
+    removal: str | None = None  # its first words that say that layers were removed or are redundant
+    tests: tuple[str, ...] = ()  # protocols and methods that it names
+    block: bool = False
+    audit_digest: str | None = None  # as the block names it
+    model_digest: str | None = None
+    edited: bool = False  # whether the block is not what its own digest says
 
 
 @dataclass(frozen=True)
@@ -293,6 +369,29 @@ class ModelFacts:
     revision: str | None = None
     digest: str | None = None  # of the weights; None until they are hashed
     notes: tuple[str, ...] = ()
+    remote_code: bool = False  # whether code that came with the model was allowed to run
+    card: CardFacts | None = None  # None where no card lies beside the weights
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What the weights of the pruned checkpoint that a claim names say of it, held against the audited model's."""
+
+    claim: str  # its id
+    name: str  # of the folder
+    blocks: int
+    layout: str | None  # None where a block's origin is open, or there are more blocks than slots
+    removed: tuple[int, ...]  # blocks of the audited model that it lacks, as far as none is open
+    cut: bool  # whether its blocks are the audited model's in order, retrained or not
+    done: str  # what was done to the blocks, in words
+    retrained: tuple[int, ...]  # places
+    change: float | None  # the largest relative change of a retrained block
+    touched: tuple[str, ...]  # tensors around the blocks that hold other values, or may do so
+    open: tuple[str, ...]  # what could not be decided, with the reasons
+    config: tuple[str, ...] = ()  # fields of config.json that do not fit
+    twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
+    card_training: str | None = None  # the card's first words of training after the removal
+    card_blocks: tuple[int, ...] = ()  # how many blocks the card says there are
 
 
 @dataclass(frozen=True)
@@ -327,6 +426,7 @@ class Facts:
     scoring: ScoringFacts | None = None
     evaluation: EvaluationFacts | None = None
     selection: ScoringFacts | None = None  # the text that losses are taken on
+    checkpoints: tuple[CheckpointFacts, ...] = ()  # those that claims name
 
 
 # --- questions and answers -------------------------------------------------------------------------------------------

@@ -6,18 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import checkpoints, documents, grammar, meaning, resources, sources
+from . import checkpoints, claims, documents, grammar, meaning, policies, resources, sources, transcripts
 from .documents import Document, Where
-from .errors import CannotRun, InvalidAudit, Mistake
+from .errors import CannotRun, InvalidAudit, Mistake, UsageError
 from .layouts import Geometry
+from .publications import Publication
 from .records import (
     Audit,
-    Claim,
     EvaluationContract,
     MethodSettings,
     ModelFacts,
@@ -36,7 +35,7 @@ METHODS = (
     "deletion_loss", "sleb", "taylor", "laco", "beam", "exhaustive", "random", "worst_first",
 )  # fmt: skip
 DEFAULT_METHODS = ("interchange", "replacement", "deletion")
-DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {"direction": "into"}, "interchange": {}}
+DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {}, "interchange": {}}
 
 _DRAFT = """\
 # `pruneaudit validate` checks this file, `pruneaudit plan` says what it costs, `pruneaudit run` measures it.
@@ -84,12 +83,22 @@ policy: {{fail_on: error}}
 class Checked:
     """A valid audit, what its model's headers say, and what could not be checked on this machine."""
 
-    audit: Audit
+    audit: Audit | Publication
     facts: ModelFacts | None
     notes: tuple[str, ...]
 
+    @property
+    def measured(self) -> Audit:
+        """The audit, which has a model to measure; UsageError where it is one of published numbers."""
+        if isinstance(self.audit, Publication):
+            raise UsageError(
+                f"{self.audit.path}: found an audit of published numbers; expected one that names a model; decide it "
+                "with `pruneaudit judge`, which measures nothing"
+            )
+        return self.audit
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
+
+def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit | Publication:
     """The audit of a file or of a packaged name; InvalidAudit holds every mistake there is."""
     return check(path, overrides, hub_cache=hub_cache).audit
 
@@ -105,18 +114,34 @@ def check(
     file, name = _find(path)
     document = documents.read(file, name)
     given = tuple(document.override(assignment) for assignment in overrides)
+    if transcripts.is_published(document):
+        return _published(document, file, given)
     grammar.check(document, schema())
     meaning.check(document)
+    chain = policies.layers(document)
     facts, notes = None, []
     if attached:
         notes = _check_texts(document)
+        _check_checkpoints(document)
         facts, more = _model_facts(document, hub_cache)
         notes += more
         if facts is not None:
             meaning.check_blocks(document, facts)
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
-    return Checked(_audit(document, file, given), facts, tuple(notes))
+    return Checked(_audit(document, file, given, policies.merged(chain)), facts, tuple(notes))
+
+
+def _published(document: Document, file: Path, overrides: tuple[tuple[str, str], ...]) -> Checked:
+    transcripts.check_blanks(document)
+    grammar.check(document, schema())
+    meaning.check(document)
+    chain = policies.layers(document)
+    tables = transcripts.check(document)
+    if document.mistakes:
+        raise InvalidAudit(document.mistakes)
+    policy, waivers = policies.merged(chain), _waivers(document)
+    return Checked(transcripts.publication(document, file, overrides, policy, waivers, tables), None, ())
 
 
 @cache
@@ -156,7 +181,7 @@ def draft(source: ModelSource, facts: ModelFacts | None) -> str:
     budgets = sorted({min(max(1, wanted), max(1, largest)) for wanted in (1, blocks // 10, blocks // 6)})
     context = (facts.context if facts else None) or 512
     window = min(512, context)
-    settings = {key: value for key, value in asdict(source).items() if value is not None and key != "device"}
+    settings = {key: value for key, value in asdict(source).items() if value and key != "device"}
     name = source.repo or source.file or Path(source.path or "model").name
     return _DRAFT.format(
         title=_quoted(f"{name}, which layers can go?"),
@@ -199,6 +224,14 @@ def _check_texts(document: Document) -> list[str]:
         if file is not None:
             _check_sha256(document, where, file)
     return notes
+
+
+def _check_checkpoints(document: Document) -> None:
+    """Looks for the folders of the pruned models that claims name."""
+    claims = document.get("claims")
+    for index, claim in enumerate(claims if isinstance(claims, list) else ()):
+        if isinstance(claim, dict) and "checkpoint" in claim:
+            _existing(document, ("claims", index, "checkpoint"), folder=True)
 
 
 def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
@@ -254,14 +287,12 @@ def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts
 # --- the records -----------------------------------------------------------------------------------------------------
 
 
-def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...]) -> Audit:
+def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...], policy: Policy) -> Audit:
     data = document.data
     budgets = tuple(data["budgets"])
-    protocols = {name: {"direction": "into", **settings} if name == "replacement" else dict(settings)
-                 for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}  # fmt: skip
+    protocols = {name: dict(settings) for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}
     methods = tuple(_method(method, budgets) for method in data.get("methods", DEFAULT_METHODS))
     selections = tuple(meaning.selection(document, where) for where in meaning.selections(document))
-    waivers = ({**waiver, "expires": str(waiver["expires"])} for waiver in data.get("waivers", ()))
     return Audit(
         name=file.stem,
         title=data.get("title", file.stem),
@@ -279,11 +310,17 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         further_selections=selections[1:],
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=_record(Statistics, data.get("statistics", {})),
-        claims=tuple(_claim(document, index) for index in range(len(data.get("claims", ())))),
-        waivers=tuple(Waiver(**waiver, location=document.place(("waivers", index)))
-                      for index, waiver in enumerate(waivers)),
-        policy=_record(Policy, data.get("policy", {})),
-    )  # fmt: skip
+        claims=tuple(claims.claim(document, index) for index in range(len(data.get("claims", ())))),
+        waivers=_waivers(document),
+        policy=policy,
+    )
+
+
+def _waivers(document: Document) -> tuple[Waiver, ...]:
+    return tuple(
+        Waiver(**{**waiver, "expires": str(waiver["expires"])}, location=document.place(("waivers", number)))
+        for number, waiver in enumerate(document.data.get("waivers", ()))
+    )
 
 
 def _record(kind: type[R], values: Mapping[str, Any]) -> R:
@@ -329,55 +366,3 @@ def _method(method: str | dict[str, Any], budgets: tuple[int, ...]) -> MethodSet
     name = settings.pop("kind")
     own: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     return MethodSettings(name=name, **{"budgets": budgets, **own})
-
-
-def _claim(document: Document, index: int) -> Claim:
-    where = ("claims", index)
-    claim = dict(document.get(*where))
-    increase = claim.pop("perplexity_increase", {})
-    if "equals" in increase and "within" not in increase:
-        increase = {**increase, "within": _precision(document, (*where, "perplexity_increase", "equals"))}
-    numbers = {**increase, **{key: claim.pop(key) for key in ("below", "at_least") if key in claim}}
-    if claim["kind"] == "comparison":
-        numbers.setdefault("at_least", 1.0)
-    claim |= {key: float(value) for key, value in numbers.items()}
-    if "layers" in claim:
-        claim["layers"] = tuple(claim["layers"])
-    if "pair" in claim:
-        claim["pair"] = (min(claim["pair"]), max(claim["pair"]))
-    claim.setdefault("scope", "contract" if "equals" in claim else "population")
-    claim.setdefault("says", _sentence(claim))
-    return Claim(**claim, location=document.place(where))
-
-
-def _precision(document: Document, where: Where) -> float:
-    """Half a unit of the last digit that a number was written with: 0.05 for 10.2, 0.005 for 10.20."""
-    written = Decimal(document.written.get(where, repr(document.get(*where))).replace("_", ""))
-    return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
-
-
-def _sentence(claim: dict[str, Any]) -> str:
-    """What a claim says, for one that has no words of its own."""
-    kind = claim["kind"]
-    if kind == "removal":
-        blocks = (
-            f"blocks {', '.join(map(str, claim['layers']))}"
-            if "layers" in claim
-            else (f"the {claim['budget']} blocks that {claim['method']} chooses")
-        )
-        cost = (
-            f"at most {claim['at_most']:g} %"
-            if "at_most" in claim
-            else (f"{claim['equals']:g} % (within {claim['within']:g})")
-        )
-        return f"Removing {blocks} raises perplexity by {cost}."
-    if kind == "redundant":
-        i, j = claim["pair"]
-        return f"Blocks {i} and {j} are redundant: their distance is below {claim['below']:g} nats."
-    if kind == "comparison":
-        times = f"at least {claim['at_least']:g} times as much as" if claim["at_least"] > 1 else "more than"
-        return f"At budget {claim['budget']}, {claim['worse']} costs {times} {claim['better']}."
-    if kind == "regime":
-        metric = f"The distances are in the regime `{claim.get('metric')}`."
-        return f"Removals of {claim['budget']} blocks are `{claim['removal']}`." if "removal" in claim else metric
-    return f"What holds for this checkpoint holds for {claim['to']}."

@@ -13,11 +13,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from checker.records import Interval, Statistics, Values
 
@@ -195,7 +194,7 @@ def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | 
         return Estimate(tau, None, units, None, "fisher")
     most = 1.0 - 4.0 / (units * (units - 1.0))
     inner = max(-most, min(most, tau))
-    half = float(special.ndtri(_upper_share(confidence))) * sqrt(0.437 / (units - 4))
+    half = float(_special().ndtri(_upper_share(confidence))) * sqrt(0.437 / (units - 4))
     interval = min(tau, tanh(atanh(inner) - half)), max(tau, tanh(atanh(inner) + half))
     return Estimate(tau, interval, units, None, "fisher")
 
@@ -203,7 +202,7 @@ def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | 
 def _fisher_interval(r: float, units: int, confidence: float) -> Interval:
     most = 1.0 - 12.0 / (units * (units**2 - 1.0))
     inner = max(-most, min(most, r))
-    half = float(special.ndtri(_upper_share(confidence))) * sqrt((1.0 + inner**2 / 2.0) / (units - 3))
+    half = float(_special().ndtri(_upper_share(confidence))) * sqrt((1.0 + inner**2 / 2.0) / (units - 3))
     return min(r, tanh(atanh(inner) - half)), max(r, tanh(atanh(inner) + half))
 
 
@@ -225,7 +224,7 @@ def p_value(mean: float, standard_error: float, degrees: int, threshold: float) 
         raise ValueError(f"t test: found mean {mean!r}, standard error {standard_error!r}; expected finite numbers")
     if standard_error == 0.0 or not isfinite(threshold):
         return 0.0 if mean > threshold else 1.0
-    return float(special.stdtr(degrees, (threshold - mean) / standard_error))
+    return float(_special().stdtr(degrees, (threshold - mean) / standard_error))
 
 
 def p_beyond(estimate: Estimate, threshold: float, side: Literal["above", "below"]) -> float | None:
@@ -382,7 +381,13 @@ def student_quantile(confidence: float, degrees: int) -> float:
     """How many standard errors a two-sided Student's t interval reaches to each side."""
     if degrees < 1:
         raise ValueError(f"degrees of freedom: found {degrees!r}; expected at least 1, that is two units")
-    return float(special.stdtrit(degrees, _upper_share(confidence)))
+    return float(_special().stdtrit(degrees, _upper_share(confidence)))
+
+
+def _special() -> Any:
+    from scipy import special  # here, because it takes a quarter of a second to import and judging rarely needs it
+
+    return special
 
 
 def _upper_share(confidence: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import shutil
 import sys
 import time
@@ -17,6 +18,8 @@ _PLAIN = {
     "…": "...", "█": "#", "░": ".", "⟨": "<", "⟩": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "±": "+/-", "²": "^2",
 }  # fmt: skip
 _UNWRITABLE = "pruneaudit-plain"  # name of the error handler
+# What GitHub's runner takes for a command: `::` at the start of a line, `##[` wherever it stands.
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\[)", re.MULTILINE)
 
 
 def prepare_streams() -> None:
@@ -39,9 +42,14 @@ def tell(text: str, *, error: bool = False) -> None:
     _put(printable(text) + "\n", sys.stderr if error else sys.stdout)
 
 
+def write(text: str) -> None:
+    """Prints a report in a format that has already made text from outside harmless, letter for letter."""
+    _put(text, sys.stdout)
+
+
 def printable(text: str) -> str:
-    """Text from a stranger's file without the control characters that drive terminals."""
-    return "".join(map(_harmless, text))
+    """Text from a stranger's file without what drives terminals, or the runner that a job prints to."""
+    return _COMMAND.sub(r"\g<0> ", "".join(map(_harmless, text)))
 
 
 def _harmless(letter: str) -> str:

@@ -5,27 +5,24 @@ Shapes: W windows of a batch, T tokens.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from checker.errors import CannotRun
+from checker.reading import kept, read_whole
 from checker.records import (
     EvaluationContract,
     EvaluationFacts,
     ScoringContract,
     ScoringFacts,
     SpecialTokens,
-    TextSource,
     digest,
 )
-from checker.sources import holds_rows, text_file, text_identity
+from checker.sources import text_identity
 
 
 @dataclass(frozen=True)
@@ -42,12 +39,6 @@ class Batch:
     def positions(self) -> int:
         """Scored positions per window."""
         return self.last - self.first + 1
-
-
-@dataclass(frozen=True)
-class Row:
-    text: str
-    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
             f"data.scoring.tokens: found {contract.tokens}; expected more than the {len(start)} that the tokenizer "
             "puts at the start of each prompt; raise `tokens`, or use `special_tokens: none`"
         )
-    kinds: tuple[str, ...] = ("",) * contract.prompts
+    kinds: tuple[str, ...] | None = None
     if contract.assembly == "rows":
         prompts, words, kinds = _row_prompts(contract, start, tokenizer)
     else:
@@ -96,7 +87,7 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
     facts = ScoringFacts(
         text_digest=text_identity(contract.source),
         tokens_digest=digest([window.ids for window in windows]),
-        kinds=kinds,
+        kinds=kinds or ("",) * len(windows),
         prompts=len(windows),
         tokens=len(windows[0].ids),
         batches=len(cut.batches),
@@ -231,121 +222,6 @@ def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
     return one, other
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-def read_rows(source: TextSource) -> Iterator[Row]:
-    """The rows of a source, in order (of a plain text: its lines); CannotRun names a row that is not one."""
-    path = text_file(source)
-    if path is not None and not holds_rows(source):
-        yield from (Row(line) for line in _plain_text(path).removesuffix("\n").split("\n"))
-        return
-    rows = _hub_rows(source) if path is None else _file_rows(path)
-    yield from (_row(source, row, number) for number, row in enumerate(rows, 1))
-
-
-def read_whole(source: TextSource) -> str:
-    """The whole text of a source; rows are joined by ``join``, empty ones left out where ``drop_empty`` says so."""
-    path = text_file(source)
-    if path is not None and not holds_rows(source):
-        return _plain_text(path)
-    return source.join.join(row.text for _, row in _kept(source))
-
-
-def _kept(source: TextSource) -> Iterator[tuple[int, Row]]:
-    """The rows, numbered from 1, without the empty ones where ``drop_empty`` says so."""
-    for number, row in enumerate(read_rows(source), 1):
-        if row.text.strip() or not source.drop_empty:
-            yield number, row
-
-
-def _evaluation_text(contract: EvaluationContract) -> str:
-    text = read_whole(contract.source)
-    if contract.words is None:
-        return text
-    words = text.split()
-    if len(words) < contract.words:
-        raise CannotRun(
-            f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
-        )
-    return " ".join(words[: contract.words])
-
-
-def _plain_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CannotRun(
-            f"{path}: found byte {error.start} to be no UTF-8; expected a text in UTF-8; save it in that encoding"
-        ) from None
-
-
-def _row(source: TextSource, row: dict[str, Any], number: int) -> Row:
-    text = row.get(source.column)
-    if not isinstance(text, str):
-        raise CannotRun(
-            f"{source.name}, row {number}: found no text in column {source.column!r} (the row has "
-            f"{', '.join(map(str, row)) or 'no columns'}); expected text there; set `column`, or leave the row out"
-        )
-    return Row(text, str(row.get(source.kind_column) or ""))
-
-
-def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode())
-            except ValueError as error:
-                raise CannotRun(
-                    f"{path}:{number}: found no JSON ({error}); expected one object a line, in UTF-8; correct the line"
-                ) from None
-            if not isinstance(row, dict):
-                raise CannotRun(f"{path}:{number}: found a {type(row).__name__}; expected an object; correct the line")
-            yield row
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    # Not through datasets, which would copy the file into its cache.
-    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-
-    try:
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=256):
-            yield from batch.to_pylist()
-    except (ArrowException, OSError) as error:
-        raise CannotRun(f"{path}: found no readable parquet file ({error}); expected one; fetch it again") from error
-
-
-def _hub_rows(source: TextSource) -> Iterator[dict[str, Any]]:
-    from datasets import load_dataset_builder  # here, because it takes seconds to import and most texts do not need it
-
-    if Path(str(source.repo)).exists():
-        raise CannotRun(
-            f"dataset {source.name}: found a folder of that name here, which the library would read in the hub's "
-            "stead; expected none; start from another folder, or use `kind: rows` for local files"
-        )
-    try:
-        builder = load_dataset_builder(source.repo, name=source.config, revision=source.revision)
-        builder.download_and_prepare()
-        rows = builder.as_dataset(split=source.split)
-    except Exception as error:  # the library raises many kinds; each means that the text is not to be had
-        raise CannotRun(
-            f"dataset {source.name}: found no way to load it ({type(error).__name__}: {error}); expected it on the hub "
-            "or in the local cache; check the name, or point the contract at a local file with `kind: file`"
-        ) from error
-    # Without the hub, the library takes whatever commit its cache holds.
-    if re.fullmatch("[0-9a-f]{40}", source.revision or "") and builder.hash != source.revision:
-        raise CannotRun(
-            f"dataset {source.name}: found commit {builder.hash} in the local cache; expected {source.revision}, as "
-            "the contract pins it; load it once with the hub at hand, or pin the one that is there"
-        )
-    yield from rows
-
-
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +253,18 @@ def _start(special_tokens: SpecialTokens, tokenizer: Any) -> tuple[int, ...]:
     return ()
 
 
+def _evaluation_text(contract: EvaluationContract) -> str:
+    text = read_whole(contract.source)
+    if contract.words is None:
+        return text
+    words = text.split()
+    if len(words) < contract.words:
+        raise CannotRun(
+            f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
+        )
+    return " ".join(words[: contract.words])
+
+
 def _first_tokens(tokenizer: Any, text: str, count: int) -> list[int]:
     """The first ``count`` tokens of a text, without special tokens; of a long text, only as much is tokenised."""
     beginning = text[: 32 * count]  # tokens cover some four characters each
@@ -392,7 +280,7 @@ def _row_prompts(
 ) -> tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]:
     """The first rows, each cut to ``tokens`` tokens; their words; their kinds."""
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
-    rows = list(islice(_kept(contract.source), contract.prompts))
+    rows = list(islice(kept(contract.source), contract.prompts))
     prompts = []
     for number, row in rows:
         ids = [*start, *_tokenise(tokenizer, row.text)]

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
-from checker.backing import Backing, below, of_pair, of_removal
+from checker.backing import Backing, of_pairs, of_removal
 from checker.comparisons import comparison, sharing_one_error_rate
 from checker.costs import error_rate
-from checker.decisions import Bench, Decision, Row, counted, most, nearest, outermost, span, undecided
+from checker.decisions import (
+    NUMERICAL_TOLERANCE,
+    Bench,
+    Decision,
+    Row,
+    claimed,
+    claimed_range,
+    counted,
+    nearest,
+    outermost,
+    span,
+    undecided,
+)
 from checker.distances import pair_of
+from checker.lineage import why_unknown
 from checker.methods import PROTOCOLS
 from checker.records import Claim, RemovalSet, Verdict
-from checker.stats import MINIMUM_UNITS, MINIMUM_WINDOWS, Estimate
-
-# Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
-NUMERICAL_TOLERANCE = 5e-4
+from checker.redundancy import claimed_pairs, redundancy
+from checker.stats import MINIMUM_WINDOWS, Estimate
 
 
 def decide(bench: Bench, claims: Sequence[Claim]) -> list[Row]:
     """One row per claim: its verdict, the figure it rests on, and which protocol backs it."""
-    decisions = {claim.id: _DECIDERS[claim.kind](bench, claim) for claim in claims}
+    decisions = {claim.id: _beyond_model(bench, claim) or _DECIDERS[claim.kind](bench, claim) for claim in claims}
     decisions |= sharing_one_error_rate(decisions, error_rate(bench.audit.statistics))
     return [_row(bench, claim, decisions[claim.id]) for claim in claims]
+
+
+def _beyond_model(bench: Bench, claim: Claim) -> Decision | None:
+    """Open where a claim names a block that the model does not have: what is left of it would be another claim."""
+    missing, blocks = claim.beyond(bench.costs.blocks), bench.costs.blocks
+    named = f"block{'' if len(missing) == 1 else 's'} {', '.join(map(str, missing))}"
+    return Decision("open", f"found {named}; expected blocks from 0 to {blocks - 1}") if missing else None
 
 
 def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
@@ -43,13 +61,23 @@ def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
         "interval": pair_of(decision.interval),
         "unit": decision.unit,
         "threshold": decision.threshold,
+        "range": _range(bench, claim),
+        "counterexamples": list(decision.counterexamples),
         "protocols": {protocol: _backing(bench, claim, protocol).row() for protocol in PROTOCOLS},
     }
 
 
+def _range(bench: Bench, claim: Claim) -> Row | None:
+    """What the claim lets its figure be; None where it names no bound."""
+    lower, upper = claimed_range(claim, bench.costs.perplexity(()))
+    return None if lower is None and upper is None else {"lower": lower, "upper": upper}
+
+
 def _backing(bench: Bench, claim: Claim, protocol: str) -> Backing:
-    if claim.kind == "redundant" and claim.pair is not None and claim.below is not None:
-        return of_pair(bench.distances, protocol, claim.pair, claim.below)
+    if claim.beyond(bench.costs.blocks):
+        return Backing("open", f"{protocol} has no distance of a block that the model does not have")
+    if claim.kind == "redundant" and claim.below is not None:
+        return of_pairs(bench.distances, protocol, claimed_pairs(bench, claim), claim.below)
     if claim.kind == "removal":
         sets = _claimed_sets(bench, claim)
         if sets:
@@ -59,18 +87,25 @@ def _backing(bench: Bench, claim: Claim, protocol: str) -> Backing:
     return Backing("na", f"a {claim.kind} claim says nothing that a protocol could back")
 
 
-def _of(claim: Claim) -> str:
-    return "claimed of this very text" if claim.scope == "contract" else "claimed"
-
-
 # --- removal ---------------------------------------------------------------------------------------------------------
 
 
+_TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
+
+
 def _removal(bench: Bench, claim: Claim) -> Decision:
+    decision = _cost_of_removal(bench, claim)
+    if claim.about != "tasks":
+        return decision
+    return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None)
+
+
+def _cost_of_removal(bench: Bench, claim: Claim) -> Decision:
     sets = _claimed_sets(bench, claim)
-    _, upper, said = _claimed_cost(claim)
+    _, upper, said = _claimed_cost(bench, claim)
     if not sets:
-        reason = bench.why_none(claim.method, claim.budget)
+        known = bench.distances.evidence.facts.checkpoints
+        reason = why_unknown(claim, known) if claim.from_checkpoint else bench.why_none(claim.method, claim.budget)
         return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
     decisions = [_one_removal(bench, claim, removal) for removal in sets]
     chosen = sets[0] if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0]
@@ -83,31 +118,35 @@ def _claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
     return list(bench.chosen(claim.method, claim.budget))
 
 
-def _claimed_cost(claim: Claim) -> tuple[float, float, str]:
+def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]:
     """The claimed range of the cost in percent, and how the message says it."""
-    if claim.at_most is not None:
-        return -inf, claim.at_most, f"{_of(claim)}: at most {claim.at_most:g} %"
-    assert claim.equals is not None
-    within = claim.within or 0.0
-    return claim.equals - within, claim.equals + within, f"{_of(claim)}: {claim.equals:g} % within {within:g}"
+    lower, upper = claimed_range(claim, bench.costs.perplexity(()))
+    assert upper is not None
+    if claim.equals is None:
+        return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
+    if claim.interval is None or claim.scope == "contract":
+        return lower, upper, f"{claimed(claim)}: {claim.equals:g} % within {claim.within or 0.0:g}"
+    ends = span(claim.interval) + (", in perplexity" if claim.interval_unit == "perplexity" else "")
+    return lower, upper, f"{claimed(claim)}: {claim.equals:g} %{ends}"
 
 
 def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
     cost, layers = bench.costs.increase(claimed.layout(bench.costs.blocks)), claimed.layers
-    lower, upper, said = _claimed_cost(claim)
+    lower, upper, said = _claimed_cost(bench, claim)
     removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
     if cost is None:
         message = f"what {removal} costs is not measured, run the audit to its end; {said}"
         return Decision("open", message, unit="percent", threshold=upper)
     told = f"{removal} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {said}"
-    threshold = lower if abs(cost.value - lower) < abs(cost.value - upper) else upper
+    bounds = [upper] if lower is None else [lower, upper]
+    threshold = min(reversed(bounds), key=lambda bound: abs(cost.value - bound))
     found = Decision("open", told, cost.value, cost.interval, "percent", threshold)
-    verdict = _in_range(cost, lower, upper, claim.scope)
-    if verdict != "open":
+    least = -inf if lower is None else lower
+    verdict = _in_range(cost, least, upper, claim.scope)
+    if verdict != "open" or claim.about == "tasks":
         return replace(found, verdict=verdict)
     # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
-    bounds = [lower, upper] if lower <= cost.value <= upper else [threshold]
-    further = bench.further(cost, filter(isfinite, bounds), MINIMUM_WINDOWS)
+    further = bench.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
     return replace(found, message=told + undecided(cost, further, MINIMUM_WINDOWS, "windows"), further_units=further)
 
 
@@ -140,61 +179,6 @@ def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> 
     )
     costliest = max(measured, key=lambda decision: decision.value or 0.0)
     return replace(costliest, verdict="open", message=told, further_units=None)
-
-
-# --- redundant -------------------------------------------------------------------------------------------------------
-
-
-def _redundant(bench: Bench, claim: Claim) -> Decision:
-    if claim.protocol is not None and claim.protocol not in PROTOCOLS:
-        reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
-        return Decision("open", f"{reason}; {_claimed_distance(claim)}", unit="nats", threshold=claim.below)
-    protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
-    decisions = [_one_distance(bench, claim, protocol) for protocol in protocols]
-    return decisions[0] if len(decisions) == 1 else _under_both(decisions)
-
-
-def _claimed_distance(claim: Claim) -> str:
-    return f"{_of(claim)}: below {claim.below:g} nats"
-
-
-def _one_distance(bench: Bench, claim: Claim, protocol: str) -> Decision:
-    assert claim.pair is not None
-    assert claim.below is not None
-    backing = of_pair(bench.distances, protocol, claim.pair, claim.below)
-    distance, said = backing.estimate, _claimed_distance(claim)
-    if distance is None:
-        return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
-    i, j = sorted(claim.pair)
-    told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{span(distance.interval)}; {said}"
-    found = Decision("open", told, distance.value, distance.interval, "nats", claim.below)
-    if claim.scope == "contract":
-        inside = distance.value < claim.below * (1 + NUMERICAL_TOLERANCE)
-        return replace(found, verdict="supported" if inside else "contradicted")
-    answer = below(distance, claim.below)
-    if answer in ("yes", "no"):
-        return replace(found, verdict="supported" if answer == "yes" else "contradicted")
-    further = bench.further(distance, [claim.below], MINIMUM_UNITS)
-    return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
-
-
-def _under_both(decisions: Sequence[Decision]) -> Decision:
-    """What both protocols say of a claim that names neither: decided only where they agree."""
-    verdicts = {decision.verdict for decision in decisions}
-    if len(verdicts) == 1:
-        reason = "the claim names no protocol, and both give the same answer"
-    elif "open" in verdicts:
-        reason = "the claim names no protocol, and only one of the two decides it"
-    else:
-        reason = "the claim names no protocol, and the answer depends on it"
-    told = "; ".join(decision.message for decision in decisions)
-    largest = max(decisions, key=lambda d: d.value if d.value is not None else -inf)
-    return replace(
-        largest,
-        verdict=verdicts.pop() if len(verdicts) == 1 else "open",
-        message=f"{reason}: {told}",
-        further_units=most(decision.further_units for decision in decisions if decision.verdict == "open"),
-    )
 
 
 # --- regime and transfer ---------------------------------------------------------------------------------------------
@@ -259,7 +243,7 @@ def _transfer(_: Bench, claim: Claim) -> Decision:
 
 _DECIDERS: dict[str, Callable[[Bench, Claim], Decision]] = {
     "removal": _removal,
-    "redundant": _redundant,
+    "redundant": redundancy,
     "comparison": comparison,
     "regime": _regime,
     "transfer": _transfer,

@@ -27,6 +27,8 @@ in it with line and column. Unknown and duplicate keys are mistakes; anchors and
 * Relative paths start at the audit file's folder, or at the working directory where they come from `--set`.
 * `--set a.b=value` replaces one value, a whole section (`--set 'data.evaluation={kind: file, ...}'`) or a value in a
   list's item (`--set claims.0.budget=3`). The value is read as YAML; an empty one takes the key away.
+* `policy:` may also stand in a file of its own, its keys at the top of it, for other audits to extend and for
+  `--policy`. The schema of such a file is `schemas/policy.schema.json`.
 * YAML reads `no`, `yes`, `on` and `off` as booleans, `1e-3` as text and `2026-12-31` as a date. Put text in quotes,
   write `0.001` or `1.0e-3`. Dates may stand without quotes where a date is expected.
 
@@ -43,11 +45,14 @@ reason. `pruneaudit rules` lists them, `pruneaudit explain RULE` shows one.
 
 * A level says how grave a failed or open finding is: note, warning or error. `--fail-on` names the least level that
   changes the exit code; without it, `policy.fail_on` of the audit file does.
-* An audit file may give a rule another level: `policy: {rules: {protocol/undisclosed: note}}`. The level `"off"`, in
-  quotes, turns it off; the report then says so.
+* An audit file may give a rule another level: `policy: {rules: {protocol/undisclosed: note}}`, or a family of rules:
+  `{protocol: note}`. The level `"off"`, in quotes, turns it off; the report then says so.
+* A policy may be built on another, `policy: {extends: release}`: on `release`, `review`, `research` or a file. What it
+  demands beside levels is checked by the rules of the family `policy`. `--policy NAME` takes the place of the audit
+  file's own; `pruneaudit rules --policy NAME` shows what is in force, and where each value is set.
 * A waiver accepts a finding until a date: `{rule: ..., claim: ..., reason: ..., expires: ...}`. The finding stays in
-  the report, with the reason.
-* Neither changes `evidence/incomplete`: an incomplete run never passes.
+  the report, with the reason, and the waiver is counted in every summary. `pruneaudit waivers FILE` checks them.
+* Neither changes `evidence/incomplete`: an incomplete run never passes. Findings about waivers cannot be waived.
 """
 
 
@@ -64,7 +69,7 @@ def rules_page() -> str:
         families[rule.slug.partition("/")[0]].append(rule)
     parts = [_RULES_HEAD, *_rule_index(families)]
     for family, rules in families.items():
-        parts += [f"## {family}\n", f"{_about_family(rules[0])}\n"]
+        parts += [f"## {family}\n", f"{_about_family(rules)}\n"]
         parts += [line for rule in rules for line in _rule_section(rule)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -94,6 +99,7 @@ def main(arguments: list[str]) -> int:
         if "--check" in arguments:
             print(f"docs/{name}: found an old version; expected what its source gives; run `python docs/generate.py`")
         else:
+            (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
             (DOCS / name).write_text(DOCUMENTS[name](), encoding="utf-8")
             print(f"docs/{name} written")
     return 1 if stale and "--check" in arguments else 0
@@ -116,7 +122,8 @@ def _sections(schema: dict[str, Any], path: str, root: dict[str, Any]) -> Iterat
     if branches:
         yield from _kinds(branches, path, root)
     else:
-        yield from _table(schema["properties"], schema.get("required", []), root)
+        required = schema.get("required", []) + schema.get("else", {}).get("required", [])
+        yield from _table(schema["properties"], required, root)
         yield from _example(schema)
     for branch in branches or [schema]:
         for name, value in branch["properties"].items():
@@ -127,9 +134,13 @@ def _inner(value: dict[str, Any], path: str, root: dict[str, Any]) -> Iterator[s
     """The sections that a key's value needs: of a mapping, or of the mappings in a list."""
     if value.get("properties") or "oneOf" in value:
         yield from _sections(value, path, root)
+    elif named := value.get("patternProperties"):  # a mapping of names to mappings, or to single values
+        item = grammar.resolve(next(iter(named.values())), root)
+        if item["type"] == "object":
+            yield from _sections(item, f"{path}.NAME", root)
     elif "anyOf" in value:  # one mapping or a list of them: the list would only repeat the mapping's keys
         options = [grammar.resolve(option, root) for option in value["anyOf"]]
-        yield from _inner(next(option for option in options if option["type"] == "object"), path, root)
+        yield from (part for option in options if option["type"] == "object" for part in _inner(option, path, root))
     elif value["type"] == "array":
         item = grammar.resolve(value["items"], root)
         for option in item.get("anyOf", [item]):
@@ -185,25 +196,29 @@ def _value(value: dict[str, Any], root: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "enum" in value:
         return ", ".join(f"`{name}`" for name in value["enum"])
+    if value.get("format") in ("date", "decimal"):
+        return str(value["format"])
     if "anyOf" in value:
         return " or ".join(_value(grammar.resolve(option, root), root) for option in value["anyOf"])
     if value["type"] == "array":
         item = grammar.resolve(value["items"], root)
-        options = item.get("anyOf", [item])
+        options = [item] if "format" in item else item.get("anyOf", [item])
         return "list of " + " or ".join(dict.fromkeys(_plural(grammar.resolve(option, root)) for option in options))
     if "patternProperties" in value:
-        level = grammar.resolve(next(iter(value["patternProperties"].values())), root)
-        return f"mapping of slugs to {_value(level, root)}"
-    if value.get("format") == "date":
-        return "date"
+        item = grammar.resolve(next(iter(value["patternProperties"].values())), root)
+        kind = "names to mappings" if item["type"] == "object" else f"slugs to {_value(item, root)}"
+        return f"mapping of {kind}"
     name = {"string": "text", "object": "mapping", "boolean": "`true`, `false`", "integer": "whole number"}
     return name.get(value["type"], value["type"]) + _bounds(value)
 
 
 def _plural(value: dict[str, Any]) -> str:
+    if "format" in value:
+        return f"{value['format']}s"
     if "enum" in value and len(value["enum"]) < 4:
         return " or ".join(f"`{name}`" for name in value["enum"])
-    return {"string": "names", "object": "mappings", "integer": f"whole numbers{_bounds(value)}"}[value["type"]]
+    numbers = {"integer": f"whole numbers{_bounds(value)}", "number": f"numbers{_bounds(value)}"}
+    return ({"string": "names", "object": "mappings", "array": "lists"} | numbers)[value["type"]]
 
 
 def _bounds(value: dict[str, Any]) -> str:
@@ -234,9 +249,10 @@ def _rule_index(families: dict[str, list[Rule]]) -> Iterator[str]:
     yield ""
 
 
-def _about_family(rule: Rule) -> str:
-    """What the family's module says it is about."""
-    return str(sys.modules[rule.check.__module__].__doc__).strip()
+def _about_family(rules: list[Rule]) -> str:
+    """What the family's modules say they are about."""
+    modules = dict.fromkeys(rule.check.__module__ for rule in rules)
+    return " ".join(str(sys.modules[name].__doc__).strip() for name in modules)
 
 
 def _rule_section(rule: Rule) -> Iterator[str]:

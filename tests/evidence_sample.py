@@ -18,8 +18,11 @@ from checker import plan
 from checker.backing import Row
 from checker.figures import report_figures
 from checker.layouts import Layout
+from checker.lineage import with_layers
 from checker.records import (
     Audit,
+    CardFacts,
+    CheckpointFacts,
     Claim,
     EvaluationContract,
     EvaluationFacts,
@@ -68,7 +71,7 @@ DIVERGE = "diverge"
 
 def claim(name: str, kind: str, **fields: Any) -> Claim:
     """A claim as an audit file gives it: scope and location filled in, the pair in order."""
-    fields.setdefault("scope", "contract" if "equals" in fields else "population")
+    fields.setdefault("scope", "contract" if "equals" in fields and "interval" not in fields else "population")
     return Claim(**{"id": name, "says": f"{name}.", "kind": kind, "location": Location("audit.yaml", 9, 5)} | fields)
 
 
@@ -110,7 +113,7 @@ def an_audit(**changes: Any) -> Audit:
 
 
 def directory(dtype: Literal["float32", "bfloat16", "float16"] = "float32") -> ModelSource:
-    return ModelSource("directory", path="/elsewhere/model", dtype=dtype)
+    return ModelSource("directory", path="/elsewhere/model", sha256=digest("weights"), dtype=dtype)
 
 
 def text_source(name: str) -> TextSource:
@@ -134,6 +137,44 @@ def model_facts(blocks: int = 8, **changes: Any) -> ModelFacts:
         digest=digest("weights"),
     )
     return replace(base, **changes)
+
+
+def card_facts(**changes: Any) -> CardFacts:
+    """A card with a block of this very audit, that says by which test layers were removed."""
+    base = CardFacts(
+        removal="removed six layers",
+        tests=("interchange",),
+        block=True,
+        audit_digest=digest([an_audit().text, an_audit().overrides]),
+        model_digest=digest("weights"),
+    )
+    return replace(base, **changes)
+
+
+def checkpoint_facts(**changes: Any) -> CheckpointFacts:
+    """A checkpoint of the claim on two blocks: the model without them, and nothing else done."""
+    base = CheckpointFacts(
+        claim=TWO_BLOCKS,
+        name="pruned",
+        blocks=6,
+        layout="(0,1,2,3,5,7)",
+        removed=(4, 6),
+        cut=True,
+        done="blocks 4, 6 removed",
+        retrained=(),
+        change=None,
+        touched=(),
+        open=(),
+    )
+    return replace(base, **changes)
+
+
+def with_checkpoint() -> Sample:
+    """The sample whose claim on two blocks names a checkpoint."""
+    named = tuple(
+        replace(each, checkpoint="/elsewhere/pruned") if each.id == TWO_BLOCKS else each for each in an_audit().claims
+    )
+    return Sample(an_audit(claims=named), checkpoints=(checkpoint_facts(),))
 
 
 def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
@@ -166,6 +207,7 @@ class Sample:
     begin_token: tuple[float, float] | None = (3.5, 3.4)  # nats per token of one window, without and with
     withheld: Collection[Question] | Callable[[Question], bool] = ()
     texts_read: bool = True
+    checkpoints: tuple[CheckpointFacts, ...] = ()
 
     def changed(self, **changes: Any) -> Sample:
         """The sample with other tables; names of the audit's own fields change the audit."""
@@ -176,12 +218,13 @@ class Sample:
     @property
     def facts(self) -> Facts:
         if not self.texts_read:
-            return Facts(self.model)
-        return Facts(self.model, scoring_facts(self.prompts), evaluation_facts(self.windows))
+            return Facts(self.model, checkpoints=self.checkpoints)
+        texts = scoring_facts(self.prompts), evaluation_facts(self.windows)
+        return Facts(self.model, *texts, checkpoints=self.checkpoints)
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.audit, self.facts, cache(self.answer))
+        return Evidence(with_layers(self.audit, self.checkpoints), self.facts, cache(self.answer))
 
     def answer(self, question: Question) -> Values | None:
         """The stored answer; None where it is withheld, or the texts were never read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date, timedelta
 from typing import Any
 
 Report = dict[str, Any]
@@ -30,6 +31,7 @@ def _claim(name: str, says: str, kind: str, verdict: str, message: str, **more: 
     }
     base |= {"evidence": "measured", "message": message, "location": "smollm2-135m.yaml:41:5", "further_units": None}
     base |= {"value": None, "interval": None, "unit": "", "threshold": None, "protocols": {}}
+    base |= {"range": None, "counterexamples": []}
     return base | more
 
 
@@ -74,6 +76,7 @@ def claims() -> list[Report]:
             interval=[74.9, 98.7],
             unit="percent",
             threshold=60.0,
+            range={"lower": None, "upper": 60.0},
             protocols=removal,
         ),
         _claim(
@@ -86,6 +89,7 @@ def claims() -> list[Report]:
             interval=[0.0712, 0.0974],
             unit="nats",
             threshold=0.10,
+            range={"lower": None, "upper": 0.10},
             protocols=twins,
         ),
         _claim(
@@ -98,6 +102,7 @@ def claims() -> list[Report]:
             interval=[0.81, 3.24],
             unit="times",
             threshold=2.0,
+            range={"lower": 2.0, "upper": None},
             protocol=None,
             further_units=88,
         ),
@@ -150,6 +155,42 @@ def findings() -> list[Report]:
         _finding("noise/inside-floor", "not_applicable", "warning", "The model ran in float32, which has no floor."),
         _finding("contract/mixed", "not_applicable", "warning", "Only one evaluation contract was used."),
     ]
+
+
+def policy() -> Report:
+    return {
+        "fail_on": "warning",
+        "rules": {"selection": "note", "protocol/undisclosed": "error"},
+        "required_methods": ["interchange", "replacement", "random"],
+        "required_budgets": [],
+        "minimum_windows": 22,
+        "maximum_interval_width_percent": 10.0,
+        "maximum_waivers": None,
+        "extends": ["ours.yaml", "release"],
+        "sources": {
+            "fail_on": "release:7:1",
+            "rules.selection": "smollm2-135m.yaml:52:18",
+            "rules.protocol/undisclosed": "ours.yaml:4:3",
+            "required_methods": "release:11:1",
+            "minimum_windows": "release:14:1",
+            "maximum_interval_width_percent": "--set policy.maximum_interval_width_percent=10",
+        },
+    }
+
+
+def waivers() -> list[Report]:
+    """One that the sample's waived finding answers to, one that is over, one that names nothing."""
+    return [
+        _waiver("protocol/undisclosed", "safer", "The claim is quoted as it was published.", "active", 154, 1),
+        _waiver("data/begin-token", None, "The text has none.", "expired", -1, 1),
+        _waiver("claim/contradictd", None, "A typing mistake.", "unknown", 30, 0),
+    ]
+
+
+def _waiver(rule: str, claim: str | None, reason: str, state: str, days: int, findings: int) -> Report:
+    expires = (date(2026, 5, 20) + timedelta(days)).isoformat()
+    place = {"expires": expires, "days_left": days, "location": "smollm2-135m.yaml:48:5"}
+    return {"rule": rule, "claim": claim, "reason": reason, "state": state, "findings": findings, **place}
 
 
 def thresholds() -> Report:

@@ -8,7 +8,7 @@ from typing import Any
 
 from checker import reports
 
-VOID = {"meta", "link", "br", "img", "input", "hr", "path", "rect"}
+VOID = {"meta", "link", "br", "wbr", "img", "input", "hr", "path", "rect"}
 
 
 class Page(HTMLParser):

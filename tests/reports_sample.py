@@ -53,6 +53,8 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
         "random": [control(arms, budgets[len(budgets) // 2], draws)],
         **beside(tuple(methods.SCORED)[:3], blocks, budgets, arms),
         "claims": facts.claims(),
+        "policy": facts.policy(),
+        "waivers": facts.waivers(),
         "findings": facts.findings(),
         "cost": {
             "layouts": 3 * (blocks - 1) + blocks + len(arms) + 1,

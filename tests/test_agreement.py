@@ -46,7 +46,8 @@ def distances(audit: Audit, answers: Mapping[str, PerPrompt], blocks: int = BLOC
         gone = set(range(blocks)) - set(question.layout.slots)
         return np.array(table[gone.pop()], dtype=np.float64) if len(gone) == 1 else None
 
-    facts = Facts(samples.model_facts(blocks), samples.scoring_facts())
+    prompts = len(next(iter(answers["kl"].values()))) if "kl" in answers else samples.PROMPTS
+    facts = Facts(samples.model_facts(blocks), samples.scoring_facts(prompts))
     return Distances(Evidence(audit, facts, answer), ground(audit, facts.model))
 
 

@@ -29,7 +29,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3Config, PreT
 from checker import cli
 from checker.audit import audit
 from checker.blocks import BlockStack, find_stack
-from checker.checkpoint_export import cut, cut_settings, save, write
+from checker.checkpoint_export import cut, save, write
 from checker.checkpoints import weights_digest
 from checker.engine import Engine
 from checker.errors import CannotRun, UsageError
@@ -37,6 +37,7 @@ from checker.exports import Arm, mergekit
 from checker.layouts import Layout
 from checker.models import fetch, load_model, load_tokenizer
 from checker.records import ModelSource
+from checker.settings import cut_settings
 from checker.texts import Batch
 
 CPU = torch.device("cpu")

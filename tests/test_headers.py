@@ -65,7 +65,10 @@ def test_a_sound_safetensors_file_is_read_as_the_library_reads_it(tmp_path: Path
     with library.safe_open(path, "numpy") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         expected = {Tensor(name, part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-    assert set(read_safetensors(path)) == expected
+    placed = read_safetensors(path)
+    assert {found.tensor for found in placed} == expected
+    assert {found.tensor.name: found.end - found.start for found in placed} == {"a": 24, "b": 4, "c": 0}
+    assert max(found.end for found in placed) == path.stat().st_size
 
 
 def entry_of(**changes: object) -> dict[str, object]:
@@ -156,6 +159,10 @@ ZEROS = bytes(4096)
     (gguf_bytes(NAMED, [tensor_info("w", [2**63] * 9)], 64), "inside the 64 bytes of data"),
     (gguf_bytes(NAMED, [tensor_info("w", [4], offset=2**63)], 64), "inside the 64 bytes of data"),
     (gguf_bytes(NAMED, [tensor_info("w" * 2000, [4])], 64), "bytes in a tensor's name"),
+    (
+        gguf_bytes(NAMED, [tensor_info("a", [4]), tensor_info("b", [4], offset=8)], 64),
+        "tensor 'a' and tensor 'b' in the same bytes; expected each tensor in bytes of its own",
+    ),
     (WHOLE[:-1], "found tensor 'blk.1.w' at bytes 32 to 64"),
 ])  # fmt: skip
 def test_damaged_gguf_is_refused(content: bytes, expected: str, tmp_path: Path) -> None:
@@ -200,8 +207,10 @@ def test_a_changed_byte_is_read_or_refused(
     path = tmp_path_factory.getbasetemp() / f"changed.{form}"
     path.write_bytes(content)
     try:
-        tensors = read_gguf(path).tensors if form == "gguf" else read_safetensors(path)
+        placed = () if form == "gguf" else read_safetensors(path)
+        tensors = read_gguf(path).tensors if form == "gguf" else tuple(found.tensor for found in placed)
     except CannotRun as error:
         assert str(error).startswith(f"{path}: found ")
     else:
         assert sum(tensor.elements for tensor in tensors) * 2 <= len(content) * 8
+        assert all(8 <= found.start <= found.end <= len(content) for found in placed)

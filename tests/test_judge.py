@@ -100,7 +100,7 @@ def test_a_report_says_what_was_audited(judged: Judge) -> None:
     assert (report["format"], report["title"], report["outcome"]) == ("pruneaudit/report/1", "A sample", "pass")
     assert report["summary"] == (
         "Nothing stands against the audit's claims: of 3 claims 3 supported; the two tests of redundancy diverge on "
-        "this checkpoint; 4 findings failed and 0 open."
+        "this checkpoint; 6 findings failed and 0 open."
     )
     assert report["audit"]["file"] == "sample.yaml"
     assert report["protocols"] == ["interchange", "replacement", "deletion"]
@@ -217,7 +217,7 @@ def test_a_waived_finding_stays_visible_and_no_longer_counts(judged: Judge) -> N
     assert findings(report, "claim/contradicted")[0]["outcome"] == "fail"
     assert waived(report, "claim/contradicted") == {"a": "agreed with the reviewers"}
     assert report["outcome"] == "pass"
-    assert report["summary"].endswith("3 findings failed and 0 open, 1 waived.")
+    assert report["summary"].endswith("5 findings failed and 0 open, 1 waived (1 active waiver).")
     assert [row["outcome"] for row in findings(report, "waiver/unmatched")] == ["pass"]
 
 
@@ -272,6 +272,48 @@ def test_the_policy_changes_levels_and_switches_rules_off(judged: Judge) -> None
     assert [(row["outcome"], row["message"]) for row in findings(off, DIVERGENT)] == [
         ("not_applicable", "switched off by the audit's policy")
     ]
+
+
+def test_a_rule_that_is_switched_off_says_where(judged: Judge) -> None:
+    policy = Policy(rules={"regime": "off"}, sources={"rules.regime": "ours.yaml:3:3"})
+    report = judged(audit=samples.an_audit(policy=policy))
+    assert [row["message"] for row in findings(report, DIVERGENT)] == [
+        "switched off by the audit's policy (ours.yaml:3:3)"
+    ]
+
+
+def test_a_family_has_a_level_and_its_rules_may_have_their_own(judged: Judge) -> None:
+    report = judged(audit=samples.an_audit(policy=Policy(rules={"regime": "note", DIVERGENT: "error"})))
+    assert {row["level"] for row in findings(report, DIVERGENT)} == {"error"}
+    report = judged(audit=samples.an_audit(policy=Policy(rules={"regime": "note"})))
+    assert {row["level"] for row in findings(report, DIVERGENT)} == {"note"}
+
+
+def test_every_waiver_is_in_the_report_with_its_state(judged: Judge) -> None:
+    made = (
+        waiver(DIVERGENT, expires="2030-06-20"),
+        waiver(DIVERGENT, expires="2030-06-14", claim=samples.TWINS),
+        waiver("regime/no-such-rule"),
+        waiver("evidence/incomplete"),
+        waiver("data/begin-token"),
+    )
+    report = judged(audit=samples.an_audit(waivers=made))
+    assert [(row["rule"], row["state"], row["days_left"], row["findings"]) for row in report["waivers"]] == [
+        (DIVERGENT, "active", 5, 2),
+        (DIVERGENT, "expired", -1, 1),
+        ("regime/no-such-rule", "unknown", 200, 0),
+        ("evidence/incomplete", "unknown", 200, 0),
+        ("data/begin-token", "unmatched", 200, 0),
+    ]
+    assert {row["location"] for row in report["waivers"]} == {"audit.yaml:20:5"}
+    assert report["summary"].endswith(", 2 waived (1 active waiver).")
+
+
+def test_a_policy_may_put_up_with_no_waiver_and_that_cannot_be_waived(judged: Judge) -> None:
+    made = (waiver(DIVERGENT), waiver("policy/too-many-waivers"))
+    report = judged(audit=samples.an_audit(waivers=made, policy=Policy(maximum_waivers=0)))
+    assert [(row["outcome"], row["waived"]) for row in findings(report, "policy/too-many-waivers")] == [("fail", None)]
+    assert report["outcome"] == "fail"
 
 
 def test_a_policy_for_a_rule_that_does_not_exist_is_a_finding(judged: Judge) -> None:

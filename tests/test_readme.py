@@ -154,7 +154,7 @@ def test_the_picture_of_the_report_says_what_it_shows() -> None:
 
 def test_the_readme_leads_to_every_document() -> None:
     for target in ("docs/spec.md", "docs/rules.md", "docs/ARCHITECTURE.md", "docs/decisions", "benchmarks/README.md",
-                   "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):  # fmt: skip
+                   "docs/SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):  # fmt: skip
         assert target in links("README.md"), target
 
 
@@ -167,7 +167,7 @@ def test_no_page_names_a_path_of_somebodys_machine(page: str) -> None:
 
 
 def test_the_readme_stays_short() -> None:
-    assert len(text("README.md").splitlines()) < 200
+    assert len(text("README.md").splitlines()) < 240
 
 
 def test_the_readme_lists_every_exit_code() -> None:

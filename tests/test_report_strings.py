@@ -1,21 +1,25 @@
-"""Strings from outside stay text: on the page, in Markdown, in the terminal and in JSON."""
+"""Strings from outside stay text: in every format, in the terminal, and for what reads either."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 import jsonschema
 import pytest
 import reports_sample as samples
+import xmlschema
 from reports_every import every_method
 from reports_page import each_string, page
 
-from checker import reports, resources
+from checker import reports, resources, terminal
 from checker.reports import escape
 
+SCHEMAS = Path(__file__).parent / "schemas"
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "](javascript:alert(1)) ![x](https://evil.example/x.png) https://evil.example www.evil.example",
@@ -23,6 +27,8 @@ HOSTILE = (
     "\x1b[31mred\x1b]0;title\x07\x9b2J \x08\x08 \u202etxt.exe\u2066 \u200b\u2028next \ud800",
     "{{ 7 * 7 }} {% raw %} ${7*7} @everyone",
     '"onmouseover="alert(1)" style="x:y" </style></title></svg>',
+    "::error file=x::a failure that nobody had\n::stop-commands::x\x00 ##[error]another %0A::add-mask::x",
+    "]]></failure><failure>&lt;&#0; <?xml version='1.0'?> --> {0} [a](1)",
 )
 
 
@@ -96,3 +102,69 @@ def test_json_keeps_hostile_strings_as_they_are_and_shows_none(payload: str) -> 
     assert json.loads(text) == report
     assert not [c for c in text if c != "\n" and escape.visible(c) != c]
     assert text.encode()
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_hostile_strings_stay_text_in_sarif(payload: str) -> None:
+    """Neither control characters, nor a link, a placeholder, or an address that leads out of the project."""
+    text = reports.FORMATS["sarif"].render(hostile(payload))
+    log = json.loads(text)
+    schema = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
+    jsonschema.Draft4Validator(schema).validate(log)
+    [run] = log["runs"]
+    messages = [row["message"]["text"] for row in run["results"]]
+    assert {m.replace("] (", "](").replace("{{", "{").replace("}}", "}") for m in messages} == {escape.visible(payload)}
+    assert not [m for m in messages if "](" in m or re.search(r"(?<!\{)\{(?:\{\{)*\d+\}", m)]
+    addresses = {found["location"]["uri"] for found in run["artifacts"]}
+    assert not [uri for uri in addresses if not re.fullmatch(r"[\w.~%/-]+", uri, re.ASCII)]
+    assert not [c for c in text if c != "\n" and escape.visible(c) != c]
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_hostile_strings_stay_text_in_junit(payload: str) -> None:
+    text = reports.FORMATS["junit"].render(hostile(payload))
+    xmlschema.XMLSchema(str(SCHEMAS / "junit-10.xsd")).validate(text)
+    root = Xml.fromstring(text.encode())
+    clean = Xml.fromstring(reports.FORMATS["junit"].render(plain()).encode())
+    assert {found.tag for found in root.iter()} <= {found.tag for found in clean.iter()}
+    assert {found.get("value") for found in root.iter("property") if found.get("name") == "title"} == {
+        escape.visible(payload)
+    }
+    assert not [c for c in text if c != "\n" and escape.visible(c) != c]
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_hostile_strings_make_no_annotation_of_their_own(payload: str) -> None:
+    lines = reports.FORMATS["github"].render(hostile(payload)).splitlines()
+    commands = [line for line in lines if is_command(line)]
+    assert len(commands) == sum(row["outcome"] in ("fail", "open") for row in plain()["findings"])
+    for line in commands:
+        match = re.fullmatch(r"::(?:error|warning|notice) file=[^:,]+,line=\d+(?:,col=\d+)?,title=[^:,]+::(.*)", line)
+        assert match, line
+        assert match[1].replace("%25", "%").startswith(escape.visible(payload))
+        assert not re.search("%(?!25)", line.replace("%3A", "").replace("%2C", ""))
+    assert not [c for line in lines for c in line if escape.visible(c) != c]
+
+
+def is_command(line: str) -> bool:
+    """As the runner of GitHub reads what a step prints."""
+    return line.lstrip().startswith("::") or "##[" in line
+
+
+@pytest.mark.parametrize("payload", ["::error::x", " \u00a0::error::x", "a ##[error]x", "::add-mask::x\n::error::y"])
+@pytest.mark.parametrize("name", [name for name in reports.FORMATS if name != "github"])
+def test_no_other_format_has_a_command_for_github_in_it(name: str, payload: str) -> None:
+    """Any report may be printed, and so be read by a runner that looks for its commands."""
+    report = hostile(payload)
+    text = reports.FORMATS[name].render(report)
+    assert not [line for line in text.splitlines() if is_command(line)]
+    if name == "json":
+        assert json.loads(text) == report
+
+
+def test_what_the_command_line_says_holds_no_command_for_github(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.tell("::error::x\n \t::add-mask::x\na ##[error]b: c::d")
+    terminal.tell("\u2028::error::x", error=True)
+    shown = capsys.readouterr()
+    assert shown.out == ": :error::x\n \t: :add-mask::x\na ## [error]b: c::d\n"
+    assert shown.err == " : :error::x\n"

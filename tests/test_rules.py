@@ -3,12 +3,14 @@
 A fixture is a base case with changes by dotted path, and the results it expects, all of them and word for word. What
 changes in ``audit``, ``model`` and ``sample`` changes the evidence itself; what changes in ``facts``, ``figures`` and
 the rest of the case is put in its place afterwards. An item of a list is named by its id, its name or its number.
+
+A fixture about published numbers has ``published``: the block of an audit file, whose keys take the place of those of
+tests/published_sample.py; and it expects what it names of a result's further fields.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import evidence_sample as samples
+import published_sample
 import pytest
 import yaml
 from evidence_sample import Sample
@@ -34,7 +37,16 @@ CASES: dict[str, Callable[[], Sample]] = {
     "scored": lambda: Sample(withheld=_withheld("evaluation")),
     "bfloat16": lambda: Sample(samples.an_audit(model=samples.directory("bfloat16"))),
     "no-claims": lambda: Sample().changed(claims=()),
+    "card": lambda: Sample(model=samples.model_facts(card=samples.card_facts())),
+    "checkpoint": samples.with_checkpoint,
+    "checkpoint-unread": lambda: _unread(samples.with_checkpoint()),
 }
+
+
+def _unread(sample: Sample) -> Sample:
+    """The claims' blocks are those of their checkpoints, which were never read."""
+    claims = (replace(c, layers=None, from_checkpoint=True) if c.checkpoint else c for c in sample.audit.claims)
+    return replace(sample, checkpoints=()).changed(claims=tuple(claims))
 
 
 # --- a fixture -> the results of its rule ----------------------------------------------------------------------------
@@ -42,6 +54,8 @@ CASES: dict[str, Callable[[], Sample]] = {
 
 def results(slug: str, fixture: Mapping[str, Any]) -> list[Result]:
     """What a rule concludes of a fixture's case."""
+    if "published" in fixture:
+        return published_sample.results(RULES[slug], fixture["published"])
     if "change" not in fixture:
         return list(RULES[slug].check(_case(fixture["case"])))
     sample = CASES[fixture["case"]]()
@@ -63,7 +77,7 @@ def _case(name: str) -> Case:
 
 def _judged(sample: Sample) -> Case:
     figures, gaps = sample.figures()
-    return Case(sample.audit, sample.facts, figures, gaps, TODAY, frozenset(RULES))
+    return Case(sample.evidence.audit, sample.facts, figures, gaps, TODAY, frozenset(RULES))
 
 
 def _changed(target: Any, path: Sequence[str], value: Any) -> Any:
@@ -102,11 +116,12 @@ def _item(item: Any) -> Any:
         return item
     if "rule" in item:
         return samples.waiver(**item)
-    return MethodSettings(item["name"], tuple(item["budgets"]))
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+    return samples.claim(fields.pop("id"), **fields) if "kind" in item else MethodSettings(**fields)
 
 
 def _withheld(name: str) -> Callable[[Question], bool]:
-    """Which answers are missing: those of a text, of a protocol, or of the removal of some blocks."""
+    """Which answers are missing: of a text, a protocol, one direction of it, or the removal of some blocks."""
 
     def withheld(question: Question) -> bool:
         moved = sum(not place.own for place in question.layout.places)
@@ -119,6 +134,7 @@ def _withheld(name: str) -> Callable[[Question], bool]:
             "interchange": moved == 2,
             "protocols": moved > 0,
             "blocks 3, 5": removed == [3, 5],
+            "4<-3": moved == 1 and "3@4" in str(question.layout),
         }[name]
 
     return withheld
@@ -138,8 +154,14 @@ def _slug(fixture: Path) -> str:
 @pytest.mark.parametrize("path", _fixtures(), ids=lambda path: f"{_slug(path)}/{path.stem}")
 def test_rule_on_its_fixture(path: Path) -> None:
     fixture = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = [{"outcome": r.outcome, "claim": r.claim, "message": r.message} for r in results(_slug(path), fixture)]
-    assert found == [{"claim": None, **expected} for expected in fixture["expect"]]
+    expected = [{"claim": None, **result} for result in fixture["expect"]]
+    found = results(_slug(path), fixture)
+    assert [{name: getattr(one, name) for name in ("outcome", "claim", "message")} for one in found] == [
+        {name: one[name] for name in ("outcome", "claim", "message")} for one in expected
+    ]
+    assert [{name: getattr(one, name) for name in wanted} for one, wanted in zip(found, expected, strict=True)] == (
+        expected
+    )
 
 
 @pytest.mark.parametrize("path", _fixtures(), ids=lambda path: f"{_slug(path)}/{path.stem}")
@@ -192,7 +214,10 @@ def test_every_fixture_belongs_to_a_rule() -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_a_rule_is_named_like_its_function_and_its_module(rule: Rule) -> None:
     family, name = rule.slug.split("/")
-    module = importlib.import_module(f"checker.rules.{family}")
+    module = inspect.getmodule(rule.check)
+    assert module is not None
+    named = module.__name__.removeprefix("checker.rules.")
+    assert named.startswith("published_") if family == "published" else named == family
     assert getattr(module, name.replace("-", "_")) is rule
     assert rule.check.__name__ == name.replace("-", "_")
     assert RULES[rule.slug] is rule
@@ -210,13 +235,47 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("slug", sorted(RULES))
+@pytest.mark.parametrize("slug", sorted(slug for slug, rule in RULES.items() if rule.about != "published"))
 def test_every_rule_concludes_something_of_every_case(slug: str, case: str) -> None:
     found = results(slug, {"case": case})
     assert found
     claims = {claim.id for claim in CASES[case]().audit.claims}
     assert {result.claim for result in found} <= claims | {None}
     assert all(result.message == result.message.strip() and result.message for result in found)
+
+
+PUBLISHED = sorted(slug for slug, rule in RULES.items() if rule.about != "measured")
+
+
+@pytest.mark.parametrize("name", published_sample.BLOCKS)
+@pytest.mark.parametrize("slug", PUBLISHED)
+def test_every_rule_about_published_numbers_concludes_something_of_every_block(slug: str, name: str) -> None:
+    block = published_sample.BLOCKS[name]
+    found = published_sample.results(RULES[slug], block)
+    assert found
+    assert {result.claim for result in found} <= {None, *published_sample.publication(block).places}
+    for result in found:
+        assert result.message == result.message.strip() != ""
+        told = (result.where, result.statement, result.recomputed, result.question, result.does_not_show)
+        assert all(text == text.strip() for text in told)
+
+
+@pytest.mark.parametrize("slug", [slug for slug in PUBLISHED if RULES[slug].about == "published"])
+def test_a_finding_about_published_numbers_is_worded_as_a_question(slug: str) -> None:
+    """What failed or is open asks the source; what failed gives the figure, and says what it does not show."""
+    shown = 0
+    for path in (path for path in _fixtures() if _slug(path) == slug):
+        for result in results(slug, yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if result.outcome != "not_applicable":
+                assert result.statement
+                assert result.where
+            if result.outcome in ("fail", "open"):
+                assert "?" in result.question
+                shown += 1
+            if result.outcome == "fail":
+                assert result.recomputed
+                assert result.does_not_show
+    assert shown
 
 
 def test_a_waiver_and_a_claim_of_the_samples_are_those_of_an_audit() -> None:

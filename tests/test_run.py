@@ -166,6 +166,8 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
         halfway = judge(spec.load(folder / "long.yaml"), store)
     assert {claim["verdict"] for claim in halfway["claims"]} == {"open"}
     assert exit_code(halfway, "error") == 3
+    spent = halfway["cost"]["seconds"]
+    assert (spent is None) == (stopped.signal is signal.SIGKILL), "an interrupted run still writes what it took"
 
     resumed = audit(folder / "long.yaml", out=stopped.out)
 
@@ -175,6 +177,7 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
     assert len(measured) == len(set(measured)) == len(whole) - len(before), "each missing answer was measured once"
     assert lasting_of(stopped.out) == lasting_of(folder / "uninterrupted")
     assert resumed.exit_code == uninterrupted.exit_code == 1
+    assert resumed.report["cost"]["seconds"] > (spent or 0.0)
 
 
 def test_an_interrupted_run_says_so(stopped: Stopped) -> None:

@@ -86,7 +86,7 @@ def test_a_right_file_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert checked.audit.text == Path(name).read_text(encoding="utf-8-sig")
     away = name.startswith(("model_not", "text_package"))
     assert bool(checked.notes) == away, "what is not at hand, and nothing else, is noted"
-    assert (checked.facts is None) == name.startswith("model_not")
+    assert (checked.facts is None) == name.startswith(("model_not", "published"))
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -110,7 +110,7 @@ def test_the_corpus_is_complete() -> None:
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     audit = _check("minimal.yaml", "accept", monkeypatch).audit
     assert audit.title == "minimal"
-    assert audit.protocols == {"replacement": {"direction": "into"}, "interchange": {}}
+    assert audit.protocols == {"replacement": {}, "interchange": {}}
     assert audit.direction == "into"
     assert [(method.name, method.budgets) for method in audit.methods] == [
         ("interchange", (1,)), ("replacement", (1,)), ("deletion", (1,)),
@@ -221,6 +221,19 @@ def test_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     assert claims["larger"].to == "a larger checkpoint"
     assert claims["twins"].says == "Blocks 1 and 2 are redundant: their distance is below 0.1 nats."
     assert all(claim.says for claim in audit.claims)
+
+
+def test_a_published_interval_speaks_of_a_population_and_pairs_may_be_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = _check("every_key.yaml", "accept", monkeypatch).audit
+    claims = {claim.id: claim for claim in audit.claims}
+    published = claims["published"]
+    assert (published.equals, published.interval, published.interval_unit) == (10.2, (27.0, 29.5), "perplexity")
+    assert (published.scope, published.about, claims["one-layer"].about) == ("population", "tasks", "perplexity")
+    assert published.says == (
+        "Removing block 2 raises perplexity by 10.2 % (a perplexity of 27 to 29.5), so tasks are still done as well."
+    )
+    assert (claims["neighbours"].pair, claims["neighbours"].pairs) == (None, "adjacent")
+    assert claims["neighbours"].says == ("Any two neighbouring blocks are redundant: their distance is below 0.1 nats.")
 
 
 @pytest.mark.parametrize(("written", "within"), [("10", 0.5), ("10.2", 0.05), ("10.20", 0.005), ("1.5e+2", 5.0)])

@@ -141,6 +141,28 @@ def test_the_newest_record_counts_and_older_ones_stay(store: Store) -> None:
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (3,)
 
 
+def test_all_records_of_a_name_come_in_the_order_they_were_written(store: Store) -> None:
+    for number in (1, 2, 1):
+        store.write_record("run", "audit", {"number": number})
+    store.write_record("run", "another audit", {"number": 9})
+    assert [record["number"] for record in store.read_records("run", "audit")] == [1, 2, 1]
+    assert store.read_records("run", "none") == []
+
+
+def test_answers_of_another_measuring_code_count_until_they_are_measured_again(store: Store) -> None:
+    scope, elsewhere, values = Scope("weights", "contract"), Scope("weights", "other"), np.array([1.0])
+    for layout in (BASE, BASE.without([1])):
+        store.put(scope, Question("scoring", "kl", layout), 0, values)
+        store.put(elsewhere, Question("scoring", "kl", layout), 0, values)
+    columns = "model, contract, text, quantity, layout, batch, '0', answer, digest, measured_at"
+    older = f"INSERT INTO answers SELECT 'old' || key, {columns} FROM answers WHERE contract = 'contract'"
+    assert change(store.path, older) == 2
+    assert change(store.path, "DELETE FROM answers WHERE layout = ? AND code = '1'", str(BASE.without([1]))) == 2
+    assert store.codes("weights", ["contract", "never measured"]) == {"0": 1, "1": 1}
+    assert store.codes("weights", []) == {}
+    assert store.codes("other weights", ["contract"]) == {}
+
+
 def test_the_same_record_again_adds_nothing(store: Store) -> None:
     for _ in range(3):
         store.write_record("tokens", "a", {"digest": "x", "also": (1, 2)})
@@ -223,7 +245,7 @@ def test_a_file_that_is_no_evidence_is_damage(tmp_path: Path, content: bytes, cr
 
 def test_another_programs_database_is_no_evidence(tmp_path: Path) -> None:
     change(tmp_path / "other.db", "CREATE TABLE notes (text)")
-    with pytest.raises(EvidenceDamaged, match="found no table of answers"):
+    with pytest.raises(EvidenceDamaged, match=r"found the table 'notes', .*; expected nothing but the tables"):
         Store(tmp_path / "other.db", create=False)
     (tmp_path / "empty.db").touch()
     with pytest.raises(EvidenceDamaged, match="found no table of answers"):

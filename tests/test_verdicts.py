@@ -101,6 +101,80 @@ def test_equals_of_a_population_needs_the_whole_interval_inside(equals: float, w
     assert row["threshold"] == pytest.approx(nearest)
 
 
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [((7.9, 8.8), "supported"), ((7.95, 8.8), "open"), ((7.9, 8.7), "open"), ((8.8, 9.9), "contradicted"),
+     ((5.0, 7.9), "contradicted")],
+)  # fmt: skip
+def test_a_published_interval_is_what_a_population_claim_is_held_against(interval: Any, verdict: str) -> None:
+    row = Sample().verdict(removal(equals=8.3, within=0.05, interval=interval, interval_unit="percent"))
+    low, high = interval
+    assert (row["verdict"], row["scope"]) == (verdict, "population")
+    assert row["message"].startswith(
+        f"removing blocks 4, 6 costs +8.33 % perplexity {SPAN}; claimed: 8.3 % [{low:g}, {high:g}]"
+    )
+    assert row["range"] == {"lower": low, "upper": high}
+
+
+@pytest.mark.parametrize(("interval", "verdict"), [((32.3, 32.6), "supported"), ((32.45, 32.6), "open"),
+                                                   ((29.0, 32.3), "contradicted")])  # fmt: skip
+def test_an_interval_of_perplexities_is_turned_into_percent_of_the_baseline(interval: Any, verdict: str) -> None:
+    row = Sample().verdict(removal(equals=8.3, within=0.05, interval=interval, interval_unit="perplexity"))
+    assert row["verdict"] == verdict
+    assert f"claimed: 8.3 % [{interval[0]:g}, {interval[1]:g}], in perplexity" in row["message"]
+    percent = [100 * (end / exp(3.4) - 1) for end in interval]
+    assert [row["range"]["lower"], row["range"]["upper"]] == pytest.approx(percent)
+
+
+def test_of_this_very_text_a_published_interval_decides_nothing() -> None:
+    far = removal(equals=8.33, within=0.005, interval=(1.0, 2.0), interval_unit="percent", scope="contract")
+    row = Sample().verdict(far)
+    assert row["verdict"] == "supported"
+    assert row["message"].endswith("claimed of this very text: 8.33 % within 0.005")
+
+
+def test_an_interval_of_perplexities_without_a_baseline_leaves_the_claim_open() -> None:
+    unmeasured = Sample(withheld=lambda question: question.text == "evaluation")
+    row = unmeasured.verdict(removal(equals=8.3, within=0.05, interval=(32.3, 32.6), interval_unit="perplexity"))
+    assert (row["verdict"], row["value"]) == ("open", None)
+    assert row["message"].startswith("what removing blocks 4, 6 costs is not measured")
+
+
+TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
+
+
+@pytest.mark.parametrize("at_most", [20.0, 8.5, 5.0])
+def test_a_claim_about_tasks_stays_open_whatever_perplexity_says(at_most: float) -> None:
+    row = Sample().verdict(removal(at_most=at_most, about="tasks"))
+    assert (row["verdict"], row["further_units"]) == ("open", None)
+    assert row["message"] == (
+        f"{TASKS}: removing blocks 4, 6 costs +8.33 % perplexity {SPAN}; claimed: at most {at_most:g} %"
+    )
+    assert (row["value"], row["unit"]) == (pytest.approx(COST), "percent")
+
+
+def test_a_claim_about_tasks_stays_open_over_ties_and_where_nothing_is_chosen() -> None:
+    chosen = Sample().verdict(removal(method="interchange", budget=2, at_most=50.0, about="tasks"))
+    assert chosen["verdict"] == "open"
+    assert chosen["message"].startswith(f"{TASKS}: removing blocks")
+    assert AGREE in chosen["message"]
+    absent = Sample().verdict(removal(method="sleb", budget=2, at_most=50.0, about="tasks"))
+    assert absent["message"].startswith(f"{TASKS}: the audit does not run sleb at budget 2")
+
+
+@pytest.mark.parametrize(
+    ("made", "bounds"),
+    [(removal(at_most=20.0), {"lower": None, "upper": 20.0}),
+     (removal(equals=8.0, within=0.5), {"lower": 7.5, "upper": 8.5}),
+     (redundant((4, 5), 0.1), {"lower": None, "upper": 0.1}),
+     (comparison("interchange", "deletion", 1.5), {"lower": 1.5, "upper": None}),
+     (claim("a", "regime", metric="divergent"), None),
+     (claim("a", "transfer", to="another"), None)],
+)  # fmt: skip
+def test_the_report_says_what_a_claim_lets_its_figure_be(made: Any, bounds: Any) -> None:
+    assert Sample().verdict(made)["range"] == bounds
+
+
 def test_a_value_inside_a_range_needs_units_for_both_of_its_bounds() -> None:
     inside = Sample().verdict(removal(equals=8.33, within=0.1, scope="population"))
     bounds = [Sample().verdict(removal(at_most=bound))["further_units"] for bound in (8.23, 8.43)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -133,7 +134,13 @@ def tokenizer(begin_token: bool) -> PreTrainedTokenizerFast:
 def start(*arguments: str | Path, folder: Path, **options: Any) -> subprocess.Popen[str]:
     """The command in a process of its own, in ``folder``; stdout and stderr are pipes unless ``options`` say more."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()}
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=folder, text=True, **(pipes | options))
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=folder, text=True, preexec_fn=_interruptible, **(pipes | options))
+
+
+def _interruptible() -> None:
+    """Whoever started the tests in the background may have had interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**more: str) -> dict[str, str]:

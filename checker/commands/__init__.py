@@ -4,7 +4,27 @@ from __future__ import annotations
 
 import click
 
-from checker.commands import explain, export, init, judge, plan, report, rules, run, selftest, validate
+from checker.commands import (
+    attest,
+    card,
+    diff,
+    doctor,
+    explain,
+    export,
+    import_,
+    init,
+    judge,
+    pack,
+    plan,
+    provenance,
+    report,
+    rules,
+    run,
+    selftest,
+    validate,
+    verify,
+    waivers,
+)
 
 COMMANDS: dict[str, click.Command] = {
     "init": init.init,
@@ -14,7 +34,16 @@ COMMANDS: dict[str, click.Command] = {
     "judge": judge.judge,
     "report": report.report,
     "export": export.export,
+    "pack": pack.pack,
+    "verify": verify.verify,
+    "attest": attest.attest,
+    "card": card.card,
+    "diff": diff.diff,
+    "provenance": provenance.provenance,
+    "import": import_.import_,
     "rules": rules.rules,
+    "waivers": waivers.waivers,
     "explain": explain.explain,
+    "doctor": doctor.doctor,
     "selftest": selftest.selftest,
 }

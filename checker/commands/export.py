@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command, require_measuring
+from checker.commands.shape import command, require_measuring, trust_option
 from checker.errors import UsageError
 from checker.terminal import tell
+from checker.trust import check_agreed
 
 EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 
@@ -30,7 +31,10 @@ EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 @click.option("--to", type=click.Path(path_type=Path), help="File, or folder of a checkpoint. [default: the terminal]")
 @click.option("--base", metavar="NAME", help="mergekit: the checkpoint it shall read. [default: the audit's model]")
 @click.option("--audit", metavar="FILE", help="checkpoint: the audit file. [default: what the evidence holds of it]")
-def export(out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None) -> None:
+@trust_option
+def export(
+    out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None, trust_remote_code: bool
+) -> None:
     """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
     from checker import exports
 
@@ -48,6 +52,7 @@ def export(out: Path, name: str, form: str, to: Path | None, base: str | None, a
         )
     else:
         source = exports.model_source(out, content, audit)
+        check_agreed(source, trust_remote_code)
         require_measuring()
         from checker import checkpoint_export
 

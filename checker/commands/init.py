@@ -32,7 +32,7 @@ def init(model: str, out: Path | None) -> None:
     path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):
-        if target.exists():
+        if target.exists() or target.is_symlink():
             raise UsageError(f"{target}: found a file; expected none, init overwrites nothing; choose another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(spec.draft(source, facts), encoding="utf-8")

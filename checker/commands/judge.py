@@ -1,10 +1,11 @@
-"""Decides again from stored evidence."""
+"""Decides from stored evidence, or from published numbers."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from checker.commands.shape import (
     chosen,
@@ -14,33 +15,54 @@ from checker.commands.shape import (
     file_argument,
     format_option,
     out_option,
+    policy_option,
     set_option,
     show,
 )
 from checker.errors import EvidenceMissing
+from checker.publications import Publication
+from checker.records import Audit
 
 
-@command("judge", "pruneaudit judge smollm2-135m --format md")
+@command(
+    "judge",
+    "pruneaudit judge smollm2-135m --format md\npruneaudit judge my.yaml --format github --format sarif=audit.sarif",
+)
 @file_argument
 @out_option
 @format_option
+@policy_option
 @set_option
 @fail_on_option
 def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequence[str], fail_on: str | None) -> None:
-    """Decides again from stored evidence, without torch: after a change of claims, waivers or policy."""
+    """Decides from stored evidence, without torch: again, after a change of claims, waivers or policy.
+
+    An audit of published numbers (`published:`) has its evidence in its own file; nothing is measured for it.
+    """
     from checker import reports, spec
-    from checker.judge import exit_code
+    from checker.findings import exit_code
+
+    loaded = spec.check(file, overrides, attached=False).audit
+    folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
+    reports.destinations(wanted, folder, source)
+    report = _judged(loaded, folder / "evidence.db", file)
+    files = reports.render(report, folder, wanted, source)
+    show(report, files, reports.printed(report, folder, wanted, source))
+    sys.exit(exit_code(report, fail_on or loaded.policy.fail_on))
+
+
+def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> dict[str, Any]:
+    """The report, from the store of a run or from the published numbers in the audit file itself."""
+    if isinstance(loaded, Publication):
+        from checker.judge_published import judge as judged_published
+
+        return judged_published(loaded)
     from checker.judge import judge as judged
     from checker.store import Store
 
-    loaded = spec.check(file, overrides, attached=False).audit
-    folder = out or default_out(loaded)
-    evidence = folder / "evidence.db"
     if not evidence.is_file():
         raise EvidenceMissing(
             f"{evidence}: found no stored evidence; expected what a run leaves; measure first: pruneaudit run {file}"
         )
     with Store(evidence, create=False) as store:
-        report = judged(loaded, store)
-    show(report, reports.render(report, folder, chosen(formats)))
-    sys.exit(exit_code(report, fail_on or loaded.policy.fail_on))
+        return judged(loaded, store)

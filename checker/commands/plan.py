@@ -19,11 +19,11 @@ def plan(file: str, overrides: Sequence[str]) -> None:
     from checker.plan import plan as planned_for
 
     checked = spec.check(file, overrides)
-    facts = checked.facts
+    audit, facts = checked.measured, checked.facts
     if facts is None:
-        files = checkpoints.locate(checked.audit.model)  # raises, and says why the model is not at hand
-        facts = checkpoints.facts(files, checked.audit.model)
-    planned = planned_for(checked.audit, Facts(facts))
+        files = checkpoints.locate(audit.model)  # raises, and says why the model is not at hand
+        facts = checkpoints.facts(files, audit.model)
+    planned = planned_for(audit, Facts(facts))
     cost = planned.cost
     rate = matrix_rate()
     rows = [

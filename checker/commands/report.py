@@ -7,17 +7,16 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import chosen, command, format_option
-from checker.terminal import tell
+from checker.commands.shape import chosen, command, deliver, format_option
 
 
-@command("report", "pruneaudit report runs/smollm2-135m --format html")
+@command("report", "pruneaudit report runs/smollm2-135m --format html --format sarif=audit.sarif")
 @click.argument("out", type=click.Path(path_type=Path))
 @format_option
 def report(out: Path, formats: Sequence[str]) -> None:
     """Renders the reports of a finished run again, from its report.json."""
     from checker import exports, reports
 
-    content = exports.read_report(out)
-    for written in reports.render(content, out, chosen(formats)).values():
-        tell(f"wrote {written}")
+    content = exports.any_report(out)
+    wanted = chosen(formats)
+    deliver(reports.render(content, out, wanted), reports.printed(content, out, wanted))

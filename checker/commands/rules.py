@@ -1,25 +1,110 @@
-"""Lists the rules."""
+"""Lists the rules, and the policy in force."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
-from checker.commands.shape import command
+from checker.commands.shape import command, policy_override
+from checker.records import Policy
 from checker.terminal import tell
 
+_FIELDS = ("slug", "level", "summary", "why", "remedy", "waive")
+_DEFAULT = "default"
 
-@command("rules", "pruneaudit rules --json")
+
+@command("rules", "pruneaudit rules --json\npruneaudit rules --policy release\npruneaudit rules smollm2-135m")
+@click.argument("file", required=False)
+@click.option(
+    "--policy",
+    metavar="POLICY",
+    help="Show this policy, in place of an audit file's own: release, review, research, or a policy file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-def rules(as_json: bool) -> None:
-    """Lists the rules, with their levels."""
+def rules(file: str | None, policy: str | None, as_json: bool) -> None:
+    """Lists the rules, with their levels.
+
+    With --policy, or with FILE (an audit file): the policy in force, the levels it gives, and where each value is set.
+    The exit code is then 1 where it names a rule that does not exist.
+    """
+    from checker.policies import unknown_rules
     from checker.rules import RULES
 
+    found = _policy(file, policy)
     if as_json:
-        fields = ("slug", "level", "summary", "why", "remedy", "waive")
-        tell(json.dumps([{name: getattr(rule, name) for name in fields} for rule in RULES.values()], indent=2))
+        tell(json.dumps(_listed() if found is None else _in_force(found), indent=2))
+    else:
+        for line in _levels(found or Policy()) if found is None else (*_values(found), "", *_levels(found)):
+            tell(line)
+    if found is None:
         return
+    nothing = list(unknown_rules(found, RULES))
+    for name, expected in nothing:
+        tell(f"{found.sources[f'rules.{name}']}: found a level for {name!r}; expected {expected}", error=True)
+    sys.exit(1 if nothing else 0)
+
+
+def _policy(file: str | None, name: str | None) -> Policy | None:
+    """The policy of an audit file, or of a name in its place; None where neither is given."""
+    from checker import policies, spec
+
+    if file is not None:
+        return spec.check(file, () if name is None else (policy_override(name),), attached=False).audit.policy
+    return None if name is None else policies.load(name)
+
+
+def _listed() -> list[dict[str, Any]]:
+    from checker.rules import RULES
+
+    return [{name: getattr(rule, name) for name in _FIELDS} for rule in RULES.values()]
+
+
+def _in_force(policy: Policy) -> Mapping[str, Any]:
+    """The policy, and every rule with its own level, the one in force and where that is set."""
+    from checker import policies
+
+    listed = [
+        row | {"in_force": policy.level(row["slug"], row["level"]), "set_at": policy.source(row["slug"])}
+        for row in _listed()
+    ]
+    return {"policy": policies.row(policy), "rules": listed}
+
+
+def _values(policy: Policy) -> Iterator[str]:
+    """What the policy says beside the levels of rules."""
+    from checker import policies
+
+    yield f"Built on: {', '.join(policy.extends) or 'nothing'}"
+    shown = {name: value for name, value in policies.row(policy).items() if name not in ("rules", "extends", "sources")}
+    written = {name: _written(value) for name, value in shown.items()}
+    names, values = max(map(len, written)), max(map(len, written.values()))
+    for name, value in written.items():
+        yield f"{name:<{names}}  {value:<{values}}  {policy.sources.get(name, _DEFAULT)}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "any" if value is None else str(value)
+
+
+def _levels(policy: Policy) -> Iterator[str]:
+    """One line per rule. A level that the policy gives is followed by where it is set, and by the rule's own."""
+    from checker.rules import RULES
+
     width = max(map(len, RULES))
+    told = {slug: _level(policy, slug, rule.level) for slug, rule in RULES.items()}
+    column = max(8, *(len(text) for text in told.values()))
     for rule in RULES.values():
-        tell(f"{rule.slug:<{width}}  {rule.level:<8} {rule.summary}")
+        yield f"{rule.slug:<{width}}  {told[rule.slug]:<{column}} {rule.summary}"
+
+
+def _level(policy: Policy, slug: str, own: str) -> str:
+    place = policy.source(slug)
+    return own if place is None else f"{policy.level(slug, own)} ({place}; else {own})"

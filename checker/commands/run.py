@@ -11,13 +11,16 @@ import click
 from checker.commands.shape import (
     chosen,
     command,
+    default_out,
     fail_on_option,
     file_argument,
     format_option,
     out_option,
+    policy_option,
     require_measuring,
     set_option,
     show,
+    trust_option,
 )
 from checker.terminal import Progress
 
@@ -29,34 +32,45 @@ from checker.terminal import Progress
 @file_argument
 @out_option
 @format_option
+@policy_option
 @set_option
 @fail_on_option
 @click.option("--fresh", is_flag=True, help="Put stored evidence aside and measure everything again.")
+@trust_option
 def run(
-    file: str, out: Path | None, formats: Sequence[str], overrides: Sequence[str], fail_on: str | None, fresh: bool
+    file: str,
+    out: Path | None,
+    formats: Sequence[str],
+    overrides: Sequence[str],
+    fail_on: str | None,
+    fresh: bool,
+    trust_remote_code: bool,
 ) -> None:
     """Measures what is not stored yet, judges, and writes the reports.
 
     FILE is an audit file or the name of a packaged audit.
     """
-    from checker import spec
+    from checker import reports, spec
 
-    loaded = spec.load(file, overrides)  # mistakes come before torch is imported
+    loaded = spec.check(file, overrides).measured  # mistakes come before torch is imported
+    folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
+    reports.destinations(wanted, folder, source)
     require_measuring()
     from checker.audit import audit
+    from checker.judge import exit_code
 
     progress = Progress(sys.stderr.isatty())
     try:
         done = audit(
             file,
-            out=out,
+            out=folder,
             overrides=overrides,
-            formats=chosen(formats),
-            fail_on=fail_on or loaded.policy.fail_on,
+            formats=wanted,
             fresh=fresh,
             progress=progress,
+            trust_remote_code=trust_remote_code,
         )
     finally:
         progress.close()
-    show(done.report, done.files)
-    sys.exit(done.exit_code)
+    show(done.report, done.files, reports.printed(done.report, folder, wanted, source))
+    sys.exit(exit_code(done.report, fail_on or loaded.policy.fail_on))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -14,18 +15,55 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from checker.errors import CannotRun, PruneauditError
+from checker.publications import Publication
 from checker.records import Audit
-from checker.terminal import tell
+from checker.terminal import printable, tell, write
 
-FORMATS = ("html", "md", "json", "text")
+FORMATS = ("html", "md", "json", "text", "sarif", "junit", "github")
 FAIL_ON = click.Choice(["note", "warning", "error", "never"])
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def _known_formats(_: click.Context, __: click.Parameter, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Each is NAME or NAME=FILE; whether the file can be written is seen once the audit's folder is known."""
+    for name in (option.partition("=")[0] for option in options):
+        if name not in FORMATS:
+            raise click.BadParameter(f"{printable(name)!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return options
+
+
+_POLICY = "checker.policy"  # where a context keeps what --policy names
+
+
+def policy_override(name: str) -> str:
+    """What ``--policy name`` is short for: the override that puts it in the place of an audit file's own policy."""
+    return f"policy={{extends: {json.dumps(name, ensure_ascii=False)}}}"
+
+
+def _keep_policy(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    ctx.meta[_POLICY] = name
+
+
+def _after_policy(ctx: click.Context, _: click.Parameter, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """--policy comes first, so that --set may change what it says."""
+    name = ctx.meta.get(_POLICY)
+    return overrides if name is None else (policy_override(name), *overrides)
+
+
 file_argument = click.argument("file")
+policy_option = click.option(
+    "--policy",
+    metavar="POLICY",
+    is_eager=True,
+    expose_value=False,
+    callback=_keep_policy,
+    help="In place of the audit file's own policy: release, review, research, or a policy file.",
+)
 set_option = click.option(
     "--set",
     "overrides",
     multiple=True,
+    callback=_after_policy,
     metavar="KEY=VALUE",
     help="Override a value of the audit file, e.g. data.scoring.prompts=8.",
 )
@@ -38,11 +76,18 @@ format_option = click.option(
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(FORMATS),
-    help="Report to write; repeatable. [default: html, md, json]",
+    callback=_known_formats,
+    metavar="NAME[=FILE]",
+    help=f"Report to write: {', '.join(FORMATS)}; repeatable. NAME=FILE names the file, NAME=- prints it, as github "
+    "does by itself. [default: html, md, json]",
 )
 fail_on_option = click.option(
-    "--fail-on", type=FAIL_ON, help="Least level at which findings change the exit code. [default: the audit's policy]"
+    "--fail-on", type=FAIL_ON, help="Least level at which findings change the exit code. [default: the policy's]"
+)
+trust_option = click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Let code that comes with the model run; the audit file must say so too: model.trust_remote_code.",
 )
 
 
@@ -109,7 +154,7 @@ def chosen(formats: Sequence[str]) -> Sequence[str]:
     return formats or reports.DEFAULT_FORMATS
 
 
-def default_out(loaded: Audit) -> Path:
+def default_out(loaded: Audit | Publication) -> Path:
     return Path("runs") / loaded.name
 
 
@@ -124,10 +169,18 @@ def require_measuring() -> None:
         )
 
 
-def show(content: Any, files: Any) -> None:
+def show(content: Any, files: Mapping[str, Path], printed: str | None) -> None:
+    """The summary and what was written; on stderr where a report goes to stdout, which it then has to itself."""
     from checker import reports
 
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    tell(reports.summary(content, width))
+    tell(reports.summary(content, width), error=printed is not None)
+    deliver(files, printed)
+
+
+def deliver(files: Mapping[str, Path], printed: str | None) -> None:
+    """Says which files were written, and prints the report that goes to stdout, if one does."""
     for path in files.values():
-        tell(f"wrote {path}")
+        tell(f"wrote {path}", error=printed is not None)
+    if printed is not None:
+        write(printed)

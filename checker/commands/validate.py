@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import click
 
-from checker.commands.shape import command, set_option
+from checker.commands.shape import command, policy_option, set_option
 from checker.errors import PruneauditError
 from checker.terminal import tell
 
 
 @command("validate", "pruneaudit validate audits/*.yaml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@policy_option
 @set_option
 def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
     """Checks audit files: grammar and meaning, every mistake at once. Loads no model."""

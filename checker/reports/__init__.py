@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json as _json
-import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -14,51 +13,77 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from .. import resources
-from ..errors import UsageError
-from . import html, json, markdown, text
+from . import destination, github, html, json, junit, markdown, published, sarif, text
+from .destination import Destination
 from .format import Format
+from .places import pointing
 
 FORMATS: dict[str, Format] = {
     "html": html.FORMAT,
     "md": markdown.FORMAT,
     "json": json.FORMAT,
     "text": text.FORMAT,
+    "sarif": sarif.FORMAT,
+    "junit": junit.FORMAT,
+    "github": github.FORMAT,
 }
 DEFAULT_FORMATS = ("html", "md", "json")
 summary = text.summary
 
 _SHOWN = 10
+_LARGEST = 1e300
 # A report that never was a file holds its intervals as tuples.
 _ARRAYS = Draft202012Validator.TYPE_CHECKER.redefine("array", lambda _, value: isinstance(value, list | tuple))
 _VALIDATOR = extend(Draft202012Validator, type_checker=_ARRAYS)  # type: ignore[no-untyped-call]
 
 
-def render(report: Mapping[str, Any], out: Path, formats: Sequence[str] = DEFAULT_FORMATS) -> dict[str, Path]:
-    """Writes the report into the folder ``out``; format name -> file.
+def render(
+    report: Mapping[str, Any], out: Path, formats: Sequence[str] = DEFAULT_FORMATS, audit: Path | None = None
+) -> dict[str, Path]:
+    """Writes the report; format as it was asked for -> file.
 
-    Everything is rendered before anything is written, and each file appears whole or not at all. UsageError for an
-    unknown format, ValueError where the report is not valid.
+    A format is a name, written into the folder ``out``, or ``NAME=FILE``; what goes to standard output (``NAME=-``) is
+    left to `printed`. ``audit`` is the audit file, which formats for code review point at. Everything is rendered
+    before anything is written, and each file appears whole or not at all. UsageError as `destinations` says, ValueError
+    where the report is not valid.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise UsageError(f"--format: found {unknown[0]!r}; expected {', '.join(FORMATS)}; choose one of these")
+    found = [(one.asked, one.path, one.format) for one in destinations(formats, out, audit)]
     check(report)
-    texts = {name: FORMATS[name].render(report) for name in dict.fromkeys(formats)}
-    out.mkdir(parents=True, exist_ok=True)
-    return {name: _write(out / FORMATS[name].file, rendered) for name, rendered in texts.items()}
+    texts = [(asked, path, _text(format_, report, audit)) for asked, path, format_ in found if path is not None]
+    return {asked: _write(path, rendered) for asked, path, rendered in texts}
+
+
+def printed(report: Mapping[str, Any], out: Path, formats: Sequence[str], audit: Path | None = None) -> str | None:
+    """The text of the one format that goes to standard output; None where there is none. Arguments as for `render`."""
+    found = [one.format for one in destinations(formats, out, audit) if one.path is None]
+    return _text(found[0], report, audit) if found else None
+
+
+def destinations(formats: Sequence[str], out: Path, audit: Path | None = None) -> tuple[Destination, ...]:
+    """Where each format goes; UsageError, before anything is measured, where one cannot go there."""
+    return destination.destinations(FORMATS, formats, out, audit)
+
+
+def _text(format_: Format, report: Mapping[str, Any], audit: Path | None) -> str:
+    return format_.render(pointing(report, audit) if format_.points else report)
 
 
 def check(report: Mapping[str, Any]) -> None:
-    """ValueError where a report does not follow schemas/report.schema.json; it names each place and what is wrong."""
+    """ValueError where a report does not follow the schema of its format; it names each place and what is wrong."""
     mistakes = [f"{place}: found {value!r}; expected a finite number" for place, value in _not_finite(report, "$")]
     mistakes += [_mistake(error) for error in _errors(report)]
     if mistakes:
         more = f"\n… and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
-        raise ValueError("the report does not follow report.schema.json:\n" + "\n".join(mistakes[:_SHOWN]) + more)
+        raise ValueError(f"the report does not follow {_schema(report)}:\n" + "\n".join(mistakes[:_SHOWN]) + more)
+
+
+def _schema(report: Mapping[str, Any]) -> str:
+    known = isinstance(report, Mapping) and report.get("format") == published.NAME
+    return "published.schema.json" if known else "report.schema.json"
 
 
 def _errors(report: Mapping[str, Any]) -> Iterator[ValidationError]:
-    schema = _json.loads((resources.schemas() / "report.schema.json").read_text(encoding="utf-8"))
+    schema = _json.loads((resources.schemas() / _schema(report)).read_text(encoding="utf-8"))
     yield from _VALIDATOR(schema).iter_errors(report)
 
 
@@ -69,8 +94,9 @@ def _mistake(error: ValidationError) -> str:
 
 
 def _not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
-    """NaN and infinities, which JSON cannot hold and a schema's `number` lets through."""
-    if isinstance(value, float) and not math.isfinite(value):
+    """NaN, infinities, and numbers so near them that a step of arithmetic makes one; a schema's `number` lets them
+    through."""
+    if isinstance(value, int | float) and not abs(value) <= _LARGEST:
         yield place, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
@@ -82,9 +108,11 @@ def _not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
 
 def _write(path: Path, rendered: str) -> Path:
     """Writes beside the target and renames, so that a reader never finds half a report."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{token_hex(8)}")  # which nobody can have put a link at
     try:
-        draft.write_text(rendered, encoding="utf-8", newline="\n")
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(rendered)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ Group = tuple[tuple[int, str], list[Record]]
 
 _INCREASE = "Perplexity increase"
 _REGRET = "Regret, nats per token"
-_MERGED = re.compile(r"(?:mix\([^()]*\)|[0-9]+)@[0-9]+")
+_MERGED = re.compile(r"(?:mix\([^()]*\)|[0-9]{1,4})@[0-9]{1,4}")
 
 
 def overview(found: Comparison) -> Table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import numbers
-from .tables import Cell, Record, Table, pairs_of
+from .tables import Cell, Field, Record, Table, pairs_of, table
 from .words import ANSWERS, VERDICTS
 
 PROTOCOLS = ("replacement", "interchange")
@@ -64,6 +65,44 @@ def findings(report: Record, *outcomes: str) -> list[FindingView]:
     return [_finding(finding) for finding in found]
 
 
+def together(found: list[FindingView]) -> list[FindingView]:
+    """Findings that are not applicable, those with one reason as one: what a reader skips shall be short."""
+    rules: dict[str, list[str]] = {}
+    for finding in found:
+        rules.setdefault(finding.message, []).append(finding.rule)
+    first = {finding.message: finding for finding in reversed(found)}
+    return [replace(first[message], rule=", ".join(dict.fromkeys(names))) for message, names in rules.items()]
+
+
+def waiver_counts(report: Record) -> str:
+    """How many waivers there are in each state."""
+    counts = Counter(waiver["state"] for waiver in report["waivers"])
+    return ", ".join(f"{number} {state}" for state, number in counts.items())
+
+
+def waivers(report: Record) -> Table:
+    """Every waiver, and how it stood when the audit was judged."""
+    fields = (
+        Field("Rule", lambda waiver: Cell(waiver["rule"])),
+        Field("Claim", lambda waiver: Cell(waiver["claim"] or "the whole audit")),
+        Field("State", _state),
+        Field("Findings", lambda waiver: Cell(numbers.count(waiver["findings"] or 0)), numeric=True),
+        Field("Last day", lambda waiver: Cell(waiver["expires"], _left(waiver["days_left"]))),
+        Field("Reason", lambda waiver: Cell(waiver["reason"])),
+    )
+    return table("waivers", "Waivers: findings that are accepted for a time", fields, report["waivers"])
+
+
+def _state(waiver: Record) -> Cell:
+    return Cell(waiver["state"], "", "pass" if waiver["state"] == "active" else "fail")
+
+
+def _left(days: int) -> str:
+    if days < 0:
+        return f"{numbers.count(-days)} {'day' if days == -1 else 'days'} ago"
+    return "today" if days == 0 else f"{numbers.count(days)} {'day' if days == 1 else 'days'} left"
+
+
 def overrides(report: Record) -> Table:
     rows = [(override["key"], override["value"]) for override in report["overrides"]]
     return pairs_of("overrides", "Values of the audit file that were overridden with --set", rows)
@@ -106,7 +145,7 @@ def _claim(claim: Record) -> ClaimView:
         verdict=verdict(claim),
         measured=measured(claim),
         bound="" if bound is None else numbers.declared(bound, claim["unit"]),
-        message=_sentence(claim["message"]),
+        message=sentence(claim["message"]),
         location=claim["location"] or "",
         readings=tuple(_reading(name, claim["protocols"].get(name)) for name in PROTOCOLS),
     )
@@ -119,10 +158,10 @@ def _reading(protocol: str, backing: Mapping[str, Any] | None) -> Reading | None
     provenance = selects(backing["selects"])
     if provenance:
         criteria.append(("selects", Cell(provenance)))
-    return Reading(protocol, _answer(backing["backs"]), tuple(criteria), _distance(backing), _sentence(backing["why"]))
+    return Reading(protocol, _answer(backing["backs"]), tuple(criteria), _distance(backing), sentence(backing["why"]))
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     """A message as it stands alone; in a finding it follows a colon."""
     return message[:1].upper() + message[1:].removesuffix(".") + "."
 

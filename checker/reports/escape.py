@@ -22,6 +22,8 @@ _BLOCK_START = re.compile(r"^(?:[-+=](?=\s|=|-|$)|[#>]|\d+(?=[.)](?:\s|$)))")
 _AUTOLINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp):|\b(www)\.")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _WORD_JOINER = "\u2060"
+# GitHub's runner reads what a job prints: `::` begins a command at the start of a line, `##[` wherever it stands.
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\[)", re.MULTILINE)
 
 
 def visible(text: str) -> str:
@@ -45,12 +47,24 @@ def markdown(value: object) -> str:
     for match in _INTERVAL.finditer(text):
         parts += [_escape(text[position : match.start()]), match[0]]
         position = match.end()
-    return _BLOCK_START.sub(_escape_start, "".join([*parts, _escape(text[position:])]))
+    escaped = _BLOCK_START.sub(_escape_start, "".join([*parts, _escape(text[position:])]))
+    return _COMMAND.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", escaped)
 
 
 def json_text(text: str) -> str:
     """JSON text in which hidden characters are written as ``\\uXXXX``; its meaning stays the same."""
-    return "".join(_unicode_escape(c) if c != "\n" and _hidden(c) else c for c in text)
+    shown = "".join(_unicode_escape(c) if c != "\n" and _hidden(c) else c for c in text)
+    return shown.replace("##[", "##\\u005b")  # a `#` stands in strings alone
+
+
+def no_command(text: str) -> str:
+    """Plain text in which GitHub's runner finds no workflow command, when a job prints it."""
+    return _COMMAND.sub(lambda match: f"{match[0]} ", text)
+
+
+def markup(text: str) -> str:
+    """HTML or XML in which GitHub's runner finds no workflow command; its meaning stays the same."""
+    return _COMMAND.sub(lambda match: f"{match[0][:-1]}&#{ord(match[0][-1])};", text)
 
 
 def _show(character: str) -> str:

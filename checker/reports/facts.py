@@ -26,6 +26,7 @@ def model(report: Record) -> Table:
         ("Ran in", found["dtype"]),
         ("De-quantised from", found["quantization"] or "nothing"),
         ("Revision", found["revision"] or _UNKNOWN),
+        *([("Code that came with it", "was allowed to run")] if found.get("remote_code") else []),
         ("sha256 of the weights", found["digest"] or _UNKNOWN),
         ("sha256 of the tokenizer", found["tokenizer_digest"]),
     ]
@@ -112,6 +113,29 @@ def audit(report: Record) -> Table:
         ("Made by", f"{tool['name']} {tool['version']}, measuring code {tool['measuring_code']}"),
     ]
     return pairs_of("audit", "Audit", rows)
+
+
+_FAILS = {"note": "every finding", "warning": "warnings and errors", "error": "errors", "never": "nothing"}
+
+
+def policy(report: Record) -> str:
+    """The policy in force, in a line."""
+    found = report["policy"]
+    built = f"built on {', '.join(found['extends'])}" if found["extends"] else "the audit's own"
+    parts = [f"fails on {_FAILS[found['fail_on']]}"]
+    if found["required_methods"]:
+        parts.append(f"requires {', '.join(found['required_methods'])}")
+    if found["required_budgets"]:
+        parts.append(f"at budgets {', '.join(map(str, found['required_budgets']))}")
+    if found["minimum_windows"] is not None:
+        parts.append(f"at least {numbers.count(found['minimum_windows'])} windows")
+    if found["maximum_interval_width_percent"] is not None:
+        parts.append(f"intervals at most {numbers.declared(found['maximum_interval_width_percent'], '%')} wide")
+    if found["maximum_waivers"] is not None:
+        parts.append(f"at most {numbers.count(found['maximum_waivers'])} waivers")
+    if found["rules"]:
+        parts.append(f"levels set: {numbers.count(len(found['rules']))}")
+    return f"{built}: {', '.join(parts)}"
 
 
 def cost(report: Record) -> Table:

@@ -15,11 +15,17 @@ from . import escape
 
 @dataclass(frozen=True)
 class Format:
-    """A format of the report: the file it is written to, and how a valid report becomes its text."""
+    """A format of the report: the file it is written to, and how a valid report becomes its text.
+
+    ``printed``: of use on standard output only, and printed where no file is named. ``points``: it points at the audit
+    file by its path, for whoever shows a finding beside the line that it is about.
+    """
 
     name: str
     file: str
     render: Callable[[Mapping[str, Any]], str]
+    printed: bool = False
+    points: bool = False
 
 
 def environment(autoescape: bool) -> SandboxedEnvironment:

@@ -10,8 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from .. import resources
+from .escape import markup
 from .format import Format, environment
-from .view import view
+from .pages import page
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -19,9 +20,10 @@ def render(report: Mapping[str, Any]) -> str:
     style = (resources.templates() / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    template = environment(autoescape=True).get_template("report.html.j2")
+    name, shown = page(report)
+    template = environment(autoescape=True).get_template(f"{name}.html.j2")
     # The style sheet is ours; everything else on the page is escaped.
-    return template.render(**view(report), style=Markup(style), policy=policy)
+    return markup(template.render(**shown, style=Markup(style), policy=policy))
 
 
 FORMAT = Format("html", "report.html", render)

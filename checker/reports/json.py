@@ -1,4 +1,4 @@
-"""report.json: the public format itself (schemas/report.schema.json)."""
+"""report.json: the public format itself (schemas/report.schema.json, or published.schema.json)."""
 
 from __future__ import annotations
 

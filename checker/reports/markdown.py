@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from .format import Format, environment
-from .view import view
+from .pages import page
 
 
 def render(report: Mapping[str, Any]) -> str:
     """The page; every value passes the filter ``md``, so that text from outside stays text."""
-    return environment(autoescape=False).get_template("report.md.j2").render(**view(report))
+    name, shown = page(report)
+    return environment(autoescape=False).get_template(f"{name}.md.j2").render(**shown)
 
 
 FORMAT = Format("md", "report.md", render)

@@ -22,8 +22,8 @@ def significant(value: Number, digits: int = 3) -> str:
         return "0"
     exponent = _exponent(value, digits)
     if exponent < -4 or exponent >= 6:
-        mantissa = value / 10.0**exponent
-        return _signs(f"{mantissa:.{digits - 1}f}") + f"{_SPACE}×{_SPACE}10{_superscript(exponent)}"
+        mantissa = f"{value:.{digits - 1}e}".partition("e")[0]  # of the smallest numbers no quotient could be taken
+        return _signs(mantissa) + f"{_SPACE}×{_SPACE}10{_superscript(exponent)}"
     return _signs(f"{round(value, digits - 1 - exponent):,.{max(0, digits - 1 - exponent)}f}")
 
 

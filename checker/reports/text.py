@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from . import arms, claims, costs, distances, escape, numbers
+from . import arms, claims, costs, distances, escape, facts, numbers, published
 from .comparison import Comparison, comparisons, groups
 from .format import Format
 from .tables import Record, Table
@@ -18,14 +18,19 @@ _FEW = 6  # methods whose every arm is told on the terminal
 def summary(report: Mapping[str, Any], width: int = 80) -> str:
     """The summary in lines of at most ``width`` columns (40 at least), save where a single word is longer."""
     safe: Record = escape.clean(report)
-    parts = [_head(safe), _regime(safe), _arms(safe), _claims(safe), _findings(safe)]
+    if safe["format"] == published.NAME:
+        parts = [*published.lines(safe), _waivers(safe)]
+    else:
+        parts = [_head(safe), _regime(safe), _arms(safe), _claims(safe), _findings(safe), _waivers(safe)]
     room = max(40, width)
-    return "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
+    text = "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
+    return escape.no_command(text)
 
 
 def _head(report: Record) -> list[str]:
     outcome = report["outcome"]
-    return [report["title"], f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"]
+    told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
+    return [report["title"], told, f"Policy, {facts.policy(report)}"]
 
 
 def _regime(report: Record) -> list[str]:
@@ -126,11 +131,23 @@ def _backing(claim: claims.ClaimView) -> Iterator[str]:
 
 def _findings(report: Record) -> list[str]:
     found = [*claims.findings(report, "fail"), *claims.findings(report, "open")]
-    lines = ["Findings that failed or are open" if found else "No finding failed or is open"]
+    aside = sum(bool(finding.waived) for finding in found)
+    told = f", {aside} of them waived" if aside else ""
+    lines = [f"Findings that failed or are open{told}" if found else "No finding failed or is open"]
     for finding in found:
         claim = f", claim {finding.claim}" if finding.claim else ""
         waived = f" (waived: {finding.waived})" if finding.waived else ""
         lines.append(f"  {finding.outcome.mark} {finding.level} {finding.rule}{claim}: {finding.message}{waived}")
+    return lines
+
+
+def _waivers(report: Record) -> list[str]:
+    if not report["waivers"]:
+        return []
+    lines = [f"Waivers: {claims.waiver_counts(report)}"]
+    for rule, claim, state, findings, day, reason in claims.waivers(report).rows:
+        matches = f"{findings} {'finding' if findings.text == '1' else 'findings'}"
+        lines.append(f"  {state}: {rule}, {claim}, {matches}, until {day.text} ({day.aside}): {reason}")
     return lines
 
 

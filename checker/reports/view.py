@@ -32,6 +32,8 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     blocks = safe["model"]["blocks"]
     found = {
         "report": safe,
+        "eyebrow": "pruneaudit report",
+        "closing": "The same figures, unrounded, stand in report.json.",
         "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
         "about": _about(safe),
         "claims": claims.claims(safe),
@@ -54,7 +56,9 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         },
         "agreement": _agreement(safe),
         "stability": _stability(safe),
-        "findings": {name: claims.findings(safe, name) for name in ("fail", "open", "pass", "not_applicable")},
+        "findings": {name: claims.findings(safe, name) for name in ("fail", "open", "pass")},
+        "not_applicable": claims.together(claims.findings(safe, "not_applicable")),
+        "waivers": claims.waivers(safe) if safe["waivers"] else None,
         "contracts": _contracts(safe),
         "cost": facts.cost(safe),
         "environment": facts.environment(safe),
@@ -149,4 +153,5 @@ def _about(report: Record) -> list[tuple[str, str]]:
         about.append(("Baseline perplexity", f"{numbers.perplexity(baseline['perplexity'])} {interval}"))
     finished = None if environment is None else environment["finished"]
     about.append(("Measured", finished or "no time recorded"))
-    return [*about, ("Audit", report["audit"]["name"])]
+    about += [("Audit", report["audit"]["name"]), ("Policy", facts.policy(report))]
+    return [*about, *([("Waivers", claims.waiver_counts(report))] if report["waivers"] else [])]

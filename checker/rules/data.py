@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.records import TextSource
-from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.rules.shape import Case, Result, failed, is_commit, not_applicable, passed, rule, undecided
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
 
@@ -20,14 +20,13 @@ _LARGE = 1.25  # ratio of perplexities without and with the begin token
     waive="While drafting an audit whose text is still being written.",
 )
 def contract_not_pinned(case: Case) -> Iterator[Result]:
-    """A contract does not pin its text by digest or revision."""
+    """A contract does not pin its text, or only by a revision that can move."""
     sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
     if case.audit.selecting is not None:
         sources["selection"] = case.audit.selecting.source
     loose = [name for name, source in sources.items() if not _pinned(source)]
     for name in loose:
-        key = "revision" if sources[name].kind == "hub" else "sha256"
-        yield failed(f"data.{name}: found no `{key}`; expected one, so that the text cannot change unnoticed")
+        yield failed(f"data.{name}: {_loose(sources[name])}, so that the text cannot change unnoticed")
     if not loose:
         yield passed("every contract pins its text")
 
@@ -37,8 +36,15 @@ def _pinned(source: TextSource) -> bool:
         return True  # by its seed and the weights
     if source.kind != "hub":
         return source.sha256 is not None
-    revision = source.revision or ""
-    return len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision.lower())
+    return is_commit(source.revision)
+
+
+def _loose(source: TextSource) -> str:
+    if source.kind != "hub":
+        return "found no `sha256`; expected one"
+    if source.revision is None:
+        return "found no `revision`; expected a full commit"
+    return f"found the revision {source.revision}, which can move; expected a full commit"
 
 
 @rule(
@@ -96,3 +102,36 @@ def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
         )
     else:
         yield passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")
+
+
+@rule(
+    "data",
+    level="error",
+    why="Beyond the context that a model was trained for, positions are ones it never saw, and its loss there says "
+    "nothing of its blocks (Press, Smith and Lewis 2022, arXiv 2108.12409). No run measures such windows.",
+    remedy="Lower `window` or `tokens` to the model's context; `special_tokens: every_window` takes one more.",
+    waive="When the files understate the context, and its true length is published elsewhere.",
+)
+def window_beyond_context(case: Case) -> Iterator[Result]:
+    """Prompts or evaluation windows are longer than the model's context."""
+    context = case.facts.model.context
+    if context is None:
+        yield not_applicable("the model's files name no longest context")
+        return
+    lengths = _lengths(case)
+    long = [f"{key} gives {tokens}" for key, tokens in lengths.items() if tokens > context]
+    if long:
+        yield failed(f"{' and '.join(long)} tokens at once; expected at most {context}, the model's context")
+    else:
+        yield passed(f"at most {max(lengths.values())} tokens are read at once, in a context of {context}")
+
+
+def _lengths(case: Case) -> dict[str, int]:
+    """Tokens of the longest sequence that each text gives, a begin token before every window included."""
+    audit = case.audit
+    contracts = {"data.scoring.tokens": audit.scoring}
+    if audit.selecting is not None:
+        contracts["data.selection.tokens"] = audit.selecting
+    lengths = {key: own.tokens + (own.special_tokens == "every_window") for key, own in contracts.items()}
+    evaluation = audit.evaluation
+    return lengths | {"data.evaluation.window": evaluation.window + (evaluation.special_tokens == "every_window")}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
-from checker.records import Audit, Claim, Facts, Level, Outcome
+from checker.publications import Publication
+from checker.records import Audit, Audited, Claim, Facts, Level, Outcome
+
+About = Literal["measured", "published", "both"]
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,56 @@ class Case:
         return row
 
 
+class Frame(Protocol):
+    """What rules look at that judge audits of both kinds: the audit file, and what stands around it."""
+
+    @property
+    def audit(self) -> Audited: ...
+    @property
+    def today(self) -> str: ...
+    @property
+    def known_rules(self) -> frozenset[str]: ...
+    @property
+    def matched_waivers(self) -> frozenset[int]: ...
+
+
+class Told(TypedDict, total=False):
+    """What a conclusion about published numbers tells beside its message, each as text."""
+
+    where: str  # the place in the source
+    statement: str  # what the source says there, in words or as the row
+    recomputed: str  # the figure that the check arrives at, with its unit
+    question: str  # a failed or open finding, worded as a question to the source
+    does_not_show: str  # what nobody should take it for
+
+
+class Placed(TypedDict):
+    """The part of ``Told`` that every conclusion about one item shares."""
+
+    where: str
+    statement: str
+
+
 @dataclass(frozen=True)
 class Result:
-    """One conclusion of a rule: of a claim, or of the audit as a whole."""
+    """One conclusion of a rule: of a claim or a published item, or of the audit as a whole."""
 
     outcome: Outcome
     message: str
-    claim: str | None = None
-
-
-Check = Callable[[Case], Iterable[Result]]
+    claim: str | None = None  # id of the claim or the published item
+    where: str = ""  # this and what follows: of published numbers, see Told
+    statement: str = ""
+    recomputed: str = ""
+    question: str = ""
+    does_not_show: str = ""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as `pruneaudit explain` shows it. ``check`` yields at least one result, whatever the case."""
+    """A rule as `pruneaudit explain` shows it. ``check`` yields at least one result, whatever the case.
+
+    It takes a Case, a Publication or a Frame: as the rule is ``about`` measured audits, published ones or both.
+    """
 
     slug: str
     level: Level
@@ -56,29 +94,54 @@ class Rule:
     why: str
     remedy: str
     waive: str
-    check: Check
+    check: Callable[[Any], Iterable[Result]]
+    about: About = "measured"
 
 
-def rule(family: str, *, level: Level, why: str, remedy: str, waive: str) -> Callable[[Check], Rule]:
-    """Makes a function a rule: its name is the slug, its docstring the one-line summary."""
-
-    def make(check: Check) -> Rule:
-        name = check.__name__.replace("_", "-")
-        return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), why, remedy, waive, check)
-
-    return make
+def rule(
+    family: str, *, level: Level, why: str, remedy: str, waive: str
+) -> Callable[[Callable[[Case], Iterable[Result]]], Rule]:
+    """Makes a function a rule about measured audits: its name is the slug, its docstring the one-line summary."""
+    return lambda check: _rule(family, "measured", check, level, (why, remedy, waive))
 
 
-def passed(message: str, claim: str | None = None) -> Result:
-    return Result("pass", message, claim)
+def common(
+    family: str, *, level: Level, why: str, remedy: str, waive: str
+) -> Callable[[Callable[[Frame], Iterable[Result]]], Rule]:
+    """As ``rule``, about audits of both kinds."""
+    return lambda check: _rule(family, "both", check, level, (why, remedy, waive))
 
 
-def failed(message: str, claim: str | None = None) -> Result:
-    return Result("fail", message, claim)
+def published(
+    *, level: Level, why: str, remedy: str, waive: str
+) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule]:
+    """As ``rule``, about audits of published numbers; the family is `published`."""
+    return lambda check: _rule("published", "published", check, level, (why, remedy, waive))
 
 
-def undecided(message: str, claim: str | None = None) -> Result:
-    return Result("open", message, claim)
+def _rule(
+    family: str, about: About, check: Callable[[Any], Iterable[Result]], level: Level, texts: tuple[str, str, str]
+) -> Rule:
+    name = check.__name__.replace("_", "-")
+    return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), *texts, check, about)
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a hub revision is a full commit, which cannot move as branches and tags do."""
+    found = revision or ""
+    return len(found) == 40 and all(letter in "0123456789abcdef" for letter in found.lower())
+
+
+def passed(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
+    return Result("pass", message, claim, **told)
+
+
+def failed(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
+    return Result("fail", message, claim, **told)
+
+
+def undecided(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
+    return Result("open", message, claim, **told)
 
 
 def not_applicable(message: str) -> Result:

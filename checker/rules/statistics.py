@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from checker.decisions import published_percent
 from checker.methods import PROTOCOLS
+from checker.records import Claim
 from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule, undecided
 from checker.stats import MINIMUM_UNITS, MINIMUM_WINDOWS
 
@@ -73,3 +75,103 @@ def too_few_units(case: Case) -> Iterator[Result]:
         yield failed(f"{told}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
     else:
         yield passed(f"{told}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="An interval that does not contain the figure it is printed with belongs to another figure: another run, "
+    "another unit, a resampling that is centred elsewhere. Percentile intervals of skewed figures on few units can do "
+    "so on their own (Efron and Tibshirani 1993, chapter 13).",
+    remedy="Correct the published interval, or take `interval: student_t`, which is built around the estimate.",
+    waive="When the source itself explains why the interval lies beside the figure.",
+)
+def interval_beside_estimate(case: Case) -> Iterator[Result]:
+    """An interval does not contain the estimate it is printed with."""
+    for claim in _with_intervals(case):
+        yield _published(case, claim)
+    found = list(_estimates(case))
+    beside = [f"{name} {value:.4g} [{low:.4g}, {high:.4g}]" for name, value, (low, high) in found
+              if not _holds((low, high), value)]  # fmt: skip
+    if beside:
+        named = "; ".join(beside[:3]) + (f"; and {len(beside) - 3} more" if len(beside) > 3 else "")
+        yield failed(f"found {named}; expected every measured interval to contain its estimate")
+    elif found:
+        yield passed(f"each of {len(found)} measured intervals contains its estimate")
+    else:
+        yield undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
+
+
+def _with_intervals(case: Case) -> list[Claim]:
+    return [claim for claim in case.claims("removal") if claim.interval is not None]
+
+
+def _baseline(case: Case) -> float | None:
+    row = case.figures["baseline"]
+    return None if row is None else float(row["perplexity"])
+
+
+def _holds(interval: Sequence[float], value: float) -> bool:
+    """Whether an interval contains a value, but for the rounding of its arithmetic."""
+    slack = 1e-9 * (1.0 + abs(value))
+    return interval[0] - slack <= value <= interval[1] + slack
+
+
+def _published(case: Case, claim: Claim) -> Result:
+    interval, value = published_percent(claim, _baseline(case)), claim.equals or 0.0
+    if interval is None:
+        return undecided("its interval is in perplexity, and the baseline it would be held against is not measured",
+                         claim.id)  # fmt: skip
+    told = f"{value:g} % [{interval[0]:.4g}, {interval[1]:.4g}]"
+    if _holds(interval, value):
+        return passed(f"published as {told}", claim.id)
+    return failed(f"published as {told}; expected an interval that contains its estimate", claim.id)
+
+
+def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
+    """Every measured figure that has an interval, with its name."""
+    rows = [("baseline", case.figures["baseline"], "perplexity")]
+    rows += [(f"{arm['method']} {arm['layers']}", arm, "increase_percent") for arm in case.figures["arms"]]
+    rows += [(f"block {row['block']}", row, "single_deletion_increase_percent") for row in case.figures["blocks"]]
+    for pair in case.figures["pairs"]:
+        name = f"({pair['i']}, {pair['j']})"
+        rows += [(f"{name} replacement", pair["replacement"], "max")]
+        rows += [(f"{name} interchange", pair["interchange"], "distance"), (f"{name} ratio", pair["kl_ratio"], "value")]
+    for name, row, key in rows:
+        if row is not None and row["interval"] is not None:
+            yield name, row[key], row["interval"]
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="An increase in percent beside an interval of perplexities reads as if one were the error of the other: a "
+    "reader takes [27, 29] for percent. Tables of pruned models print perplexities, texts about them percentages.",
+    remedy="Turn the interval into percent of the baseline's perplexity: 100 * (perplexity / baseline - 1).",
+    waive="When the published text names both units beside the figures.",
+)
+def interval_in_another_unit(case: Case) -> Iterator[Result]:
+    """A published estimate is in percent and its interval in perplexity."""
+    claims = _with_intervals(case)
+    for claim in claims:
+        yield _one_unit(claim, _baseline(case))
+    if not claims:
+        yield not_applicable("no claim states an interval")
+
+
+def _one_unit(claim: Claim, baseline: float | None) -> Result:
+    assert claim.interval is not None
+    value, (low, high) = claim.equals or 0.0, claim.interval
+    told = f"{value:g} % [{low:g}, {high:g}]"
+    if claim.interval_unit == "perplexity":
+        return failed(f"found {told} with `interval_unit: perplexity`; expected the interval in percent", claim.id)
+    if _holds(claim.interval, value):
+        return passed(f"{told}: both in percent", claim.id)
+    if baseline is None:
+        return undecided(f"{told}: the interval may be of perplexities; the baseline is not measured", claim.id)
+    reached = baseline * (1 + value / 100)
+    for name, number in (("perplexity", reached), ("difference in perplexity", reached - baseline)):
+        if _holds(claim.interval, number):
+            return failed(f"found {told}, which contains the {name} that {value:g} % is here, {number:.4g}; expected "
+                          "the interval in percent", claim.id)  # fmt: skip
+    return passed(f"{told}: no perplexity either", claim.id)

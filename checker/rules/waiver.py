@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.rules.shape import Case, Result, failed, not_applicable, passed, rule
+from checker.rules.shape import Frame, Result, common, failed, not_applicable, passed
+from checker.waivers import names_nothing
 
 
-@rule(
+@common(
     "waiver",
     level="error",
     why="A waiver is a promise with a date. After it, the finding counts again.",
     remedy="Mend what the rule found, or renew the waiver with a new date and reason.",
     waive="Never; renew the waiver instead.",
 )
-def expired(case: Case) -> Iterator[Result]:
+def expired(case: Frame) -> Iterator[Result]:
     """A waiver's expiry date has passed."""
     if not case.audit.waivers:
         yield not_applicable("the audit waives nothing")
@@ -26,29 +27,25 @@ def expired(case: Case) -> Iterator[Result]:
             yield passed(f"{told} holds until {waiver.expires}")
 
 
-@rule(
+@common(
     "waiver",
     level="error",
-    why="A waiver of a rule that does not exist protects nothing and hides a typing mistake.",
+    why="A waiver of a rule that does not exist protects nothing and hides a typing mistake. Some rules cannot be "
+    "waived: those about waivers, and `evidence/incomplete`.",
     remedy="Correct the slug; `pruneaudit rules` lists them all.",
     waive="Never; correct the waiver.",
 )
-def unknown(case: Case) -> Iterator[Result]:
-    """A waiver names a rule or a claim that does not exist."""
+def unknown(case: Frame) -> Iterator[Result]:
+    """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
     if not case.audit.waivers:
         yield not_applicable("the audit waives nothing")
-    ids = {claim.id for claim in case.audit.claims}
     for waiver in case.audit.waivers:
         place = waiver.location.place
-        if waiver.rule not in case.known_rules:
-            yield failed(f"{place}: found a waiver of rule {waiver.rule!r}; expected a rule that exists")
-        elif waiver.claim is not None and waiver.claim not in ids:
-            yield failed(f"{place}: found a waiver for claim {waiver.claim!r}; expected one of the audit's claims")
-        else:
-            yield passed(f"{place}: {waiver.rule} exists")
+        nothing = names_nothing(waiver, case.known_rules, case.audit.places.keys())
+        yield failed(f"{place}: {nothing}") if nothing else passed(f"{place}: {waiver.rule} exists")
 
 
-@rule(
+@common(
     "waiver",
     level="warning",
     why="A waiver that matches no finding is left over from an earlier state and will hide the next finding of "
@@ -56,7 +53,7 @@ def unknown(case: Case) -> Iterator[Result]:
     remedy="Take the waiver out.",
     waive="Never; take the waiver out.",
 )
-def unmatched(case: Case) -> Iterator[Result]:
+def unmatched(case: Frame) -> Iterator[Result]:
     """A waiver matches no finding."""
     if not case.audit.waivers:
         yield not_applicable("the audit waives nothing")

@@ -1,0 +1,43 @@
+"""Writes a pack as unsigned in-toto statements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from checker.commands.shape import command
+from checker.terminal import tell
+
+
+@command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")
+@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the two files. [default: the terminal]"
+)
+def attest(folder: Path, to: Path | None) -> None:
+    """Writes a pack as two unsigned in-toto statements about the model's root digest.
+
+    One holds the standard test-result predicate: a test for every rule. The other holds the claims and their verdicts.
+    Only a pack that reproduces is attested. How to sign the statements is said on stderr.
+    """
+    from checker import attest as made
+    from checker.packs import open_pack
+    from checker.records import canonical
+    from checker.reports.escape import json_text
+    from checker.verify import verify
+
+    found = verify(open_pack(folder))
+    statements = made.statements(found)
+    if to is None:
+        for statement in statements.values():
+            tell(json_text(canonical(statement)))
+        paths = tuple(made.FILES.values())
+    else:
+        written = made.write(statements, to)
+        for path in written:
+            tell(f"wrote {path}")
+        paths = tuple(map(str, written))
+    root = next(iter(statements.values()))["subject"][0]["digest"]["sha256"]
+    for line in made.Signing(root, paths).lines():
+        tell(line, error=True)

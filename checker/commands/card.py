@@ -1,0 +1,63 @@
+"""Writes an audit's outcome into a model card."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from checker.commands.shape import command
+from checker.errors import UsageError
+from checker.terminal import tell
+
+
+@command(
+    "card", "pruneaudit card packs/my-model --card README.md\npruneaudit card packs/my-model --card README.md --check"
+)
+@click.argument("pack", type=click.Path(path_type=Path))
+@click.option("--card", "path", type=click.Path(path_type=Path), metavar="FILE",
+              help="The model card to write into. Left out, the block is printed.")  # fmt: skip
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit with 1 where the card is not what the pack makes of it."
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing; print the block.")
+@click.option("--block-only", is_flag=True, help="Leave the card's front matter alone.")
+def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: bool) -> None:
+    """Writes the outcome of a sealed audit into a model card: one marked block, and a few keys of its front matter.
+
+    The same block again replaces itself; everything else in the card stays byte for byte. Nothing is sent anywhere. The
+    front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
+    """
+    from checker import card as made
+    from checker import cards
+    from checker.packs import open_pack
+
+    if check and path is None:
+        raise UsageError("--check: found no --card; expected the card to check; name it: --card README.md")
+    found = made.source(open_pack(pack))
+    if path is None:
+        tell(made.block(found))
+        return
+    text = cards.read(path)
+    expected = made.written(text, found, str(path), block_only=block_only)
+    if not block_only and (note := made.other_base_model(text, found)):
+        tell(f"note: {path}: {note}", error=True)
+    if check:
+        _check(made.disagreement(text, expected, str(path)), pack, path)
+    elif dry_run:
+        tell(made.block(found))
+        tell(f"{path}: {'would not change' if text == expected else 'would change'}; nothing was written", error=True)
+    elif text == expected:
+        tell(f"{path}: nothing to change")
+    else:
+        made.write(path, expected)
+        tell(f"wrote {path}")
+
+
+def _check(disagreement: str | None, pack: Path, path: Path) -> None:
+    if disagreement is None:
+        tell(f"{path}: agrees with the pack")
+        return
+    tell(f"{disagreement}; write it again: pruneaudit card {pack} --card {path}", error=True)
+    sys.exit(1)

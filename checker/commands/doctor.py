@@ -1,0 +1,52 @@
+"""Says what this machine has, and what an audit file would need here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from checker.commands.shape import command, default_out, out_option, set_option
+from checker.terminal import tell
+
+if TYPE_CHECKING:
+    from checker.doctor import Line
+
+
+@command("doctor", "pruneaudit doctor\npruneaudit doctor smollm2-135m")
+@click.argument("file", required=False)
+@out_option
+@set_option
+def doctor(file: str | None, out: Path | None, overrides: Sequence[str]) -> None:
+    """Says which versions, devices, dtypes, memory, disk and sources there are, and what an audit would need here.
+
+    FILE is an audit file or the name of a packaged audit. Exits with 4 where something that FILE needs is missing. The
+    model hub is asked for a sign of life, and not at all where HF_HUB_OFFLINE is set.
+    """
+    from checker import doctor as looked
+    from checker import machine, spec
+    from checker.errors import UsageError
+
+    if file is None and overrides:
+        raise UsageError("--set: found no FILE; expected the audit file whose values it changes; name one")
+    audit = None if file is None else spec.check(file, overrides, attached=False).measured
+    folder = out or (Path("runs") if audit is None else default_out(audit))
+    reach = machine.hub(os.environ)
+    _show("This machine", looked.this_machine(folder, os.environ, reach))
+    if audit is None:
+        return
+    lines = looked.needs(audit, folder, os.environ, reach)
+    _show(f"\nWhat {file} needs", lines)
+    missing = [line.name for line in lines if line.missing]
+    tell(f"\nMissing: {', '.join(missing)}." if missing else "\nEverything is here, or can be fetched.")
+    sys.exit(4 if missing else 0)
+
+
+def _show(title: str, lines: Sequence[Line]) -> None:
+    tell(title)
+    for line in lines:
+        tell(f"  {'✗' if line.missing else ' '} {line.name:<17} {line.text}")

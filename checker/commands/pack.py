@@ -1,0 +1,54 @@
+"""Seals a run into an evidence pack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from checker.commands.shape import command, policy_option, set_option
+from checker.errors import EvidenceDamaged, UsageError
+from checker.terminal import tell
+
+
+@command(
+    "pack",
+    "pruneaudit pack runs/smollm2-135m --to packs/smollm2-135m\n"
+    "pruneaudit pack runs/smollm2-135m --audit smollm2-135m --day 2026-10-01",
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Path(path_type=Path), help="The pack's folder, a new one. [default: OUT/pack]")
+@click.option("--audit", "file", metavar="FILE", help="Seal the evidence as judged by this audit file. "
+              "[default: as in OUT's report]")  # fmt: skip
+@policy_option
+@set_option
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of judging: waivers expire. [default: today]")
+def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str], day: datetime | None) -> None:
+    """Seals the evidence of a run in a folder that others can check: audit, contracts, measured rows, digests, report.
+
+    OUT is the folder of a run. Whatever the audit's outcome, it is sealed; damaged evidence is not. The same evidence
+    sealed on the same day gives the same bytes. Check a pack with `pruneaudit verify`.
+    """
+    from checker import pack as sealing
+    from checker.verify import verify
+
+    if overrides and file is None:
+        raise UsageError(
+            "--set, --policy: found no --audit; expected the audit file they change; name it: --audit FILE"
+        )
+    judged = sealing.judged_last(out) if file is None else sealing.judged_by(file, overrides)
+    folder = to or out / "pack"
+    made = sealing.seal(out, folder, judged, day and day.date())
+    found = verify(made)
+    if found.differences:
+        raise EvidenceDamaged(f"{folder}: sealed, and does not reproduce: {found.differences[0]}")
+    tell(f"wrote {folder}, sealed as of {found.judging.day}: the audit's outcome is {made.report['outcome']}")
+    tell(f"pack digest {made.digest}")
+    root = made.json("artifacts.json")["root"]
+    if root is None:
+        tell("note: the run recorded no digests of the model's files, so the pack cannot be attested; run the audit "
+             "again, which measures nothing twice, and seal it again", error=True)  # fmt: skip
+    else:
+        tell(f"model root digest {root}")

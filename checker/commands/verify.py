@@ -1,0 +1,104 @@
+"""Checks an evidence pack."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checker.commands.shape import command, require_measuring, trust_option
+from checker.terminal import Progress, tell
+
+
+@command(
+    "verify",
+    "pruneaudit verify packs/smollm2-135m\npruneaudit verify packs/smollm2-135m --expect-audit my.yaml --remeasure 3",
+)
+@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
+@click.option("--expect-pack", metavar="DIGEST", help="Digest of the pack, as you know it from elsewhere.")
+@click.option(
+    "--expect-model", metavar="DIGEST", help="The model's root digest, or the digest of its weights that audits pin."
+)
+@click.option(
+    "--expect-audit",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The audit file, which must be the pack's to the byte.",
+)
+@click.option(
+    "--remeasure",
+    "number",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Measure N layouts again, drawn at random. Needs the model, the texts and torch.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Which layouts --remeasure draws. [default: drawn and printed]")
+@trust_option
+def verify(
+    folder: Path,
+    expect_pack: str | None,
+    expect_model: str | None,
+    expect_audit: Path | None,
+    number: int | None,
+    seed: int | None,
+    trust_remote_code: bool,
+) -> None:
+    """Checks that a pack is whole and that its report follows from its rows. No torch, no weights, no network.
+
+    Exits 0 when the pack reproduces, whatever the audit's own outcome; 1 when a figure, verdict or finding differs; 5
+    when a file is not what the manifest says, or the pack, model or audit not what you expect. It does not show that
+    the rows were measured honestly: --remeasure looks at that, by sample, and exits 1 where a value differs.
+    """
+    from checker.packs import open_pack
+    from checker.verify import expect
+    from checker.verify import verify as verified
+
+    pack = open_pack(folder)
+    expect(pack, expect_pack, expect_model, expect_audit)
+    found = verified(pack)
+    for note in found.notes:
+        tell(f"note: {note}", error=True)
+    if found.differences:
+        first, *others = found.differences
+        tell(f"{folder}: {first}", error=True)
+        if others:
+            tell(f"{len(others)} more differ, the last one {others[-1].file}: {others[-1].place}", error=True)
+        sys.exit(1)
+    _tell_reproduces(found)
+    if number is not None and not _remeasured(pack, number, seed, expect_audit, trust_remote_code):
+        sys.exit(1)
+
+
+def _tell_reproduces(found: Any) -> None:
+    pack, report = found.pack, found.pack.report
+    tell(f"{pack.folder}: reproduces: {found.figures} figures of the report follow from its rows, as of "
+         f"{found.judging.day}")  # fmt: skip
+    tell(f"the audit's outcome: {report['outcome']}. {report['summary']}")
+    tell(f"pack digest {pack.digest}")
+    root = pack.json("artifacts.json")["root"]
+    tell(f"model root digest {root or 'not recorded'}, weights {report['model']['digest']}")
+    tell("not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them")
+
+
+def _remeasured(pack: Any, number: int, seed: int | None, file: Path | None, trust_remote_code: bool) -> bool:
+    """Whether what was measured again agrees."""
+    require_measuring()
+    from checker.remeasure import remeasure
+
+    drawn = secrets.randbelow(2**31) if seed is None else seed
+    tell(f"measuring {number} layouts again, drawn with --seed {drawn}", error=True)
+    progress = Progress(sys.stderr.isatty())
+    try:
+        compared = remeasure(pack, number, drawn, file, progress, trust_remote_code=trust_remote_code)
+    finally:
+        progress.close()
+    for one in compared:
+        if not one.agrees:
+            tell(str(one), error=True)
+    agreeing = sum(one.agrees for one in compared)
+    layouts = len({one.layout for one in compared})
+    tell(f"measured again: {layouts} layouts, seed {drawn}: {agreeing} of {len(compared)} means agree")
+    return agreeing == len(compared)

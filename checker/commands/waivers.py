@@ -1,0 +1,99 @@
+"""Lists and checks the waivers of an audit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checker.commands.shape import command, default_out, file_argument, out_option, policy_option, set_option
+from checker.errors import EvidenceMissing
+from checker.publications import Publication
+from checker.records import Audit
+from checker.terminal import tell
+from checker.waivers import Standing, row, standings
+
+_MARKS = {"active": "✓"}
+_WRONG = "✗"
+
+
+@command("waivers", "pruneaudit waivers smollm2-135m\npruneaudit waivers my.yaml --out runs/my --json")
+@file_argument
+@out_option
+@policy_option
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool) -> None:
+    """Lists the waivers of an audit file and checks them, without torch.
+
+    Each is held against the rules, the claims and today's date, and against the evidence where there is some. The exit
+    code is 1 where one is expired, names nothing that can be waived, or matches no finding.
+    """
+    from checker import spec
+    from checker.rules import RULES
+
+    audit = spec.check(file, overrides, attached=False).audit
+    matched = _matched(audit, out)
+    found = standings(audit, RULES.keys(), matched, date.today().isoformat())
+    if as_json:
+        tell(json.dumps([row(standing) for standing in found], indent=2))
+    else:
+        for line in _lines(file, found):
+            tell(line)
+        if found and matched is None:
+            tell("None was held against findings: nothing is measured yet, or --out is missing.")
+    sys.exit(0 if all(standing.state == "active" for standing in found) else 1)
+
+
+def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | None:
+    """How many findings each waiver matches, by its number; None where nothing is measured."""
+    if isinstance(audit, Publication):
+        from checker.judge_published import judge as judge_published
+
+        return _counts(judge_published(audit))
+    from checker.judge import judge
+    from checker.store import Store
+
+    evidence = (out or default_out(audit)) / "evidence.db"
+    if not evidence.is_file():
+        if out is None:
+            return None
+        raise EvidenceMissing(
+            f"{evidence}: found no stored evidence; expected what a run leaves; measure first, or leave --out away"
+        )
+    with Store(evidence, create=False) as store:
+        report = judge(audit, store)
+    return _counts(report)
+
+
+def _counts(report: Mapping[str, Any]) -> dict[int, int]:
+    return {number: waiver["findings"] for number, waiver in enumerate(report["waivers"])}
+
+
+def _lines(file: str, found: Sequence[Standing]) -> Iterator[str]:
+    if not found:
+        yield f"{file}: no waivers"
+        return
+    yield f"{file}: {len(found)} waiver{'' if len(found) == 1 else 's'}"
+    for standing in found:
+        waiver = standing.waiver
+        about = f"claim {waiver.claim}" if waiver.claim else "the whole audit"
+        yield f"\n{_MARKS.get(standing.state, _WRONG)} {standing.state}: {waiver.rule}, {about}"
+        yield f"  {waiver.location}: {standing.problem or _holds(standing)}"
+        yield f"  reason: {waiver.reason}"
+
+
+def _holds(standing: Standing) -> str:
+    left = "today is its last day" if standing.days == 0 else f"{standing.days} day{_s(standing.days)} left"
+    found = standing.findings
+    matches = "" if found is None else f"; matches {found} finding{_s(found)}"
+    return f"holds until {standing.waiver.expires}, {left}{matches}"
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"

@@ -1,0 +1,81 @@
+"""Where each format goes: ``NAME`` into the run's folder, ``NAME=FILE`` into that file, ``NAME=-`` to stdout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from .escape import visible
+from .format import Format
+
+STANDARD_OUTPUT = "-"
+_EVIDENCE = ("evidence.db", "evidence.db-wal", "evidence.db-shm")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One format and its file; ``path`` is None for standard output. ``asked`` is the option as it was given."""
+
+    asked: str
+    format: Format
+    path: Path | None
+
+
+def destinations(
+    known: Mapping[str, Format], asked: Sequence[str], out: Path, audit: Path | None = None
+) -> tuple[Destination, ...]:
+    """Where each format that was asked for goes, each once; nothing is written or made.
+
+    UsageError for an unknown format, two formats in one place, a place that is not a file's, and where the audit file
+    or the stored evidence would be overwritten.
+    """
+    found = tuple(_destination(known, option, out) for option in dict.fromkeys(asked))
+    taken: dict[str | None, Destination] = {}
+    kept = {_same(path) for path in (*(out / name for name in _EVIDENCE), *([audit] if audit else []))}
+    for one in found:
+        place = None if one.path is None else _same(one.path)
+        other = taken.setdefault(place, one)
+        if other.format.name != one.format.name:
+            where = "standard output" if one.path is None else visible(str(one.path))
+            raise UsageError(
+                f"--format: found {other.format.name} and {one.format.name}, both for {where}; expected one format in "
+                "one place; name a file of its own: --format NAME=FILE"
+            )
+        if place in kept:
+            raise _wrong(one.asked, f"the audit file or the stored evidence at {one.path}", "a file to write",
+                         "name another, which may be replaced")  # fmt: skip
+    return found
+
+
+def _destination(known: Mapping[str, Format], asked: str, out: Path) -> Destination:
+    name, named, file = asked.partition("=")
+    if name not in known:
+        raise UsageError(f"--format: found {visible(name)!r}; expected {', '.join(known)}; choose one of these")
+    if file == STANDARD_OUTPUT or (not named and known[name].printed):
+        return Destination(asked, known[name], None)
+    if named and (not file or file.endswith(("/", os.sep))):
+        raise _wrong(asked, f"{visible(file)!r}", "NAME=FILE", "name a file, or `-` to print it")
+    path = Path(file) if named else out / known[name].file
+    _writable(asked, path)
+    return Destination(asked, known[name], path)
+
+
+def _writable(asked: str, path: Path) -> None:
+    """UsageError where a file can never come to stand: found before hours of measuring, not after."""
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "a device or a pipe"
+        raise _wrong(asked, f"{found} at {path}", "a file to write", "name another, or `-` to print it")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise _wrong(asked, f"a file at {parent}", "a folder", "name a file in a folder")
+
+
+def _wrong(asked: str, found: str, expected: str, remedy: str) -> UsageError:
+    return UsageError(f"--format {visible(asked)}: found {visible(found)}; expected {expected}; {remedy}")
+
+
+def _same(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))

@@ -1,0 +1,65 @@
+"""Annotations for GitHub Actions: what failed or is open, on standard output, where the runner looks for them.
+
+Source: "Workflow commands for GitHub Actions" (docs.github.com) for form and escaping. GitHub shows ten annotations of
+a kind per step and drops the rest without a word, so the rest is counted here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import claims, escape
+from .claims import FindingView
+from .format import Format
+from .places import place
+from .tables import Record
+from .words import OUTCOMES
+
+SHOWN = 10  # of each kind, per step
+_KINDS: Mapping[str, str] = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One annotation in a line, the gravest first; then what was left out, what is waived, and the summary."""
+    safe: Record = escape.clean(report)
+    kinds: dict[str, list[str]] = defaultdict(list)
+    found = [*claims.findings(safe, "fail"), *claims.findings(safe, "open")]
+    for finding in sorted(found, key=lambda finding: bool(finding.waived)):
+        kind = "notice" if finding.waived else _KINDS[finding.level]
+        kinds[kind].append(_annotation(kind, finding, safe))
+    lines = [line for kind in _KINDS.values() for line in kinds[kind][:SHOWN]]
+    return "\n".join([*lines, *_closing(safe, kinds)]) + "\n"
+
+
+def _annotation(kind: str, finding: FindingView, report: Record) -> str:
+    at = place(report, finding.location)
+    state = "waived" if finding.waived else finding.outcome.text
+    title = f"{finding.rule} {state}" + (f" (claim {finding.claim})" if finding.claim else "")
+    message = finding.message + (f" (waived: {finding.waived})" if finding.waived else "")
+    places = {"file": at.file, "line": str(at.line), "col": str(at.column or ""), "title": title}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in places.items() if value)
+    return f"::{kind} {properties}::{_data(message)}"
+
+
+def _closing(report: Record, kinds: Mapping[str, list[str]]) -> Iterator[str]:
+    """Plain lines, none of which GitHub could take for a command."""
+    left = [f"{len(kinds[kind]) - SHOWN} of kind {kind}" for kind in _KINDS.values() if len(kinds[kind]) > SHOWN]
+    if left:
+        yield f"pruneaudit: not shown: {', '.join(left)}; GitHub shows {SHOWN} of a kind; every other format has all"
+    waived = sum(finding["waived"] is not None for finding in report["findings"])
+    if waived:
+        yield f"pruneaudit: {waived} {'finding is' if waived == 1 else 'findings are'} waived"
+    yield escape.no_command(f"pruneaudit: {OUTCOMES[report['outcome']]}: {report['summary']}")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMAT = Format("github", "report.github.txt", render, printed=True, points=True)

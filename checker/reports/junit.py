@@ -1,0 +1,116 @@
+"""report.junit.xml: findings as test cases, for what collects test results. The form is the one that Jenkins describes.
+
+JUnit knows no levels. What stands against the report's outcome is red: a failed finding as a failure, an open one as an
+error. What does not count (below the level that the policy fails on, waived, not applicable) is skipped, with the
+reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+from . import escape
+from .format import Format
+from .places import place
+from .tables import Record
+
+Findings = Sequence[Record]
+_LEVELS = ("note", "warning", "error")
+_KINDS = {"fail": "failure", "open": "error"}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One test suite for each family of rules, one case for each rule and claim."""
+    safe: Record = escape.clean(report)
+    families: dict[str, dict[tuple[str, str | None], list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for finding in safe["findings"]:
+        family = finding["rule"].partition("/")[0]
+        families[family][finding["rule"], finding["claim"]].append(finding)
+    root = Xml.Element("testsuites", name=f"pruneaudit {safe['audit']['name']}")
+    for family, cases in families.items():
+        suite = Xml.SubElement(root, "testsuite", name=family)
+        _properties(suite, safe)
+        for found in cases.values():
+            suite.append(_case(found, safe))
+        _count(suite)
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    Xml.indent(root)
+    return escape.markup(f'<?xml version="1.0" encoding="UTF-8"?>\n{Xml.tostring(root, encoding="unicode")}\n')
+
+
+def _properties(suite: Xml.Element, report: Record) -> None:
+    """What tells the audits apart, on every suite: the schema has no room for it above them."""
+    waived = sum(finding["waived"] is not None for finding in report["findings"])
+    values = {
+        "audit": report["audit"]["name"],
+        "title": report["title"],
+        "outcome": report["outcome"],
+        "waived": str(waived),
+        "version": report["tool"]["version"],
+    }
+    properties = Xml.SubElement(suite, "properties")
+    for name, value in values.items():
+        Xml.SubElement(properties, "property", name=name, value=value)
+
+
+def _case(found: Findings, report: Record) -> Xml.Element:
+    rule, claim = found[0]["rule"], found[0]["claim"]
+    family, _, name = rule.partition("/")
+    title = (name or family) + (f" (claim {claim})" if claim else "")
+    case = Xml.Element("testcase", classname=f"{report['audit']['name']}.{family}", name=title)
+    least = _gate(report)
+    counted = [finding for finding in found if _counts(finding, least)]
+    for outcome, kind in _KINDS.items():
+        told = [finding for finding in counted if finding["outcome"] == outcome]
+        if told:
+            # One element alone: many readers look no further than the first.
+            red = Xml.SubElement(case, kind, type=told[0]["level"], message=told[0]["message"])
+            red.text = "\n".join(_line(finding, report) for finding in [*told, *(f for f in found if f not in told)])
+            return case
+    aside = [finding for finding in found if finding["outcome"] != "pass"]
+    if aside:
+        reasons = [_reason(finding) for finding in aside]
+        skipped = Xml.SubElement(case, "skipped", message=reasons[0])
+        skipped.text = "\n".join(_line(finding, report) for finding in found)
+    return case
+
+
+def _gate(report: Record) -> int:
+    """The least level that counts for the report's outcome."""
+    fail_on = report["policy"]["fail_on"]
+    return _LEVELS.index("error" if fail_on == "never" else fail_on)
+
+
+def _counts(finding: Record, least: int) -> bool:
+    return finding["waived"] is None and finding["outcome"] in _KINDS and _LEVELS.index(finding["level"]) >= least
+
+
+def _reason(finding: Record) -> str:
+    if finding["waived"] is not None:
+        return f"waived: {finding['waived']}"
+    if finding["outcome"] == "not_applicable":
+        return f"not applicable: {finding['message']}"
+    return f"{_word(finding)}, {finding['level']}, which does not count here: {finding['message']}"
+
+
+def _word(finding: Record) -> str:
+    return {"pass": "passed", "fail": "failed", "open": "open", "not_applicable": "not applicable"}[finding["outcome"]]
+
+
+def _line(finding: Record, report: Record) -> str:
+    at = place(report, finding["location"])
+    waived = "" if finding["waived"] is None else f" (waived: {finding['waived']})"
+    return f"{at.file}:{at.line}: {finding['level']}, {_word(finding)}: {finding['message']}{waived}"
+
+
+def _count(suite: Xml.Element) -> None:
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall(f"testcase/{kind}"))))
+
+
+FORMAT = Format("junit", "report.junit.xml", render, points=True)

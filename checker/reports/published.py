@@ -1,0 +1,257 @@
+"""The report of an audit of published numbers, as tables and sentences: decided once, shown by every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import claims, escape, facts, numbers
+from .claims import FindingView
+from .tables import Cell, Record, Table, pairs_of
+from .words import MARKS, OUTCOMES, Section, Word
+
+NAME = "pruneaudit/published/1"
+
+_VERDICTS: Mapping[str, str] = {"pass": "holds", "fail": "does not hold", "open": "open"}
+_GROUPS = (
+    ("pass", "What holds", "Nothing that was checked holds."),
+    ("fail", "What does not hold", "Nothing that was checked fails to hold."),
+    ("open", "What the numbers leave open", "Nothing is left open."),
+)
+_SECTIONS = (
+    Section("checks", "What the published numbers say of each other", "Checks"),
+    Section("questions", "Questions to the source", "Questions"),
+    Section("source", "The source, and what was read", "Source"),
+    Section("findings", "Findings about the audit itself", "Findings"),
+    Section("reading", "How to read this", "How to read this"),
+    Section("not-tested", "What was not tested", "Not tested"),
+)
+_GLOSSARY = (
+    Word(
+        "Published",
+        "The class of the evidence: the source's own numbers, and what follows from them. Nothing on this page was "
+        "measured, and no number on it is reported as if it were.",
+        "checks",
+    ),
+    Word(
+        "Printed precision",
+        "12.09 stands for every value from 12.085 to 12.095. A check asks whether one set of values fits all the "
+        "numbers that belong together; what is recomputed is therefore a range.",
+        "checks",
+    ),
+    Word("Holds", "The printed numbers allow what is stated. That is no proof that they were measured.", "checks"),
+    Word(
+        "Does not hold",
+        "No values that round to the printed numbers allow what is stated. Somewhere a number, a rule or a "
+        "description is another than the source says; which one, the source alone can tell.",
+        "checks",
+    ),
+    Word("Open", "The numbers at hand do not decide it. The question says which number would.", "checks"),
+    Word("Where", "The place in the source: a table and its row, a section, or a file of its archive.", "source"),
+    Word(
+        "Unstated",
+        "What the source leaves unsaid. Every choice is tried, and those that lead to the printed result are named.",
+        "source",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One check, ready to be shown. ``number`` counts from 1 over all groups."""
+
+    number: int
+    statement: str
+    about: str  # id and place in the audit file
+    where: str
+    recomputed: str
+    verdict: Cell
+    level: str
+    message: str
+    rule: str
+    question: str
+    does_not_show: str
+    waived: str
+
+    @property
+    def named(self) -> str:
+        """The statement with its place, for a line of text."""
+        return self.statement.removesuffix(".") + (f" ({self.where})" if self.where else "")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The checks of one outcome; ``empty`` is said where there are none."""
+
+    word: str
+    title: str
+    empty: str
+    checks: tuple[CheckView, ...]
+
+
+def view(report: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a template needs; every string in it is one line in which no control character acts."""
+    safe: Record = escape.clean(report)
+    groups = _groups(safe)
+    return {
+        "report": safe,
+        "eyebrow": "pruneaudit report of published numbers",
+        "closing": "The same checks stand in report.json.",
+        "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
+        "about": list(_about(safe)),
+        "groups": groups,
+        "questions": [check for group in groups for check in group.checks if check.question],
+        "source": _source(safe),
+        "caveats": _caveats(safe) if safe["caveats"] else None,
+        "contracts": _contracts(safe),
+        "read": _read(safe),
+        "files": _files(safe),
+        "overrides": claims.overrides(safe) if safe["overrides"] else None,
+        "waivers": claims.waivers(safe) if safe["waivers"] else None,
+        "findings": {name: _others(safe, name) for name in ("fail", "open", "pass")},
+        "not_applicable": claims.together(_others(safe, "not_applicable")),
+        "sections": list(_SECTIONS),
+        "glossary": list(_GLOSSARY),
+        "marks": MARKS,
+    }
+
+
+def lines(report: Record) -> list[list[str]]:
+    """The summary that a person reads in the terminal, in paragraphs; ``report`` is clean."""
+    outcome = report["outcome"]
+    told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
+    source = ", ".join(text for _, text in _named(report))
+    found = [[report["title"], told, f"Source: {source}", f"Policy, {facts.policy(report)}"]]
+    found += [_group_lines(group) for group in _groups(report)]
+    others = [*_others(report, "fail"), *_others(report, "open")]
+    if others:
+        found.append(["Findings about the audit itself"])
+        found[-1] += [f"  {one.outcome.mark} {one.level} {one.rule}: {one.message}" for one in others]
+    return found
+
+
+def _group_lines(group: Group) -> list[str]:
+    found = [f"{group.title} ({len(group.checks)})" if group.checks else group.empty]
+    for check in group.checks:
+        waived = f" (waived: {check.waived})" if check.waived else ""
+        found.append(f"  {check.verdict.mark} {check.named}: {check.message}{waived}")
+        found += [f"      {text}" for text in (check.question, check.does_not_show) if text]
+    return found
+
+
+def _groups(report: Record) -> tuple[Group, ...]:
+    checks = [_check(number, check) for number, check in enumerate(report["checks"], 1)]
+    return tuple(
+        Group(word, title, empty, tuple(check for check in checks if check.verdict.word == word))
+        for word, title, empty in _GROUPS
+    )
+
+
+def _check(number: int, check: Record) -> CheckView:
+    return CheckView(
+        number=number,
+        statement=check["statement"] or check["message"],
+        about=" ".join(text for text in (check["id"], check["location"]) if text),
+        where=check["where"],
+        recomputed=check["recomputed"],
+        verdict=Cell(_VERDICTS[check["outcome"]], "", check["outcome"]),
+        level=check["level"],
+        message=claims.sentence(check["message"]),
+        rule=check["rule"],
+        question=check["question"],
+        does_not_show=check["does_not_show"],
+        waived=check["waived"] or "",
+    )
+
+
+def _others(report: Record, outcome: str) -> list[FindingView]:
+    """The findings that are no check of a published number."""
+    checked = {(check["rule"], check["id"], check["message"]) for check in report["checks"]}
+    found = [f for f in report["findings"] if (f["rule"], f["claim"], f["message"]) not in checked]
+    return claims.findings({**report, "findings": found}, outcome)
+
+
+# --- the source ------------------------------------------------------------------------------------------------------
+
+
+def _named(report: Record) -> Iterator[tuple[str, str]]:
+    source = report["source"]
+    yield "Source", source["title"]
+    if source["authors"]:
+        yield "Authors", ", ".join(source["authors"])
+    version = [source["revision"] or "", f"read on {source['accessed']}" if source["accessed"] else ""]
+    if any(version):
+        yield "Version", ", ".join(part for part in version if part)
+
+
+def _about(report: Record) -> Iterator[tuple[str, str]]:
+    """The few facts that stand beside the verdict."""
+    yield from _named(report)
+    yield "Models", ", ".join(model["name"] for model in report["models"])
+    yield "Evidence", "published; nothing was measured"
+    yield "Audit", report["audit"]["name"]
+    yield "Policy", facts.policy(report)
+    if report["waivers"]:
+        yield "Waivers", claims.waiver_counts(report)
+
+
+def _source(report: Record) -> Table:
+    rows = [*_named(report)]
+    if report["source"]["url"]:
+        rows.append(("Address", report["source"]["url"]))
+    for model in report["models"]:
+        blocks = "number of blocks not given" if model["blocks"] is None else f"{numbers.count(model['blocks'])} blocks"
+        rows.append((f"Model {model['id']}", f"{model['name']}, {blocks}"))
+    return pairs_of("source-facts", "Source and models", rows)
+
+
+def _caveats(report: Record) -> Table:
+    rows = [(found["where"], found["says"]) for found in report["caveats"]]
+    return pairs_of("caveats", "What the source says itself of its numbers", rows)
+
+
+_NAMES = {
+    "text": "Text", "words": "Words", "window": "Window", "stride": "Stride", "tokenizer": "Tokenizer",
+    "boundary": "At a window's edge", "special_tokens": "Special tokens", "dtype": "Ran in",
+}  # fmt: skip
+
+
+def _contracts(report: Record) -> list[Table]:
+    return [
+        pairs_of(f"contract-{place}", f"Contract {contract['id']}: what the source says of it", _contract(contract))
+        for place, contract in enumerate(report["contracts"])
+    ]
+
+
+def _contract(contract: Record) -> Iterator[tuple[str, str]]:
+    for key, name in _NAMES.items():
+        if contract[key] is not None:
+            value = contract[key]
+            yield name, numbers.count(value) if isinstance(value, int) else value
+    if contract["unstated"]:
+        yield "Left unsaid", ", ".join(_NAMES.get(key, key).lower() for key in contract["unstated"])
+    if contract["where"]:
+        yield "Where", contract["where"]
+
+
+def _read(report: Record) -> Table:
+    titles = {
+        "baselines": "Baselines", "scores": "Tables of pair scores", "removals": "Removals",
+        "rules": "Selection rules", "statements": "Statements",
+    }  # fmt: skip
+    rows = [(title, numbers.count(report["numbers"][name])) for name, title in titles.items()]
+    tool, audit = report["tool"], report["audit"]
+    rows += [
+        ("Audit", f"{audit['name']} ({audit['file']})"),
+        ("sha256 of what was read", audit["digest"]),
+        ("Made by", f"{tool['name']} {tool['version']}"),
+    ]
+    return pairs_of("read", "What was read", rows)
+
+
+def _files(report: Record) -> Table | None:
+    if not report["files"]:
+        return None
+    rows = [(found["file"], found["sha256"]) for found in report["files"]]
+    return pairs_of("files", "Files of scores, by sha256", rows)

@@ -1,0 +1,60 @@
+"""Which settings of a configuration change where blocks are cut: counts, and whatever lists something per block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# What configurations call the number of blocks, and the number of leading blocks of one kind.
+COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_LEADING = ("max_window_layers", "first_k_dense_replace", "num_dense_layers")
+_OF_BLOCKS = re.compile(r"layer|block|_idxs?$")
+_LONGEST = 100_000  # entries of a list that a pattern stands for
+_NOT_OF_BLOCKS = re.compile(r"token_ids?$|_tokens$|^architectures$")
+
+
+def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:
+    """Those settings of a configuration that change where only ``slots`` of its ``blocks`` blocks are left.
+
+    These are the number of blocks, numbers of leading blocks of one kind, lists of one entry per block, patterns that
+    make up such a list, and lists and mappings of blocks' numbers.
+    """
+    new = {name: _cut(name, value, blocks, slots) for name, value in settings.items() if not name.startswith("_")}
+    return {name: value for name, value in new.items() if value != settings[name]}
+
+
+def _cut(name: str, value: Any, blocks: int, slots: Sequence[int]) -> Any:
+    if name in COUNTS:
+        return len(slots) if value == blocks else value
+    if name in _LEADING and type(value) is int:
+        return sum(slot < value for slot in slots)
+    if isinstance(value, dict) and _OF_BLOCKS.search(name) and set(map(str, value)) <= set(map(str, range(blocks))):
+        entries = {str(key): entry for key, entry in value.items()}
+        return {str(number): entries[str(slot)] for number, slot in enumerate(slots) if str(slot) in entries}
+    if not isinstance(value, (list, tuple)) or _NOT_OF_BLOCKS.search(name):
+        return value
+    kind = type(value)
+    if _OF_BLOCKS.search(name) and _are_numbers(value, blocks):
+        return kind(number for number, slot in enumerate(slots) if slot in value)
+    if len(value) == blocks:
+        return kind(value[slot] for slot in slots)
+    if len(pattern := _spread(value)) == blocks:
+        return kind([[[pattern[slot] for slot in slots], 1]])
+    return value
+
+
+def _are_numbers(value: Sequence[Any], blocks: int) -> bool:
+    """Whether a list holds numbers of blocks: distinct, ascending. A flag per block repeats itself."""
+    whole = all(type(item) is int and 0 <= item < blocks for item in value)
+    return whole and list(value) == sorted(set(value))
+
+
+def _spread(value: Sequence[Any]) -> list[Any]:
+    """The list that a pattern like ``[[["global", "local"], 2]]`` stands for; empty where it is none."""
+    pairs = all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value)
+    if not pairs or not all(isinstance(part, (list, tuple)) and type(times) is int for part, times in value):
+        return []
+    if sum(len(part) * times for part, times in value) > _LONGEST:  # a few bytes can stand for any number of entries
+        return []
+    return [entry for part, times in value for _ in range(times) for entry in part]

@@ -1,0 +1,22 @@
+"""A pack around a sample report, its bytes as a manifest wants them; what nothing here reads is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from checker import packs
+from checker.records import canonical
+
+
+def write(folder: Path, report: Mapping[str, Any], audit: Mapping[str, Any] | None = None) -> Path:
+    """The folder, sealed anew."""
+    contents = dict.fromkeys(packs.FILES, b"{}")
+    contents["report.json"] = canonical(report).encode()
+    contents["audit.json"] = canonical(audit or {}).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / packs.MANIFEST).write_bytes(packs.manifest_of(contents))
+    return folder

@@ -1,0 +1,256 @@
+"""Finding and replacing the block of a card, and what a card says, whatever Markdown surrounds it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from checker import cards
+from checker.errors import CannotRun, UsageError
+from checker.records import CardFacts
+
+BLOCK = cards.marked(["## Audit", "", "| a | b |", "|---|---|", "| 1 | 2 |"], {"pack": "ab12"})
+OTHER = cards.marked(["## Audit", "", "Something else."], {"pack": "cd34"})
+
+CARDS = {
+    "empty": "",
+    "title": "# Title\n",
+    "no final newline": "# Title\n\nText",
+    "empty lines at the end": "# Title\n\n\n\n",
+    "CRLF": "# Title\r\n\r\nText\r\n",
+    "old Mac": "# Title\r\rText\r",
+    "BOM": "\ufeff# Title\n",
+    "BOM and front matter": "\ufeff---\r\nlicense: mit\r\n---\r\n# Title",
+    "front matter only": "---\nlicense: mit\n---\n",
+    "empty front matter": "---\n---\n# Title\n",
+    "fence": f"# Title\n\n```markdown\n{BLOCK}\n```\n",
+    "tilde fence": f"# Title\n\n~~~~\n```\n{BLOCK}\n~~~~\n",
+    "fence in a list": "- item\n\n  ```\n  code\n  ```\n- item\n",
+    "indented code": "# Title\n\n    <!-- pruneaudit:begin -->\n",
+    "quote": "> <!-- pruneaudit:begin -->\n",
+    "inline code": "Write `<!-- pruneaudit:begin -->` first.\n",
+    "comment around it": "<!--\n<!-- pruneaudit:begin -->\n",
+    "list at the end": "- a\n- b",
+    "odd line separators": "# Title\u2028text\x0bmore\x85end\n",
+}
+
+
+@pytest.mark.parametrize("text", CARDS.values(), ids=CARDS)
+def test_a_card_without_a_block_gets_one_after_all_else(text: str) -> None:
+    whole = cards.with_block(text, BLOCK)
+    assert whole.startswith(text)
+    found = cards.find_block(whole)
+    assert found is not None
+    assert (found.text, found.edited, found.fields["pack"]) == (BLOCK, False, "ab12")
+    ending = cards.line_break(text)
+    assert whole.endswith(BLOCK.replace("\n", ending) + ending)
+    assert cards.find_block(text) is None
+
+
+@pytest.mark.parametrize("text", CARDS.values(), ids=CARDS)
+def test_the_same_block_changes_nothing_and_another_one_only_the_block(text: str) -> None:
+    whole = cards.with_block(text, BLOCK)
+    assert cards.with_block(whole, BLOCK) == whole
+    other = cards.with_block(whole, OTHER)
+    assert other == cards.with_block(text, OTHER)
+    assert cards.with_block(other, BLOCK) == whole
+
+
+def test_what_follows_the_block_stays() -> None:
+    text = f"# Title\n\n{BLOCK}\n\n## Licence\n\nMIT"
+    assert cards.with_block(text, OTHER) == f"# Title\n\n{OTHER}\n\n## Licence\n\nMIT"
+    no_newline = f"# Title\n{BLOCK}"
+    assert cards.with_block(no_newline, OTHER) == f"# Title\n{OTHER}"
+
+
+def test_a_marker_in_a_fence_is_text_and_the_real_one_is_found() -> None:
+    text = f"```\n{OTHER}\n```\n\n{BLOCK}\n"
+    found = cards.find_block(text)
+    assert found is not None
+    assert (found.text, found.line) == (BLOCK, 1 + len(f"```\n{OTHER}\n```\n\n".splitlines()))
+
+
+def test_lines_are_counted_with_the_front_matter() -> None:
+    found = cards.find_block(f"---\nlicense: mit\n---\n\n{BLOCK}\n")
+    assert found is not None
+    assert found.line == 5
+
+
+BROKEN = {
+    "two": (f"{BLOCK}\n\n{OTHER}\n", "several pruneaudit blocks (markers in line 1, 7, 9, 13)"),
+    "no end": (f"# T\n{BLOCK.splitlines()[0]}\ntext\n", "half of a pruneaudit block (markers in line 2)"),
+    "no begin": ("text\n\n<!-- pruneaudit:end -->\n", "half of a pruneaudit block (markers in line 3)"),
+    "turned round": (
+        "<!-- pruneaudit:end -->\n<!-- pruneaudit:begin -->\n",
+        "half of a pruneaudit block (markers in line 1, 2)",
+    ),
+    "swallowed end": (f"{BLOCK.replace('## Audit', '```')}\n", "half of a pruneaudit block (markers in line 1)"),
+}
+
+
+@pytest.mark.parametrize(("text", "found"), BROKEN.values(), ids=BROKEN)
+def test_a_block_that_cannot_be_told_is_an_error(text: str, found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cards.with_block(text, BLOCK, "model/README.md")
+    assert str(caught.value) == (
+        f"model/README.md: found {found}; expected at most one, from `pruneaudit:begin` to `pruneaudit:end`; "
+        "delete what is left of the others"
+    )
+
+
+@pytest.mark.parametrize("text", ["# Title\n\n```python\nprint()", "<!-- a comment\n", "<script>\n"])
+def test_a_card_that_would_swallow_the_block_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^README.md: found a code fence or an HTML comment that is still open at"):
+        cards.with_block(text, BLOCK)
+
+
+@pytest.mark.parametrize("changed", [BLOCK.replace("| 1 |", "| 9 |"), BLOCK.replace("\n\n", "\n\n\n")])
+def test_an_edited_block_is_told_from_the_one_that_was_written(changed: str) -> None:
+    found = cards.find_block(f"# Title\n\n{changed}\n")
+    assert found is not None
+    assert found.edited
+    crlf = cards.find_block(BLOCK.replace("\n", "\r\n"))
+    assert crlf is not None
+    assert not crlf.edited
+
+
+PIECES = st.sampled_from(
+    ["# T\n", "\n", "\r\n", "text", "```\n", "~~~\n", "---\n", "- ", "> ", "    ", "<div>\n", "<!--", "-->", "\ufeff",
+     "a: b\n", "|", "<!-- pruneaudit:begin -->\n", "<!-- pruneaudit:end -->\n", "\x00", "\t", "1. "]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PIECES, max_size=12).map("".join))
+@example("---\n---")
+@example("- ```\n<!-- pruneaudit:begin -->\n")
+def test_whatever_the_card_the_rest_stays_or_it_is_refused(text: str) -> None:
+    try:
+        whole = cards.with_block(text, BLOCK)
+    except UsageError:
+        return
+    assert cards.with_block(whole, BLOCK) == whole
+    found = cards.find_block(text)
+    around = (text, "") if found is None else (text[: found.start], text[found.end :])
+    assert whole.startswith(around[0])
+    assert whole.endswith(around[1])
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_card(tmp_path: Path) -> None:
+    (tmp_path / "large.md").write_bytes(b"x" * (cards.LARGEST + 1))
+    (tmp_path / "latin.md").write_bytes(b"na\xefve\n")
+    (tmp_path / "link.md").symlink_to(tmp_path / "latin.md")
+    messages = {
+        "none.md": "found no such file; expected a model card; check the path, or make an empty one",
+        "large.md": "found more than 1,000,000 bytes; expected a model card; check the path",
+        "latin.md": "found bytes that are not UTF-8 at byte 2; expected a text in UTF-8; save it as UTF-8",
+        "link.md": "found a link; expected the file of a model card itself; name the file it leads to",
+    }
+    for name, message in messages.items():
+        with pytest.raises(UsageError) as caught:
+            cards.read(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: {message}"
+
+
+@pytest.mark.parametrize("line", ["a\n", "[a]: b\n", "***\n", "- a\n", "\r"])
+def test_a_card_of_too_many_lines_is_refused_before_it_is_read(line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cards.find_block(line * 20_001)
+    assert str(caught.value) == "README.md: found more than 20,000 lines; expected a model card; check the path"
+
+
+def test_without_the_package_that_reads_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    cards._tokens.cache_clear()
+    with pytest.raises(CannotRun, match=r"^found no package markdown-it-py; .*pip install 'pruneaudit\[card\]'$"):
+        cards.find_block("# Title\n")
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+PROSE = {
+    "We removed six layers of the model.": "removed six layers",
+    "Six of its 30 layers were removed, +4 % perplexity.": "layers were removed",
+    "Blocks 14 and 15 are redundant.": "Blocks 14 and 15 are redundant",
+    "Pruning the\nlayers saves time.": "Pruning the layers",
+    "A depth-pruned model.": "depth-prun",
+    "## Layer dropping": "Layer dropping",
+    "No layers were removed.": None,
+    "The model was trained without pruned layers.": None,
+    "Dropout layers are used.": None,
+    "The redundant files were deleted. The model has 30 layers.": None,
+    "```\nremoved six layers\n```": None,
+    f"{BLOCK.replace('## Audit', 'removed six layers')}": None,
+}
+
+
+@pytest.mark.parametrize(("text", "removal"), PROSE.items())
+def test_what_a_card_says_of_removed_layers(tmp_path: Path, text: str, removal: str | None) -> None:
+    (tmp_path / "README.md").write_text(f"---\ntags: [x]\n---\n{text}\n", encoding="utf-8")
+    found = cards.facts(tmp_path)
+    assert found is not None
+    assert found.removal == removal
+
+
+@pytest.mark.parametrize(
+    ("text", "tests"),
+    [
+        ("chosen by interchange", ("interchange",)),
+        ("by swapping blocks, and by the replacement test", ("replacement", "interchange")),
+        ("by Block Influence (ShortGPT) and SLEB", ("Block Influence", "SLEB")),
+        ("by layer deletion", ()),
+        ("by the deletion distance", ("deletion",)),
+        ("as others did", ()),
+    ],
+)
+def test_which_tests_a_card_names(tmp_path: Path, text: str, tests: tuple[str, ...]) -> None:
+    (tmp_path / "README.md").write_text(f"Six layers were removed, {text}.\n", encoding="utf-8")
+    assert cards.facts(tmp_path) == CardFacts(removal="layers were removed", tests=tests)
+
+
+def test_what_the_block_of_a_card_is_of(tmp_path: Path) -> None:
+    block = cards.marked(["## Audit"], {"audit": "a1", "model": "b2", "pack": "c3"})
+    (tmp_path / "README.md").write_text(f"# Title\n\n{block}\n", encoding="utf-8")
+    assert cards.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2")
+    (tmp_path / "README.md").write_text(f"# Title\n\n{block.replace('## Audit', '## Praise')}\n", encoding="utf-8")
+    assert cards.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2", edited=True)
+
+
+def test_a_card_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    assert cards.facts(tmp_path) is None
+    (tmp_path / "README.md").write_bytes(b"\xff")
+    problem = "found bytes that are not UTF-8 at byte 0; expected a text in UTF-8; save it as UTF-8"
+    assert cards.facts(tmp_path) == CardFacts(problem=problem)
+
+
+def test_a_card_that_leads_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("We removed six layers.", encoding="utf-8")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "README.md").symlink_to(tmp_path / "secret")
+    found = cards.facts(folder)
+    assert found is not None
+    assert found.removal is None
+    assert found.problem is not None
+    assert "leads out of the folder" in found.problem
+    assert str(tmp_path) not in found.problem
+
+
+def test_the_card_of_the_hubs_cache_is_a_link_and_no_path_of_it_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "models--org--name"
+    folder, blob = home / "snapshots" / "abc", home / "blobs" / "def"
+    folder.mkdir(parents=True)
+    blob.parent.mkdir()
+    (folder / "README.md").symlink_to(blob)
+    blob.write_text("We removed six layers.", encoding="utf-8")
+    assert cards.facts(folder) == CardFacts(removal="removed six layers")
+    blob.write_bytes(b"\xff")
+    problem = "found bytes that are not UTF-8 at byte 0; expected a text in UTF-8; save it as UTF-8"
+    assert cards.facts(folder) == CardFacts(problem=problem)

@@ -1,0 +1,351 @@
+"""What doctor says of a machine and of an audit on it, and that it gives nothing of the environment away."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import tiny_audit
+
+from checker import __version__, cli, machine
+from checker.machine import Device
+
+Command = Callable[..., tuple[int, str, str]]
+CPU = Device("cpu", "processor", ("float32", "bfloat16", "float16"), 8 * 10**9)
+GPU = Device("cuda:0", "a GPU", ("float32", "bfloat16", "float16"), 10**6)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The entry point in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pruneaudit", *map(str, arguments)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as done:
+            code = done.code or 0
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model, texts and ``audit.yaml``; tests do not change it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_audit.write(folder)
+    return folder
+
+
+def rows(out: str) -> dict[str, str]:
+    """The last part's lines by name, marks included."""
+    part = out.split("\n\n")[1 if "\n\n" in out else 0]
+    found = [re.fullmatch(r"  ([✗ ]) (.{17}) (.*)", line) for line in part.splitlines()[1:]]
+    return {row[2].strip(): row[1].strip() + row[3] for row in found if row}
+
+
+# --- this machine ----------------------------------------------------------------------------------------------------
+
+
+def test_what_this_machine_has(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "models--a--b").mkdir(parents=True)
+    monkeypatch.setattr(machine, "devices", lambda: (CPU, GPU))
+    monkeypatch.setattr(machine, "total_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr(machine, "free_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(machine, "free_disk", lambda folder: 5 * 10**11)
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    real = machine.installed
+    monkeypatch.setattr(machine, "installed", lambda name: None if name == "gguf" else real(name))
+    code, out, err = command("doctor")
+    assert (code, err) == (0, "")
+    assert out.startswith("This machine\n    python            ")
+    assert rows(out) == {
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "pruneaudit": __version__,
+        **{name: version(name) for name in ("torch", "transformers", "datasets", "pyarrow", "safetensors")},
+        "gguf": "not installed",
+        **{name: version(name) for name in ("accelerate", "huggingface_hub", "markdown-it-py", "numpy", "scipy")},
+        "cpu": "processor, computes in float32, bfloat16, float16",
+        "cuda:0": "a GPU, computes in float32, bfloat16, float16, 1.00 MB free",
+        "cores": "3",
+        "memory": "16.0 GB, 8.00 GB free",
+        "disk": "500 GB free where runs lies",
+        "hub": "not asked, for HF_HUB_OFFLINE is set",
+        "models cached": f"1 in {tmp_path / 'cache'}",
+        "datasets cached": f"0 in {tmp_path / 'cache'}",
+    }
+
+
+def test_this_very_machine() -> None:
+    [cpu, *_] = machine.devices()
+    assert (cpu.name, cpu.dtypes[0]) == ("cpu", "float32")
+    assert machine.cores() >= 1
+    total, free = machine.total_memory(), machine.free_memory()
+    assert total is not None
+    assert free is not None
+    assert 10**8 < free <= total
+    here = machine.free_disk(Path("no/such/folder"))
+    assert abs(here - machine.free_disk(Path.cwd())) < 10**10
+
+
+@pytest.mark.parametrize("limit", [10**9, None])
+def test_memory_of_a_control_group(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    numbers = {"memory.max": limit, "memory.current": 4 * 10**8}
+    monkeypatch.setattr(machine, "_group", numbers.get)
+    monkeypatch.setattr(machine, "_reclaimable", lambda: 10**8)
+    monkeypatch.setattr(machine, "_pages", lambda name: 32 * 10**9)
+    monkeypatch.setattr(machine, "_available", lambda: 20 * 10**9)
+    assert machine.total_memory() == (32 * 10**9 if limit is None else 10**9)
+    assert machine.free_memory() == (20 * 10**9 if limit is None else 7 * 10**8)
+
+
+# --- the hub ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(code: int) -> Iterator[int]:
+    """A server that answers every HEAD with ``code``; its port."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(200, "answers"), (404, "answers"), (403, "answers"), (503, "is not reachable: it answers 503")],
+)
+def test_a_hub_that_answers(code: int, told: str) -> None:
+    with served(code) as port:
+        address = f"http://someone:hf_secret@127.0.0.1:{port}/path?token=hf_secret"
+        assert machine.hub({"HF_ENDPOINT": address}) == f"127.0.0.1 {told}"
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_hub_that_does_not_answer() -> None:
+    with served(200) as port:
+        pass
+    gone = f"http://127.0.0.1:{port}"
+    assert machine.hub({"HF_ENDPOINT": gone}) == "127.0.0.1 is not reachable: connection refused"
+    unknown = machine.hub({"HF_ENDPOINT": "https://hf_secret@no-such-host.invalid"})
+    assert unknown == "no-such-host.invalid is not reachable: its name is not known here"
+
+
+@pytest.mark.parametrize("address", ["ftp://hf_secret", "hf_secret", "http://:hf_secret@/", "http://a:hf_secret/"])
+def test_an_address_that_is_none(address: str) -> None:
+    assert machine.hub({"HF_ENDPOINT": address}) == "not reachable: HF_ENDPOINT is not an address"
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_the_network_is_left_alone_where_that_is_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(machine.urllib.request, "urlopen", asked)
+    for value in ("1", "true", "YES", "on"):
+        assert machine.hub({name: value}) == f"not asked, for {name} is set"
+    with pytest.raises(AssertionError, match="the hub was asked"):
+        machine.hub({name: "0"})
+
+
+def test_no_secret_of_the_environment_is_shown(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tiny: Path, no_proxy: None
+) -> None:
+    secrets = {
+        "HF_TOKEN": "hf_secret1",
+        "HUGGING_FACE_HUB_TOKEN": "hf_secret2",
+        "HF_ENDPOINT": "http://me:hf_secret3@127.0.0.1:9/hf_secret4",
+        "AWS_SECRET_ACCESS_KEY": "hf_secret5",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    for offline in ("1", "0"):
+        monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+        _, out, err = command("doctor", tiny / "audit.yaml")
+        assert "secret" not in out + err
+        assert "me:" not in out + err
+
+
+# --- an audit here ---------------------------------------------------------------------------------------------------
+
+
+def test_an_audit_that_has_all_it_needs(command: Command, tiny: Path, tmp_path: Path) -> None:
+    code, out, err = command("doctor", tiny / "audit.yaml", "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert out.endswith("\n\nEverything is here, or can be fetched.\n")
+    assert f"\n\nWhat {tiny / 'audit.yaml'} needs\n" in out
+    found = rows(out)
+    assert list(found) == [
+        "packages", "model", "scoring text", "evaluation text", "device", "memory", "disk", "time",
+    ]  # fmt: skip
+    size = (tiny / "model" / "model.safetensors").stat().st_size / 1000
+    assert found["packages"] == "torch, transformers are installed"
+    assert found["model"] == f"at hand, {size:.0f} kB of weights in {tiny / 'model'}"
+    assert found["scoring text"] == f"at hand, {tiny / 'prompts.jsonl'}"
+    assert found["evaluation text"] == f"at hand, {tiny / 'evaluation.txt'}"
+    assert found["device"] == "cpu (processor), in float32"
+    assert re.fullmatch(r"about [\d.]+ (kB|MB) beside the program itself, of [\d.]+ GB free", found["memory"])
+    assert re.fullmatch(rf"at most about \d+ kB of evidence in {tmp_path}/out, of [\d.]+ [GT]B free", found["disk"])
+    assert re.fullmatch(r"about [\d.]+ s on this processor", found["time"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_run_stores_fits_in_what_was_announced(command: Command, tmp_path: Path) -> None:
+    file = tiny_audit.write(tmp_path)
+    announced = rows(command("doctor", file, "--out", tmp_path / "out")[1])["disk"]
+    with tiny_audit.one_thread():
+        command("run", file, "--out", tmp_path / "out")
+    [kilobytes] = re.findall(r"at most about (\d+) kB", announced)
+    assert (tmp_path / "out" / "evidence.db").stat().st_size < 1000 * int(kilobytes)
+
+
+MISSING = {
+    "text": (
+        "data.evaluation.path=nowhere.txt",
+        "evaluation text",
+        r"✗.*/nowhere\.txt: found no such file; expected the text that the audit names; check its path",
+    ),
+    "pinned text": (f"data.evaluation.sha256={'f' * 64}", "evaluation text", r"✗.*evaluation\.txt: found sha256 .*"),
+    "model": ("model.path=nowhere", "model", r"✗.*/nowhere: found no such folder; expected one with config\.json .*"),
+    "hub model": (
+        "model={kind: hub, repo: no-such-org/no-such-model}",
+        "model",
+        "✗no-such-org/no-such-model, to be fetched from the hub; not asked, for HF_HUB_OFFLINE is set",
+    ),
+    "hub text": (
+        "data.evaluation={kind: hub, repo: org/texts, split: test, window: 32, stride: 16}",
+        "evaluation text",
+        "✗org/texts/test, to be fetched from the hub; not asked, for HF_HUB_OFFLINE is set",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "name", "told"), MISSING.values(), ids=MISSING)
+def test_what_is_missing_is_named_and_exits_4(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tiny: Path, change: str, name: str, told: str
+) -> None:
+    monkeypatch.chdir(tiny)
+    code, out, err = command("doctor", "audit.yaml", "--set", change)
+    assert (code, err) == (4, "")
+    assert re.fullmatch(told, rows(out)[name])
+    assert out.endswith(f"\n\nMissing: {name}.\n")
+    assert ("cost" in rows(out)) == (name == "model")
+
+
+def test_what_can_be_fetched_is_not_missing(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tiny: Path, no_proxy: None
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with served(200) as port:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+        code, out, _ = command("doctor", tiny / "audit.yaml", "--set", "model={kind: hub, repo: org/name}")
+    assert (code, rows(out)["model"]) == (0, "org/name, to be fetched from the hub")
+    assert rows(out)["cost"] == "not known until the model is here"
+
+
+DEVICES = {
+    "too little memory": ((CPU, GPU), "auto", "float32", "memory", r"✗about .* of 1\.00 MB free: too little"),
+    "no such device": ((CPU,), "cuda", "float32", "device", r"✗cuda is not here; use `device: auto`"),
+    "no such dtype": (
+        (Device("cpu", "processor", ("float32",), 8 * 10**9),),
+        "auto",
+        "bfloat16",
+        "device",
+        r"✗cpu does not compute in bfloat16, but in float32",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "device", "dtype", "name", "told"), DEVICES.values(), ids=DEVICES)
+def test_a_machine_that_does_not_do(
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny: Path,
+    found: tuple[Device, ...],
+    device: str,
+    dtype: str,
+    name: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr(machine, "devices", lambda: found)
+    monkeypatch.setattr(machine, "free_memory", lambda: 8 * 10**9)
+    change = f"model={{kind: directory, path: {tiny / 'model'}, dtype: {dtype}, device: {device}}}"
+    code, out, _ = command("doctor", tiny / "audit.yaml", "--set", change)
+    assert code == 4
+    assert re.fullmatch(told, rows(out)[name])
+    assert out.endswith(f"\n\nMissing: {name}.\n")
+
+
+def test_wrong_usage(command: Command, tiny: Path) -> None:
+    code, out, err = command("doctor", "--set", "budgets=[1]")
+    assert (code, out) == (2, "")
+    assert err == "--set: found no FILE; expected the audit file whose values it changes; name one\n"
+    code, out, err = command("doctor", tiny / "audit.yaml", "--set", "titel=x")
+    assert (code, out) == (2, "")
+    assert "did you mean `title`?" in err
+
+
+# What is not installed is not found: a finder that raises would be another thing than a finder that finds nothing.
+_WITHOUT_TORCH = """
+import sys
+from importlib.machinery import PathFinder
+
+class Finder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        absent = {"torch", "transformers", "datasets", "huggingface_hub", "markdown_it"}
+        return None if name.partition(".")[0] in absent else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
+from checker.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("audit.yaml",), 4)])
+def test_without_torch(tiny: Path, arguments: tuple[str, ...], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, "doctor", *arguments],
+        cwd=tiny, env=tiny_audit.environment(HF_HUB_OFFLINE="1"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "    torch             not installed\n" in done.stdout
+    assert "    devices           not known without torch\n" in done.stdout
+    if arguments:
+        assert rows(done.stdout)["packages"] == (
+            "✗not installed: torch, transformers; pip install 'pruneaudit[measure]'"
+        )
+        assert done.stdout.endswith("\n\nMissing: packages, device.\n")
