@@ -2,11 +2,11 @@
 
 The root digest is the one that a signature by the OpenSSF's model-signing carries as its subject: the sha256 over the
 raw sha256 digests of the files, in the order of their paths, part by part; names enter by this order only. Compared on
-19 files in nested folders, and on a single file, with the subject that ``model_signing.hashing`` and its payload give
-(PyPI model-signing 1.1.1, method ``files``, sha256): equal. That tool takes every file of a folder but git's own; here
-it is the files that a run reads: configuration, weights and their index, tokenizer, and code where the audit lets it
-run. A card beside them can be written anew without making another model. To sign the same digest, sign a folder of
-these files alone, or name the others with ``--ignore-paths``.
+19 files in nested folders, on a model's folder and on a single file, with the subject that ``model_signing.hashing``
+and its payload give (PyPI model-signing 1.1.1, method ``files``, sha256): equal. That tool takes every file of a folder
+but git's own; here it is the files that a run reads: configuration, weights and their index, tokenizer, and code where
+the audit lets it run. A card beside them can be written anew without making another model. To sign the same digest,
+sign a folder of these files alone, or name the others with ``--ignore-paths``.
 """
 
 from __future__ import annotations

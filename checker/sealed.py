@@ -254,6 +254,8 @@ def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, Row]]:
 
 def _problem(name: str, content: Row, answers: int) -> str | None:
     """What is wrong with facts, or None: wrong types, or numbers that no answers could go with."""
+    if name == "text" and (set(content) != {"identity"} or not isinstance(content["identity"], str)):
+        return f"{content!r:.80}"
     kind = _FACTS.get(name)
     if kind is None:
         return None

@@ -315,9 +315,26 @@ def test_rows_and_records_that_nothing_rests_on_are_named(folder: Path, contents
     found = mutations.outcome(mutations.put(folder, mutations.mended({**contents, **more})))
     units = len(answers[0].values)
     assert found.message.startswith(f"rows.parquet: rows that no figure rests on: found {units}; expected 0; ")
-    record = {"name": "text", "key": "k", "content": {}}
+    record = {"name": "text", "key": "k", "content": {"identity": "another text"}}
     found = forged(folder, contents, "records.json", lambda records: [*records, record])
     assert found.message.startswith("records.json: records text k that no figure rests on: found 1; expected 0; ")
+
+
+def test_a_record_holds_what_a_run_writes_and_no_more(folder: Path, small: mutations.Contents) -> None:
+    def more(records: Any) -> None:
+        next(record for record in records if record["name"] == "text")["content"]["more"] = 1
+
+    found = forged(folder, small, "records.json", more)
+    assert found.code == 5
+    assert "records.json: found {'identity': " in found.message
+
+    def fewer(records: Any) -> None:
+        del next(record for record in records if record["name"] == "model")["content"]["blocks"]
+
+    assert (
+        "records.json: found no 'blocks' in the record of 'model'; "
+        in forged(folder, small, "records.json", fewer).message
+    )
 
 
 def test_an_audit_other_than_the_resolved_one_is_named(folder: Path, contents: mutations.Contents) -> None:
