@@ -8,6 +8,7 @@ from typing import Any
 
 from checker.pair_statistics import below
 from checker.publications import UNSTATED, Publication, Quantity, Removal, Scores
+from checker.rules.published_rows import budget_of, counted, is_random, some
 from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
 
 _UNDECLARED = (None, "undeclared", UNSTATED)
@@ -16,14 +17,6 @@ _WORDS = {"selected_on": "selection text"}
 _SCORED = ("prompts", "positions", "text", "dtype")  # what tables of scores that are compared should share
 Rows = list[Removal]
 Key = tuple[Any, ...]
-
-
-def _is_random(removal: Removal) -> bool:
-    return removal.method.lower().startswith("random")
-
-
-def _budget(removal: Removal) -> int | None:
-    return removal.budget if removal.budget is not None else len(removal.layers) if removal.layers else None
 
 
 # --- one observation -------------------------------------------------------------------------------------------------
@@ -43,7 +36,7 @@ def one_observation(publication: Publication) -> Iterator[Result]:
     same = [rows for (*_, layers), rows in by_sets.items() if layers is not None and _names(rows)]
     for rows in same:
         yield _same_layers(rows)
-    without = [row for row in publication.removals if row.layers is None and not _is_random(row)]
+    without = [row for row in publication.removals if row.layers is None and not is_random(row)]
     by_methods = _grouped(without, lambda row: (row.model, row.contract, row.archive))
     pairs = [pair for rows in by_methods.values() for pair in _pairs_of_methods(rows)]
     for one, other in pairs:
@@ -51,9 +44,9 @@ def one_observation(publication: Publication) -> Iterator[Result]:
     known = [rows for (*_, layers), rows in by_sets.items() if layers is not None and not _names(rows)]
     if known:
         everything = [row for rows in known for row in rows]
-        yield passed(f"{_number(len(known), 'set')} of layers, each of one method", where=_places(everything),
+        yield passed(f"{counted(len(known), 'set')} of layers, each of one method", where=_places(everything),
                      statement=f"{len(everything)} rows with layers",
-                     recomputed=f"{_number(len(known), 'observation')}")  # fmt: skip
+                     recomputed=f"{counted(len(known), 'observation')}")  # fmt: skip
     if not same and not known and not pairs:
         yield not_applicable("no two rows of one model can be held against each other")
 
@@ -67,7 +60,7 @@ def _same_layers(rows: Rows) -> Result:
     layers = rows[0].layers or ()
     methods = " and ".join(dict.fromkeys(row.method for row in rows))
     return failed(
-        f"found {_number(len(rows), 'row')} ({methods}) that remove {_set(layers)} under one contract; expected a row "
+        f"found {counted(len(rows), 'row')} ({methods}) that remove {_set(layers)} under one contract; expected a row "
         "for each observation, and these are one",
         rows[-1].id,
         where=_places(rows),
@@ -89,7 +82,7 @@ def _figures(rows: Rows) -> dict[int, str]:
     """The printed figure per budget: the increase, or the perplexity where there is none."""
     found = {}
     for row in rows:
-        figure, budget = row.increase or row.perplexity, _budget(row)
+        figure, budget = row.increase or row.perplexity, budget_of(row)
         if figure is not None and budget is not None:
             found[budget] = f"{figure}{' %' if row.increase is not None else ''}"
     return found
@@ -100,7 +93,7 @@ def _without_layers(one: Rows, other: Rows) -> Iterator[Result]:
     left, right = _figures(one), _figures(other)
     budgets = sorted(left.keys() & right.keys())
     alike = [budget for budget in budgets if left[budget] == right[budget]]
-    rows = [row for row in (*one, *other) if _budget(row) in budgets]
+    rows = [row for row in (*one, *other) if budget_of(row) in budgets]
     told: Placed = {"where": _places(rows), "statement": "; ".join(map(_row, rows))}
     figures = ", ".join(f"{left[budget]} at budget {budget}" for budget in alike)
     methods = f"{one[0].method} and {other[0].method}"
@@ -120,7 +113,7 @@ def _without_layers(one: Rows, other: Rows) -> Iterator[Result]:
                         "are one measurement", other[-1].id, **told,
                         question=f"{_places(rows)}: which layers did each remove?")  # fmt: skip
     else:
-        yield passed(f"{methods} print different figures at {_number(len(budgets), 'budget')}", other[-1].id, **told)
+        yield passed(f"{methods} print different figures at {counted(len(budgets), 'budget')}", other[-1].id, **told)
 
 
 # --- the best row ----------------------------------------------------------------------------------------------------
@@ -153,7 +146,7 @@ def _best(row: Removal, others: Rows) -> Result:
         best = min(less, key=lambda other: less[other].middle)
         return failed(
             f"found {row.id} marked as the best ({quantity} {own}); expected the mark at {best.id} ({figures[best]}), "
-            f"the least of {_number(len(others) + 1, 'comparable row')}",
+            f"the least of {counted(len(others) + 1, 'comparable row')}",
             row.id,
             **told,
             recomputed=f"{figures[best]} ({best.where})",
@@ -165,13 +158,13 @@ def _best(row: Removal, others: Rows) -> Result:
             "the rows it is compared with")  # fmt: skip
         return undecided(f"{missing} would decide whether it is the best", row.id, **told,
                          question=f"{row.where}: what is this row compared with, and what is {missing}?")  # fmt: skip
-    return passed(f"{own} is the least of {_number(len(others) + 1, 'comparable row')}", row.id, **told,
+    return passed(f"{own} is the least of {counted(len(others) + 1, 'comparable row')}", row.id, **told,
                   recomputed=f"{quantity} {own}")  # fmt: skip
 
 
 def _comparable(row: Removal, other: Removal) -> bool:
-    return (row.table, row.model, row.contract, row.archive, _budget(row)) == (
-        (other.table, other.model, other.contract, other.archive, _budget(other)))  # fmt: skip
+    return (row.table, row.model, row.contract, row.archive, budget_of(row)) == (
+        (other.table, other.model, other.contract, other.archive, budget_of(other)))  # fmt: skip
 
 
 # --- unlike rows -----------------------------------------------------------------------------------------------------
@@ -186,7 +179,7 @@ def _comparable(row: Removal, other: Removal) -> bool:
 )
 def compared_unlike(publication: Publication) -> Iterator[Result]:
     """Rows or tables that are compared differ in budget, calls, prompts, positions, direction or text."""
-    rows = [row for row in publication.removals if not _is_random(row) and row.table is not None]
+    rows = [row for row in publication.removals if not is_random(row) and row.table is not None]
     groups = _grouped(rows, lambda row: (row.table, row.model, row.archive))
     compared = [group for group in groups.values() if len({(row.method, row.protocol) for row in group}) > 1]
     for group in compared:
@@ -224,7 +217,7 @@ def _unshared_budgets(rows: Rows) -> dict[str, list[str]]:
     """The budgets with their methods, where no two methods have one in common."""
     methods: dict[int, list[str]] = {}
     for row in rows:
-        if (budget := _budget(row)) is not None and row.method not in methods.setdefault(budget, []):
+        if (budget := budget_of(row)) is not None and row.method not in methods.setdefault(budget, []):
             methods[budget].append(row.method)
     shared = any(len(names) > 1 for names in methods.values())
     return {} if shared else {str(budget): names for budget, names in sorted(methods.items())}
@@ -253,7 +246,7 @@ def _unlike_tables(named: str, where: str, left: Scores, right: Scores) -> Resul
 
 def _differ(named: str, told: Placed, differing: Mapping[str, Mapping[str, list[str]]]) -> Result:
     listed = "; ".join(
-        f"{_WORDS.get(name, name)} {', '.join(f'{value} ({_few(whose)})' for value, whose in values.items())}"
+        f"{_WORDS.get(name, name)} {', '.join(f'{value} ({some(whose)})' for value, whose in values.items())}"
         for name, values in differing.items()
     )
     return failed(
@@ -297,17 +290,9 @@ def _row(row: Removal) -> str:
 
 
 def _places(rows: Iterable[Removal]) -> str:
-    return _few(list(dict.fromkeys(row.where for row in rows)), "; ")
-
-
-def _few(names: list[str], between: str = ", ") -> str:
-    return between.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return some(list(dict.fromkeys(row.where for row in rows)), "; ")
 
 
 def _and(names: list[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -7,21 +7,13 @@ from dataclasses import replace
 
 from checker.pair_statistics import below
 from checker.publications import UNSTATED, Publication, Quantity, Removal
-from checker.rules.published_rows import folded, groups
+from checker.rules.published_rows import budget_of, counted, folded, groups, is_random, some
 from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
 
 _DRAWS = 39  # the fewest at which a p of 0.025 can be reached
 _LEVEL = 0.05
 Rows = list[Removal]
 Cell = tuple[str, str | None, int]  # model, contract, budget
-
-
-def _is_random(removal: Removal) -> bool:
-    return removal.method.lower().startswith("random")
-
-
-def _budget(removal: Removal) -> int | None:
-    return removal.budget if removal.budget is not None else len(removal.layers) if removal.layers else None
 
 
 # --- the text --------------------------------------------------------------------------------------------------------
@@ -36,7 +28,7 @@ def _budget(removal: Removal) -> int | None:
 )
 def selected_on_evaluation_text(publication: Publication) -> Iterator[Result]:
     """Layers were chosen on the text that their cost is measured on, or it is not said on which."""
-    chosen = [row for row in publication.removals if not _is_random(row)]
+    chosen = [row for row in publication.removals if not is_random(row)]
     texts: dict[tuple[str, str | None, str | None, str], Rows] = {}
     for row in chosen:
         text = publication.contracts[row.contract].text if row.contract is not None else None
@@ -51,7 +43,7 @@ def selected_on_evaluation_text(publication: Publication) -> Iterator[Result]:
 def _selected(rows: Rows, selected: str | None, text: str | None) -> Result:
     told: Placed = {
         "where": rows[0].table or rows[0].where,
-        "statement": f"{_few(list(dict.fromkeys(row.method for row in rows)))} chosen on {selected or 'a text unsaid'},"
+        "statement": f"{some(list(dict.fromkeys(row.method for row in rows)))} chosen on {selected or 'a text unsaid'},"
         f" evaluated on {text or 'a text unsaid'} ({rows[0].model})",
     }
     if selected is None or text is None:
@@ -61,7 +53,7 @@ def _selected(rows: Rows, selected: str | None, text: str | None) -> Result:
     one, other = _plain(selected), _plain(text)
     if one == other:
         return failed(
-            f"found {_number(len(rows), 'row')} chosen on {selected}; expected another text than the one they are "
+            f"found {counted(len(rows), 'row')} chosen on {selected}; expected another text than the one they are "
             "evaluated on",
             rows[0].id,
             **told,
@@ -94,7 +86,7 @@ def _plain(text: str) -> str:
 def single_random_draw(publication: Publication) -> Iterator[Result]:
     """Chosen sets stand beside one random draw, or beside none."""
     cells = _cells(publication.removals)
-    compared = {cell: rows for cell, rows in cells.items() if not all(map(_is_random, rows))}
+    compared = {cell: rows for cell, rows in cells.items() if not all(map(is_random, rows))}
     for cell, rows in compared.items():
         yield _draws(cell, rows)
     if not compared:
@@ -104,19 +96,19 @@ def single_random_draw(publication: Publication) -> Iterator[Result]:
 def _cells(removals: Iterable[Removal]) -> dict[Cell, Rows]:
     found: dict[Cell, Rows] = {}
     for row in removals:
-        if (budget := _budget(row)) is not None:
+        if (budget := budget_of(row)) is not None:
             found.setdefault((row.model, row.contract, budget), []).append(row)
     return found
 
 
 def _draws(cell: Cell, rows: Rows) -> Result:
     model, _, budget = cell
-    drawn = [row for row in rows if _is_random(row)]
-    first = next(row for row in rows if not _is_random(row))
+    drawn = [row for row in rows if is_random(row)]
+    first = next(row for row in rows if not is_random(row))
     name = f"{model} at budget {budget}"
-    told: Placed = {"where": _few(list(dict.fromkeys(row.where for row in drawn or rows)), "; "),
-                  "statement": f"{name}: {_number(len(rows) - len(drawn), 'chosen row')}, "
-                  f"{_number(len(drawn), 'random row')}"}  # fmt: skip
+    told: Placed = {"where": some(list(dict.fromkeys(row.where for row in drawn or rows)), "; "),
+                  "statement": f"{name}: {counted(len(rows) - len(drawn), 'chosen row')}, "
+                  f"{counted(len(drawn), 'random row')}"}  # fmt: skip
     # A draw that is both printed and archived is one draw.
     sets = {row.layers for row in drawn if row.layers is not None}
     seeds = max((row.seeds for row in drawn if row.seeds is not None), default=0)
@@ -151,9 +143,9 @@ def row_no_better_than_random(publication: Publication) -> Iterator[Result]:
         (row, draws)
         for rows in _cells(publication.removals).values()
         for row in rows
-        if not _is_random(row) and (draws := [other for other in rows if _is_random(other) and _alike(row, other)])
+        if not is_random(row) and (draws := [other for other in rows if is_random(other) and _alike(row, other)])
     ]
-    for cell in groups(compared, lambda one: (one[0].table or one[0].id, one[0].model, _budget(one[0]))).values():
+    for cell in groups(compared, lambda one: (one[0].table or one[0].id, one[0].model, budget_of(one[0]))).values():
         found = [(row, draws[0], _against(row, draws[0])) for row, draws in cell if len(draws) == 1]
         worse = [(row, draw) for row, draw, result in found if result.outcome == "fail"]
         if len(worse) > 1:
@@ -170,7 +162,7 @@ def row_no_better_than_random(publication: Publication) -> Iterator[Result]:
 def _together(rows: Sequence[tuple[Removal, Removal]], first: Result, of: int) -> Result:
     """The rows of one table and budget that are no better than the one random row there."""
     row, draw = rows[0]
-    where, budget = str(row.table), _budget(row)
+    where, budget = str(row.table), budget_of(row)
     each = "; ".join(f"{_row(one)}: {_worse(one, other, _quantity(one, other))}" for one, other in rows)
     return replace(
         first,
@@ -285,11 +277,3 @@ def _no_better(row: Removal, draw: Removal, told: Placed, found: str) -> Result:
 def _row(row: Removal) -> str:
     layers = f" {{{', '.join(map(str, row.layers))}}}" if row.layers else ""
     return f"{row.method}{layers}"
-
-
-def _few(names: list[str], between: str = ", ") -> str:
-    return between.join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

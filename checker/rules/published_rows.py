@@ -28,6 +28,21 @@ def some(texts: Sequence[str], separator: str = ", ") -> str:
     return separator.join(texts[:_SHOWN]) + more
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def is_random(removal: Removal) -> bool:
+    """Whether a row is a random draw, by the name of its method."""
+    return removal.method.lower().startswith("random")
+
+
+def budget_of(removal: Removal) -> int | None:
+    """The stated budget, or as many layers as are removed."""
+    return removal.budget if removal.budget is not None else len(removal.layers) if removal.layers else None
+
+
 def places(items: Iterable[Item]) -> str:
     """Where items stand in the source, each place once."""
     return some(list(dict.fromkeys(item.where for item in items)), "; ")

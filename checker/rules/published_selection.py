@@ -22,15 +22,17 @@ _SHOWN = 4  # sets that a message names
 )
 def selection_does_not_follow(publication: Publication) -> Iterator[Result]:
     """A printed set of layers is not what the stated selection rule gives on the published scores."""
-    searches: dict[str, Search] = {}
     chosen = list(_chosen(publication))
+    searches = _searches(publication, chosen)
     for removal, rule in chosen:
-        if removal.model not in searches:
-            searches[removal.model] = Search(publication, removal.model)
-        search = searches[removal.model]
-        yield _follows(search, removal, rule)
+        yield _follows(searches[removal.model], removal, rule)
     if not chosen:
         yield not_applicable("no removal with layers is said to be chosen by a rule that the audit file holds")
+
+
+def _searches(publication: Publication, chosen: Iterable[tuple[Removal, SourceRule]]) -> dict[str, Search]:
+    """One search per model, for its tables are made once."""
+    return {model: Search(publication, model) for model in dict.fromkeys(removal.model for removal, _ in chosen)}
 
 
 def _chosen(publication: Publication) -> Iterator[tuple[Removal, SourceRule]]:
@@ -131,13 +133,10 @@ def _ranks(search: Search, choice: Choice, layers: Iterable[int]) -> str:
 )
 def selection_by_other_choices(publication: Publication) -> Iterator[Result]:
     """A printed set of layers follows from other choices than the stated ones, or from none that can be tried."""
-    searches: dict[str, Search] = {}
     chosen = list(_chosen(publication))
+    searches = _searches(publication, chosen)
     for removal, rule in chosen:
-        if removal.model not in searches:
-            searches[removal.model] = Search(publication, removal.model)
-        search = searches[removal.model]
-        yield _searched(search, removal, rule)
+        yield _searched(searches[removal.model], removal, rule)
     if not chosen:
         yield not_applicable("no removal with layers is said to be chosen by a rule that the audit file holds")
 

@@ -18,6 +18,7 @@ from checker.publications import (
     Sum,
     Universal,
 )
+from checker.rules.published_rows import counted
 from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
 
 _NAMED = 24  # counterexamples that a message names
@@ -62,7 +63,7 @@ def _universal(publication: Publication, statement: Universal) -> Result:
         )
         further = f" and {len(against) - _NAMED} more" if len(against) > _NAMED else ""
         return failed(
-            f"found {_number(len(against), 'counterexample')} among {_number(len(holds), 'pair')}; expected each "
+            f"found {counted(len(against), 'counterexample')} among {counted(len(holds), 'pair')}; expected each "
             f"{relation} the other side: {named}{further}",
             statement.id,
             **told,
@@ -339,7 +340,3 @@ def _pair(pair: Pair) -> str:
 def _shown(value: Printed) -> str:
     """As it is printed; of more digits than anybody reads, the first six."""
     return str(value) if len(str(value)) <= _LONG else value.ends()
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
