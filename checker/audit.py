@@ -52,7 +52,7 @@ def audit(
     allow it. Raises UsageError, InvalidAudit, DigestMismatch, CannotRun, NotFinite, EvidenceDamaged; where model or
     texts are not as the audit says, nothing is written.
     """
-    loaded = spec.check(path, overrides).measured
+    loaded = spec.check(path, overrides).audit
     folder = default_out(loaded) if out is None else out
     reports.destinations(formats, folder, Path(loaded.path))
     prepared = prepare(loaded, progress, trust_remote_code=trust_remote_code)

@@ -72,7 +72,7 @@ def disagreement(text: str, expected: str, file: str) -> str | None:
 
 def other_base_model(text: str, found: Source) -> str | None:
     """What to say where the card names another base model than the one that was audited; None else."""
-    audited, named = metadata(found.report, found.audit).base_model, front_matter.base_models(text)
+    audited, named = metadata(found.report, found.audit).base_model, cards.base_models(text)
     if audited is None or not named or audited in named:
         return None
     told = _cut(", ".join(named), _SHORT)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
 from .errors import CannotRun, PruneauditError, UsageError
 from .records import CardFacts
 from .trust import existing
@@ -19,6 +22,7 @@ from .trust import existing
 LARGEST = 1_000_000  # bytes of a card
 NAME = "README.md"
 _MOST_LINES = 20_000  # below the front matter, which may hold many results; more would take minutes to read
+_DEEPEST = 20  # levels of front matter
 _QUOTED = 160  # characters of a card that a fact repeats
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
@@ -51,6 +55,10 @@ _TESTS: Mapping[str, str] = {
     "exhaustive search": r"exhaustive search",
     "beam search": r"beam search",
 }
+
+
+class Refused(Exception):
+    """What was found in place of something that can be edited in place."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,61 @@ def line_break(text: str) -> str:
     """The card's own line break: that of its first line."""
     first = re.search(r"\r\n|\n|\r", text)
     return first[0] if first else "\n"
+
+
+def base_models(text: str) -> tuple[str, ...]:
+    """The base models that a card's front matter names; empty where it names none or cannot be read."""
+    span = front_matter(text)
+    try:
+        root = compose(text[slice(*span)]) if span else None
+    except (Refused, yaml.YAMLError):
+        return ()
+    node = None if root is None else values_of(root).get("base_model")
+    nodes = node.value if isinstance(node, SequenceNode) else [node]
+    return tuple(str(item.value) for item in nodes if isinstance(item, ScalarNode) and item.value)
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads no anchors and no aliases, and only so deep."""
+
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if anchor := getattr(event, "anchor", None):
+            raise Refused(f"an anchor or an alias ({anchor[:40]!r}) in the front matter")
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise Refused(f"front matter that is nested more than {_DEEPEST} levels deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def compose(inner: str) -> MappingNode | None:
+    """The front matter's root, a block mapping; None where it is empty."""
+    root = yaml.compose(inner, Loader=_Plain)
+    if root is None:
+        return None
+    if not isinstance(root, MappingNode):
+        raise Refused("front matter that holds no keys")
+    if root.flow_style or root.start_mark.column:
+        raise Refused("front matter that does not have its keys at the start of lines")
+    names = [key.value for key, _ in root.value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or "<<" in names:
+        raise Refused(f"the key `{str(twice or '<<')[:40]}` in the front matter, which hides another")
+    return root
+
+
+def values_of(root: MappingNode) -> dict[str, Node]:
+    return {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
+
+
+def yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f", line {mark.line + 2}" if mark else ""
+    return f"{getattr(error, 'problem', None) or 'unreadable'}{place}"
 
 
 # --- the block -------------------------------------------------------------------------------------------------------

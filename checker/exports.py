@@ -299,7 +299,7 @@ def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSourc
     """
     if audit is not None:
         overrides = [f"{override['key']}={override['value']}" for override in report["overrides"]]
-        return spec.check(audit, overrides, attached=False).measured.model
+        return spec.check(audit, overrides, attached=False).audit.model
     path = out / "evidence.db"
     record = None
     if path.is_file():
@@ -317,7 +317,7 @@ def _recorded_source(record: Row) -> ModelSource:
     with TemporaryDirectory() as folder:
         file = Path(folder).resolve() / "audit.yaml"
         file.write_bytes(record["text"].encode())
-        source = spec.check(file, overrides, attached=False).measured.model
+        source = spec.check(file, overrides, attached=False).audit.model
         if source.path is not None and Path(source.path).is_relative_to(Path(folder).resolve()):
             raise UsageError(
                 f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "

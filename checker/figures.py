@@ -12,13 +12,14 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from checker import __version__, agreement, costs, distances, history, lineage
+from checker import __version__, agreement, costs, distances, lineage
 from checker.choices import Arms, arms, scored_by
 from checker.costs import Costs
 from checker.decisions import Bench
 from checker.distances import Distances, noise_floor, pair_of
 from checker.errors import CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.layouts import Layout, pairs_within
+from checker.origin import origin_of, unrecorded
 from checker.plan import (
     Asked,
     claimed_layouts,
@@ -133,7 +134,7 @@ def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
 def provenance(evidence: Evidence, store: Store) -> Row:
     """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
     contracts = [row["digest"] for row in _contracts(evidence).values() if row and row["digest"]]
-    return history.provenance(store, evidence.audit, evidence.facts, contracts)
+    return origin_of(store, evidence.audit, evidence.facts, contracts)
 
 
 def report_figures(
@@ -185,7 +186,7 @@ def report_figures(
         "cost": _cost(evidence, asked, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
         "evidence": {
-            **(origin or history.unrecorded(audit, evidence.facts)),
+            **(origin or unrecorded(audit, evidence.facts)),
             "one_direction": distances.one_direction(distance),
             "measured_on": distances.measured_on(distance),
         },

@@ -14,12 +14,11 @@ from typing import Any
 import yaml
 from yaml import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from .cards import NAME, front_matter, line_break
+from .cards import NAME, Refused, compose, front_matter, line_break, values_of, yaml_problem
 from .errors import CannotRun, UsageError
 
 KEYS = ("base_model", "tags", "model-index")
 TASK = "Layer removal, audited by pruneaudit"  # by this name our results are found again
-_DEEPEST = 20
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it tells no places, and none are needed of it
 _BY_HAND = "write it in the plain form, or use --block-only"
 
@@ -55,10 +54,6 @@ class _Edit:
     text: str
 
 
-class _Refused(Exception):
-    """What was found in place of something that can be edited in place."""
-
-
 def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
     """The card with ``metadata`` in its front matter, which is made where there is none.
 
@@ -68,11 +63,11 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
     span, ending = front_matter(text), line_break(text)
     inner = text[slice(*span)] if span else ""
     try:
-        root = _compose(inner)
+        root = compose(inner)
         changed = _edited(inner, root, metadata, ending)
         _check(inner, changed, metadata)
-    except (_Refused, yaml.YAMLError) as error:
-        found = str(error) if isinstance(error, _Refused) else f"front matter that is not YAML ({_problem(error)})"
+    except (Refused, yaml.YAMLError) as error:
+        found = str(error) if isinstance(error, Refused) else f"front matter that is not YAML ({yaml_problem(error)})"
         raise UsageError(f"{file}: found {found}; expected front matter that can be added to line by line; "
                          f"{_BY_HAND}") from None  # fmt: skip
     if changed == inner:
@@ -83,76 +78,18 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
     return f"{text[:start]}---{ending}{changed}---{ending}{text[start:]}"
 
 
-def base_models(text: str) -> tuple[str, ...]:
-    """The base models that a card's front matter names; empty where it names none or cannot be read."""
-    span = front_matter(text)
-    try:
-        root = _compose(text[slice(*span)]) if span else None
-    except (_Refused, yaml.YAMLError):
-        return ()
-    node = None if root is None else _values(root).get("base_model")
-    nodes = node.value if isinstance(node, SequenceNode) else [node]
-    return tuple(str(item.value) for item in nodes if isinstance(item, ScalarNode) and item.value)
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-class _Plain(yaml.SafeLoader):
-    """Reads no anchors and no aliases, and only so deep."""
-
-    depth = 0
-
-    def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if anchor := getattr(event, "anchor", None):
-            raise _Refused(f"an anchor or an alias ({anchor[:40]!r}) in the front matter")
-        self.depth += 1
-        if self.depth > _DEEPEST:
-            raise _Refused(f"front matter that is nested more than {_DEEPEST} levels deep")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-def _compose(inner: str) -> MappingNode | None:
-    """The front matter's root, a block mapping; None where it is empty."""
-    root = yaml.compose(inner, Loader=_Plain)
-    if root is None:
-        return None
-    if not isinstance(root, MappingNode):
-        raise _Refused("front matter that holds no keys")
-    if root.flow_style or root.start_mark.column:
-        raise _Refused("front matter that does not have its keys at the start of lines")
-    names = [key.value for key, _ in root.value]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None or "<<" in names:
-        raise _Refused(f"the key `{str(twice or '<<')[:40]}` in the front matter, which hides another")
-    return root
-
-
-def _values(root: MappingNode) -> dict[str, Node]:
-    return {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f", line {mark.line + 2}" if mark else ""
-    return f"{getattr(error, 'problem', None) or 'unreadable'}{place}"
-
-
 # --- editing ---------------------------------------------------------------------------------------------------------
 
 
 def _edited(inner: str, root: MappingNode | None, metadata: Metadata, ending: str) -> str:
-    values = {} if root is None else _values(root)
+    values = {} if root is None else values_of(root)
     edits: list[_Edit] = []
     added: list[str] = []
     wanted = _library_lines(metadata)
     for key in KEYS:
         if key not in wanted:
             if key == "model-index" and key in values and TASK in inner:
-                raise _Refused("results of an earlier pack in `model-index`, of which this pack has none,")
+                raise Refused("results of an earlier pack in `model-index`, of which this pack has none,")
         elif key not in values:
             added += wanted[key]
         elif key == "tags":
@@ -169,7 +106,7 @@ def _tags(inner: str, node: Node, tags: Sequence[str], ending: str) -> Iterator[
         yield _Edit(node.start_mark.index, node.start_mark.index, f" [{', '.join(tags)}]")
         return
     if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
-        raise _Refused("`tags` that are not a list of words")
+        raise Refused("`tags` that are not a list of words")
     missing = [tag for tag in tags if tag not in [item.value for item in node.value]]
     if not missing:
         return
@@ -184,14 +121,14 @@ def _tags(inner: str, node: Node, tags: Sequence[str], ending: str) -> Iterator[
 def _results(inner: str, index: Node, lines: Sequence[str], ending: str) -> Iterator[_Edit]:
     """Our result in the place of an earlier one, or after all others."""
     if not isinstance(index, SequenceNode) or index.flow_style or len(index.value) != 1:
-        raise _Refused("a `model-index` that is not a list, on lines of its own, of one model")
+        raise Refused("a `model-index` that is not a list, on lines of its own, of one model")
     model = index.value[0]
-    results = _values(model).get("results") if isinstance(model, MappingNode) else None
+    results = values_of(model).get("results") if isinstance(model, MappingNode) else None
     if not isinstance(results, SequenceNode) or results.flow_style or not results.value:
-        raise _Refused("a `model-index` without a list of results on lines of its own")
+        raise Refused("a `model-index` without a list of results on lines of its own")
     ours = [place for place, item in enumerate(results.value) if _task(item) == TASK]
     if len(ours) > 1:
-        raise _Refused(f"{len(ours)} results of the task {TASK!r} in `model-index`")
+        raise Refused(f"{len(ours)} results of the task {TASK!r} in `model-index`")
     indent = " " * results.start_mark.column
     item = [line[2:] for line in lines[3:]]  # without `model-index:`, its name and `results:`
     if not ours:
@@ -210,8 +147,8 @@ def _results(inner: str, index: Node, lines: Sequence[str], ending: str) -> Iter
 
 def _task(item: Node) -> str | None:
     """The name of a result's task."""
-    task = _values(item).get("task") if isinstance(item, MappingNode) else None
-    name = _values(task).get("name") if isinstance(task, MappingNode) else None
+    task = values_of(item).get("task") if isinstance(item, MappingNode) else None
+    name = values_of(task).get("name") if isinstance(task, MappingNode) else None
     return str(name.value) if isinstance(name, ScalarNode) else None
 
 
@@ -276,20 +213,20 @@ def _library_lines(metadata: Metadata) -> dict[str, list[str]]:
 
 
 def _check(before: str, after: str, metadata: Metadata) -> None:
-    """_Refused unless everything else means what it meant, and the library reads what was put in."""
+    """Refused unless everything else means what it meant, and the library reads what was put in."""
     old = yaml.load(before, _FAST) or {}
     try:
         new = yaml.load(after, _FAST)
     except yaml.YAMLError:
-        raise _Refused("front matter that no key can be added to at its end") from None
+        raise Refused("front matter that no key can be added to at its end") from None
     for key in [*old, *new]:
         if key not in KEYS and (key not in old or key not in new or repr(old[key]) != repr(new[key])):
-            raise _Refused(f"the key `{str(key)[:40]}`, which would read otherwise afterwards,")
+            raise Refused(f"the key `{str(key)[:40]}`, which would read otherwise afterwards,")
     try:
         card = _library().ModelCard(f"---\n{after}---\n")
         names = {result.metric_name for result in card.data.eval_results or ()}
         listed = card.data.tags or []
     except Exception as error:  # whatever a stranger's metadata make the library raise
-        raise _Refused(f"front matter that huggingface_hub does not take ({type(error).__name__})") from None
+        raise Refused(f"front matter that huggingface_hub does not take ({type(error).__name__})") from None
     if not set(metadata.tags) <= set(listed) or not {result.name for result in metadata.results} <= names:
-        raise _Refused("front matter in which huggingface_hub does not find what was added")
+        raise Refused("front matter in which huggingface_hub does not find what was added")

@@ -5,20 +5,18 @@ None of it is a measurement. It is what a reader must know to judge how the meas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from checker.checkpoints import facts, locate
-from checker.errors import CannotRun, NotFinite
+from checker.errors import NotFinite
 from checker.records import (
     Audit,
     Claim,
     EvaluationContract,
     Facts,
     ModelFacts,
-    ModelSource,
     ScoringContract,
     digest,
 )
@@ -26,9 +24,6 @@ from checker.store import Store
 
 _RUN, _STOP = "run", "stopped"
 _AMOUNTS = ("prompts", "words")  # how much is read of a text
-# What must be the same of a model for its evidence to be about it; the tokenizer beside the weights.
-_SAME = ("revision", "architecture", "blocks", "parameters", "block_shapes", "slot_kinds", "hidden", "vocabulary",
-         "context", "quantization", "tokenizer_digest")  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -56,7 +51,7 @@ def amount(audit: Audit, known: Facts) -> Row:
     }
 
 
-def _other_runs(store: Store, audit: Audit, known: Facts) -> list[Row]:
+def other_runs(store: Store, audit: Audit, known: Facts) -> list[Row]:
     """The runs of this audit that decided a claim of it on another amount of text, in order, each outcome once."""
     own, measures = amount(audit, known), _measures(audit, known.model)
     found: dict[str, Row] = {}
@@ -111,49 +106,10 @@ def forget_stop(store: Store, audit: Audit, model: ModelFacts) -> None:
         store.write_record(_STOP, key, {})
 
 
+def read_stop(store: Store, audit: Audit, model: ModelFacts) -> Row | None:
+    """Where the last run of this audit met a value that is not finite; None where it came to its end."""
+    return store.read_record(_STOP, _stop_key(audit, model)) or None
+
+
 def _stop_key(audit: Audit, model: ModelFacts) -> str:
     return digest([audit.name, model.digest, audit.model.dtype])
-
-
-# --- what the report says of it -----------------------------------------------------------------------------------
-
-
-def provenance(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]) -> Row:
-    """The report's account of where its evidence comes from; ``contracts`` are the digests it was measured under."""
-    answers = store.codes(str(known.model.digest), contracts)
-    return {
-        **unrecorded(audit, known),
-        "other_runs": _other_runs(store, audit, known),
-        "not_finite": store.read_record(_STOP, _stop_key(audit, known.model)) or None,
-        "answers": [{"measuring_code": code, "answers": number} for code, number in answers.items()],
-        "at_hand": differences(known.model, None if store.sealed else at_hand(audit.model)),
-    }
-
-
-def unrecorded(audit: Audit, known: Facts) -> Row:
-    """The same account of evidence that is in no store."""
-    return {"amount": amount(audit, known), "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
-
-
-def at_hand(source: ModelSource) -> ModelFacts | None:
-    """What the headers of the model's files say on this machine; None where it is not here or cannot be read."""
-    try:
-        return facts(locate(source), source)
-    except (CannotRun, ImportError, ValueError, OSError):
-        return None
-
-
-def differences(measured: ModelFacts, here: ModelFacts | None) -> list[Row]:
-    """Where the files at hand are not those that were measured; empty, too, where none are at hand."""
-    if here is None:
-        return []
-    return [
-        {"fact": name, "measured": _short(getattr(measured, name)), "at_hand": _short(getattr(here, name))}
-        for name in _SAME
-        if getattr(measured, name) != getattr(here, name)
-    ]
-
-
-def _short(value: object) -> str:
-    """A fact in a few characters: shapes and kinds by their digest."""
-    return digest(value)[:12] if isinstance(value, tuple) else str(value)

@@ -56,7 +56,7 @@ def seal(out: Path, to: Path, judged: Judged, day: date | None = None) -> Pack:
 
 def judged_by(path: str, overrides: Sequence[str] = ()) -> Judged:
     """An audit file, to seal a run by; InvalidAudit holds its mistakes."""
-    audit = spec.check(path, overrides, attached=False).measured
+    audit = spec.check(path, overrides, attached=False).audit
     given = [f"{key}={value}" for key, value in audit.overrides]
     own = sealed.stands_alone(audit.text, Path(audit.path).name, given)
     portable = sealed.portable(audit)

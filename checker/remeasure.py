@@ -13,15 +13,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from checker import rows, sealed, spec
-from checker.errors import CannotRun, EvidenceMissing, UsageError
-from checker.measure import Prepared, Progress, contract_digests, measure, prepare
-from checker.packs import Pack
-from checker.records import COMPLETENESS, Audit
+from checker.errors import CannotRun
+from checker.measure import Prepared, Progress, measure
 from checker.store import Answer, Store
 
 # Absolute (nats, or shares) plus relative. Between machines and batch sizes, distances move by some 4e-4 in float32.
@@ -60,31 +56,22 @@ class Compared:
 
 
 def remeasure(
-    pack: Pack,
+    prepared: Prepared,
+    answers: Sequence[Answer],
+    place: Path,
     number: int,
     seed: int,
-    file: Path | None = None,
     progress: Progress | None = None,
-    *,
-    trust_remote_code: bool = False,
 ) -> list[Compared]:
-    """Measures ``number`` layouts of the pack again, drawn with ``seed``; all of them where there are fewer.
+    """Measures ``number`` of the layouts that ``answers`` are of again, drawn with ``seed``; all where there are fewer.
 
-    ``file`` is the audit file beside model and texts, for an audit that names them by path. Raises UsageError,
-    CannotRun (other weights or texts than the pack's, or none), EvidenceMissing (an incomplete run).
+    ``answers`` are a pack's, ``prepared`` is its audit with its own model and texts, ``place`` is the pack's folder,
+    for messages. Raises CannotRun where as many units are not to be had here.
     """
-    if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
-        raise EvidenceMissing(
-            f"{pack.folder}: found an incomplete run; expected a whole one, of which some can be taken out; finish the "
-            "run, and seal it again"
-        )
-    prepared = prepare(_audit(pack, file), progress, trust_remote_code=trust_remote_code)
-    _check_same(pack, prepared)
-    answers = rows.read(pack.bytes("rows.parquet"))
     layouts = sorted({answer.layout for answer in answers if _drawable(answer)})
     drawn = set(random.Random(seed).sample(layouts, min(number, len(layouts))))
     taken = [answer for answer in answers if _drawable(answer) and answer.layout in drawn]
-    with Store(pack.folder, in_memory=True) as store:
+    with Store(place, in_memory=True) as store:
         store.add(answer for answer in answers if not (_drawable(answer) and answer.layout in drawn))
         known = measure(prepared, store, progress)
         again = [store.answer(answer) for answer in taken]
@@ -120,42 +107,3 @@ def _compared(
         means = (float(np.mean(found)) / per, float(np.mean(measured)) / per)
         compared.append(Compared(text, quantity, layout, *means, dtype))
     return compared
-
-
-# --- the same model and texts ----------------------------------------------------------------------------------------
-
-
-def _audit(pack: Pack, file: Path | None) -> Audit:
-    judging = sealed.judging_of(pack)
-    audit = sealed.audit_of(pack, judging)
-    if file is not None:
-        found = spec.check(file, [f"{key}={value}" for key, value in audit.overrides]).measured
-        if sealed.resolved(sealed.portable(found)) | {"policy": None} != sealed.resolved(audit) | {"policy": None}:
-            raise UsageError(f"{file}: found another audit than the pack's; expected the same; name its file")
-        return found
-    selecting = audit.selecting or audit.scoring
-    if any(source.path for source in (audit.model, audit.scoring.source, audit.evaluation.source, selecting.source)):
-        raise UsageError(
-            f"{pack.place('audit.yaml')}: found a model or a text that is named by its path; expected to know where "
-            "the path starts; name the audit file that lies beside them: --expect-audit FILE"
-        )
-    return audit
-
-
-def _check_same(pack: Pack, prepared: Prepared) -> None:
-    """CannotRun where weights, contracts or token ids at hand are not the pack's."""
-    report, known = pack.report, prepared.facts
-    pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]
-    if known.selection is not None:
-        pairs += [(f"the {name} contract", digest, (report["contracts"][name] or {}).get("digest", digest))
-                  for name, digest in contract_digests(prepared.audit, known).items()]  # fmt: skip
-    for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):
-        pairs.append(
-            (f"the {name} text's tokens", text and text.tokens_digest, report["contracts"][name]["tokens_digest"])
-        )
-    for what, found, expected in pairs:
-        if found != expected:
-            raise CannotRun(
-                f"{what}: found digest {found} here; expected the pack's, {expected}; use the model and texts that "
-                "were audited"
-            )

@@ -121,7 +121,7 @@ def resolve(text: str, file: str, overrides: Sequence[str], *, own_policy: bool 
         path = Path(folder).resolve() / file
         path.write_bytes(text.encode())
         given = [*overrides, *(() if own_policy else ("policy=",))]
-        found = spec.check(path, given, attached=False).measured
+        found = spec.check(path, given, attached=False).audit
     return replace(portable(found), overrides=found.overrides[: len(overrides)])
 
 

@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import checkpoints, claims, documents, grammar, meaning, policies, resources, sources, transcripts
+from . import checkpoints, claims, documents, grammar, meaning, policies, resources, sources
 from .documents import Document, Where
 from .errors import CannotRun, InvalidAudit, Mistake, UsageError
 from .layouts import Geometry
-from .publications import Publication
 from .records import (
     Audit,
     EvaluationContract,
@@ -80,25 +79,29 @@ policy: {{fail_on: error}}
 
 
 @dataclass(frozen=True)
+class Opened:
+    """An audit file as it was read, before it is held against the schema."""
+
+    file: Path
+    document: Document
+    overrides: tuple[tuple[str, str], ...]
+
+    @property
+    def published(self) -> bool:
+        """Whether it is an audit of published numbers."""
+        return isinstance(self.document.data, dict) and "published" in self.document.data
+
+
+@dataclass(frozen=True)
 class Checked:
     """A valid audit, what its model's headers say, and what could not be checked on this machine."""
 
-    audit: Audit | Publication
+    audit: Audit
     facts: ModelFacts | None
     notes: tuple[str, ...]
 
-    @property
-    def measured(self) -> Audit:
-        """The audit, which has a model to measure; UsageError where it is one of published numbers."""
-        if isinstance(self.audit, Publication):
-            raise UsageError(
-                f"{self.audit.path}: found an audit of published numbers; expected one that names a model; decide it "
-                "with `pruneaudit judge`, which measures nothing"
-            )
-        return self.audit
 
-
-def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit | Publication:
+def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
     """The audit of a file or of a packaged name; InvalidAudit holds every mistake there is."""
     return check(path, overrides, hub_cache=hub_cache).audit
 
@@ -109,13 +112,28 @@ def check(
     """As ``load``, with the model's facts and notes on what was not checked.
 
     ``overrides`` are texts like ``data.scoring.prompts=8``. ``attached=False`` leaves out whatever lies outside of the
-    audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake.
+    audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake;
+    UsageError where the file is an audit of published numbers.
     """
+    opened = read(path, overrides)
+    if opened.published:
+        raise UsageError(
+            f"{opened.file.resolve()}: found an audit of published numbers; expected one that names a model; decide it "
+            "with `pruneaudit judge`, which measures nothing"
+        )
+    return check_opened(opened, hub_cache, attached=attached)
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Opened:
+    """The audit file of a path or of a packaged name, with ``overrides`` in it; InvalidAudit where it is not YAML."""
     file, name = _find(path)
     document = documents.read(file, name)
-    given = tuple(document.override(assignment) for assignment in overrides)
-    if transcripts.is_published(document):
-        return _published(document, file, given)
+    return Opened(file, document, tuple(document.override(assignment) for assignment in overrides))
+
+
+def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
+    """As ``check``, of a file that was read already and is no audit of published numbers."""
+    document = opened.document
     grammar.check(document, schema())
     meaning.check(document)
     chain = policies.layers(document)
@@ -129,19 +147,8 @@ def check(
             meaning.check_blocks(document, facts)
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
-    return Checked(_audit(document, file, given, policies.merged(chain)), facts, tuple(notes))
-
-
-def _published(document: Document, file: Path, overrides: tuple[tuple[str, str], ...]) -> Checked:
-    transcripts.check_blanks(document)
-    grammar.check(document, schema())
-    meaning.check(document)
-    chain = policies.layers(document)
-    tables = transcripts.check(document)
-    if document.mistakes:
-        raise InvalidAudit(document.mistakes)
-    policy, waivers = policies.merged(chain), _waivers(document)
-    return Checked(transcripts.publication(document, file, overrides, policy, waivers, tables), None, ())
+    audit = _audit(document, opened.file, opened.overrides, policies.merged(chain))
+    return Checked(audit, facts, tuple(notes))
 
 
 @cache
@@ -311,12 +318,13 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=_record(Statistics, data.get("statistics", {})),
         claims=tuple(claims.claim(document, index) for index in range(len(data.get("claims", ())))),
-        waivers=_waivers(document),
+        waivers=waivers(document),
         policy=policy,
     )
 
 
-def _waivers(document: Document) -> tuple[Waiver, ...]:
+def waivers(document: Document) -> tuple[Waiver, ...]:
+    """The waivers of a document without mistakes."""
     return tuple(
         Waiver(**{**waiver, "expires": str(waiver["expires"])}, location=document.place(("waivers", number)))
         for number, waiver in enumerate(document.data.get("waivers", ()))

@@ -40,10 +40,6 @@ _SCORES = ("left", "right", "scores", "against")  # keys of statements that hold
 _REMOVALS = ("removal", "removals", "of")
 
 
-def is_published(document: Document) -> bool:
-    return isinstance(document.data, dict) and "published" in document.data
-
-
 def check_blanks(document: Document) -> None:
     """Adds a mistake for every value that a draft left to be filled in. Comes before the schema, which would add that
     the blank is no number."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from checker import spec
+from checker.any_audit import any_audit
 from checker.judge_published import PublishedCase
 from checker.publications import Publication
 from checker.rules import RULES, Result, Rule
@@ -52,7 +52,7 @@ def publication(block: Mapping[str, Any], **keys: Any) -> Publication:
         path = Path(folder) / "paper.yaml"
         content = {"pruneaudit": 1, **keys, "published": {**BASE, **block}}
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=200), encoding="utf-8")
-        found = spec.check(path).audit
+        found = any_audit(path)[0]
     assert isinstance(found, Publication)
     return found
 

@@ -17,7 +17,7 @@ import tiny_audit
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from checker import cli, figures, history, measure, store
+from checker import cli, figures, measure, origin, store
 from checker.checkpoints import Files, locate, weights_digest
 from checker.engine import Engine
 from checker.errors import NotFinite
@@ -145,9 +145,9 @@ def test_differences_name_what_differs_and_nothing_else(name: str) -> None:
     measured = ModelFacts("m", "directory", "A", 2, 9, (4, 5), ("x", "y"), (), 3, 7, None, "t")
     values = {"revision": "other", "blocks": 3, "block_shapes": ("x", "x"), "tokenizer_digest": "u"}
     here = ModelFacts(**{**vars(measured), name: values[name], "source": "elsewhere", "digest": "unread"})
-    assert [row["fact"] for row in history.differences(measured, here)] == [name]
-    assert history.differences(measured, measured) == []
-    assert history.differences(measured, None) == []
+    assert [row["fact"] for row in origin.differences(measured, here)] == [name]
+    assert origin.differences(measured, measured) == []
+    assert origin.differences(measured, None) == []
 
 
 # --- texts and protocols ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import tiny_audit
 import torch
 from evidence_sample import checkpoint_facts, fill, with_checkpoint
 
-from checker import history, lineage, spec
+from checker import history, lineage, origin, spec
 from checker.audit import audit
 from checker.checkpoint_export import cut, save
 from checker.errors import EvidenceDamaged
@@ -225,5 +225,5 @@ def test_a_run_is_remembered_wherever_the_checkpoint_lay(tmp_path: Path) -> None
     moved = tuple(replace(each, checkpoint=each.checkpoint and "/here/pruned") for each in sample.audit.claims)
     with Store(tmp_path / "evidence.db") as store:
         history.write_run(store, sample.audit, shorter.facts, {each.id: "supported" for each in sample.audit.claims})
-        seen = history.provenance(store, replace(sample.audit, claims=moved), sample.facts, [])
+        seen = origin.origin_of(store, replace(sample.audit, claims=moved), sample.facts, [])
     assert [set(run["verdicts"].values()) for run in seen["other_runs"]] == [{"supported"}]

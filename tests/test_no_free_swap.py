@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from checker import judge_published, reports, spec
+from checker import judge_published, reports
+from checker.any_audit import any_audit
 from checker.publications import Publication
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,9 +44,9 @@ Pairs = dict[tuple[int, int], float]
 
 @pytest.fixture(scope="module")
 def publication() -> Publication:
-    found = spec.check(AUDIT)
-    assert isinstance(found.audit, Publication)
-    return found.audit
+    found, _ = any_audit(AUDIT)
+    assert isinstance(found, Publication)
+    return found
 
 
 @pytest.fixture(scope="module")

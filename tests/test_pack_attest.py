@@ -21,9 +21,9 @@ from test_cli import Command, command
 
 from checker import attest, pack, rows
 from checker.audit import audit
+from checker.commands.verify import remeasured
 from checker.errors import CannotRun, EvidenceMissing, UsageError
 from checker.packs import FILES, MANIFEST, Pack, open_pack
-from checker.remeasure import remeasure
 from checker.store import Store
 from checker.verify import verify
 
@@ -180,11 +180,11 @@ def test_what_is_measured_again_agrees(tiny: Path, made: Pack, command: Command)
 
 
 def test_on_the_same_machine_the_values_are_the_same(tiny: Path, made: Pack) -> None:
-    compared = remeasure(made, 2, 0, tiny / "audit.yaml")
+    compared = remeasured(made, 2, 0, tiny / "audit.yaml")
     assert compared
     assert all(one.found == pytest.approx(one.measured, rel=1e-6) for one in compared)
     assert len({one.layout for one in compared}) == 2
-    assert [one.layout for one in remeasure(made, 2, 0, tiny / "audit.yaml")] == [one.layout for one in compared]
+    assert [one.layout for one in remeasured(made, 2, 0, tiny / "audit.yaml")] == [one.layout for one in compared]
 
 
 def test_rows_that_nobody_measured_are_found_out(tiny: Path, made: Pack, tmp_path: Path, command: Command) -> None:
@@ -211,11 +211,11 @@ def test_measuring_again_needs_the_same_model(tiny: Path, made: Pack, tmp_path: 
         shutil.copy(tiny / name, tmp_path / name)
     tiny_audit.write_model(tmp_path / "model", seed=1)
     with pytest.raises(CannotRun, match=r"the model's weights: found digest [0-9a-f]{64} here; expected the pack's"):
-        remeasure(made, 1, 0, tmp_path / "audit.yaml")
+        remeasured(made, 1, 0, tmp_path / "audit.yaml")
     with pytest.raises(UsageError, match="found another audit than the pack's"):
-        remeasure(made, 1, 0, tiny_audit.write_audit(tiny, "other.yaml", budgets="[1]"))
+        remeasured(made, 1, 0, tiny_audit.write_audit(tiny, "other.yaml", budgets="[1]"))
     with pytest.raises(UsageError, match="found a model or a text that is named by its path"):
-        remeasure(made, 1, 0)
+        remeasured(made, 1, 0)
 
 
 def test_the_tolerance_is_absolute_and_relative() -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from referencing import Registry, Resource
 
 from checker import policies, resources, spec
+from checker.any_audit import any_audit
 from checker.errors import InvalidAudit
 from checker.judge import exit_code, judge
 from checker.records import Audit, Level, MethodSettings, Policy
@@ -55,7 +56,7 @@ def an_audit(policy: str) -> str:
 
 
 def in_force(path: Path, *overrides: str) -> Policy:
-    return spec.check(path, overrides, attached=False).audit.policy
+    return any_audit(path, overrides, attached=False)[0].policy
 
 
 # --- what is in force ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checker import score_files, spec
+from checker.any_audit import any_audit
 from checker.documents import Document
 from checker.errors import InvalidAudit, UsageError
 from checker.printed import Printed
@@ -38,14 +39,14 @@ HEAD = "pruneaudit: 1\npublished:\n  source: {title: A}\n  models: {m: {name: M}
 @pytest.fixture
 def whole(monkeypatch: pytest.MonkeyPatch) -> Publication:
     monkeypatch.chdir(SPECS / "accept")
-    found = spec.load("published_every_key.yaml")
+    found = any_audit("published_every_key.yaml")[0]
     assert isinstance(found, Publication)
     return found
 
 
 def load(folder: Path, block: str) -> Publication:
     (folder / "paper.yaml").write_text(HEAD + block, encoding="utf-8")
-    found = spec.load(folder / "paper.yaml")
+    found = any_audit(folder / "paper.yaml")[0]
     assert isinstance(found, Publication)
     return found
 
@@ -53,7 +54,7 @@ def load(folder: Path, block: str) -> Publication:
 def mistakes(folder: Path, block: str, *overrides: str) -> str:
     (folder / "paper.yaml").write_text(HEAD + block, encoding="utf-8")
     with pytest.raises(InvalidAudit) as caught:
-        spec.load(folder / "paper.yaml", overrides)
+        any_audit(folder / "paper.yaml", overrides)[0]
     return str(caught.value).replace(f"{folder}/", "")
 
 
@@ -181,7 +182,7 @@ def test_a_number_has_the_precision_it_is_written_with(tmp_path: Path, written: 
 
 def test_an_override_keeps_its_digits_and_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "paper.yaml").write_text(HEAD + "  removals: [{id: r, model: m, method: x, where: T}]\n")
-    found = spec.load(tmp_path / "paper.yaml", ["published.removals.0.perplexity=12.10"])
+    found = any_audit(tmp_path / "paper.yaml", ["published.removals.0.perplexity=12.10"])[0]
     assert isinstance(found, Publication)
     assert found.removals[0].perplexity == Printed.of("12.10")
     assert found.overrides == (("published.removals.0.perplexity", "12.10"),)
@@ -233,21 +234,19 @@ def test_blanks_are_refused_by_the_command_line_too(tmp_path: Path) -> None:
 
 
 def test_who_needs_a_model_refuses_published_numbers() -> None:
-    checked = spec.check(SPECS / "accept" / "published_minimal.yaml")
     with pytest.raises(UsageError) as caught:
-        _ = checked.measured
+        spec.check(SPECS / "accept" / "published_minimal.yaml")
     assert str(caught.value) == (
         f"{SPECS / 'accept' / 'published_minimal.yaml'}: found an audit of published numbers; expected one that names "
         "a model; decide it with `pruneaudit judge`, which measures nothing"
     )
-    assert isinstance(spec.check(SPECS / "accept" / "minimal.yaml").measured, Audit)
+    assert isinstance(spec.check(SPECS / "accept" / "minimal.yaml").audit, Audit)
 
 
 def test_a_document_that_is_no_mapping_is_not_taken_for_one() -> None:
-    from checker.transcripts import is_published
-
-    assert not is_published(Document("a.yaml", Path(), data=["published"]))
-    assert is_published(Document("a.yaml", Path(), data={"published": None}))
+    for data, published in ((["published"], False), ({"published": None}, True)):
+        document = Document("a.yaml", Path(), data=data)
+        assert spec.Opened(Path("a.yaml"), document, ()).published == published
 
 
 # --- robustness ------------------------------------------------------------------------------------------------------
@@ -262,7 +261,7 @@ ODD = (
 def _outcome(path: Path) -> Publication | Audit | InvalidAudit:
     """The audit or the complaint; any other exception fails the test."""
     try:
-        return spec.check(path, attached=False).audit
+        return any_audit(path, attached=False)[0]
     except InvalidAudit as error:
         assert all(mistake.found and mistake.expected and mistake.remedy for mistake in error.mistakes)
         return error

@@ -33,7 +33,7 @@ def doctor(file: str | None, out: Path | None, overrides: Sequence[str]) -> None
 
     if file is None and overrides:
         raise UsageError("--set: found no FILE; expected the audit file whose values it changes; name one")
-    audit = None if file is None else spec.check(file, overrides, attached=False).measured
+    audit = None if file is None else spec.check(file, overrides, attached=False).audit
     folder = out or (Path("runs") if audit is None else default_out(audit))
     reach = machine.hub(os.environ)
     _show("This machine", looked.this_machine(folder, os.environ, reach))

@@ -39,10 +39,11 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
 
     An audit of published numbers (`published:`) has its evidence in its own file; nothing is measured for it.
     """
-    from checker import reports, spec
+    from checker import reports
+    from checker.any_audit import any_audit
     from checker.findings import exit_code
 
-    loaded = spec.check(file, overrides, attached=False).audit
+    loaded, _ = any_audit(file, overrides, attached=False)
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
     reports.destinations(wanted, folder, source)
     report = _judged(loaded, folder / "evidence.db", file)

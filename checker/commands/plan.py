@@ -19,7 +19,7 @@ def plan(file: str, overrides: Sequence[str]) -> None:
     from checker.plan import plan as planned_for
 
     checked = spec.check(file, overrides)
-    audit, facts = checked.measured, checked.facts
+    audit, facts = checked.audit, checked.facts
     if facts is None:
         files = checkpoints.locate(audit.model)  # raises, and says why the model is not at hand
         facts = checkpoints.facts(files, audit.model)

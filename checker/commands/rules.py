@@ -50,10 +50,12 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
 
 def _policy(file: str | None, name: str | None) -> Policy | None:
     """The policy of an audit file, or of a name in its place; None where neither is given."""
-    from checker import policies, spec
+    from checker import policies
+    from checker.any_audit import any_audit
 
     if file is not None:
-        return spec.check(file, () if name is None else (policy_override(name),), attached=False).audit.policy
+        audit, _ = any_audit(file, () if name is None else (policy_override(name),), attached=False)
+        return audit.policy
     return None if name is None else policies.load(name)
 
 

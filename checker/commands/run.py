@@ -52,7 +52,7 @@ def run(
     """
     from checker import reports, spec
 
-    loaded = spec.check(file, overrides).measured  # mistakes come before torch is imported
+    loaded = spec.check(file, overrides).audit  # mistakes come before torch is imported
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
     reports.destinations(wanted, folder, source)
     require_measuring()

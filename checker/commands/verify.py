@@ -5,12 +5,18 @@ from __future__ import annotations
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from checker.commands.shape import command, require_measuring, trust_option
+from checker.records import COMPLETENESS, Audit
 from checker.terminal import Progress, tell
+
+if TYPE_CHECKING:
+    from checker.measure import Prepared
+    from checker.packs import Pack
+    from checker.remeasure import Compared
 
 
 @command(
@@ -68,7 +74,7 @@ def verify(
             tell(f"{len(others)} more differ, the last one {others[-1].file}: {others[-1].place}", error=True)
         sys.exit(1)
     _tell_reproduces(found)
-    if number is not None and not _remeasured(pack, number, seed, expect_audit, trust_remote_code):
+    if number is not None and not _agrees(pack, number, seed, expect_audit, trust_remote_code):
         sys.exit(1)
 
 
@@ -83,16 +89,14 @@ def _tell_reproduces(found: Any) -> None:
     tell("not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them")
 
 
-def _remeasured(pack: Any, number: int, seed: int | None, file: Path | None, trust_remote_code: bool) -> bool:
+def _agrees(pack: Any, number: int, seed: int | None, file: Path | None, trust_remote_code: bool) -> bool:
     """Whether what was measured again agrees."""
     require_measuring()
-    from checker.remeasure import remeasure
-
     drawn = secrets.randbelow(2**31) if seed is None else seed
     tell(f"measuring {number} layouts again, drawn with --seed {drawn}", error=True)
     progress = Progress(sys.stderr.isatty())
     try:
-        compared = remeasure(pack, number, drawn, file, progress, trust_remote_code=trust_remote_code)
+        compared = remeasured(pack, number, drawn, file, progress, trust_remote_code=trust_remote_code)
     finally:
         progress.close()
     for one in compared:
@@ -102,3 +106,74 @@ def _remeasured(pack: Any, number: int, seed: int | None, file: Path | None, tru
     layouts = len({one.layout for one in compared})
     tell(f"measured again: {layouts} layouts, seed {drawn}: {agreeing} of {len(compared)} means agree")
     return agreeing == len(compared)
+
+
+def remeasured(
+    pack: Pack,
+    number: int,
+    seed: int,
+    file: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> list[Compared]:
+    """Measures ``number`` layouts of the pack again, drawn with ``seed``; all of them where there are fewer.
+
+    ``file`` is the audit file beside model and texts, for an audit that names them by path. Raises UsageError,
+    CannotRun (other weights or texts than the pack's, or none), EvidenceMissing (an incomplete run).
+    """
+    from checker import rows
+    from checker.errors import EvidenceMissing
+    from checker.measure import prepare
+    from checker.remeasure import remeasure
+
+    if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
+        raise EvidenceMissing(
+            f"{pack.folder}: found an incomplete run; expected a whole one, of which some can be taken out; finish the "
+            "run, and seal it again"
+        )
+    prepared = prepare(_audit_of(pack, file), progress, trust_remote_code=trust_remote_code)
+    _check_same(pack, prepared)
+    return remeasure(prepared, rows.read(pack.bytes("rows.parquet")), pack.folder, number, seed, progress)
+
+
+def _audit_of(pack: Pack, file: Path | None) -> Audit:
+    from checker import sealed, spec
+    from checker.errors import UsageError
+
+    judging = sealed.judging_of(pack)
+    audit = sealed.audit_of(pack, judging)
+    if file is not None:
+        found = spec.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
+        if sealed.resolved(sealed.portable(found)) | {"policy": None} != sealed.resolved(audit) | {"policy": None}:
+            raise UsageError(f"{file}: found another audit than the pack's; expected the same; name its file")
+        return found
+    selecting = audit.selecting or audit.scoring
+    if any(source.path for source in (audit.model, audit.scoring.source, audit.evaluation.source, selecting.source)):
+        raise UsageError(
+            f"{pack.place('audit.yaml')}: found a model or a text that is named by its path; expected to know where "
+            "the path starts; name the audit file that lies beside them: --expect-audit FILE"
+        )
+    return audit
+
+
+def _check_same(pack: Pack, prepared: Prepared) -> None:
+    """CannotRun where weights, contracts or token ids at hand are not the pack's."""
+    from checker.errors import CannotRun
+    from checker.measure import contract_digests
+
+    report, known = pack.report, prepared.facts
+    pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]
+    if known.selection is not None:
+        pairs += [(f"the {name} contract", digest, (report["contracts"][name] or {}).get("digest", digest))
+                  for name, digest in contract_digests(prepared.audit, known).items()]  # fmt: skip
+    for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):
+        pairs.append(
+            (f"the {name} text's tokens", text and text.tokens_digest, report["contracts"][name]["tokens_digest"])
+        )
+    for what, found, expected in pairs:
+        if found != expected:
+            raise CannotRun(
+                f"{what}: found digest {found} here; expected the pack's, {expected}; use the model and texts that "
+                "were audited"
+            )

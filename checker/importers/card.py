@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checker import cards, documents, front_matter
+from checker import cards, documents
 from checker.drafts import MODEL, Draft, blank, name_for, one_line
 from checker.errors import InvalidAudit, UsageError
 from checker.importers import card_tables, mergekit
@@ -84,7 +84,7 @@ def _read_card(request: Request, path: Path, name: str, found: _Found) -> None:
     text = cards.read(path)
     block = cards.find_block(text, str(request.path))
     span = cards.front_matter(text)
-    found.base = front_matter.base_models(text)
+    found.base = cards.base_models(text)
     _tags(text, span, name, found)
     start = text.index("---", span[1]) + 3 if span else 0
     first = len(re.findall(r"\r\n|\n|\r", text[:start])) + 1

@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from checker.printed import Printed
 from checker.publications import Baseline, Publication, Removal, Scores
-from checker.rules.published_rows import cost, folded, groups, places, row, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import cost, folded, groups, places, published, row, some
+from checker.rules.shape import Result, failed, not_applicable, passed, undecided
 
 _TELLING = 12  # significant digits that two tables must share before a repetition is no accident
 _MEASUREMENT = ("model", "protocol", "positions", "prompts", "text", "dtype", "checkpoint")

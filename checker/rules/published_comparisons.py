@@ -8,8 +8,8 @@ from typing import Any
 
 from checker.pair_statistics import below
 from checker.publications import UNSTATED, Publication, Quantity, Removal, Scores
-from checker.rules.published_rows import budget_of, counted, is_random, some
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import budget_of, counted, is_random, published, some
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 
 _UNDECLARED = (None, "undeclared", UNSTATED)
 _CHOICE = ("calls", "prompts", "positions", "selected_on")  # what rows that are compared should share

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from checker.pair_statistics import below
 from checker.publications import UNSTATED, Publication, Quantity, Removal
-from checker.rules.published_rows import budget_of, counted, folded, groups, is_random, some
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import budget_of, counted, folded, groups, is_random, published, some
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 
 _DRAWS = 39  # the fewest at which a p of 0.025 can be reached
 _LEVEL = 0.05

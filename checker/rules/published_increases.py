@@ -8,8 +8,8 @@ from functools import cached_property
 
 from checker.printed import Printed, implied_baseline, increase, intersection
 from checker.publications import Baseline, Publication, Removal
-from checker.rules.published_rows import baselines, groups, places, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import baselines, groups, places, published, some
+from checker.rules.shape import Result, failed, not_applicable, passed, undecided
 
 _ONE_WRONG = (
     "It does not show which of the three numbers is wrong, nor that the removal costs more or less than printed."

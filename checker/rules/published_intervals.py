@@ -7,8 +7,8 @@ from typing import Literal
 
 from checker.printed import Printed, increase
 from checker.publications import Baseline, Ends, Publication, Removal, Scores
-from checker.rules.published_rows import baselines, groups, outside, places, row, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import baselines, groups, outside, places, published, row, some
+from checker.rules.shape import Result, failed, not_applicable, passed, undecided
 
 Unit = Literal["perplexity", "percent"]
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from checker.printed import Printed
 from checker.publications import Baseline, Pair, Publication, Removal, Scores
-from checker.rules.published_rows import groups, places, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published
+from checker.rules.published_rows import groups, places, published, some
+from checker.rules.shape import Result, failed, not_applicable, passed
 
 _SHOWN = 3  # pairs or places that a message names
 _ZERO = Printed.exactly(Fraction(-1, 10**6))  # rounding may leave a divergence as low as this (design, 3.5)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from checker.publications import Publication, PublishedModel, Removal, Scores, SourceRule
-from checker.rules.published_rows import blocks, groups, places, row, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import blocks, groups, places, published, row, some
+from checker.rules.shape import Result, failed, not_applicable, passed, undecided
 
 Chain = list[list[Removal]]  # rows of one method by the number of their layers, ascending
 

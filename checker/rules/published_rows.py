@@ -7,11 +7,19 @@ from typing import TypeVar
 
 from checker.printed import Printed
 from checker.publications import Baseline, Ends, Item, Publication, Removal
-from checker.rules.shape import Result, passed
+from checker.records import Level
+from checker.rules.shape import Result, Rule, make_rule, passed
 
 _SHOWN = 3  # places, or findings of one kind, that are named
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
+
+
+def published(
+    *, level: Level, why: str, remedy: str, waive: str
+) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule]:
+    """As ``rule``, about audits of published numbers; the family is `published`."""
+    return lambda check: make_rule("published", "published", check, level, (why, remedy, waive))
 
 
 def groups(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from checker.publications import Publication, Removal, SourceRule
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import published
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 from checker.selection_search import Choice, Search, listed
 
 _SHOWN = 4  # sets that a message names

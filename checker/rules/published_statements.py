@@ -18,8 +18,8 @@ from checker.publications import (
     Sum,
     Universal,
 )
-from checker.rules.published_rows import counted
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import counted, published
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 
 _NAMED = 24  # counterexamples that a message names
 _LONG = 9  # letters of a number that is told in full

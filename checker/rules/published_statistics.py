@@ -14,7 +14,8 @@ from checker.pair_statistics import (
 )
 from checker.printed import Printed
 from checker.publications import Correlation, Publication, PValue, Ratio, Statement
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import published
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 
 _SIDES = {"one": "one-sided", "two": "two-sided"}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from checker.printed import Printed, implied_baseline, intersection
 from checker.publications import Baseline, Publication, Quantity, Removal
-from checker.rules.published_rows import baselines, blocks, cost, groups, places, row, rows_of, some
-from checker.rules.shape import Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import baselines, blocks, cost, groups, places, published, row, rows_of, some
+from checker.rules.shape import Result, failed, not_applicable, passed, undecided
 
 _QUANTITIES: tuple[Quantity, ...] = ("perplexity", "increase")
 Implied = list[tuple[Removal, Printed]]  # rows, each with the baselines that it allows

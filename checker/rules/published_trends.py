@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from checker.pair_statistics import figure, moves
 from checker.printed import Printed
 from checker.publications import Publication, Trend
-from checker.rules.shape import Placed, Result, failed, not_applicable, passed, published, undecided
+from checker.rules.published_rows import published
+from checker.rules.shape import Placed, Result, failed, not_applicable, passed, undecided
 
 
 def _told(statement: Trend) -> Placed:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
-from checker.publications import Publication
 from checker.records import Audit, Audited, Claim, Facts, Level, Outcome
 
 About = Literal["measured", "published", "both"]
@@ -102,26 +101,20 @@ def rule(
     family: str, *, level: Level, why: str, remedy: str, waive: str
 ) -> Callable[[Callable[[Case], Iterable[Result]]], Rule]:
     """Makes a function a rule about measured audits: its name is the slug, its docstring the one-line summary."""
-    return lambda check: _rule(family, "measured", check, level, (why, remedy, waive))
+    return lambda check: make_rule(family, "measured", check, level, (why, remedy, waive))
 
 
 def common(
     family: str, *, level: Level, why: str, remedy: str, waive: str
 ) -> Callable[[Callable[[Frame], Iterable[Result]]], Rule]:
     """As ``rule``, about audits of both kinds."""
-    return lambda check: _rule(family, "both", check, level, (why, remedy, waive))
+    return lambda check: make_rule(family, "both", check, level, (why, remedy, waive))
 
 
-def published(
-    *, level: Level, why: str, remedy: str, waive: str
-) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule]:
-    """As ``rule``, about audits of published numbers; the family is `published`."""
-    return lambda check: _rule("published", "published", check, level, (why, remedy, waive))
-
-
-def _rule(
+def make_rule(
     family: str, about: About, check: Callable[[Any], Iterable[Result]], level: Level, texts: tuple[str, str, str]
 ) -> Rule:
+    """A rule from its function: its name is the slug, its docstring the one-line summary."""
     name = check.__name__.replace("_", "-")
     return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), *texts, check, about)
 
