@@ -26,8 +26,8 @@ import pack_sample
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from checker import rows
-from checker.packs import FILES, MANIFEST
+from checker.release import rows
+from checker.release.pack import FILES, MANIFEST
 
 
 def main() -> None:

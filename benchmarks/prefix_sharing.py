@@ -19,20 +19,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from checker import checkpoints, models, resources, spec, texts
-from checker.blocks import BlockStack, find_stack
-from checker.engine import Engine
-from checker.layouts import Layout, pairs_within
-from checker.methods import interchange, replacement
-from checker.plan import block_runs
-from checker.records import ScoringContract, TextSource, Values
-from checker.texts import Batch
+from checker.checkpoints import files as checkpoints
+from checker.core import resources
+from checker.core.layouts import Layout, pairs_within
+from checker.core.records import ScoringContract, TextSource, Values
+from checker.measure import models, texts
+from checker.measure.blocks import BlockStack, find_stack
+from checker.measure.engine import Engine
+from checker.measure.texts import Batch
+from checker.selection.methods import interchange, replacement
+from checker.selection.plan import block_runs
+from checker.spec import load
 
 Result = TypeVar("Result")
 
 
 def main(prompts: int, tokens: int) -> None:
-    source = spec.load("smollm2-135m").model
+    source = load.load("smollm2-135m").model
     files = checkpoints.locate(source)
     model = models.load_model(files, "float32", torch.device("cpu"))
     text = TextSource("rows", path=str(resources.audits() / "data" / "prompts.jsonl"))

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from checker.provenance import provenance
-from checker.weights import Array, rounded
+from checker.checkpoints.provenance.comparison import provenance
+from checker.checkpoints.provenance.weights import Array, rounded
 
 BLOCKS, HIDDEN, INNER, VOCABULARY = 24, 1024, 4096, 32_000
 REMOVED = (3, 7, 12, 18)

@@ -17,18 +17,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from checker import checkpoints, models, resources, spec, texts
-from checker.blocks import BlockStack, find_stack
-from checker.choices import removed
-from checker.engine import Engine
-from checker.layouts import Geometry, Layout, pairs_within
-from checker.methods import sleb
-from checker.records import Ground, MethodSettings, ScoringContract, TextSource, Values
-from checker.texts import Batch
+from checker.checkpoints import files as checkpoints
+from checker.core import resources
+from checker.core.layouts import Geometry, Layout, pairs_within
+from checker.core.records import Ground, MethodSettings, ScoringContract, TextSource, Values
+from checker.measure import models, texts
+from checker.measure.blocks import BlockStack, find_stack
+from checker.measure.engine import Engine
+from checker.measure.texts import Batch
+from checker.selection.arms import removed
+from checker.selection.methods import sleb
+from checker.spec import load
 
 
 def main(prompts: int, tokens: int, largest: int) -> None:
-    source = spec.load("smollm2-135m").model
+    source = load.load("smollm2-135m").model
     files = checkpoints.locate(source)
     model = models.load_model(files, "float32", torch.device("cpu"))
     text = TextSource("rows", path=str(resources.audits() / "data" / "prompts.jsonl"))

@@ -13,11 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from checker import history, reports, spec
-from checker.judge import exit_code, judge
-from checker.measure import Progress, measure, prepare
-from checker.records import Audit
-from checker.store import Store
+from checker import reports
+from checker.core import history
+from checker.core.records import Audit
+from checker.core.store import Store
+from checker.judge.measured import exit_code, judge
+from checker.measure.run import Progress, measure, prepare
+from checker.spec import load
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def audit(
     allow it. Raises UsageError, InvalidAudit, DigestMismatch, CannotRun, NotFinite, EvidenceDamaged; where model or
     texts are not as the audit says, nothing is written.
     """
-    loaded = spec.check(path, overrides).audit
+    loaded = load.check(path, overrides).audit
     folder = default_out(loaded) if out is None else out
     reports.destinations(formats, folder, Path(loaded.path))
     prepared = prepare(loaded, progress, trust_remote_code=trust_remote_code)
     if loaded.model.kind == "hub":  # perhaps downloaded only now: what names its blocks can be held against it
-        spec.load(path, overrides)
+        load.load(path, overrides)
     evidence = folder / "evidence.db"
     if fresh:
         put_aside(evidence)

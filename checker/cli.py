@@ -9,7 +9,7 @@ import click
 
 from checker import __version__
 from checker.commands import COMMANDS
-from checker.terminal import prepare_streams, tell
+from checker.commands.terminal import prepare_streams, tell
 
 
 @click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -40,7 +40,3 @@ def main() -> None:
         sys.exit(2)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-
-
-if __name__ == "__main__":
-    main()

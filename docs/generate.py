@@ -13,9 +13,10 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout's package, whether or not it is installed
 
-from checker import grammar, spec  # noqa: E402
+from checker.judge.rules import RULES, Rule  # noqa: E402
 from checker.reports import FORMATS, check  # noqa: E402
-from checker.rules import RULES, Rule  # noqa: E402
+from checker.spec import load  # noqa: E402
+from checker.spec import schema as grammar  # noqa: E402
 
 _HEAD = """# The audit file
 
@@ -58,7 +59,7 @@ reason. `pruneaudit rules` lists them, `pruneaudit explain RULE` shows one.
 
 def spec_page() -> str:
     """``spec.md``: every key of the audit file, from its schema."""
-    schema = spec.schema()
+    schema = load.schema()
     return "\n".join([_HEAD, *_sections(schema, "", schema)]).rstrip() + "\n"
 
 

@@ -14,12 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checker import plan
-from checker.backing import Row
-from checker.figures import report_figures
-from checker.layouts import Layout
-from checker.lineage import with_layers
-from checker.records import (
+from checker.checkpoints.provenance.claimed import with_layers
+from checker.core.layouts import Layout
+from checker.core.records import (
     Audit,
     CardFacts,
     CheckpointFacts,
@@ -43,7 +40,10 @@ from checker.records import (
     Waiver,
     digest,
 )
-from checker.store import Scope, Store
+from checker.core.store import Scope, Store
+from checker.judge.claims.backing import Row
+from checker.judge.report import report_figures
+from checker.selection import plan
 
 Layers = tuple[int, ...]
 PROMPTS, WINDOWS, WINDOW_TOKENS = 16, 20, 60

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from checker.errors import EvidenceDamaged
-from checker.packs import FILES, FORMAT, MANIFEST, open_pack
-from checker.records import canonical
-from checker.verify import verify
+from checker.core.errors import EvidenceDamaged
+from checker.core.records import canonical
+from checker.release.pack import FILES, FORMAT, MANIFEST, open_pack
+from checker.release.verify import verify
 
 Contents = dict[str, bytes]
 JSON = tuple(name for name in FILES if name.endswith(".json"))

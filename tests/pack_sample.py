@@ -10,11 +10,14 @@ from pathlib import Path
 import evidence_sample as samples
 from evidence_sample import Sample
 
-from checker import artifacts, pack, reports, spec
-from checker.judge import judge
-from checker.packs import Pack
-from checker.records import Audit
-from checker.store import Store
+from checker import reports
+from checker.checkpoints import digests as artifacts
+from checker.core.records import Audit
+from checker.core.store import Store
+from checker.judge.measured import judge
+from checker.release import seal
+from checker.release.pack import Pack
+from checker.spec import load
 
 DAY = date(2030, 6, 15)
 WEIGHTS = {"config.json": "11" * 32, "model.safetensors": "22" * 32, "tokenizer.json": "33" * 32}
@@ -53,7 +56,7 @@ def write(folder: Path, text: str = TEXT, sample: Sample | None = None, name: st
     digests = {"prompts": samples.digest("prompts.txt"), "evaluation": samples.digest("evaluation.txt")}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text % digests if "%(prompts)s" in text else text, encoding="utf-8")
-    audit = spec.check(folder / name, attached=False).audit
+    audit = load.check(folder / name, attached=False).audit
     made = replace(sample or Sample(), audit=audit)
     made = replace(made, model=replace(made.model, digest=artifacts.weights_digest(WEIGHTS)))
     out = folder / "run"
@@ -78,7 +81,7 @@ def large(folder: Path) -> Path:
 def sealed(folder: Path) -> Pack:
     """A pack of the run."""
     out = write(folder)
-    return pack.seal(out, folder / "pack", pack.judged_last(out), DAY)
+    return seal.seal(out, folder / "pack", seal.judged_last(out), DAY)
 
 
 def sealed_small(folder: Path) -> Pack:
@@ -94,7 +97,7 @@ def sealed_small(folder: Path) -> Pack:
         singles=samples.SINGLES[:blocks],
     )
     out = write(folder, SMALL, sample)
-    return pack.seal(out, folder / "pack", pack.judged_last(out), DAY)
+    return seal.seal(out, folder / "pack", seal.judged_last(out), DAY)
 
 
 def sha256(content: bytes) -> str:

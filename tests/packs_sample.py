@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from checker import packs
-from checker.records import canonical
+from checker.core.records import canonical
+from checker.release import pack
 
 
 def write(folder: Path, report: Mapping[str, Any], audit: Mapping[str, Any] | None = None) -> Path:
     """The folder, sealed anew."""
-    contents = dict.fromkeys(packs.FILES, b"{}")
+    contents = dict.fromkeys(pack.FILES, b"{}")
     contents["report.json"] = canonical(report).encode()
     contents["audit.json"] = canonical(audit or {}).encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    (folder / packs.MANIFEST).write_bytes(packs.manifest_of(contents))
+    (folder / pack.MANIFEST).write_bytes(pack.manifest_of(contents))
     return folder

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from checker.any_audit import any_audit
-from checker.judge_published import PublishedCase
-from checker.publications import Publication
-from checker.rules import RULES, Result, Rule
+from checker.judge.published import PublishedCase
+from checker.judge.rules import RULES, Result, Rule
+from checker.published.any_audit import any_audit
+from checker.published.publication import Publication
 
 # What every block has that does not say otherwise: fixtures name the model `m` and the contract `c`.
 BASE: dict[str, Any] = {

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from checker.blocks import find_stack
-from checker.layouts import Layout
-from checker.records import Quantity
-from checker.texts import Batch
+from checker.core.layouts import Layout
+from checker.core.records import Quantity
+from checker.measure.blocks import find_stack
+from checker.measure.texts import Batch
 
 
 def rebuilt(model: nn.Module, layout: Layout) -> nn.Module:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from checker.errors import EvidenceMissing
-from checker.layouts import Geometry, Layout, pairs_within
-from checker.records import Ground, HiddenQuantity, Span, Values
+from checker.core.errors import EvidenceMissing
+from checker.core.layouts import Geometry, Layout, pairs_within
+from checker.core.records import Ground, HiddenQuantity, Span, Values
 
 Answer = Callable[[Any], float | list[float]]
 

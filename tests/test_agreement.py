@@ -13,13 +13,23 @@ import pytest
 from evidence_sample import Sample, an_audit
 from scipy import stats as scipy_stats
 
-from checker import agreement
-from checker.choices import RESOLUTION
-from checker.costs import Costs
-from checker.distances import Distances
-from checker.layouts import Geometry, Layout
-from checker.plan import ground
-from checker.records import Audit, Evidence, Facts, MethodSettings, Question, RemovalSet, Selection, Statistics, Values
+from checker.core.layouts import Geometry, Layout
+from checker.core.records import (
+    Audit,
+    Evidence,
+    Facts,
+    MethodSettings,
+    Question,
+    RemovalSet,
+    Selection,
+    Statistics,
+    Values,
+)
+from checker.judge.figures import agreement
+from checker.judge.figures.costs import Costs
+from checker.judge.figures.distances import Distances
+from checker.selection.arms import RESOLUTION
+from checker.selection.plan import ground
 
 BLOCKS = 8
 Row = dict[str, Any]

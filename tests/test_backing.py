@@ -10,14 +10,14 @@ import evidence_sample as samples
 import pytest
 from evidence_sample import Sample
 
-from checker import distances as figures_of
-from checker import stats
-from checker.backing import below, of_pair, of_removal
-from checker.costs import Costs
-from checker.distances import Distances
-from checker.plan import ground
-from checker.records import Statistics
-from checker.stats import Estimate
+from checker.core import statistics
+from checker.core.records import Statistics
+from checker.core.statistics import Estimate
+from checker.judge.claims.backing import below, of_pair, of_removal
+from checker.judge.figures import distances as figures_of
+from checker.judge.figures.costs import Costs
+from checker.judge.figures.distances import Distances
+from checker.selection.plan import ground
 
 REDUNDANT = ("replacement", "interchange")
 NEAR = Sample(interchange={**samples.INTERCHANGE, (2, 3): 0.05})
@@ -202,4 +202,4 @@ def test_backing_never_changes_a_verdict() -> None:
     row = sample.verdict(samples.claim("a", "removal", layers=(4, 6), at_most=20.0))
     assert row["verdict"] == "supported"
     assert {row["protocols"][protocol]["backs"] for protocol in REDUNDANT} == {"no"}
-    assert row["value"] == pytest.approx(stats.percent(0.08)) == pytest.approx(100 * expm1(0.08))
+    assert row["value"] == pytest.approx(statistics.percent(0.08)) == pytest.approx(100 * expm1(0.08))

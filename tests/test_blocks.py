@@ -13,11 +13,11 @@ from tiny_models import BLOCKS, FAMILIES, REFUSED, VOCABULARY, build, from_setti
 from torch import nn
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-from checker.blocks import BlockStack, Entrance, depth, find_stack
-from checker.engine import Engine
-from checker.errors import CannotRun
-from checker.layouts import Layout, Place, pairs_within
-from checker.texts import Batch
+from checker.core.errors import CannotRun
+from checker.core.layouts import Layout, Place, pairs_within
+from checker.measure.blocks import BlockStack, Entrance, depth, find_stack
+from checker.measure.engine import Engine
+from checker.measure.texts import Batch
 
 IDS = token_ids(windows=3, tokens=12)
 BATCH = Batch(IDS, 0, 10, range(3), "prompt")

@@ -16,8 +16,10 @@ import reports_sample
 import tiny_audit
 from markdown_it import MarkdownIt
 
-from checker import card, cards, cli
-from checker.packs import open_pack
+from checker import cli
+from checker.checkpoints import model_card
+from checker.release import card_block
+from checker.release.pack import open_pack
 
 Report = dict[str, Any]
 Command = Callable[..., tuple[int, str, str]]
@@ -51,7 +53,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def block_of(folder: Path, report: Mapping[str, Any]) -> str:
-    return card.block(card.source(open_pack(packs_sample.write(folder, report))))
+    return card_block.block(card_block.source(open_pack(packs_sample.write(folder, report))))
 
 
 # --- the block -------------------------------------------------------------------------------------------------------
@@ -60,8 +62,8 @@ def block_of(folder: Path, report: Mapping[str, Any]) -> str:
 def test_the_block_word_for_word(tmp_path: Path) -> None:
     report = reports_sample.small()
     pack = packs_sample.write(tmp_path / "pack", report)
-    found = card.source(open_pack(pack))
-    lines = card.block(found).split("\n")
+    found = card_block.source(open_pack(pack))
+    lines = card_block.block(found).split("\n")
     digest = found.pack.digest
     opening = (
         f"<!-- pruneaudit:begin audit={report['audit']['digest']} model={report['model']['digest']} pack={digest} "
@@ -119,7 +121,7 @@ def test_with_many_claims_the_worst_come_first_and_the_rest_is_counted(tmp_path:
         *["- **Waived"] * 3, *["- **Waiver, expired"], *["- **Waiver, unknown"], "- **Waivers",
     ]  # fmt: skip
     assert "- **Waivers:** and 4 more" in lines
-    assert len(lines) <= card.LONGEST
+    assert len(lines) <= card_block.LONGEST
     assert max(map(len, lines)) < 1500
 
 
@@ -154,7 +156,7 @@ def test_nothing_from_outside_acts_in_the_block(tmp_path: Path) -> None:
         waiver |= {"rule": HOSTILE, "claim": HOSTILE, "reason": HOSTILE, "expires": HOSTILE}
     text = block_of(tmp_path / "pack", report)
     usual = block_of(tmp_path / "other", reports_sample.small())
-    found = cards.find_block(f"# Title\n\n{text}\n")
+    found = model_card.find_block(f"# Title\n\n{text}\n")
     assert found is not None
     assert found.text == text
     assert len(text.split("\n")) == len(usual.split("\n"))
@@ -176,7 +178,7 @@ def test_nothing_from_outside_acts_in_the_block(tmp_path: Path) -> None:
 def test_without_a_card_the_block_is_printed(here: Path, command: Command) -> None:
     code, out, err = command("card", "pack")
     assert (code, err) == (0, "")
-    assert out == card.block(card.source(open_pack(here / "pack"))) + "\n"
+    assert out == card_block.block(card_block.source(open_pack(here / "pack"))) + "\n"
     assert (here / "README.md").read_text(encoding="utf-8") == TITLE
 
 
@@ -185,7 +187,9 @@ def test_the_card_gets_the_block_once(here: Path, command: Command) -> None:
     written = (here / "README.md").read_bytes()
     text = written.decode()
     assert text.startswith("---\nlicense: apache-2.0  # of the weights\ntags:\n- pruneaudit\nmodel-index:\n")
-    assert text.endswith("---\n# My model\n\nText\n\n" + card.block(card.source(open_pack(here / "pack"))) + "\n")
+    assert text.endswith(
+        "---\n# My model\n\nText\n\n" + card_block.block(card_block.source(open_pack(here / "pack"))) + "\n"
+    )
     assert command("card", "pack", "--card", "README.md") == (0, "README.md: nothing to change\n", "")
     assert (here / "README.md").read_bytes() == written
     assert command("card", "pack", "--card", "README.md", "--check") == (0, "README.md: agrees with the pack\n", "")
@@ -204,7 +208,7 @@ def test_what_writes_nothing(here: Path, command: Command, options: tuple[str, .
         )
     else:
         assert code == 0
-        assert out == card.block(card.source(open_pack(here / "pack"))) + "\n"
+        assert out == card_block.block(card_block.source(open_pack(here / "pack"))) + "\n"
         assert err == "README.md: would change; nothing was written\n"
     after = (here / "README.md").stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
@@ -338,7 +342,7 @@ def test_a_damaged_pack(here: Path, command: Command) -> None:
     ],
 )
 def test_a_pack_whose_digests_were_mended(here: Path, command: Command, name: str, content: bytes) -> None:
-    from checker import packs
+    from checker.release import pack as packs
 
     contents = {file: (here / "pack" / file).read_bytes() for file in packs.FILES} | {name: content}
     (here / "pack" / name).write_bytes(content)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from checker import cards
-from checker.errors import CannotRun, UsageError
-from checker.records import CardFacts
+from checker.checkpoints import model_card
+from checker.core.errors import CannotRun, UsageError
+from checker.core.records import CardFacts
 
-BLOCK = cards.marked(["## Audit", "", "| a | b |", "|---|---|", "| 1 | 2 |"], {"pack": "ab12"})
-OTHER = cards.marked(["## Audit", "", "Something else."], {"pack": "cd34"})
+BLOCK = model_card.marked(["## Audit", "", "| a | b |", "|---|---|", "| 1 | 2 |"], {"pack": "ab12"})
+OTHER = model_card.marked(["## Audit", "", "Something else."], {"pack": "cd34"})
 
 CARDS = {
     "empty": "",
@@ -41,41 +41,41 @@ CARDS = {
 
 @pytest.mark.parametrize("text", CARDS.values(), ids=CARDS)
 def test_a_card_without_a_block_gets_one_after_all_else(text: str) -> None:
-    whole = cards.with_block(text, BLOCK)
+    whole = model_card.with_block(text, BLOCK)
     assert whole.startswith(text)
-    found = cards.find_block(whole)
+    found = model_card.find_block(whole)
     assert found is not None
     assert (found.text, found.edited, found.fields["pack"]) == (BLOCK, False, "ab12")
-    ending = cards.line_break(text)
+    ending = model_card.line_break(text)
     assert whole.endswith(BLOCK.replace("\n", ending) + ending)
-    assert cards.find_block(text) is None
+    assert model_card.find_block(text) is None
 
 
 @pytest.mark.parametrize("text", CARDS.values(), ids=CARDS)
 def test_the_same_block_changes_nothing_and_another_one_only_the_block(text: str) -> None:
-    whole = cards.with_block(text, BLOCK)
-    assert cards.with_block(whole, BLOCK) == whole
-    other = cards.with_block(whole, OTHER)
-    assert other == cards.with_block(text, OTHER)
-    assert cards.with_block(other, BLOCK) == whole
+    whole = model_card.with_block(text, BLOCK)
+    assert model_card.with_block(whole, BLOCK) == whole
+    other = model_card.with_block(whole, OTHER)
+    assert other == model_card.with_block(text, OTHER)
+    assert model_card.with_block(other, BLOCK) == whole
 
 
 def test_what_follows_the_block_stays() -> None:
     text = f"# Title\n\n{BLOCK}\n\n## Licence\n\nMIT"
-    assert cards.with_block(text, OTHER) == f"# Title\n\n{OTHER}\n\n## Licence\n\nMIT"
+    assert model_card.with_block(text, OTHER) == f"# Title\n\n{OTHER}\n\n## Licence\n\nMIT"
     no_newline = f"# Title\n{BLOCK}"
-    assert cards.with_block(no_newline, OTHER) == f"# Title\n{OTHER}"
+    assert model_card.with_block(no_newline, OTHER) == f"# Title\n{OTHER}"
 
 
 def test_a_marker_in_a_fence_is_text_and_the_real_one_is_found() -> None:
     text = f"```\n{OTHER}\n```\n\n{BLOCK}\n"
-    found = cards.find_block(text)
+    found = model_card.find_block(text)
     assert found is not None
     assert (found.text, found.line) == (BLOCK, 1 + len(f"```\n{OTHER}\n```\n\n".splitlines()))
 
 
 def test_lines_are_counted_with_the_front_matter() -> None:
-    found = cards.find_block(f"---\nlicense: mit\n---\n\n{BLOCK}\n")
+    found = model_card.find_block(f"---\nlicense: mit\n---\n\n{BLOCK}\n")
     assert found is not None
     assert found.line == 5
 
@@ -95,7 +95,7 @@ BROKEN = {
 @pytest.mark.parametrize(("text", "found"), BROKEN.values(), ids=BROKEN)
 def test_a_block_that_cannot_be_told_is_an_error(text: str, found: str) -> None:
     with pytest.raises(UsageError) as caught:
-        cards.with_block(text, BLOCK, "model/README.md")
+        model_card.with_block(text, BLOCK, "model/README.md")
     assert str(caught.value) == (
         f"model/README.md: found {found}; expected at most one, from `pruneaudit:begin` to `pruneaudit:end`; "
         "delete what is left of the others"
@@ -105,15 +105,15 @@ def test_a_block_that_cannot_be_told_is_an_error(text: str, found: str) -> None:
 @pytest.mark.parametrize("text", ["# Title\n\n```python\nprint()", "<!-- a comment\n", "<script>\n"])
 def test_a_card_that_would_swallow_the_block_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"^README.md: found a code fence or an HTML comment that is still open at"):
-        cards.with_block(text, BLOCK)
+        model_card.with_block(text, BLOCK)
 
 
 @pytest.mark.parametrize("changed", [BLOCK.replace("| 1 |", "| 9 |"), BLOCK.replace("\n\n", "\n\n\n")])
 def test_an_edited_block_is_told_from_the_one_that_was_written(changed: str) -> None:
-    found = cards.find_block(f"# Title\n\n{changed}\n")
+    found = model_card.find_block(f"# Title\n\n{changed}\n")
     assert found is not None
     assert found.edited
-    crlf = cards.find_block(BLOCK.replace("\n", "\r\n"))
+    crlf = model_card.find_block(BLOCK.replace("\n", "\r\n"))
     assert crlf is not None
     assert not crlf.edited
 
@@ -130,11 +130,11 @@ PIECES = st.sampled_from(
 @example("- ```\n<!-- pruneaudit:begin -->\n")
 def test_whatever_the_card_the_rest_stays_or_it_is_refused(text: str) -> None:
     try:
-        whole = cards.with_block(text, BLOCK)
+        whole = model_card.with_block(text, BLOCK)
     except UsageError:
         return
-    assert cards.with_block(whole, BLOCK) == whole
-    found = cards.find_block(text)
+    assert model_card.with_block(whole, BLOCK) == whole
+    found = model_card.find_block(text)
     around = (text, "") if found is None else (text[: found.start], text[found.end :])
     assert whole.startswith(around[0])
     assert whole.endswith(around[1])
@@ -144,7 +144,7 @@ def test_whatever_the_card_the_rest_stays_or_it_is_refused(text: str) -> None:
 
 
 def test_what_is_no_card(tmp_path: Path) -> None:
-    (tmp_path / "large.md").write_bytes(b"x" * (cards.LARGEST + 1))
+    (tmp_path / "large.md").write_bytes(b"x" * (model_card.LARGEST + 1))
     (tmp_path / "latin.md").write_bytes(b"na\xefve\n")
     (tmp_path / "link.md").symlink_to(tmp_path / "latin.md")
     messages = {
@@ -155,22 +155,22 @@ def test_what_is_no_card(tmp_path: Path) -> None:
     }
     for name, message in messages.items():
         with pytest.raises(UsageError) as caught:
-            cards.read(tmp_path / name)
+            model_card.read(tmp_path / name)
         assert str(caught.value) == f"{tmp_path / name}: {message}"
 
 
 @pytest.mark.parametrize("line", ["a\n", "[a]: b\n", "***\n", "- a\n", "\r"])
 def test_a_card_of_too_many_lines_is_refused_before_it_is_read(line: str) -> None:
     with pytest.raises(UsageError) as caught:
-        cards.find_block(line * 20_001)
+        model_card.find_block(line * 20_001)
     assert str(caught.value) == "README.md: found more than 20,000 lines; expected a model card; check the path"
 
 
 def test_without_the_package_that_reads_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "markdown_it", None)
-    cards._tokens.cache_clear()
+    model_card._tokens.cache_clear()
     with pytest.raises(CannotRun, match=r"^found no package markdown-it-py; .*pip install 'pruneaudit\[card\]'$"):
-        cards.find_block("# Title\n")
+        model_card.find_block("# Title\n")
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ PROSE = {
 @pytest.mark.parametrize(("text", "removal"), PROSE.items())
 def test_what_a_card_says_of_removed_layers(tmp_path: Path, text: str, removal: str | None) -> None:
     (tmp_path / "README.md").write_text(f"---\ntags: [x]\n---\n{text}\n", encoding="utf-8")
-    found = cards.facts(tmp_path)
+    found = model_card.facts(tmp_path)
     assert found is not None
     assert found.removal == removal
 
@@ -212,22 +212,22 @@ def test_what_a_card_says_of_removed_layers(tmp_path: Path, text: str, removal: 
 )
 def test_which_tests_a_card_names(tmp_path: Path, text: str, tests: tuple[str, ...]) -> None:
     (tmp_path / "README.md").write_text(f"Six layers were removed, {text}.\n", encoding="utf-8")
-    assert cards.facts(tmp_path) == CardFacts(removal="layers were removed", tests=tests)
+    assert model_card.facts(tmp_path) == CardFacts(removal="layers were removed", tests=tests)
 
 
 def test_what_the_block_of_a_card_is_of(tmp_path: Path) -> None:
-    block = cards.marked(["## Audit"], {"audit": "a1", "model": "b2", "pack": "c3"})
+    block = model_card.marked(["## Audit"], {"audit": "a1", "model": "b2", "pack": "c3"})
     (tmp_path / "README.md").write_text(f"# Title\n\n{block}\n", encoding="utf-8")
-    assert cards.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2")
+    assert model_card.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2")
     (tmp_path / "README.md").write_text(f"# Title\n\n{block.replace('## Audit', '## Praise')}\n", encoding="utf-8")
-    assert cards.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2", edited=True)
+    assert model_card.facts(tmp_path) == CardFacts(block=True, audit_digest="a1", model_digest="b2", edited=True)
 
 
 def test_a_card_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    assert cards.facts(tmp_path) is None
+    assert model_card.facts(tmp_path) is None
     (tmp_path / "README.md").write_bytes(b"\xff")
     problem = "found bytes that are not UTF-8 at byte 0; expected a text in UTF-8; save it as UTF-8"
-    assert cards.facts(tmp_path) == CardFacts(problem=problem)
+    assert model_card.facts(tmp_path) == CardFacts(problem=problem)
 
 
 def test_a_card_that_leads_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_card_that_leads_out_of_the_folder_is_not_read(tmp_path: Path) -> None
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "README.md").symlink_to(tmp_path / "secret")
-    found = cards.facts(folder)
+    found = model_card.facts(folder)
     assert found is not None
     assert found.removal is None
     assert found.problem is not None
@@ -250,7 +250,7 @@ def test_the_card_of_the_hubs_cache_is_a_link_and_no_path_of_it_is_told(tmp_path
     blob.parent.mkdir()
     (folder / "README.md").symlink_to(blob)
     blob.write_text("We removed six layers.", encoding="utf-8")
-    assert cards.facts(folder) == CardFacts(removal="removed six layers")
+    assert model_card.facts(folder) == CardFacts(removal="removed six layers")
     blob.write_bytes(b"\xff")
     problem = "found bytes that are not UTF-8 at byte 0; expected a text in UTF-8; save it as UTF-8"
-    assert cards.facts(folder) == CardFacts(problem=problem)
+    assert model_card.facts(folder) == CardFacts(problem=problem)

@@ -28,17 +28,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3Config, PreT
 
 from checker import cli
 from checker.audit import audit
-from checker.blocks import BlockStack, find_stack
-from checker.checkpoint_export import cut, save, write
-from checker.checkpoints import weights_digest
-from checker.engine import Engine
-from checker.errors import CannotRun, UsageError
-from checker.exports import Arm, mergekit
-from checker.layouts import Layout
-from checker.models import fetch, load_model, load_tokenizer
-from checker.records import ModelSource
-from checker.settings import cut_settings
-from checker.texts import Batch
+from checker.checkpoints.config import cut_settings
+from checker.checkpoints.files import weights_digest
+from checker.core.errors import CannotRun, UsageError
+from checker.core.layouts import Layout
+from checker.core.records import ModelSource
+from checker.measure.blocks import BlockStack, find_stack
+from checker.measure.cut_checkpoint import cut, save, write
+from checker.measure.engine import Engine
+from checker.measure.models import fetch, load_model, load_tokenizer
+from checker.measure.texts import Batch
+from checker.release.export import Arm, mergekit
 
 CPU = torch.device("cpu")
 DELETED = Layout.parse("(1,3)")
@@ -354,7 +354,7 @@ def test_kinds_of_layers_that_do_not_survive_are_refused(tmp_path: Path, monkeyp
         CannotRun, match=r"layout \(0,1,2\): found that once saved .*full_attention.*; expected a check"
     ):
         save(build("gemma4"), tokenizer(), last_is_sliding, tmp_path / "out")
-    monkeypatch.setattr("checker.checkpoint_export.cut_settings", lambda *_: {"num_hidden_layers": 2})
+    monkeypatch.setattr("checker.measure.cut_checkpoint.cut_settings", lambda *_: {"num_hidden_layers": 2})
     with pytest.raises(CannotRun, match=r"layout \(1,3\): found that it cannot be saved \(.*layer_types.*\); expected"):
         save(build("qwen2"), tokenizer(), DELETED, tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -368,7 +368,7 @@ def test_marks_of_a_slot_are_compared(tmp_path: Path, monkeypatch: pytest.Monkey
     def wrong(settings: Any, blocks: int, slots: Any) -> dict[str, Any]:
         return {**right(settings, blocks, slots), "layer_types": ["full_attention"] * 2}
 
-    monkeypatch.setattr("checker.checkpoint_export.cut_settings", wrong)
+    monkeypatch.setattr("checker.measure.cut_checkpoint.cut_settings", wrong)
     with pytest.raises(CannotRun, match=r"found that slot 1 has self_attn\.\S+ .*, and .* once saved"):
         save(build("qwen2", **kinds), tokenizer(), DELETED, tmp_path / "out")
 

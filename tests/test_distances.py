@@ -12,11 +12,11 @@ import pytest
 from evidence_sample import Sample
 from scipy import stats as scipy_stats
 
-from checker.distances import RESAMPLES, Distances, in_noise, kinds, pairs
-from checker.plan import ground
-from checker.records import MethodSettings, Selection, Statistics
-from checker.selection import select
-from checker.stats import Estimate
+from checker.core.records import MethodSettings, Selection, Statistics
+from checker.core.statistics import Estimate
+from checker.judge.figures.distances import RESAMPLES, Distances, in_noise, kinds, pairs
+from checker.selection.plan import ground
+from checker.selection.select import select
 
 LARGER = {pair: max(both) for pair, both in samples.REPLACEMENT.items()}
 

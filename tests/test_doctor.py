@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import tiny_audit
 
-from checker import __version__, cli, machine
-from checker.machine import Device
+from checker import __version__, cli
+from checker.measure import machine
+from checker.measure.machine import Device
 
 Command = Callable[..., tuple[int, str, str]]
 CPU = Device("cpu", "processor", ("float32", "bfloat16", "float16"), 8 * 10**9)

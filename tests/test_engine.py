@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from tiny_models import BLOCKS, FAMILIES, LLAMA, VOCABULARY, build, from_settings, shared, token_ids
 from torch import nn
 
-from checker import engine as engine_module
-from checker.blocks import BlockStack
-from checker.engine import Emit, Engine, kl_divergence, prefix_tree
-from checker.errors import CannotRun, NotFinite
-from checker.layouts import Geometry, Layout, Place, pairs_within
-from checker.methods import sleb
-from checker.plan import block_runs
-from checker.records import Ground, MethodSettings, Quantity, Values
-from checker.texts import Batch
+from checker.core.errors import CannotRun, NotFinite
+from checker.core.layouts import Geometry, Layout, Place, pairs_within
+from checker.core.records import Ground, MethodSettings, Quantity, Values
+from checker.measure import engine as engine_module
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Emit, Engine, kl_divergence, prefix_tree
+from checker.measure.texts import Batch
+from checker.selection.methods import sleb
+from checker.selection.plan import block_runs
 
 ALL: tuple[Quantity, ...] = ("kl", "nll", "top1")
 COMPARED: tuple[Quantity, ...] = ("kl", "top1")

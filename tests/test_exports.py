@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from checker import cli
 from checker.commands.export import EXPORTS
-from checker.errors import UsageError
-from checker.exports import (
+from checker.core.errors import UsageError
+from checker.core.layouts import Layout
+from checker.core.store import Store
+from checker.release.export import (
     FORMATS,
     Arm,
     find_arm,
@@ -33,8 +35,6 @@ from checker.exports import (
     table,
     write,
 )
-from checker.layouts import Layout
-from checker.store import Store
 
 BLOCKS = 12
 REPORT = samples.sample(blocks=BLOCKS, budgets=(1, 3), draws=4)

@@ -15,8 +15,8 @@ import tiny_audit
 
 from checker import cli, reports
 from checker.audit import audit
-from checker.commands import shape
-from checker.errors import UsageError
+from checker.commands import command as shape
+from checker.core.errors import UsageError
 
 WAIVED = "[{rule: model/implausible-baseline, reason: The weights are random., expires: 9999-12-31}]"
 CLAIM = "kind: removal, layers: [1, 3], protocol: interchange"

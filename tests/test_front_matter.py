@@ -9,9 +9,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from checker.cards import base_models, front_matter
-from checker.errors import CannotRun, UsageError
-from checker.front_matter import TASK, Metadata, Result, merged
+from checker.checkpoints.model_card import base_models, front_matter
+from checker.core.errors import CannotRun, UsageError
+from checker.release.front_matter import TASK, Metadata, Result, merged
 
 BASELINE = Result("perplexity", "Perplexity of the unpruned model", 29.87, {"windows": 21})
 COST = Result("perplexity_increase", "Perplexity increase in percent, claim six: a colon", 86.4,

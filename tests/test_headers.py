@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_files import BLOCKS, NAMED, entry, gguf_bytes, gguf_text, safetensors_bytes, tensor_info, with_header
 
-from checker.checkpoints import locate
-from checker.errors import CannotRun
-from checker.headers import GGML_TYPES, GgufArray, Tensor, read_gguf, read_safetensors
-from checker.records import ModelSource
+from checker.checkpoints.files import locate
+from checker.checkpoints.tensors import GGML_TYPES, GgufArray, Tensor, read_gguf, read_safetensors
+from checker.core.errors import CannotRun
+from checker.core.records import ModelSource
 
 
 def refused(path: Path, content: bytes) -> str:

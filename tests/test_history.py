@@ -17,13 +17,17 @@ import tiny_audit
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from checker import cli, figures, measure, origin, store
-from checker.checkpoints import Files, locate, weights_digest
-from checker.engine import Engine
-from checker.errors import NotFinite
-from checker.layouts import Layout
-from checker.records import ModelFacts, ModelSource, Question
-from checker.store import Scope, Store
+from checker import cli
+from checker.checkpoints.files import Files, locate, weights_digest
+from checker.core import store
+from checker.core.errors import NotFinite
+from checker.core.layouts import Layout
+from checker.core.records import ModelFacts, ModelSource, Question
+from checker.core.store import Scope, Store
+from checker.judge import origin
+from checker.judge import report as figures
+from checker.measure import run as measure
+from checker.measure.engine import Engine
 
 Report = dict[str, Any]
 Command = Callable[..., int]

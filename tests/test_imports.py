@@ -13,14 +13,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker import cli, documents, drafts, imports, spec
-from checker.any_audit import any_audit
+from checker import cli
 from checker.commands import import_
-from checker.errors import InvalidAudit, UsageError
-from checker.importers import IMPORTERS
-from checker.importers.shape import MOST_ROWS, Request
-from checker.printed import Printed
-from checker.publications import Publication
+from checker.core.errors import InvalidAudit, UsageError
+from checker.published import importing
+from checker.published.any_audit import any_audit
+from checker.published.importers import IMPORTERS
+from checker.published.importers import draft as drafts
+from checker.published.importers.importer import MOST_ROWS, Request
+from checker.published.printed import Printed
+from checker.published.publication import Publication
+from checker.spec import document as documents
+from checker.spec import load
 
 ANSWERS = {
     "title": "A made-up source", "name": "org/base", "blocks": "32", "text": "WikiText-2", "window": "512",
@@ -88,11 +92,11 @@ def written(folder: Path, name: str, content: object) -> Path:
     return path
 
 
-def draft(path: Path, kind: str | None = None, **more: object) -> imports.Imported:
-    return imports.imported(Request(path, **more), kind)  # type: ignore[arg-type]
+def draft(path: Path, kind: str | None = None, **more: object) -> importing.Imported:
+    return importing.imported(Request(path, **more), kind)  # type: ignore[arg-type]
 
 
-def content(found: imports.Imported) -> Mapping[str, object]:
+def content(found: importing.Imported) -> Mapping[str, object]:
     """What YAML reads in a draft, whoever reads it."""
     loaded: Mapping[str, object] = yaml.safe_load(found.text)["published"]
     return loaded
@@ -105,7 +109,7 @@ def filled(text: str) -> str:
     )
 
 
-def published(folder: Path, found: imports.Imported) -> Publication:
+def published(folder: Path, found: importing.Imported) -> Publication:
     audit = any_audit(written(folder, "filled.yaml", filled(found.text)))[0]
     assert isinstance(audit, Publication)
     return audit
@@ -225,7 +229,7 @@ def test_yaml_that_runs_code_or_refers_back_is_refused(tmp_path: Path) -> None:
 
 def test_a_json_list_gives_one_table_for_each_column(tmp_path: Path) -> None:
     path = written(tmp_path, "scores.json", {"model": "org/base", "pairs": SCORES})
-    columns = imports.columns(["i=a,j=b,value=kl.max", "value=swap"])
+    columns = importing.columns(["i=a,j=b,value=kl.max", "value=swap"])
     audit = published(tmp_path, draft(path, columns=columns, records="pairs", blocks=4))
     assert [(scores.id, scores.where) for scores in audit.scores] == [
         ("kl-max", "scores.json, pairs, column kl.max"),
@@ -244,14 +248,14 @@ def test_digits_of_numbers_in_json_are_kept(tmp_path: Path) -> None:
 
 def test_intervals_come_with_their_scores_and_are_listed_where_they_are_none(tmp_path: Path) -> None:
     path = written(tmp_path, "scores.json", SCORES)
-    found = draft(path, columns=imports.columns(["i=a,j=b,value=kl.max,low=kl.ci.0,high=kl.ci.1"]))
+    found = draft(path, columns=importing.columns(["i=a,j=b,value=kl.max,low=kl.ci.0,high=kl.ci.1"]))
     assert content(found)["scores"][0]["values"] == [[0, 1, "0.21", "0.1", "0.4"], [1, 2, "0.001"]]  # type: ignore[index]
     assert found.not_understood == ()
 
 
 def test_a_csv_table_is_read_through_its_header(tmp_path: Path) -> None:
     text = "layer_b;score;layer_a\n1;0.50;0\n1;0,4;2\n7;n/a;8\n2;0.30;3\n1;0.9;0\nx;1;2\n"
-    found = draft(written(tmp_path, "scores.csv", text), columns=imports.columns(["i=layer_a,j=layer_b,value=score"]))
+    found = draft(written(tmp_path, "scores.csv", text), columns=importing.columns(["i=layer_a,j=layer_b,value=score"]))
     first, turned = content(found)["scores"]  # type: ignore[misc]
     assert (first["id"], first["values"]) == ("score", [[0, 1, "0.50"]])
     assert (turned["id"], turned["values"]) == ("score-turned", [[2, 3, "0.30"]])
@@ -292,17 +296,17 @@ def test_a_mapping_that_is_none_is_an_error(mapping: str) -> None:
     with pytest.raises(
         UsageError, match=r"--map: found .*; expected i, j, value, low, high, each with the name of a column"
     ):
-        imports.columns([mapping])
+        importing.columns([mapping])
 
 
 def test_the_name_of_a_column_may_hold_commas() -> None:
-    assert imports.columns(["i=a,value=x, y,j=b"]) == {"i": ("a",), "value": ("x, y",), "j": ("b",)}
+    assert importing.columns(["i=a,value=x, y,j=b"]) == {"i": ("a",), "value": ("x, y",), "j": ("b",)}
 
 
 def test_an_interval_needs_both_ends_and_one_column() -> None:
     for mapping in ("low=a", "value=a,value=b,low=c,high=d"):
         with pytest.raises(UsageError, match="--map: found an interval that belongs to no one column"):
-            imports.columns([mapping])
+            importing.columns([mapping])
 
 
 # --- cards and folders -----------------------------------------------------------------------------------------------
@@ -470,7 +474,7 @@ def test_any_text_is_read_back_as_it_stands_in_the_draft(name: str, remark: str)
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=80), st.lists(st.text(max_size=20), max_size=3))
 def test_any_text_gives_an_id_that_is_new(text: str, taken: list[str]) -> None:
-    pattern = spec.schema()["$defs"]["published_id"]["pattern"]
+    pattern = load.schema()["$defs"]["published_id"]["pattern"]
     known = [drafts.name_for(each) for each in taken]
     found = drafts.name_for(text, known)
     assert re.search(pattern, found)

@@ -17,8 +17,8 @@ import pytest
 import tiny_audit
 import yaml
 
-from checker import resources
 from checker.audit import audit
+from checker.core import resources
 
 ROOT = tiny_audit.REPOSITORY
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def runner(measured: Path, tmp_path: Path) -> Runner:
     shutil.copytree(measured, tmp_path / "workspace")
     command = tmp_path / "temporary" / "pruneaudit" / "bin" / "pruneaudit"
     command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m checker.cli "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m checker "$@"\n')
     command.chmod(0o755)
     return Runner(tmp_path / "workspace", tmp_path / "temporary")
 

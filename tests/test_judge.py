@@ -18,11 +18,11 @@ import pytest
 from evidence_sample import Sample, claim, waiver
 
 from checker import reports
-from checker.errors import DigestMismatch, EvidenceDamaged, EvidenceMissing
-from checker.judge import exit_code, judge, outcome_of
-from checker.records import Audit, Finding, MethodSettings, Policy, Question, Statistics
-from checker.rules import RULES
-from checker.store import Store
+from checker.core.errors import DigestMismatch, EvidenceDamaged, EvidenceMissing
+from checker.core.records import Audit, Finding, MethodSettings, Policy, Question, Statistics
+from checker.core.store import Store
+from checker.judge.measured import exit_code, judge, outcome_of
+from checker.judge.rules import RULES
 
 TODAY = date(2030, 6, 15)
 Report = dict[str, Any]
@@ -445,8 +445,8 @@ from datetime import date
 from pathlib import Path
 sys.path[:0] = sys.argv[1], "."
 from checker import reports
-from checker.judge import judge
-from checker.store import Store
+from checker.core.store import Store
+from checker.judge.measured import judge
 import evidence_sample
 sample = evidence_sample.large()
 with Store(Path(sys.argv[2]), create=False) as store:

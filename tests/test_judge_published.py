@@ -17,9 +17,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from checker import findings, judge_published, reports
+from checker import reports
 from checker.commands import COMMANDS
-from checker.rules import RULES
+from checker.judge import findings, published
+from checker.judge.rules import RULES
 
 TODAY = date(2030, 6, 15)
 FAULT = {"removals": [{**samples.FULL["removals"][0], "increase": "+6.0"}], "baselines": samples.FULL["baselines"]}
@@ -46,7 +47,7 @@ def command(*arguments: str) -> Result:
 
 
 def judged(block: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    report = judge_published.judge(samples.publication(block, **keys), TODAY)
+    report = published.judge(samples.publication(block, **keys), TODAY)
     reports.check(report)
     return report
 
@@ -238,7 +239,7 @@ def test_it_is_judged_without_torch_and_without_a_store(write: Write) -> None:
     path = write(samples.FULL)
     program = textwrap.dedent(f"""
         import sys
-        for name in ("torch", "transformers", "datasets", "checker.store", "checker.figures", "pyarrow"):
+        for name in ("torch", "transformers", "datasets", "checker.core.store", "checker.judge.report", "pyarrow"):
             sys.modules[name] = None
         sys.argv = ["pruneaudit", "judge", {str(path)!r}, "--format", "html", "--format", "json"]
         from checker.cli import main
@@ -255,8 +256,8 @@ def test_it_is_judged_without_torch_and_without_a_store(write: Write) -> None:
 
 
 def test_in_a_measured_audit_rules_about_published_numbers_do_not_apply(write: Write) -> None:
-    from checker.judge import _check
-    from checker.rules import Case
+    from checker.judge.measured import _check
+    from checker.judge.rules import Case
 
     case: Case = Case(None, None, {}, (), "2030-06-15", frozenset())  # type: ignore[arg-type]
     about = [rule for rule in RULES.values() if rule.about == "published"]

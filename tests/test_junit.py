@@ -13,8 +13,8 @@ import xmlschema
 from reports_every import every_method
 
 from checker import reports
-from checker.judge import outcome_of
-from checker.records import Finding
+from checker.core.records import Finding
+from checker.judge.measured import outcome_of
 
 SCHEMA = Path(__file__).parent / "schemas" / "junit-10.xsd"
 Report = dict[str, Any]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.layouts import Geometry, Layout, Place, pairs_within
+from checker.core.layouts import Geometry, Layout, Place, pairs_within
 
 BASE = Layout.base(4)
 

@@ -15,16 +15,19 @@ import tiny_audit
 import torch
 from evidence_sample import checkpoint_facts, fill, with_checkpoint
 
-from checker import history, lineage, origin, spec
 from checker.audit import audit
-from checker.checkpoint_export import cut, save
-from checker.errors import EvidenceDamaged
-from checker.judge import judge
-from checker.layouts import Layout
-from checker.measure import prepare
-from checker.pack import judged_by, seal
-from checker.store import Store
-from checker.verify import verify
+from checker.checkpoints.provenance import claimed
+from checker.core import history
+from checker.core.errors import EvidenceDamaged
+from checker.core.layouts import Layout
+from checker.core.store import Store
+from checker.judge import origin
+from checker.judge.measured import judge
+from checker.measure.cut_checkpoint import cut, save
+from checker.measure.run import prepare
+from checker.release.seal import judged_by, seal
+from checker.release.verify import verify
+from checker.spec import load
 
 COST = "scope: contract, perplexity_increase: {at_most: 1000000}, protocol: replacement"
 CLAIMS = f"""
@@ -112,7 +115,7 @@ def test_the_rules_hold_claims_against_their_checkpoints(report: dict[str, Any])
 def test_judging_needs_no_weights(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(folder / "out", tmp_path / "out")
     shutil.copy(folder / "audit.yaml", tmp_path)
-    loaded = spec.check(tmp_path / "audit.yaml", attached=False).audit
+    loaded = load.check(tmp_path / "audit.yaml", attached=False).audit
     with Store(tmp_path / "out" / "evidence.db", create=False) as store:
         again = judge(loaded, store)
     assert json.loads(json.dumps(again["claims"])) == json.loads(json.dumps(report["claims"]))
@@ -122,7 +125,7 @@ def test_judging_needs_no_weights(folder: Path, report: dict[str, Any], tmp_path
 
 def test_a_claim_that_was_added_after_the_run_is_open(folder: Path, report: dict[str, Any]) -> None:
     added = [f"claims=[{{id: later, kind: removal, layers: from-checkpoint, checkpoint: released/pruned, {COST}}}]"]
-    loaded = spec.check(folder / "audit.yaml", added, attached=False).audit
+    loaded = load.check(folder / "audit.yaml", added, attached=False).audit
     with Store(folder / "out" / "evidence.db", create=False) as store:
         later = judge(loaded, store)
     assert claim(later, "later")["verdict"] == "open"
@@ -144,7 +147,7 @@ def test_a_pack_holds_what_its_claims_rest_on(folder: Path, report: dict[str, An
 
 
 def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
-    prepared = prepare(spec.load(folder / "audit.yaml"))
+    prepared = prepare(load.load(folder / "audit.yaml"))
     derived = next(each for each in prepared.audit.claims if each.id == "derived")
     assert derived.layers == (1, 3)
     assert [fact.claim for fact in prepared.facts.checkpoints] == ["derived", "stated", "wrong", "trained", "merged"]
@@ -161,8 +164,8 @@ def test_facts_that_cannot_be_of_the_model_are_damage(changes: dict[str, Any], t
     named = next(each for each in sample.audit.claims if each.checkpoint)
     with Store(tmp_path / "evidence.db") as store:
         fill(store, sample)
-        key = lineage.key(sample.model.digest, named)
-        store.write_record(lineage.RECORD, key, asdict(replace(checkpoint_facts(), **changes)))
+        key = claimed.key(sample.model.digest, named)
+        store.write_record(claimed.RECORD, key, asdict(replace(checkpoint_facts(), **changes)))
         with pytest.raises(EvidenceDamaged, match="checkpoint: found facts of the claim "):
             judge(sample.audit, store)
 
@@ -182,7 +185,7 @@ def test_facts_that_cannot_be_of_the_model_are_damage(changes: dict[str, Any], t
     ],
 )
 def test_numbers_of_blocks_in_names(name: str, kept: list[int], removed: list[int]) -> None:
-    assert lineage.counts_in_name(name) == (kept, removed)
+    assert claimed.counts_in_name(name) == (kept, removed)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +201,9 @@ def test_numbers_of_blocks_in_names(name: str, kept: list[int], removed: list[in
 )
 def test_what_a_card_says(prose: str, training: str | None, counts: tuple[int, ...], tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(prose)
-    told = lineage.prose(tmp_path.resolve())
-    assert lineage._training(told) == training
-    assert tuple(lineage._counts(told)) in (counts, counts * 2)
+    told = claimed.prose(tmp_path.resolve())
+    assert claimed._training(told) == training
+    assert tuple(claimed._counts(told)) in (counts, counts * 2)
 
 
 def test_which_of_two_equal_blocks_is_gone_is_not_guessed() -> None:
@@ -215,7 +218,7 @@ def test_which_of_two_equal_blocks_is_gone_is_not_guessed() -> None:
         ((0, 1),): (4, 6),  # both are there
         (): (4, 6),
     }
-    found = {twins: lineage.with_layers(asked, [checkpoint_facts(twins=twins)]).claims[0].layers for twins in told}
+    found = {twins: claimed.with_layers(asked, [checkpoint_facts(twins=twins)]).claims[0].layers for twins in told}
     assert found == told
 
 

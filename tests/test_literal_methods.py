@@ -18,15 +18,15 @@ from tiny_audit import one_thread
 from tiny_models import build, token_ids
 from torch import nn
 
-from checker import passes
-from checker.blocks import BlockStack
-from checker.choices import removed
-from checker.engine import Engine
-from checker.layouts import Geometry, Layout, pairs_within
-from checker.methods import METHODS, laco
-from checker.planted import Planted, PlantedAsk
-from checker.records import PORTIONS, Ground, MethodSettings
-from checker.texts import Batch, Window
+from checker.core.layouts import Geometry, Layout, pairs_within
+from checker.core.records import PORTIONS, Ground, MethodSettings
+from checker.measure import passes
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Engine
+from checker.measure.planted import Planted, PlantedAsk
+from checker.measure.texts import Batch, Window
+from checker.selection.arms import removed
+from checker.selection.methods import METHODS, laco
 
 BLOCKS, PROMPTS, TOKENS = 6, 6, 12
 IDS = token_ids(PROMPTS, TOKENS)

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Table, additive, ground_of, removed_from
 
-from checker import methods
-from checker.errors import EvidenceMissing
-from checker.layouts import Geometry, Layout, Place
-from checker.methods import (
+from checker.core.errors import EvidenceMissing
+from checker.core.layouts import Geometry, Layout, Place
+from checker.core.records import Ground, MethodSettings
+from checker.selection import methods
+from checker.selection.methods import (
     METHODS,
     PROTOCOLS,
     angular_distance,
@@ -41,12 +42,11 @@ from checker.methods import (
     taylor,
     worst_first,
 )
-from checker.records import Ground, MethodSettings
 
 BASE = Layout.base(4)
 GROUND = Ground(4, ((0, 1), (1, 2), (2, 3)), Geometry(4), "into", seed=0)
-NAMES = [info.name for info in pkgutil.iter_modules(methods.__path__) if info.name != "shape"]
-MODULES = tuple(importlib.import_module(f"checker.methods.{name}") for name in NAMES)
+NAMES = [info.name for info in pkgutil.iter_modules(methods.__path__) if info.name != "method"]
+MODULES = tuple(importlib.import_module(f"checker.selection.methods.{name}") for name in NAMES)
 
 
 def table(values: Mapping[str, list[float]]) -> Table:

@@ -18,13 +18,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from checker.blocks import BlockStack
-from checker.checkpoints import Files, facts
-from checker.engine import Engine
-from checker.errors import CannotRun
-from checker.models import device_of, fetch, load_model, load_tokenizer
-from checker.records import ModelSource
-from checker.texts import Batch
+from checker.checkpoints.files import Files, facts
+from checker.core.errors import CannotRun
+from checker.core.records import ModelSource
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Engine
+from checker.measure.models import device_of, fetch, load_model, load_tokenizer
+from checker.measure.texts import Batch
 
 CPU = torch.device("cpu")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -241,7 +241,7 @@ def test_out_of_memory_while_loading(folder: Path, monkeypatch: pytest.MonkeyPat
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("checker.models.AutoModelForCausalLM.from_pretrained", full)
+    monkeypatch.setattr("checker.measure.models.AutoModelForCausalLM.from_pretrained", full)
     with pytest.raises(CannotRun, match=r"out of memory while loading .*; try `dtype: bfloat16`"):
         load_model(from_folder(folder), "float32", CPU)
 

@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from checker import judge_published, reports
-from checker.any_audit import any_audit
-from checker.publications import Publication
+from checker import reports
+from checker.judge import published
+from checker.published.any_audit import any_audit
+from checker.published.publication import Publication
 
 ROOT = Path(__file__).resolve().parent.parent
 AUDIT = ROOT / "audits" / "papers" / "no-free-swap.yaml"
@@ -51,7 +52,7 @@ def publication() -> Publication:
 
 @pytest.fixture(scope="module")
 def report(publication: Publication) -> dict[str, Any]:
-    found = judge_published.judge(publication)
+    found = published.judge(publication)
     reports.check(found)
     return found
 

@@ -15,12 +15,13 @@ import pytest
 from evidence_sample import Sample
 from pack_sample import DAY
 
-from checker import artifacts, pack, rows
-from checker.errors import EvidenceDamaged, EvidenceMissing, UsageError
-from checker.packs import FILES, MANIFEST, Pack, open_pack
-from checker.records import canonical
-from checker.store import Answer, Scope, Store
-from checker.verify import verify
+from checker.checkpoints import digests as artifacts
+from checker.core.errors import EvidenceDamaged, EvidenceMissing, UsageError
+from checker.core.records import canonical
+from checker.core.store import Answer, Scope, Store
+from checker.release import rows, seal
+from checker.release.pack import FILES, MANIFEST, Pack, open_pack
+from checker.release.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sealed(measured: Path) -> Pack:
-    return pack.seal(measured, measured.parent / "pack", pack.judged_last(measured), DAY)
+    return seal.seal(measured, measured.parent / "pack", seal.judged_last(measured), DAY)
 
 
 @pytest.fixture
@@ -125,31 +126,31 @@ def test_rows_in_any_order_give_the_same_bytes() -> None:
 
 
 def test_sealing_the_same_evidence_again_gives_the_same_bytes(sealed: Pack, measured: Path, tmp_path: Path) -> None:
-    again = pack.seal(measured, tmp_path / "again", pack.judged_last(measured), DAY)
+    again = seal.seal(measured, tmp_path / "again", seal.judged_last(measured), DAY)
     assert again.contents == sealed.contents
     assert again.digest == sealed.digest
 
 
 def test_a_pack_that_is_there_already_stays(sealed: Pack, measured: Path) -> None:
     before = (sealed.folder / MANIFEST).stat().st_mtime_ns
-    assert pack.seal(measured, sealed.folder, pack.judged_last(measured), DAY).digest == sealed.digest
+    assert seal.seal(measured, sealed.folder, seal.judged_last(measured), DAY).digest == sealed.digest
     assert (sealed.folder / MANIFEST).stat().st_mtime_ns == before
 
 
 def test_nothing_is_overwritten(sealed: Pack, measured: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found another pack there; expected nothing"):
-        pack.seal(measured, sealed.folder, pack.judged_last(measured), date(2030, 6, 16))
+        seal.seal(measured, sealed.folder, seal.judged_last(measured), date(2030, 6, 16))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="found something there; expected nothing"):
-        pack.seal(measured, tmp_path / "mine", pack.judged_last(measured), DAY)
+        seal.seal(measured, tmp_path / "mine", seal.judged_last(measured), DAY)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     assert open_pack(sealed.folder).digest == sealed.digest
 
 
 def test_the_day_of_judging_is_part_of_the_evidence(measured: Path, tmp_path: Path) -> None:
     """The waiver expires on 2031-01-01, and a pack keeps saying what it said on its day."""
-    later = pack.seal(measured, tmp_path / "later", pack.judged_last(measured), date(2031, 1, 2))
+    later = seal.seal(measured, tmp_path / "later", seal.judged_last(measured), date(2031, 1, 2))
     expired = [row for row in later.report["findings"] if row["rule"] == "waiver/expired" and row["outcome"] == "fail"]
     assert len(expired) == 1
     assert verify(later).differences == ()
@@ -164,7 +165,7 @@ def test_an_audit_file_may_be_named(out: Path, tmp_path: Path) -> None:
     digests = {"prompts": pack_sample.samples.digest("prompts.txt"),
                "evaluation": pack_sample.samples.digest("evaluation.txt")}  # fmt: skip
     other.write_text(pack_sample.TEXT.replace("at_most: 20", "at_most: 1") % digests)
-    made = pack.seal(out, tmp_path / "pack", pack.judged_by(str(other)), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_by(str(other)), DAY)
     assert made.report["outcome"] == "fail"
     assert verify(made).exit_code == 0, "a pack that fails its audit reproduces like any other"
 
@@ -174,12 +175,12 @@ def test_a_report_by_another_audit_file_than_the_runs_needs_that_file(out: Path)
     report["audit"]["digest"] = "0" * 64
     (out / "report.json").write_text(json.dumps(report))
     with pytest.raises(UsageError, match="found a report by another audit file than the run's"):
-        pack.judged_last(out)
+        seal.judged_last(out)
 
 
 def test_what_set_changed_is_sealed(out: Path, measured: Path, tmp_path: Path) -> None:
     file = str(measured.parent / "sample.yaml")
-    made = pack.seal(out, tmp_path / "pack", pack.judged_by(file, ["statistics.margin=0.2"]), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_by(file, ["statistics.margin=0.2"]), DAY)
     assert made.json("audit.json")["overrides"] == [["statistics.margin", "0.2"]]
     assert made.report["thresholds"]["margin"] == 0.2
     assert verify(made).differences == ()
@@ -188,7 +189,7 @@ def test_what_set_changed_is_sealed(out: Path, measured: Path, tmp_path: Path) -
 def test_a_policy_built_on_a_file_is_sealed_as_it_was_resolved(out: Path, measured: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.yaml").write_text("extends: release\nfail_on: note\n")
     file, policy = str(measured.parent / "sample.yaml"), f"policy={{extends: {tmp_path / 'ours.yaml'}}}"
-    made = pack.seal(out, tmp_path / "pack", pack.judged_by(file, [policy]), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_by(file, [policy]), DAY)
     (tmp_path / "ours.yaml").unlink()
     found = verify(open_pack(made.folder))
     assert found.differences == ()
@@ -205,7 +206,7 @@ def test_damaged_evidence_is_not_sealed(out: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(out / "evidence.db")) as database, database:
         database.execute("UPDATE answers SET answer = zeroblob(length(answer)) WHERE rowid = 1")
     with pytest.raises(EvidenceDamaged, match="does not match its digest"):
-        pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
+        seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
     assert not (tmp_path / "pack").exists()
 
 
@@ -213,7 +214,7 @@ def test_an_open_outcome_is_sealed(tmp_path: Path) -> None:
     """A run that was stopped before its end: every deletion of block 0 is missing."""
     part = Sample(withheld=lambda question: question.text == "evaluation" and 0 not in question.layout.slots)
     out = pack_sample.write(tmp_path, sample=part)
-    made = pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
     assert made.report["outcome"] == "open"
     assert verify(made).exit_code == 0
 
@@ -221,7 +222,7 @@ def test_an_open_outcome_is_sealed(tmp_path: Path) -> None:
 def test_nothing_measured_is_nothing_to_seal(tmp_path: Path) -> None:
     out = pack_sample.write(tmp_path, sample=Sample(texts_read=False))
     with pytest.raises(EvidenceMissing, match="found no measurement under the audit's scoring contract"):
-        pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
+        seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
 
 
 def test_texts_and_models_that_lie_here_are_not_looked_at(
@@ -243,20 +244,20 @@ def test_rows_that_no_figure_rests_on_are_left_out(out: Path, sealed: Pack, tmp_
     with Store(out / "evidence.db") as store:
         store.add([stray])
         store.write_record("audit", "another", {"text": "secret", "overrides": []})
-    made = pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
     assert made.digest == sealed.digest
 
 
 def test_an_older_run_without_digests_of_its_files_is_sealed_without(out: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(out / "evidence.db")) as database, database:
         database.execute("DELETE FROM records WHERE name = 'artifacts'")
-    made = pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
     assert made.json("artifacts.json") == {"files": {}, "root": None}
     assert verify(made).differences == ()
 
 
 def test_the_manifest_takes_only_what_can_be_read_again() -> None:
-    from checker.packs import manifest_of
+    from checker.release.pack import manifest_of
 
     with pytest.raises(ValueError, match="expected those of a pack"):
         manifest_of({"audit.yaml": b""})
@@ -267,8 +268,8 @@ def test_the_manifest_takes_only_what_can_be_read_again() -> None:
 
 
 def test_a_resolved_audit_is_the_same_whatever_the_folder(measured: Path, tmp_path: Path) -> None:
-    here = pack.judged_by(str(measured.parent / "sample.yaml")).audit
+    here = seal.judged_by(str(measured.parent / "sample.yaml")).audit
     shutil.copy(measured.parent / "sample.yaml", tmp_path / "sample.yaml")
-    there = pack.judged_by(str(tmp_path / "sample.yaml")).audit
+    there = seal.judged_by(str(tmp_path / "sample.yaml")).audit
     assert here == replace(there, text=here.text)
     assert canonical(here.scoring.source.path) == '"prompts.txt"'

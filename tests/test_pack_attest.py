@@ -19,13 +19,13 @@ import tiny_audit
 from pack_sample import DAY
 from test_cli import Command, command
 
-from checker import attest, pack, rows
 from checker.audit import audit
 from checker.commands.verify import remeasured
-from checker.errors import CannotRun, EvidenceMissing, UsageError
-from checker.packs import FILES, MANIFEST, Pack, open_pack
-from checker.store import Store
-from checker.verify import verify
+from checker.core.errors import CannotRun, EvidenceMissing, UsageError
+from checker.core.store import Store
+from checker.release import attest, rows, seal
+from checker.release.pack import FILES, MANIFEST, Pack, open_pack
+from checker.release.verify import verify
 
 __all__ = ["command"]  # the fixture
 
@@ -79,7 +79,7 @@ def test_what_failed_or_stays_open_is_no_passed_test(
 ) -> None:
     text = sealed.bytes("audit.yaml").decode().replace("at_most: 20", f"at_most: {at_most}")
     out = pack_sample.write(tmp_path, text)
-    made = attest.statements(verify(pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)))
+    made = attest.statements(verify(seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)))
     assert made["test-result"]["predicate"]["result"] == result
     assert made["test-result"]["predicate"]["failedTests"] == failed
 
@@ -145,7 +145,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tiny: Path) -> Pack:
-    return pack.seal(tiny / "run", tiny / "pack", pack.judged_last(tiny / "run"))
+    return seal.seal(tiny / "run", tiny / "pack", seal.judged_last(tiny / "run"))
 
 
 def test_pack_then_verify(tiny: Path, tmp_path: Path, command: Command) -> None:
@@ -219,7 +219,7 @@ def test_measuring_again_needs_the_same_model(tiny: Path, made: Pack, tmp_path: 
 
 
 def test_the_tolerance_is_absolute_and_relative() -> None:
-    from checker.remeasure import Compared
+    from checker.measure.remeasure import Compared
 
     def agrees(found: float, measured: float, dtype: str = "float32") -> bool:
         return Compared("scoring", "kl", "(0)", found, measured, dtype).agrees

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from pack_sample import DAY
 from test_cli import Command, command
 
-from checker import __version__, pack
-from checker.errors import EvidenceDamaged, UsageError
-from checker.packs import DEEPEST, FILES, MANIFEST, Pack, open_pack, parse
-from checker.records import canonical
-from checker.verify import expect, verify
+from checker import __version__
+from checker.core.errors import EvidenceDamaged, UsageError
+from checker.core.records import canonical
+from checker.release import seal
+from checker.release.pack import DEEPEST, FILES, MANIFEST, Pack, open_pack, parse
+from checker.release.verify import expect, verify
 
 __all__ = ["command"]  # the fixture
 RESTORE = "fetch the pack again from where it was published, or seal it again: pruneaudit pack"
@@ -90,8 +91,8 @@ def at(value: Any, where: tuple[Any, ...]) -> Any:
 def test_verifying_the_default_size_takes_little_time_and_no_torch(tmp_path: Path) -> None:
     """More rows than the default audit has, in a process of its own where measuring packages cannot be imported."""
     out = pack_sample.large(tmp_path)
-    made = pack.seal(out, tmp_path / "pack", pack.judged_last(out), DAY)
-    assert sum(len(answer.values) for answer in pack.rows.read(made.bytes("rows.parquet"))) > 60_000
+    made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
+    assert sum(len(answer.values) for answer in seal.rows.read(made.bytes("rows.parquet"))) > 60_000
     forbid = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'datasets', 'safetensors', 'gguf')))"
     )
@@ -286,12 +287,12 @@ def test_every_edited_number_of_the_evidence_is_noticed(folder: Path, small: mut
 
 
 def test_an_edited_row_is_noticed_by_the_figures_that_rest_on_it(folder: Path, small: mutations.Contents) -> None:
-    answers = pack.rows.read(small["rows.parquet"])
+    answers = seal.rows.read(small["rows.parquet"])
     for number in range(0, len(answers), 1 + len(answers) // 6):
         values = answers[number].values.copy()
         values[0] += 1e-4 * max(1.0, abs(values[0]))
-        edited = [*answers[:number], pack.replace(answers[number], values=values), *answers[number + 1 :]]
-        rows = {"rows.parquet": pack.rows.write(edited)}
+        edited = [*answers[:number], seal.replace(answers[number], values=values), *answers[number + 1 :]]
+        rows = {"rows.parquet": seal.rows.write(edited)}
         found = mutations.outcome(mutations.put(folder, mutations.mended({**small, **rows})))
         assert found.code == 1, answers[number]
         assert found.message.startswith("report.json: ")
@@ -310,8 +311,8 @@ def test_rounding_of_another_machine_is_no_difference(folder: Path, contents: mu
 
 
 def test_rows_and_records_that_nothing_rests_on_are_named(folder: Path, contents: mutations.Contents) -> None:
-    answers = pack.rows.read(contents["rows.parquet"])
-    more = {"rows.parquet": pack.rows.write([*answers, pack.replace(answers[0], layout="(7)")])}
+    answers = seal.rows.read(contents["rows.parquet"])
+    more = {"rows.parquet": seal.rows.write([*answers, seal.replace(answers[0], layout="(7)")])}
     found = mutations.outcome(mutations.put(folder, mutations.mended({**contents, **more})))
     units = len(answers[0].values)
     assert found.message.startswith(f"rows.parquet: rows that no figure rests on: found {units}; expected 0; ")
@@ -410,7 +411,7 @@ def test_expectations_come_from_outside_the_pack(sealed: Pack, command: Command,
 def test_an_expected_audit_was_not_changed_with_set(sealed: Pack, tmp_path: Path) -> None:
     file = sealed.folder.parent / "sample.yaml"
     out = sealed.folder.parent / "run"
-    made = pack.seal(out, tmp_path / "pack", pack.judged_by(str(file), ["statistics.margin=0.2"]), DAY)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_by(str(file), ["statistics.margin=0.2"]), DAY)
     with pytest.raises(EvidenceDamaged, match=r"found values changed with --set statistics\.margin=0\.2; expected "):
         expect(made, audit=file)
 
@@ -474,8 +475,8 @@ def test_a_table_that_ends_or_holds_up_its_reader_is_damage(
 ) -> None:
     """pyarrow aborts on some footers (found by ``benchmarks/fuzz_packs.py``), which must not end the command."""
     (tmp_path / "reader.py").write_text(program)
-    monkeypatch.setattr("checker.table_reader.__file__", str(tmp_path / "reader.py"))
-    monkeypatch.setattr("checker.rows.LONGEST", 1.0)
+    monkeypatch.setattr("checker.release.table_reader.__file__", str(tmp_path / "reader.py"))
+    monkeypatch.setattr("checker.release.rows.LONGEST", 1.0)
     with pytest.raises(EvidenceDamaged) as raised:
         verify(sealed)
     assert str(raised.value).startswith(

@@ -9,8 +9,8 @@ from statistics import geometric_mean, mean, median
 import pytest
 from scipy import stats
 
-from checker.pair_statistics import correlation, correlation_test, moves, ratios, sign_test
-from checker.printed import Printed
+from checker.published.printed import Printed
+from checker.published.recompute import correlation, correlation_test, moves, ratios, sign_test
 
 
 def sample(seed: int, number: int) -> list[tuple[float, float]]:

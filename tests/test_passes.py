@@ -20,11 +20,11 @@ from tiny_audit import one_thread
 from tiny_models import BLOCKS, VOCABULARY, build, shared, token_ids
 from torch import nn
 
-from checker import passes
-from checker.blocks import BlockStack
-from checker.errors import EvidenceMissing, NotFinite
-from checker.records import PORTIONS
-from checker.texts import Batch, Window
+from checker.core.errors import EvidenceMissing, NotFinite
+from checker.core.records import PORTIONS
+from checker.measure import passes
+from checker.measure.blocks import BlockStack
+from checker.measure.texts import Batch, Window
 
 FEATURES = 32
 

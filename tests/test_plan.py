@@ -15,12 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker import plan as planning
-from checker.engine import Engine
-from checker.layouts import Layout
-from checker.methods import METHODS, interchange, replacement
-from checker.plan import Cost, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
-from checker.records import (
+from checker.core.layouts import Layout
+from checker.core.records import (
     Audit,
     Claim,
     EvaluationContract,
@@ -37,7 +33,11 @@ from checker.records import (
     Statistics,
     TextSource,
 )
-from checker.texts import Batch, evaluation_windows
+from checker.measure.engine import Engine
+from checker.measure.texts import Batch, evaluation_windows
+from checker.selection import plan as planning
+from checker.selection.methods import METHODS, interchange, replacement
+from checker.selection.plan import Cost, block_runs, contract_digest, evaluation_tokens, ground, incomparable, plan
 
 TEXT = TextSource("file", path="/texts/some.txt")
 ROWS = TextSource("rows", path="/texts/some.jsonl")

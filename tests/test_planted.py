@@ -12,13 +12,13 @@ import pytest
 import torch
 from tiny_audit import one_thread
 
-from checker import engine, passes, planted, selftest
-from checker.errors import NotFinite
-from checker.layouts import Geometry, Layout, pairs_within
-from checker.methods import METHODS, deletion_loss, laco, random, sleb
-from checker.planted import BLOCKS, Plant, PlantedAsk, plant
-from checker.records import Ground
-from checker.selftest import Check
+from checker.core.errors import NotFinite
+from checker.core.layouts import Geometry, Layout, pairs_within
+from checker.core.records import Ground
+from checker.measure import engine, passes, planted, selftest
+from checker.measure.planted import BLOCKS, Plant, PlantedAsk, plant
+from checker.measure.selftest import Check
+from checker.selection.methods import METHODS, deletion_loss, laco, random, sleb
 
 CPU = torch.device("cpu")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -223,7 +223,7 @@ def states_that_never_change(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_order_as_it_was(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("checker.choices.turned_round", dict)
+    patch.setattr("checker.selection.arms.turned_round", dict)
 
 
 def the_last_too(ask: Any, ground: Ground, budget: int, settings: Any) -> tuple[Layout, ...]:

@@ -19,14 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from referencing import Registry, Resource
 
-from checker import policies, resources, spec
-from checker.any_audit import any_audit
-from checker.errors import InvalidAudit
-from checker.judge import exit_code, judge
-from checker.records import Audit, Level, MethodSettings, Policy
-from checker.reports import facts
-from checker.rules import RULES
-from checker.store import Store
+from checker.core import resources
+from checker.core.errors import InvalidAudit
+from checker.core.records import Audit, Level, MethodSettings, Policy
+from checker.core.store import Store
+from checker.judge.measured import exit_code, judge
+from checker.judge.rules import RULES
+from checker.published.any_audit import any_audit
+from checker.reports.tables import facts
+from checker.spec import load, policies
 
 SPECS = Path(__file__).resolve().parent / "specs"
 READY = ("release", "research", "review")
@@ -240,7 +241,7 @@ def test_the_schema_of_a_policy_file_is_the_audits_own() -> None:
     for path in [*resources.audits().glob("policies/*.yaml"), SPECS / "policies" / "ours.yaml"]:
         assert list(validator.iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))) == []
     assert list(validator.iter_errors(yaml.safe_load((SPECS / "policies" / "wrong.yaml").read_text(encoding="utf-8"))))
-    assert spec.schema()["properties"]["policy"]["$ref"] == "#/$defs/policy"
+    assert load.schema()["properties"]["policy"]["$ref"] == "#/$defs/policy"
 
 
 def test_the_levels_of_the_schema_are_those_of_the_records() -> None:

@@ -15,9 +15,10 @@ import pytest
 import tiny_audit
 from evidence_sample import Sample
 
-from checker import cli, policies
-from checker.rules import RULES
-from checker.store import Store
+from checker import cli
+from checker.core.store import Store
+from checker.judge.rules import RULES
+from checker.spec import policies
 
 # The audit of tests/evidence_sample.py as a file. Model and texts are not at hand, and not needed.
 AUDIT = f"""\

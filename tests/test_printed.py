@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker import printed
-from checker.printed import Printed
+from checker.published import printed
+from checker.published.printed import Printed
 
 DIGITS = st.text("0123456789", min_size=1, max_size=6)
 TEXTS = st.builds(

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checker import score_files, spec
-from checker.any_audit import any_audit
-from checker.documents import Document
-from checker.errors import InvalidAudit, UsageError
-from checker.printed import Printed
-from checker.publications import (
+from checker.core.errors import InvalidAudit, UsageError
+from checker.core.records import Audit, Location
+from checker.published import score_files
+from checker.published.any_audit import any_audit
+from checker.published.printed import Printed
+from checker.published.publication import (
     STATEMENTS,
     Count,
     Extremum,
@@ -30,7 +30,8 @@ from checker.publications import (
     Trend,
     Universal,
 )
-from checker.records import Audit, Location
+from checker.spec import load as spec
+from checker.spec.document import Document
 
 SPECS = Path(__file__).resolve().parent / "specs"
 HEAD = "pruneaudit: 1\npublished:\n  source: {title: A}\n  models: {m: {name: M}}\n"

@@ -10,7 +10,7 @@ import pytest
 from evidence_sample import Sample, claim
 from scipy import stats as scipy_stats
 
-from checker.records import Statistics
+from checker.core.records import Statistics
 
 
 def universal(below: float, pairs: str = "adjacent", **fields: Any) -> Any:

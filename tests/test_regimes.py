@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker import regimes, stats
-from checker.records import Statistics
-from checker.stats import Estimate
+from checker.core import statistics
+from checker.core.records import Statistics
+from checker.core.statistics import Estimate
+from checker.judge.figures import regimes
 
 SETTINGS = Statistics()
 MARGIN = 0.05
@@ -113,14 +114,14 @@ def test_pair_regime_is_the_first_rule_that_holds(replacement, ratio, conditiona
 
 def test_blocks_that_commute_but_differ_show_a_gap():
     replacement = np.random.default_rng(0).lognormal(0.0, 0.2, 16)
-    ratio = stats.ratio(np.zeros(16), replacement, SETTINGS)
-    assert regimes.pair_regime(stats.distance(replacement, SETTINGS), ratio, SETTINGS) == "gap"
+    ratio = statistics.ratio(np.zeros(16), replacement, SETTINGS)
+    assert regimes.pair_regime(statistics.distance(replacement, SETTINGS), ratio, SETTINGS) == "gap"
 
 
 def test_blocks_with_equal_weights_are_low():
     zeros = np.zeros(16)
-    ratio = stats.ratio(zeros, zeros, SETTINGS)
-    assert regimes.pair_regime(stats.distance(zeros, SETTINGS), ratio, SETTINGS) == "low"
+    ratio = statistics.ratio(zeros, zeros, SETTINGS)
+    assert regimes.pair_regime(statistics.distance(zeros, SETTINGS), ratio, SETTINGS) == "low"
 
 
 def test_metric_regime_without_a_geometric_mean_is_open():
@@ -130,10 +131,10 @@ def test_metric_regime_without_a_geometric_mean_is_open():
 def test_metric_regime_from_matrices():
     generator = np.random.default_rng(1)
     replacement, interchange = generator.lognormal(0.0, 0.3, (6, 16)), generator.lognormal(-2.0, 0.3, (6, 16))
-    ratio = stats.ratio_of_geometric_means(interchange, replacement, SETTINGS)
-    assert regimes.metric_regime(stats.geometric_mean(replacement, SETTINGS), ratio, SETTINGS) == "divergent"
-    inverse = stats.ratio_of_geometric_means(replacement, interchange, SETTINGS)
-    assert regimes.metric_regime(stats.geometric_mean(interchange, SETTINGS), inverse, SETTINGS) == "reversed"
+    ratio = statistics.ratio_of_geometric_means(interchange, replacement, SETTINGS)
+    assert regimes.metric_regime(statistics.geometric_mean(replacement, SETTINGS), ratio, SETTINGS) == "divergent"
+    inverse = statistics.ratio_of_geometric_means(replacement, interchange, SETTINGS)
+    assert regimes.metric_regime(statistics.geometric_mean(interchange, SETTINGS), inverse, SETTINGS) == "reversed"
 
 
 # --- removal ---------------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_removal_regime_holds_only_if_every_resolution_says_it(found, margin):
 
 def test_the_same_removal_by_both_protocols_is_tied():
     losses, tokens = np.linspace(200, 300, 16), np.full(16, 64)
-    same = stats.nll_difference(losses, losses, tokens, SETTINGS)
+    same = statistics.nll_difference(losses, losses, tokens, SETTINGS)
     assert regimes.removal_regime([same], 0.0) == "tied"
 
 

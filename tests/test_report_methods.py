@@ -12,9 +12,11 @@ from reports_every import every_method
 from reports_page import page
 
 from checker import reports
-from checker.reports import agreement, arms, arms_figure, numbers, removed, stability
-from checker.reports.comparison import comparisons, first_selection
-from checker.reports.tables import Table
+from checker.reports.charts import agreement, removed
+from checker.reports.charts import arms as arms_figure
+from checker.reports.tables import arms, numbers, stability
+from checker.reports.tables.comparison import comparisons, first_selection
+from checker.reports.tables.table import Table
 
 Report = dict[str, Any]
 

@@ -16,8 +16,9 @@ import reports_sample as samples
 from reports_every import every_method
 from reports_page import Page, page
 
-from checker import reports, resources
-from checker.reports.words import GLOSSARY, SECTIONS
+from checker import reports
+from checker.core import resources
+from checker.reports.tables.words import GLOSSARY, SECTIONS
 
 
 @pytest.mark.parametrize(

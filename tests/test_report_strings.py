@@ -16,7 +16,9 @@ import xmlschema
 from reports_every import every_method
 from reports_page import each_string, page
 
-from checker import reports, resources, terminal
+from checker import reports
+from checker.commands import terminal
+from checker.core import resources
 from checker.reports import escape
 
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -19,9 +19,11 @@ import reports_sample as samples
 from reports_every import every_method
 from reports_page import page
 
-from checker import reports, resources
-from checker.errors import UsageError
-from checker.reports import numbers, sarif
+from checker import reports
+from checker.core import resources
+from checker.core.errors import UsageError
+from checker.reports import sarif
+from checker.reports.tables import numbers
 
 GOLDEN = Path(__file__).parent / "golden"
 EVERY = tuple(reports.FORMATS)

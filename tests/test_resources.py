@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from checker import resources
-from checker.errors import CannotRun
+from checker.core import resources
+from checker.core.errors import CannotRun
 
 FOLDERS: dict[str, Callable[[], Path]] = {
     "schemas": resources.schemas, "templates": resources.templates, "audits": resources.audits,

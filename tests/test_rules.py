@@ -24,8 +24,8 @@ import pytest
 import yaml
 from evidence_sample import Sample
 
-from checker.records import Claim, Level, MethodSettings, Question, Waiver
-from checker.rules import RULES, Case, Result, Rule
+from checker.core.records import Claim, Level, MethodSettings, Question, Waiver
+from checker.judge.rules import RULES, Case, Result, Rule
 
 FIXTURES = Path(__file__).parent / "rules"
 TODAY = "2030-06-15"
@@ -216,8 +216,8 @@ def test_a_rule_is_named_like_its_function_and_its_module(rule: Rule) -> None:
     family, name = rule.slug.split("/")
     module = inspect.getmodule(rule.check)
     assert module is not None
-    named = module.__name__.removeprefix("checker.rules.")
-    assert named.startswith("published_") if family == "published" else named == family
+    home = "checker.published.rules." if family == "published" else f"checker.judge.rules.{family}"
+    assert module.__name__.startswith(home) if family == "published" else module.__name__ == home
     assert getattr(module, name.replace("-", "_")) is rule
     assert rule.check.__name__ == name.replace("-", "_")
     assert RULES[rule.slug] is rule

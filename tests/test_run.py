@@ -21,13 +21,14 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM
 
-from checker import measure, spec
 from checker.audit import Audited, audit
-from checker.blocks import BlockStack
-from checker.engine import Engine
-from checker.errors import CannotRun, DigestMismatch, EvidenceDamaged, NotFinite
-from checker.judge import exit_code, judge
-from checker.store import Store
+from checker.core.errors import CannotRun, DigestMismatch, EvidenceDamaged, NotFinite
+from checker.core.store import Store
+from checker.judge.measured import exit_code, judge
+from checker.measure import run as measure
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Engine
+from checker.spec import load
 
 # Small batches make many answers, so that a run lasts long enough to be stopped in its middle.
 LONG = """
@@ -163,7 +164,7 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
     before, whole = stored(stopped.out), stored(folder / "uninterrupted")
     assert not (stopped.out / "report.json").exists()
     with Store(stopped.out / "evidence.db", create=False) as store:
-        halfway = judge(spec.load(folder / "long.yaml"), store)
+        halfway = judge(load.load(folder / "long.yaml"), store)
     assert {claim["verdict"] for claim in halfway["claims"]} == {"open"}
     assert exit_code(halfway, "error") == 3
     spent = halfway["cost"]["seconds"]
@@ -278,7 +279,7 @@ def test_another_text_of_the_same_name_is_another_contract(
 
 def test_other_token_ids_under_the_same_contract_are_refused(folder: Path, tmp_path: Path) -> None:
     """As where a new version of the tokenizers library cuts the same text otherwise."""
-    prepared = measure.prepare(spec.load(folder / "audit.yaml"))
+    prepared = measure.prepare(load.load(folder / "audit.yaml"))
     contract = measure.contract_digests(prepared.audit, prepared.facts)["evaluation"]
     with Store(tmp_path / "evidence.db") as store:
         store.write_record("tokens", contract, {"digest": "0" * 64})

@@ -16,8 +16,8 @@ import reports_sample as samples
 from reports_every import every_method
 
 from checker import reports
+from checker.judge.rules import RULES
 from checker.reports import sarif
-from checker.rules import RULES
 
 SCHEMA = Path(__file__).parent / "schemas" / "sarif-schema-2.1.0.json"
 Report = dict[str, Any]

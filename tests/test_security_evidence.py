@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from checker.errors import EvidenceDamaged
-from checker.layouts import Layout
-from checker.records import CardFacts, ModelFacts, Question, ScoringFacts
-from checker.restored import restored
-from checker.store import Scope, Store
+from checker.core.canonical import restored
+from checker.core.errors import EvidenceDamaged
+from checker.core.layouts import Layout
+from checker.core.records import CardFacts, ModelFacts, Question, ScoringFacts
+from checker.core.store import Scope, Store
 
 SCOPE = Scope("weights", "contract")
 QUESTION = Question("scoring", "kl", Layout.base(2))

@@ -19,13 +19,16 @@ import yaml
 from test_report_page import CHROMIUM, browse
 from test_report_strings import HOSTILE, hostile
 
-from checker import cli, exports, front_matter, packs, reports, spec
+import checker
+from checker import cli, reports
 from checker.commands.init import init
-from checker.errors import EvidenceDamaged, InvalidAudit, UsageError
-from checker.layouts import Layout
-from checker.reports import arms
+from checker.core.errors import EvidenceDamaged, InvalidAudit, UsageError
+from checker.core.layouts import Layout
+from checker.release import export, front_matter, pack
+from checker.reports.tables import arms
+from checker.spec import load
 
-PACKAGE = Path(spec.__file__).parent
+PACKAGE = Path(checker.__file__).parent
 Place = tuple[str | int, ...]
 
 
@@ -81,7 +84,7 @@ def test_no_number_hangs_or_breaks_a_report(place: Place) -> None:
 )
 def test_a_file_that_is_no_report(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        exports.read_report(written(tmp_path, text))
+        export.read_report(written(tmp_path, text))
     assert str(caught.value).startswith(f"{tmp_path / 'report.json'}: {message}")
 
 
@@ -89,7 +92,7 @@ def test_a_huge_report_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "report.json").open("wb") as file:
         file.truncate(64_000_001)
     with pytest.raises(UsageError) as caught:
-        exports.read_report(tmp_path)
+        export.read_report(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'report.json'}: found no valid report: 64000001 bytes, where 64000000 are more than any run "
         "writes; expected what run or judge wrote; judge again"
@@ -109,7 +112,7 @@ def test_a_report_has_no_more_blocks_than_models_have(blocks: int, tmp_path: Pat
     report = copy.deepcopy(REPORT)
     report["model"]["blocks"] = blocks
     with pytest.raises(UsageError, match=r"\$\.model\.blocks: "):
-        exports.read_report(written(tmp_path, json.dumps(report)))
+        export.read_report(written(tmp_path, json.dumps(report)))
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -126,9 +129,9 @@ def test_no_expression_takes_more_than_time_in_proportion(tmp_path: Path) -> Non
     for number in ("9" * 900_000, "1" + ":1" * 300_000, "1" + ":1" * 300 + ".5", "0x" + "f" * 900_000):
         file.write_text(f"pruneaudit: 1\nbudgets: [{number}]\n")
         with pytest.raises(InvalidAudit, match=r"x\.yaml:2:11: found "):
-            spec.load(file)
+            load.load(file)
     with pytest.raises(EvidenceDamaged, match="found no canonical JSON"):
-        packs.parse(b'"' + b'\\"' * 4_000_000, "manifest.json")
+        pack.parse(b'"' + b'\\"' * 4_000_000, "manifest.json")
     assert time.process_time() - started < 60
 
 

@@ -12,14 +12,14 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from checker import reading
-from checker.errors import CannotRun
-from checker.records import TextSource
+from checker.core.errors import CannotRun
+from checker.core.records import TextSource
+from checker.measure import text_rows
 
 
 def refused(source: TextSource) -> str:
     with pytest.raises(CannotRun) as caught:
-        list(reading.read_rows(source))
+        list(text_rows.read_rows(source))
     return str(caught.value)
 
 
@@ -35,7 +35,7 @@ def test_a_huge_text_is_refused_unread(tmp_path: Path) -> None:
     message = f"{path}: found 1000000001 bytes; expected a text of at most 1000000000; use a part of it"
     assert refused(TextSource("file", path=str(path))) == message
     with pytest.raises(CannotRun) as caught:
-        reading.read_whole(TextSource("file", path=str(path)))
+        text_rows.read_whole(TextSource("file", path=str(path)))
     assert str(caught.value) == message
 
 
@@ -62,7 +62,7 @@ def test_half_a_letter_is_named(tmp_path: Path) -> None:
 
 
 def test_all_rows_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST_TEXT", 10)
+    monkeypatch.setattr(text_rows, "LARGEST_TEXT", 10)
     assert refused(rows(tmp_path / "t.jsonl", {"text": "12345"}, {"text": "12345"}, {"text": "1"})) == (
         "t.jsonl, row 3: found more than 10 letters up to here; expected at most so many in all rows; use a part of "
         "the text"
@@ -71,7 +71,7 @@ def test_all_rows_together_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("kind", "found"), [("k" * 900, "k" * 200), ([[]], ""), ({"a": 1}, ""), (7, "7"), (None, "")])
 def test_kinds_are_short_words(kind: Any, found: str, tmp_path: Path) -> None:
-    assert next(reading.read_rows(rows(tmp_path / "t.jsonl", {"text": "x", "kind": kind}))).kind == found
+    assert next(text_rows.read_rows(rows(tmp_path / "t.jsonl", {"text": "x", "kind": kind}))).kind == found
 
 
 # --- parquet ---------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_a_small_parquet_file_may_not_unpack_to_a_huge_one(tmp_path: Path, monke
     path = tmp_path / "t.parquet"
     parquet.write_table(pyarrow.table({"text": ["a" * 3_000_000]}), path, compression="zstd", use_dictionary=False)
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr(reading, "LARGEST_TEXT", 1_000_000)
+    monkeypatch.setattr(text_rows, "LARGEST_TEXT", 1_000_000)
     message = refused(TextSource("rows", path=str(path)))
     assert message.startswith(f"{path}: found 3000")
     assert message.endswith(
@@ -96,8 +96,8 @@ def test_a_small_parquet_file_may_not_unpack_to_a_huge_one(tmp_path: Path, monke
 
 def test_columns_that_are_not_asked_for_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = table(tmp_path / "t.parquet", text=["one"], bomb=["a" * 3_000_000], kind=["k"])
-    monkeypatch.setattr(reading, "LARGEST_TEXT", 1_000_000)
-    assert list(reading.read_rows(source)) == [reading.Row("one", "k")]
+    monkeypatch.setattr(text_rows, "LARGEST_TEXT", 1_000_000)
+    assert list(text_rows.read_rows(source)) == [text_rows.Row("one", "k")]
 
 
 def test_a_table_without_the_column_names_those_it_has(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.layouts import Geometry
-from checker.selection import MEASURED_TIES, select
+from checker.core.layouts import Geometry
+from checker.selection.select import MEASURED_TIES, select
 
 FREE = Geometry(5, spacing=0)
 

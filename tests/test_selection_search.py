@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.layouts import Geometry
-from checker.printed import Printed
-from checker.publications import SourceRule
-from checker.selection_search import Choice, Ranking, Search, Table, listed, ranking, tables
+from checker.core.layouts import Geometry
+from checker.published.printed import Printed
+from checker.published.publication import SourceRule
+from checker.published.selection_search import Choice, Ranking, Search, Table, listed, ranking, tables
 
 BLOCKS = 6
 

@@ -3,7 +3,7 @@ with whole models, in test_checkpoint_export."""
 
 from __future__ import annotations
 
-from checker.settings import cut_settings
+from checker.checkpoints.config import cut_settings
 
 
 def test_a_pattern_that_stands_for_any_number_of_entries_is_left_alone() -> None:

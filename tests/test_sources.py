@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from checker.errors import CannotRun, DigestMismatch
-from checker.records import TextSource
-from checker.sources import holds_rows, text_file, text_identity
+from checker.core.errors import CannotRun, DigestMismatch
+from checker.core.records import TextSource
+from checker.spec.sources import holds_rows, text_file, text_identity
 
 TEXT = b"Some words.\r\n"
 

@@ -17,12 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checker import documents, grammar, resources, spec
-from checker.any_audit import any_audit
-from checker.errors import InvalidAudit
-from checker.methods import METHODS
-from checker.publications import Publication
-from checker.records import (
+from checker.core import resources
+from checker.core.errors import InvalidAudit
+from checker.core.records import (
     Audit,
     EvaluationContract,
     MethodSettings,
@@ -33,6 +30,12 @@ from checker.records import (
     Statistics,
     TextSource,
 )
+from checker.published.any_audit import any_audit
+from checker.published.publication import Publication
+from checker.selection.methods import METHODS
+from checker.spec import document as documents
+from checker.spec import load
+from checker.spec import schema as grammar
 
 SPECS = Path(__file__).resolve().parent / "specs"
 NO_CACHE = SPECS / "no-cache"
@@ -45,9 +48,9 @@ def _overrides(path: Path) -> list[str]:
     return re.findall(r"^# --set (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def _check(name: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> spec.Checked:
+def _check(name: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> load.Checked:
     monkeypatch.chdir(SPECS / folder)  # so that messages name the file as a user would, and not where it lies
-    return spec.check(name, _overrides(Path(name)), hub_cache=NO_CACHE)
+    return load.check(name, _overrides(Path(name)), hub_cache=NO_CACHE)
 
 
 def _minimal(**changes: str) -> str:
@@ -65,7 +68,7 @@ def _minimal(**changes: str) -> str:
 
 def _mistakes(path: Path | str, *overrides: str) -> str:
     with pytest.raises(InvalidAudit) as caught:
-        spec.load(path, overrides, hub_cache=NO_CACHE)
+        load.load(path, overrides, hub_cache=NO_CACHE)
     return str(caught.value)
 
 
@@ -102,7 +105,7 @@ def test_the_schema_alone_agrees_with_the_loader(name: str, monkeypatch: pytest.
     for override in _overrides(Path(name)):
         document.override(override)
     plain = json.loads(json.dumps(document.data))
-    jsonschema.validate(plain, spec.schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(plain, load.schema(), cls=jsonschema.Draft202012Validator)
 
 
 def test_the_corpus_is_complete() -> None:
@@ -192,12 +195,12 @@ def test_a_path_to_choose_on_starts_at_the_audit_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("Here.")
     (tmp_path / "a.yaml").write_text(_minimal())
     section = f"{{kind: file, path: {tmp_path / 'mine.txt'}, prompts: 1, tokens: 2}}"
-    found = spec.load(tmp_path / "a.yaml", [f"data.selection={section}"]).selecting
+    found = load.load(tmp_path / "a.yaml", [f"data.selection={section}"]).selecting
     assert found is not None
     assert (found.source.path, found.assembly) == (str(tmp_path / "mine.txt"), "windows")
     text = (tmp_path / "a.yaml").read_text().replace("data: \n", "data: \n          selection: " + section + "\n")
     (tmp_path / "b.yaml").write_text(text.replace(str(tmp_path / "mine.txt"), "mine.txt"))
-    assert spec.load(tmp_path / "b.yaml").selecting == found
+    assert load.load(tmp_path / "b.yaml").selecting == found
 
 
 def test_several_selections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +249,7 @@ def test_a_published_interval_speaks_of_a_population_and_pairs_may_be_all(monkey
 def test_precision_of_a_claim_is_that_of_its_last_digit(tmp_path: Path, written: str, within: float) -> None:
     claim = f"[{{id: a, kind: removal, layers: [1], perplexity_increase: {{equals: {written}}}}}]"
     (tmp_path / "a.yaml").write_text(_minimal(claims=claim))
-    assert spec.load(tmp_path / "a.yaml").claims[0].within == pytest.approx(within)
+    assert load.load(tmp_path / "a.yaml").claims[0].within == pytest.approx(within)
 
 
 def test_overrides_replace_values_sections_and_items(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +267,7 @@ def test_paths_of_overrides_start_at_the_working_directory(tmp_path: Path, monke
     (tmp_path / "audits" / "a.yaml").write_text(_minimal())
     (tmp_path / "text.txt").write_text("Here.")
     monkeypatch.chdir(tmp_path)
-    audit = spec.load("audits/a.yaml", ["data.evaluation={kind: file, path: text.txt, window: 4, stride: 2}"])
+    audit = load.load("audits/a.yaml", ["data.evaluation={kind: file, path: text.txt, window: 4, stride: 2}"])
     assert audit.evaluation.source.path == str(tmp_path / "text.txt")
     assert "text.txt`, which does not exist" in _mistakes("audits/a.yaml", "data.evaluation.path=audits/text.txt")
 
@@ -272,7 +275,7 @@ def test_paths_of_overrides_start_at_the_working_directory(tmp_path: Path, monke
 def test_what_lies_elsewhere_need_not_be_at_hand(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(_minimal(model="{kind: gguf, path: absent.gguf}"))
     assert "absent.gguf`, which does not exist" in _mistakes(tmp_path / "a.yaml")
-    checked = spec.check(tmp_path / "a.yaml", attached=False)
+    checked = load.check(tmp_path / "a.yaml", attached=False)
     assert checked.audit.model.path == str(tmp_path / "absent.gguf")
     assert (checked.facts, checked.notes) == (None, ())
 
@@ -291,13 +294,13 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_bare_name_means_a_packaged_audit(packaged: Path) -> None:
-    audit = spec.load("smollm2-135m")
+    audit = load.load("smollm2-135m")
     assert (audit.name, audit.path) == ("smollm2-135m", str(packaged / "smollm2-135m.yaml"))
 
 
 def test_a_file_of_that_name_goes_first(packaged: Path) -> None:
     Path("smollm2-135m").write_text(_minimal(title="Mine"))
-    assert spec.load("smollm2-135m").title == "Mine"
+    assert load.load("smollm2-135m").title == "Mine"
 
 
 def test_an_unknown_name_lists_the_packaged_ones(packaged: Path) -> None:
@@ -348,16 +351,16 @@ FACTS = ModelFacts(
 def test_a_draft_is_valid(tmp_path: Path, source: ModelSource, facts: ModelFacts | None) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"text": "Here."}')
     (tmp_path / "evaluation.txt").write_text("There.")
-    text = spec.draft(source, facts)
+    text = load.draft(source, facts)
     (tmp_path / "mine.yaml").write_text(text)
-    audit = spec.check(tmp_path / "mine.yaml", attached=False).audit
+    audit = load.check(tmp_path / "mine.yaml", attached=False).audit
     assert audit.model == source
     if facts is not None:
         assert all(audit.geometry(facts.blocks).count(budget) for budget in audit.budgets)
         assert audit.evaluation.window <= (facts.context or 512)
     claims = text.replace("claims: []\n", "claims:\n").replace("\n#  ", "\n  ")
     (tmp_path / "mine.yaml").write_text(claims)
-    assert [claim.kind for claim in spec.check(tmp_path / "mine.yaml", attached=False).audit.claims] == ["removal"]
+    assert [claim.kind for claim in load.check(tmp_path / "mine.yaml", attached=False).audit.claims] == ["removal"]
 
 
 # --- the schema ------------------------------------------------------------------------------------------------------
@@ -375,11 +378,11 @@ def _subschemas(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(spec.schema())
+    jsonschema.Draft202012Validator.check_schema(load.schema())
 
 
 def test_every_property_is_described_and_every_mapping_closed() -> None:
-    schema = spec.schema()
+    schema = load.schema()
     for part in _subschemas(schema):
         for name, value in (part.get("properties") or {}).items() if "additionalProperties" in part else ():
             assert len(grammar.resolve(value, schema).get("description", "")) > 5, name
@@ -390,7 +393,7 @@ def test_every_property_is_described_and_every_mapping_closed() -> None:
 
 
 def test_every_example_and_default_fits_its_own_schema() -> None:
-    schema, seen = spec.schema(), 0
+    schema, seen = load.schema(), 0
     for part in _subschemas(schema):
         values = [*part.get("examples", []), *([part["default"]] if "default" in part else [])]
         for value in values:
@@ -401,29 +404,29 @@ def test_every_example_and_default_fits_its_own_schema() -> None:
 
 def _methods() -> list[dict[str, Any]]:
     """The kinds of methods with settings."""
-    branches: list[dict[str, Any]] = spec.schema()["properties"]["methods"]["items"]["anyOf"][1]["oneOf"]
+    branches: list[dict[str, Any]] = load.schema()["properties"]["methods"]["items"]["anyOf"][1]["oneOf"]
     return branches
 
 
 def test_defaults_of_the_schema_are_those_of_the_records() -> None:
-    schema = spec.schema()["properties"]
-    branches = [(schema["statistics"], Statistics), (spec.schema()["$defs"]["selection"], Selection)]
+    schema = load.schema()["properties"]
+    branches = [(schema["statistics"], Statistics), (load.schema()["$defs"]["selection"], Selection)]
     branches += [(branch, MethodSettings) for branch in _methods()]
     for branch, record in branches:
         for name in set(branch["properties"]) - {"kind", "budgets"}:
-            value, default = grammar.resolve(branch["properties"][name], spec.schema()), getattr(record, name)
+            value, default = grammar.resolve(branch["properties"][name], load.schema()), getattr(record, name)
             assert value.get("default") == (list(default) if isinstance(default, tuple) else default)
     for section, record in (("scoring", ScoringContract), ("evaluation", EvaluationContract)):
         branch = schema["data"]["properties"][section]["oneOf"][0]
         for name in set(branch["properties"]) & {"positions", "special_tokens", "batch_tokens", "boundary", "assembly"}:
-            assert grammar.resolve(branch["properties"][name], spec.schema())["default"] == getattr(record, name)
+            assert grammar.resolve(branch["properties"][name], load.schema())["default"] == getattr(record, name)
 
 
 def test_methods_of_schema_and_register_are_the_same() -> None:
-    assert tuple(METHODS) == spec.METHODS
-    assert tuple(spec.schema()["$defs"]["method"]["enum"]) == spec.METHODS
+    assert tuple(METHODS) == load.METHODS
+    assert tuple(load.schema()["$defs"]["method"]["enum"]) == load.METHODS
     scoring = [name for name, method in METHODS.items() if method.scores and method.distances]
-    assert spec.schema()["$defs"]["scoring_method"]["enum"] == scoring
+    assert load.schema()["$defs"]["scoring_method"]["enum"] == scoring
     kinds = {
         name: branch["properties"]
         for branch in _methods()
@@ -435,7 +438,7 @@ def test_methods_of_schema_and_register_are_the_same() -> None:
         assert ("of" in kinds[name]) == method.turns_round, name
         assert ("draws" in kinds[name]) == method.control, name
         assert ("calls" in kinds[name]) == (method.sets is not None and not method.control), name
-    assert tuple(spec.schema()["properties"]["methods"]["default"]) == spec.DEFAULT_METHODS
+    assert tuple(load.schema()["properties"]["methods"]["default"]) == load.DEFAULT_METHODS
 
 
 # --- robustness ------------------------------------------------------------------------------------------------------
@@ -446,7 +449,7 @@ _WHOLE = (SPECS / "accept" / "every_key.yaml").read_text(encoding="utf-8")
 def _outcome(path: Path, *overrides: str) -> Audit | InvalidAudit:
     """The audit or the complaint; any other exception fails the test."""
     try:
-        return spec.check(path, overrides, attached=False).audit
+        return load.check(path, overrides, attached=False).audit
     except InvalidAudit as error:
         return error
 
@@ -477,8 +480,8 @@ def test_an_override_is_applied_or_rejected_but_never_crashes(assignment: str) -
 def test_loading_needs_neither_torch_nor_its_friends() -> None:
     code = textwrap.dedent(f"""
         import sys
-        from checker import spec
-        spec.load({str(SPECS / "accept" / "minimal.yaml")!r})
+        from checker.spec import load
+        load.load({str(SPECS / "accept" / "minimal.yaml")!r})
         print([name for name in ("torch", "transformers", "datasets", "scipy") if name in sys.modules])
     """)
     root = SPECS.parent.parent

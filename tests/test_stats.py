@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from checker import stats
-from checker.records import Statistics
-from checker.stats import Estimate
+from checker.core import statistics
+from checker.core.records import Statistics
+from checker.core.statistics import Estimate
 
 STUDENT = Statistics()
 BOOTSTRAP = Statistics(interval="percentile_bootstrap", seed=3, resamples=400)
@@ -105,13 +105,13 @@ quick = settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("degrees", [1, 2, 7, 15, 63, 10_000])
 def test_student_quantile_is_that_of_scipy_stats(confidence, degrees):
     expected = scipy_stats.t.ppf((1 + confidence) / 2, degrees)
-    assert stats.student_quantile(confidence, degrees) == pytest.approx(expected, rel=1e-10)
+    assert statistics.student_quantile(confidence, degrees) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("confidence", "degrees"), [(0.0, 5), (1.0, 5), (math.nan, 5), (0.95, 0)])
 def test_student_quantile_refuses_what_has_no_quantile(confidence, degrees):
     with pytest.raises(ValueError, match="expected"):
-        stats.student_quantile(confidence, degrees)
+        statistics.student_quantile(confidence, degrees)
 
 
 # --- distance --------------------------------------------------------------------------------------------------------
@@ -120,63 +120,63 @@ def test_student_quantile_refuses_what_has_no_quantile(confidence, degrees):
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_distance_equals_the_literal_jackknife(confidence):
     values = some_distances()
-    estimate = stats.distance(values, replace(STUDENT, confidence=confidence))
+    estimate = statistics.distance(values, replace(STUDENT, confidence=confidence))
     is_exp_of(estimate, reference(log_mean, list(values), confidence=confidence))
     assert estimate.units == 16
 
 
 def test_equal_distances_have_an_interval_without_width():
-    estimate = stats.distance(np.full(9, 0.25), STUDENT)
+    estimate = statistics.distance(np.full(9, 0.25), STUDENT)
     assert (estimate.value, estimate.interval) == (0.25, (0.25, 0.25))
 
 
 def test_all_zeros_give_zero():
-    estimate = stats.distance(np.zeros(8), STUDENT)
+    estimate = statistics.distance(np.zeros(8), STUDENT)
     assert estimate == Estimate(0.0, (0.0, 0.0), 8, None, "linear")
 
 
 def test_fewer_than_eight_units_give_no_interval():
-    seven, eight = stats.distance(some_distances(7), STUDENT), stats.distance(some_distances(8), STUDENT)
+    seven, eight = statistics.distance(some_distances(7), STUDENT), statistics.distance(some_distances(8), STUDENT)
     assert seven.interval is None
     assert seven.log_standard_error is not None
     assert eight.interval is not None
 
 
 def test_one_unit_has_neither_interval_nor_standard_error():
-    assert stats.distance([0.5], STUDENT) == Estimate(0.5, None, 1, None, "log")
+    assert statistics.distance([0.5], STUDENT) == Estimate(0.5, None, 1, None, "log")
 
 
 def test_a_single_positive_distance_is_treated_on_the_linear_scale():
     values = [0.0] * 9 + [1.0]  # without the last one, the mean has no logarithm
-    estimate = stats.distance(values, STUDENT)
+    estimate = statistics.distance(values, STUDENT)
     half = scipy_stats.t.ppf(0.975, 9) * scipy_stats.sem(values)
     assert estimate.interval == pytest.approx((0.1 - half, 0.1 + half))
     assert (estimate.scale, estimate.log_standard_error) == ("linear", None)
 
 
 def test_rounding_below_zero_is_kept_and_anything_lower_is_an_error():
-    estimate = stats.distance([-1e-6] + [0.0] * 7, STUDENT)
+    estimate = statistics.distance([-1e-6] + [0.0] * 7, STUDENT)
     assert estimate.value == pytest.approx(-1.25e-7)
     with pytest.raises(ValueError, match=r"unit 2: found -1\.1e-06; expected at least -1e-06"):
-        stats.distance([0.1, 0.1, -1.1e-6], STUDENT)
+        statistics.distance([0.1, 0.1, -1.1e-6], STUDENT)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e101])
 def test_what_is_not_finite_is_an_error_that_names_the_unit(wrong):
     with pytest.raises(ValueError, match=r"unit 3: found .*; expected a finite number"):
-        stats.distance([0.1, 0.1, 0.1, wrong], STUDENT)
+        statistics.distance([0.1, 0.1, 0.1, wrong], STUDENT)
 
 
 @pytest.mark.parametrize("wrong", [[], [[0.1, 0.2]], 0.1])
 def test_the_wrong_shape_is_an_error(wrong):
     with pytest.raises(ValueError, match="found shape"):
-        stats.distance(wrong, STUDENT)
+        statistics.distance(wrong, STUDENT)
 
 
 @quick
 @given(samples, st.floats(1e-3, 1e3))
 def test_distance_moves_with_its_unit_of_measurement(values, factor):
-    plain, scaled = stats.distance(values, STUDENT), stats.distance(np.multiply(values, factor), STUDENT)
+    plain, scaled = statistics.distance(values, STUDENT), statistics.distance(np.multiply(values, factor), STUDENT)
     assert scaled.value == pytest.approx(plain.value * factor)
     assert scaled.interval == pytest.approx([end * factor for end in plain.interval], rel=1e-6)
 
@@ -185,7 +185,7 @@ def test_distance_moves_with_its_unit_of_measurement(values, factor):
 @given(samples, st.randoms(use_true_random=False))
 def test_distance_does_not_depend_on_the_order_of_prompts(values, random):
     shuffled = random.sample(values, len(values))
-    plain, again = stats.distance(values, STUDENT), stats.distance(shuffled, STUDENT)
+    plain, again = statistics.distance(values, STUDENT), statistics.distance(shuffled, STUDENT)
     assert again.value == pytest.approx(plain.value)
     assert again.interval == pytest.approx(plain.interval, rel=1e-6)
 
@@ -193,15 +193,15 @@ def test_distance_does_not_depend_on_the_order_of_prompts(values, random):
 @quick
 @given(samples)
 def test_the_interval_holds_the_value_and_grows_with_confidence(values):
-    narrow, wide = (stats.distance(values, replace(STUDENT, confidence=level)).interval for level in (0.8, 0.99))
-    assert wide[0] <= narrow[0] <= stats.distance(values, STUDENT).value <= narrow[1] <= wide[1]
+    narrow, wide = (statistics.distance(values, replace(STUDENT, confidence=level)).interval for level in (0.8, 0.99))
+    assert wide[0] <= narrow[0] <= statistics.distance(values, STUDENT).value <= narrow[1] <= wide[1]
 
 
 def test_more_units_than_are_held_at_once_give_the_same_standard_error(monkeypatch):
     values = some_distances(25)
-    whole = stats.distance(values, STUDENT)
-    monkeypatch.setattr(stats, "_ROWS", 10)
-    assert stats.distance(values, STUDENT).interval == pytest.approx(whole.interval, rel=1e-12)
+    whole = statistics.distance(values, STUDENT)
+    monkeypatch.setattr(statistics, "_ROWS", 10)
+    assert statistics.distance(values, STUDENT).interval == pytest.approx(whole.interval, rel=1e-12)
 
 
 # --- bootstrap -------------------------------------------------------------------------------------------------------
@@ -212,30 +212,30 @@ def test_the_bootstrap_agrees_with_a_loop_over_resamples():
     generator = np.random.default_rng(99)
     means = [mean(values[generator.integers(0, 20, 20)]) for _ in range(4000)]
     expected = np.percentile(means, [2.5, 97.5])
-    estimate = stats.distance(values, many)
+    estimate = statistics.distance(values, many)
     assert estimate.value == pytest.approx(mean(values))
     assert estimate.interval == pytest.approx(expected, rel=0.03)  # two sets of resamples: a Monte Carlo error
 
 
 def test_the_bootstrap_is_fixed_by_its_seed():
     values = some_distances(20)
-    assert stats.distance(values, BOOTSTRAP) == stats.distance(values, BOOTSTRAP)
-    other = stats.distance(values, replace(BOOTSTRAP, seed=4))
-    assert other.interval != stats.distance(values, BOOTSTRAP).interval
+    assert statistics.distance(values, BOOTSTRAP) == statistics.distance(values, BOOTSTRAP)
+    other = statistics.distance(values, replace(BOOTSTRAP, seed=4))
+    assert other.interval != statistics.distance(values, BOOTSTRAP).interval
 
 
 def test_every_statistic_takes_the_bootstrap():
     better, worse, base, tokens = some_windows()
     matrix = np.random.default_rng(5).lognormal(0.0, 0.3, (4, 16))
     for of in (
-        lambda setting: stats.distance(some_distances(), setting),
-        lambda setting: stats.ratio(matrix[0], matrix[1], setting),
-        lambda setting: stats.geometric_mean(matrix, setting),
-        lambda setting: stats.ratio_of_geometric_means(matrix, matrix[::2], setting),
-        lambda setting: stats.perplexity_interval(base, tokens, setting),
-        lambda setting: stats.nll_difference(worse, base, tokens, setting),
-        lambda setting: stats.increase(worse, base, tokens, setting),
-        lambda setting: stats.ratio_of_costs(better, worse, base, tokens, setting),
+        lambda setting: statistics.distance(some_distances(), setting),
+        lambda setting: statistics.ratio(matrix[0], matrix[1], setting),
+        lambda setting: statistics.geometric_mean(matrix, setting),
+        lambda setting: statistics.ratio_of_geometric_means(matrix, matrix[::2], setting),
+        lambda setting: statistics.perplexity_interval(base, tokens, setting),
+        lambda setting: statistics.nll_difference(worse, base, tokens, setting),
+        lambda setting: statistics.increase(worse, base, tokens, setting),
+        lambda setting: statistics.ratio_of_costs(better, worse, base, tokens, setting),
     ):
         student, bootstrap = of(STUDENT), of(replace(BOOTSTRAP, resamples=4000))
         assert bootstrap.value == student.value
@@ -244,7 +244,7 @@ def test_every_statistic_takes_the_bootstrap():
 
 
 def test_fewer_than_eight_units_give_no_bootstrap_either():
-    assert stats.distance(some_distances(7), BOOTSTRAP).interval is None
+    assert statistics.distance(some_distances(7), BOOTSTRAP).interval is None
 
 
 # --- ratios and geometric means --------------------------------------------------------------------------------------
@@ -252,14 +252,14 @@ def test_fewer_than_eight_units_give_no_bootstrap_either():
 
 def test_ratio_equals_the_literal_jackknife():
     above, below = some_distances(12, 1), some_distances(12, 2)
-    is_exp_of(stats.ratio(above, below, STUDENT), reference(log_ratio, list(above), list(below)))
+    is_exp_of(statistics.ratio(above, below, STUDENT), reference(log_ratio, list(above), list(below)))
 
 
 @quick
 @given(pairs_of_values)
 def test_the_ratio_upside_down_is_its_inverse(pairs):
     above, below = zip(*pairs, strict=True)
-    ratio, inverse = stats.ratio(above, below, STUDENT), stats.ratio(below, above, STUDENT)
+    ratio, inverse = statistics.ratio(above, below, STUDENT), statistics.ratio(below, above, STUDENT)
     assert inverse.value == pytest.approx(1 / ratio.value)
     assert inverse.interval == pytest.approx((1 / ratio.interval[1], 1 / ratio.interval[0]), rel=1e-6)
 
@@ -267,43 +267,43 @@ def test_the_ratio_upside_down_is_its_inverse(pairs):
 @quick
 @given(samples, magnitudes)
 def test_a_constant_ratio_is_known_exactly(values, factor):
-    estimate = stats.ratio(np.multiply(values, factor), values, STUDENT)
+    estimate = statistics.ratio(np.multiply(values, factor), values, STUDENT)
     assert estimate.interval == pytest.approx((factor, factor), rel=1e-6)
 
 
 def test_ratio_has_no_value_where_the_denominator_is_not_positive():
     ones = np.ones(9)
-    assert stats.ratio(ones, np.zeros(9), STUDENT) is None
-    assert stats.ratio(ones, [0.0] * 8 + [1.0], STUDENT) is None  # not positive without the last unit
-    assert stats.ratio(ones, [-1e-7] * 9, STUDENT) is None
+    assert statistics.ratio(ones, np.zeros(9), STUDENT) is None
+    assert statistics.ratio(ones, [0.0] * 8 + [1.0], STUDENT) is None  # not positive without the last unit
+    assert statistics.ratio(ones, [-1e-7] * 9, STUDENT) is None
 
 
 def test_blocks_that_commute_have_a_ratio_of_zero():
-    assert stats.ratio(np.zeros(9), np.ones(9), STUDENT) == Estimate(0.0, (0.0, 0.0), 9, None, "linear")
+    assert statistics.ratio(np.zeros(9), np.ones(9), STUDENT) == Estimate(0.0, (0.0, 0.0), 9, None, "linear")
 
 
 def test_units_must_be_paired():
     with pytest.raises(ValueError, match="numerator 3, denominator 2"):
-        stats.ratio([1, 2, 3], [1, 2], STUDENT)
+        statistics.ratio([1, 2, 3], [1, 2], STUDENT)
     with pytest.raises(ValueError, match="found 3 and 2 prompts"):
-        stats.ratio_of_geometric_means(np.ones((2, 3)), np.ones((2, 2)), STUDENT)
+        statistics.ratio_of_geometric_means(np.ones((2, 3)), np.ones((2, 2)), STUDENT)
 
 
 def test_geometric_mean_equals_the_literal_jackknife():
     matrix = np.random.default_rng(7).lognormal(-1.0, 0.6, (5, 14))
-    is_exp_of(stats.geometric_mean(matrix, STUDENT), reference(log_geometric_mean, *[list(row) for row in matrix]))
+    is_exp_of(statistics.geometric_mean(matrix, STUDENT), reference(log_geometric_mean, *[list(row) for row in matrix]))
 
 
 def test_geometric_mean_of_one_pair_is_its_distance():
     values = some_distances()
-    assert stats.geometric_mean(values[None, :], STUDENT).interval == pytest.approx(
-        stats.distance(values, STUDENT).interval
+    assert statistics.geometric_mean(values[None, :], STUDENT).interval == pytest.approx(
+        statistics.distance(values, STUDENT).interval
     )
 
 
 def test_geometric_mean_closed_case():
     matrix = np.outer([1.0, 4.0, 16.0], np.ones(8))
-    assert stats.geometric_mean(matrix, STUDENT).value == pytest.approx(4.0)
+    assert statistics.geometric_mean(matrix, STUDENT).value == pytest.approx(4.0)
 
 
 def test_ratio_of_geometric_means_equals_the_literal_jackknife():
@@ -314,15 +314,15 @@ def test_ratio_of_geometric_means_equals_the_literal_jackknife():
         return log_geometric_mean(*rows[:5]) - log_geometric_mean(*rows[5:])
 
     expected = reference(log_of_quotient, *[list(row) for row in (*above, *below)])
-    is_exp_of(stats.ratio_of_geometric_means(above, below, STUDENT), expected)
+    is_exp_of(statistics.ratio_of_geometric_means(above, below, STUDENT), expected)
 
 
 def test_geometric_means_have_no_value_where_a_pair_is_not_positive():
     matrix = np.ones((3, 9))
     matrix[1] = 0.0
-    assert stats.geometric_mean(matrix, STUDENT) is None
-    assert stats.ratio_of_geometric_means(matrix, np.ones((3, 9)), STUDENT) is None
-    assert stats.ratio_of_geometric_means(np.ones((3, 9)), matrix, STUDENT) is None
+    assert statistics.geometric_mean(matrix, STUDENT) is None
+    assert statistics.ratio_of_geometric_means(matrix, np.ones((3, 9)), STUDENT) is None
+    assert statistics.ratio_of_geometric_means(np.ones((3, 9)), matrix, STUDENT) is None
 
 
 @quick
@@ -330,7 +330,7 @@ def test_geometric_means_have_no_value_where_a_pair_is_not_positive():
 def test_the_order_of_pairs_and_prompts_does_not_matter(rows, seed):
     matrix, generator = np.array(rows), np.random.default_rng(seed)
     shuffled = generator.permutation(generator.permutation(matrix, axis=0), axis=1)
-    plain, again = stats.geometric_mean(matrix, STUDENT), stats.geometric_mean(shuffled, STUDENT)
+    plain, again = statistics.geometric_mean(matrix, STUDENT), statistics.geometric_mean(shuffled, STUDENT)
     assert again.interval == pytest.approx(plain.interval, rel=1e-6)
 
 
@@ -339,21 +339,21 @@ def test_the_order_of_pairs_and_prompts_does_not_matter(rows, seed):
 
 def test_perplexity_of_a_uniform_guess_is_the_vocabulary():
     tokens = np.array([100, 50, 7])
-    assert stats.perplexity(tokens * math.log(49152), tokens) == pytest.approx(49152)
+    assert statistics.perplexity(tokens * math.log(49152), tokens) == pytest.approx(49152)
 
 
 def test_perplexity_weights_tokens_not_windows():
-    assert stats.perplexity([9.0, 1.0], [3, 1]) == pytest.approx(math.exp(2.5))
+    assert statistics.perplexity([9.0, 1.0], [3, 1]) == pytest.approx(math.exp(2.5))
 
 
 def test_perplexity_interval_equals_the_literal_jackknife():
     _, _, base, tokens = some_windows()
-    is_exp_of(stats.perplexity_interval(base, tokens, STUDENT), reference(nll_per_token, list(base), list(tokens)))
+    is_exp_of(statistics.perplexity_interval(base, tokens, STUDENT), reference(nll_per_token, list(base), list(tokens)))
 
 
 def test_nll_difference_equals_the_literal_jackknife():
     _, worse, base, tokens = some_windows()
-    estimate = stats.nll_difference(worse, base, tokens, STUDENT)
+    estimate = statistics.nll_difference(worse, base, tokens, STUDENT)
     value, low, high, error = reference(nll_per_token, list(worse - base), list(tokens))
     assert (estimate.value, *estimate.interval) == pytest.approx((value, low, high), rel=1e-9)
     assert estimate.log_standard_error == pytest.approx(error, rel=1e-9)
@@ -362,66 +362,70 @@ def test_nll_difference_equals_the_literal_jackknife():
 
 def test_increase_is_the_difference_in_percent():
     _, worse, base, tokens = some_windows()
-    difference, cost = (of(worse, base, tokens, STUDENT) for of in (stats.nll_difference, stats.increase))
-    assert cost.value == pytest.approx(100 * (stats.perplexity(worse, tokens) / stats.perplexity(base, tokens) - 1))
-    assert cost.interval == tuple(stats.percent(end) for end in difference.interval)
+    difference, cost = (of(worse, base, tokens, STUDENT) for of in (statistics.nll_difference, statistics.increase))
+    assert cost.value == pytest.approx(
+        100 * (statistics.perplexity(worse, tokens) / statistics.perplexity(base, tokens) - 1)
+    )
+    assert cost.interval == tuple(statistics.percent(end) for end in difference.interval)
     assert (cost.log_standard_error, cost.scale) == (difference.log_standard_error, "percent")
 
 
 def test_the_unchanged_model_costs_nothing():
     _, _, base, tokens = some_windows()
-    assert stats.increase(base, base, tokens, STUDENT).interval == (0.0, 0.0)
+    assert statistics.increase(base, base, tokens, STUDENT).interval == (0.0, 0.0)
 
 
 @quick
 @given(st.integers(0, 10_000), st.floats(0.5, 3.0))
 def test_a_difference_does_not_depend_on_the_losses_it_starts_from(seed, shift):
     _, worse, base, tokens = some_windows(seed=seed)
-    plain = stats.nll_difference(worse, base, tokens, STUDENT)
-    shifted = stats.nll_difference(worse + shift * tokens, base + shift * tokens, tokens, STUDENT)
-    back = stats.nll_difference(base, worse, tokens, STUDENT)
+    plain = statistics.nll_difference(worse, base, tokens, STUDENT)
+    shifted = statistics.nll_difference(worse + shift * tokens, base + shift * tokens, tokens, STUDENT)
+    back = statistics.nll_difference(base, worse, tokens, STUDENT)
     assert shifted.interval == pytest.approx(plain.interval, abs=1e-9)
     assert back.interval == pytest.approx((-plain.interval[1], -plain.interval[0]))
 
 
 @pytest.mark.parametrize(("difference", "expected"), [(0.0, 0.0), (math.log(2), 100.0), (-math.log(2), -50.0)])
 def test_percent_closed_cases(difference, expected):
-    assert stats.percent(difference) == pytest.approx(expected)
+    assert statistics.percent(difference) == pytest.approx(expected)
 
 
 def test_percent_is_exact_near_zero_and_finite_far_away():
-    assert stats.percent(1e-12) == pytest.approx(1e-10, rel=1e-9)
-    assert math.isfinite(stats.percent(1e6))
+    assert statistics.percent(1e-12) == pytest.approx(1e-10, rel=1e-9)
+    assert math.isfinite(statistics.percent(1e6))
     with pytest.raises(ValueError, match="expected a finite number"):
-        stats.percent(math.nan)
+        statistics.percent(math.nan)
 
 
 def test_ratio_of_costs_equals_the_literal_jackknife():
     columns = some_windows()
     expected = reference(log_cost_ratio, *[list(column) for column in columns])
-    is_exp_of(stats.ratio_of_costs(*columns, STUDENT), expected)
+    is_exp_of(statistics.ratio_of_costs(*columns, STUDENT), expected)
 
 
 def test_ratio_of_costs_has_no_value_where_a_cost_is_not_positive():
     better, worse, base, tokens = some_windows()
-    assert stats.ratio_of_costs(base, worse, base, tokens, STUDENT) is None
-    assert stats.ratio_of_costs(better, 2 * base - worse, base, tokens, STUDENT) is None
-    assert stats.ratio_of_costs(2 * base - better, 2 * base - worse, base, tokens, STUDENT) is None  # both negative
+    assert statistics.ratio_of_costs(base, worse, base, tokens, STUDENT) is None
+    assert statistics.ratio_of_costs(better, 2 * base - worse, base, tokens, STUDENT) is None
+    assert (
+        statistics.ratio_of_costs(2 * base - better, 2 * base - worse, base, tokens, STUDENT) is None
+    )  # both negative
     alone = base + np.where(np.arange(16) == 0, tokens, 0.0)  # costs nothing without its first window
-    assert stats.ratio_of_costs(alone, worse, base, tokens, STUDENT) is None
+    assert statistics.ratio_of_costs(alone, worse, base, tokens, STUDENT) is None
 
 
 def test_windows_that_score_nothing_are_not_units():
     _, worse, base, tokens = some_windows()
-    plain = stats.nll_difference(worse, base, tokens, STUDENT)
-    longer = stats.nll_difference(np.append(worse, 0.0), np.append(base, 0.0), np.append(tokens, 0), STUDENT)
+    plain = statistics.nll_difference(worse, base, tokens, STUDENT)
+    longer = statistics.nll_difference(np.append(worse, 0.0), np.append(base, 0.0), np.append(tokens, 0), STUDENT)
     assert longer == plain
 
 
 @pytest.mark.parametrize("tokens", [[0, 0], [3, -1]])
 def test_tokens_that_cannot_be_are_an_error(tokens):
     with pytest.raises(ValueError, match="expected how many each window scored"):
-        stats.perplexity([1.0, 2.0], tokens)
+        statistics.perplexity([1.0, 2.0], tokens)
 
 
 def test_catastrophic_losses_stay_finite():
@@ -429,9 +433,9 @@ def test_catastrophic_losses_stay_finite():
     tokens = np.full(16, 10)
     worst, base = tokens * generator.uniform(500, 5000, 16), tokens * generator.normal(3, 0.1, 16)
     estimates = (
-        stats.perplexity_interval(worst, tokens, STUDENT),
-        stats.increase(worst, base, tokens, STUDENT),
-        stats.ratio_of_costs(base + tokens, worst, base, tokens, STUDENT),
+        statistics.perplexity_interval(worst, tokens, STUDENT),
+        statistics.increase(worst, base, tokens, STUDENT),
+        statistics.ratio_of_costs(base + tokens, worst, base, tokens, STUDENT),
     )
     for estimate in estimates:
         assert all(math.isfinite(number) for number in (estimate.value, *estimate.interval))
@@ -444,7 +448,7 @@ def test_catastrophic_losses_stay_finite():
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=40))
 def test_spearman_is_that_of_scipy_stats_ties_included(pairs):
     a, b = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
-    estimate = stats.spearman(a, b)
+    estimate = statistics.spearman(a, b)
     if len(set(a)) == 1 or len(set(b)) == 1:
         assert estimate is None
         return
@@ -457,12 +461,12 @@ def test_the_interval_is_fishers_with_the_error_of_bonett_and_wright():
     r = scipy_stats.spearmanr(a, b).statistic
     half = scipy_stats.norm.ppf(0.95) * math.sqrt((1 + r * r / 2) / 7)
     expected = (math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
-    assert stats.spearman(a, b, confidence=0.9).interval == pytest.approx(expected)
+    assert statistics.spearman(a, b, confidence=0.9).interval == pytest.approx(expected)
 
 
 def test_spearman_sees_ranks_only():
     a, b = some_distances(12, 1), some_distances(12, 2)
-    plain, other, opposite = stats.spearman(a, b), stats.spearman(np.exp(a), b**3), stats.spearman(-a, b)
+    plain, other, opposite = statistics.spearman(a, b), statistics.spearman(np.exp(a), b**3), statistics.spearman(-a, b)
     assert other == plain
     assert opposite.value == pytest.approx(-plain.value)
     assert opposite.interval == pytest.approx((-plain.interval[1], -plain.interval[0]))
@@ -470,17 +474,17 @@ def test_spearman_sees_ranks_only():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_perfect_correlation_is_not_certain(sign):
-    perfect = stats.spearman(np.arange(8), sign * np.arange(8))
-    swapped = stats.spearman(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
+    perfect = statistics.spearman(np.arange(8), sign * np.arange(8))
+    swapped = statistics.spearman(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
     assert perfect.value == sign
     assert sorted(map(abs, perfect.interval)) == pytest.approx([min(map(abs, swapped.interval)), 1.0])
 
 
 def test_spearman_without_enough_blocks():
-    assert stats.spearman(np.arange(7), np.arange(7)).interval is None
-    assert stats.spearman([1.0], [2.0]) is None
+    assert statistics.spearman(np.arange(7), np.arange(7)).interval is None
+    assert statistics.spearman([1.0], [2.0]) is None
     with pytest.raises(ValueError, match="first 2, second 3"):
-        stats.spearman([1, 2], [1, 2, 3])
+        statistics.spearman([1, 2], [1, 2, 3])
 
 
 def tau_by_counting(a, b):
@@ -500,7 +504,7 @@ def tau_by_counting(a, b):
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=40))
 def test_kendall_is_that_of_scipy_stats_ties_included(pairs):
     a, b = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
-    estimate = stats.kendall(a, b)
+    estimate = statistics.kendall(a, b)
     if len(set(a)) == 1 or len(set(b)) == 1:
         assert estimate is None
         return
@@ -522,8 +526,8 @@ def test_kendall_is_that_of_scipy_stats_ties_included(pairs):
     ],
 )
 def test_kendall_of_closed_cases(a, b, expected):
-    assert stats.kendall(a, b).value == pytest.approx(expected)
-    assert stats.kendall(b, a).value == pytest.approx(expected)
+    assert statistics.kendall(a, b).value == pytest.approx(expected)
+    assert statistics.kendall(b, a).value == pytest.approx(expected)
 
 
 def test_kendalls_interval_is_fishers_with_the_error_of_fieller():
@@ -531,14 +535,14 @@ def test_kendalls_interval_is_fishers_with_the_error_of_fieller():
     tau = scipy_stats.kendalltau(a, b).statistic
     half = scipy_stats.norm.ppf(0.95) * math.sqrt(0.437 / 6)
     expected = (math.tanh(math.atanh(tau) - half), math.tanh(math.atanh(tau) + half))
-    assert stats.kendall(a, b, confidence=0.9).interval == pytest.approx(expected)
-    wide, narrow = (stats.kendall(a, b, confidence=confidence).interval for confidence in (0.99, 0.8))
+    assert statistics.kendall(a, b, confidence=0.9).interval == pytest.approx(expected)
+    wide, narrow = (statistics.kendall(a, b, confidence=confidence).interval for confidence in (0.99, 0.8))
     assert wide[0] < expected[0] < narrow[0] < tau < narrow[1] < expected[1] < wide[1]
 
 
 def test_kendall_sees_ranks_only():
     a, b = some_distances(12, 1), some_distances(12, 2)
-    plain, other, opposite = stats.kendall(a, b), stats.kendall(np.exp(a), b**3), stats.kendall(-a, b)
+    plain, other, opposite = statistics.kendall(a, b), statistics.kendall(np.exp(a), b**3), statistics.kendall(-a, b)
     assert other == plain
     assert opposite.value == pytest.approx(-plain.value)
     assert opposite.interval == pytest.approx((-plain.interval[1], -plain.interval[0]))
@@ -546,20 +550,20 @@ def test_kendall_sees_ranks_only():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_perfect_kendall_is_not_certain(sign):
-    perfect = stats.kendall(np.arange(8), sign * np.arange(8))
-    swapped = stats.kendall(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
+    perfect = statistics.kendall(np.arange(8), sign * np.arange(8))
+    swapped = statistics.kendall(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
     assert perfect.value == sign
     assert sorted(map(abs, perfect.interval)) == pytest.approx([min(map(abs, swapped.interval)), 1.0])
 
 
 def test_kendall_without_enough_blocks():
-    assert stats.kendall(np.arange(7), np.arange(7)).interval is None
-    assert stats.kendall(np.arange(8), np.arange(8)).interval is not None
-    assert stats.kendall([1.0], [2.0]) is None
+    assert statistics.kendall(np.arange(7), np.arange(7)).interval is None
+    assert statistics.kendall(np.arange(8), np.arange(8)).interval is not None
+    assert statistics.kendall([1.0], [2.0]) is None
     with pytest.raises(ValueError, match="first 2, second 3"):
-        stats.kendall([1, 2], [1, 2, 3])
+        statistics.kendall([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="second"):
-        stats.kendall([1.0, 2.0], [1.0, math.nan])
+        statistics.kendall([1.0, 2.0], [1.0, math.nan])
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5])
@@ -570,7 +574,7 @@ def test_kendalls_interval_covers_what_it_says(tau, blocks):
     held = 0
     for _ in range(600):
         x, noise = generator.standard_normal((2, blocks))
-        low, high = stats.kendall(x, r * x + math.sqrt(1 - r * r) * noise).interval
+        low, high = statistics.kendall(x, r * x + math.sqrt(1 - r * r) * noise).interval
         held += low <= tau <= high
     assert 0.92 <= held / 600 <= 0.98
 
@@ -581,45 +585,45 @@ def test_kendalls_interval_covers_what_it_says(tau, blocks):
 def test_p_value_is_the_one_sided_t_test_of_scipy_stats():
     values = some_distances(11)
     expected = scipy_stats.ttest_1samp(values, 0.1, alternative="greater").pvalue
-    assert stats.p_value(values.mean(), scipy_stats.sem(values), 10, 0.1) == pytest.approx(expected)
+    assert statistics.p_value(values.mean(), scipy_stats.sem(values), 10, 0.1) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.9, 0.0), (1.0, 1.0), (1.1, 1.0), (-math.inf, 0.0)])
 def test_p_value_without_spread(threshold, expected):
-    assert stats.p_value(1.0, 0.0, 9, threshold) == expected
+    assert statistics.p_value(1.0, 0.0, 9, threshold) == expected
 
 
 @pytest.mark.parametrize(("average", "error"), [(math.nan, 1.0), (1.0, math.inf), (1.0, -1.0)])
 def test_p_value_refuses_what_is_not_finite(average, error):
     with pytest.raises(ValueError, match="expected finite numbers"):
-        stats.p_value(average, error, 9, 0.0)
+        statistics.p_value(average, error, 9, 0.0)
 
 
 @pytest.mark.parametrize("threshold", np.linspace(0.02, 40, 25))
 def test_p_values_agree_with_the_ends_of_intervals(threshold):
     better, worse, base, tokens = some_windows()
     for estimate in (
-        stats.distance(some_distances(), STUDENT),
-        stats.increase(better, base, tokens, STUDENT),
-        stats.nll_difference(worse, base, tokens, STUDENT),
-        stats.ratio_of_costs(better, worse, base, tokens, STUDENT),
+        statistics.distance(some_distances(), STUDENT),
+        statistics.increase(better, base, tokens, STUDENT),
+        statistics.nll_difference(worse, base, tokens, STUDENT),
+        statistics.ratio_of_costs(better, worse, base, tokens, STUDENT),
     ):
-        above, below = (stats.p_beyond(estimate, threshold, side) for side in ("above", "below"))
+        above, below = (statistics.p_beyond(estimate, threshold, side) for side in ("above", "below"))
         assert above + below == pytest.approx(1.0)
         assert (above < 0.025) == (estimate.interval[0] > threshold)
         assert (below < 0.025) == (estimate.interval[1] < threshold)
 
 
 def test_there_is_no_p_value_without_an_interval_or_a_standard_error():
-    assert stats.p_beyond(stats.distance(some_distances(7), STUDENT), 0.1, "above") is None
-    assert stats.p_beyond(stats.distance(np.zeros(9), STUDENT), 0.1, "below") is None
+    assert statistics.p_beyond(statistics.distance(some_distances(7), STUDENT), 0.1, "above") is None
+    assert statistics.p_beyond(statistics.distance(np.zeros(9), STUDENT), 0.1, "below") is None
 
 
 def test_holm_closed_case():
     p_values = {"c": 0.03, "a": 0.01, "d": 0.005, "b": 0.04}
-    assert stats.holm_adjusted(p_values) == pytest.approx({"c": 0.06, "a": 0.03, "d": 0.02, "b": 0.06})
-    assert stats.holm(p_values, 0.05) == {"c": False, "a": True, "d": True, "b": False}
-    assert stats.holm({}, 0.05) == {}
+    assert statistics.holm_adjusted(p_values) == pytest.approx({"c": 0.06, "a": 0.03, "d": 0.02, "b": 0.06})
+    assert statistics.holm(p_values, 0.05) == {"c": False, "a": True, "d": True, "b": False}
+    assert statistics.holm({}, 0.05) == {}
 
 
 @quick
@@ -629,49 +633,49 @@ def test_holm_equals_the_step_down_procedure_done_by_hand(values, level):
     rejected, left = set(), sorted(p_values, key=p_values.__getitem__)
     while left and p_values[left[0]] * len(left) <= level:
         rejected.add(left.pop(0))
-    assert stats.holm(p_values, level) == {name: name in rejected for name in p_values}
+    assert statistics.holm(p_values, level) == {name: name in rejected for name in p_values}
 
 
 @quick
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
 def test_holm_is_between_no_correction_and_bonferronis(values):
     p_values = {str(index): p for index, p in enumerate(values)}
-    adjusted = stats.holm_adjusted(p_values)
+    adjusted = statistics.holm_adjusted(p_values)
     assert all(p <= adjusted[name] <= min(1.0, len(values) * p) for name, p in p_values.items())
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
 def test_holm_refuses_what_is_not_a_probability(p):
     with pytest.raises(ValueError, match="p value of 'safer'"):
-        stats.holm({"safer": p}, 0.05)
+        statistics.holm({"safer": p}, 0.05)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, math.nan])
 def test_holm_refuses_what_is_not_an_error_rate(level):
     with pytest.raises(ValueError, match="level: found"):
-        stats.holm({"safer": 0.1}, level)
+        statistics.holm({"safer": 0.1}, level)
 
 
 def test_control_p_closed_cases():
     draws = np.arange(1.0, 40.0)
-    assert stats.control_p(0.5, draws) == 1 / 40
-    assert stats.control_p(3.0, draws) == 4 / 40  # a draw of equal cost is not costlier
-    assert stats.control_p(100.0, draws) == 1.0
-    assert stats.control_p(1.0, []) == 1.0
+    assert statistics.control_p(0.5, draws) == 1 / 40
+    assert statistics.control_p(3.0, draws) == 4 / 40  # a draw of equal cost is not costlier
+    assert statistics.control_p(100.0, draws) == 1.0
+    assert statistics.control_p(1.0, []) == 1.0
     with pytest.raises(ValueError, match="costs of the arm and of the random draws"):
-        stats.control_p(1.0, [1.0, math.nan])
+        statistics.control_p(1.0, [1.0, math.nan])
 
 
 def test_control_p_is_uniform_for_an_arm_that_is_a_draw_itself():
     costs = np.random.default_rng(0).permutation(np.arange(20.0))
-    p_values = [stats.control_p(cost, without(costs, index)) for index, cost in enumerate(costs)]
+    p_values = [statistics.control_p(cost, without(costs, index)) for index, cost in enumerate(costs)]
     assert sorted(p_values) == pytest.approx([(rank + 1) / 20 for rank in range(20)])
 
 
 def test_quartiles_closed_case():
-    assert stats.quartiles([5, 1, 2, 4, 3]) == (2.0, 3.0, 4.0)
-    assert stats.quartiles([1.0, 2.0]) == (1.25, 1.5, 1.75)
-    assert stats.quartiles([7.0]) == (7.0, 7.0, 7.0)
+    assert statistics.quartiles([5, 1, 2, 4, 3]) == (2.0, 3.0, 4.0)
+    assert statistics.quartiles([1.0, 2.0]) == (1.25, 1.5, 1.75)
+    assert statistics.quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
 # --- further units ---------------------------------------------------------------------------------------------------
@@ -684,59 +688,61 @@ def half_width(estimate: Estimate, units: int) -> float:
 
 @pytest.mark.parametrize("factor", [0.9, 0.97, 1.03, 1.1, 1.5])
 def test_further_units_are_the_fewest_that_settle(factor):
-    estimate = stats.distance(some_distances(), STUDENT)
+    estimate = statistics.distance(some_distances(), STUDENT)
     total = 16
     while half_width(estimate, total) >= abs(math.log(factor)):
         total += 1
-    assert stats.further_units(estimate, estimate.value * factor) == total - 16
+    assert statistics.further_units(estimate, estimate.value * factor) == total - 16
 
 
 def test_further_units_of_a_cost_are_counted_where_its_interval_is_symmetric():
     _, worse, base, tokens = some_windows()
-    cost, difference = (of(worse, base, tokens, STUDENT) for of in (stats.increase, stats.nll_difference))
+    cost, difference = (of(worse, base, tokens, STUDENT) for of in (statistics.increase, statistics.nll_difference))
     bound = difference.value + 0.01
-    assert stats.further_units(cost, stats.percent(bound)) == stats.further_units(difference, bound) > 0
+    assert statistics.further_units(cost, statistics.percent(bound)) == statistics.further_units(difference, bound) > 0
 
 
 def test_none_would_settle_a_value_on_the_threshold():
-    estimate = stats.distance(some_distances(), STUDENT)
-    assert stats.further_units(estimate, estimate.value) is None
-    assert stats.further_units(estimate, estimate.value * (1 + 1e-9)) is None
+    estimate = statistics.distance(some_distances(), STUDENT)
+    assert statistics.further_units(estimate, estimate.value) is None
+    assert statistics.further_units(estimate, estimate.value * (1 + 1e-9)) is None
 
 
 def test_no_further_units_where_the_interval_is_already_off_the_threshold():
-    estimate = stats.distance(some_distances(), STUDENT)
-    assert stats.further_units(estimate, 1.01 * estimate.interval[1]) == 0
-    assert stats.further_units(estimate, 0.0) == 0
-    assert stats.further_units(estimate, 1.01 * estimate.interval[1], least=24) == 8
+    estimate = statistics.distance(some_distances(), STUDENT)
+    assert statistics.further_units(estimate, 1.01 * estimate.interval[1]) == 0
+    assert statistics.further_units(estimate, 0.0) == 0
+    assert statistics.further_units(estimate, 1.01 * estimate.interval[1], least=24) == 8
 
 
 @pytest.mark.parametrize("threshold", [math.nan, math.inf])
 def test_a_threshold_must_be_finite(threshold):
-    estimate = stats.distance(some_distances(), STUDENT)
+    estimate = statistics.distance(some_distances(), STUDENT)
     with pytest.raises(ValueError, match="value or threshold: found"):
-        stats.further_units(estimate, threshold)
+        statistics.further_units(estimate, threshold)
     with pytest.raises(ValueError, match="value or threshold: found"):
-        stats.p_beyond(estimate, threshold, "above")
+        statistics.p_beyond(estimate, threshold, "above")
 
 
 def test_further_units_with_too_few_units_for_an_interval():
-    few = stats.distance(some_distances(7), STUDENT)
-    assert stats.further_units(few, 100.0) == 1
-    assert stats.further_units(few, few.value * 1.05) > 1
-    assert stats.further_units(stats.distance([0.5], STUDENT), 1.0) == 7  # spread unknown: what is missing to 8
+    few = statistics.distance(some_distances(7), STUDENT)
+    assert statistics.further_units(few, 100.0) == 1
+    assert statistics.further_units(few, few.value * 1.05) > 1
+    assert (
+        statistics.further_units(statistics.distance([0.5], STUDENT), 1.0) == 7
+    )  # spread unknown: what is missing to 8
 
 
 def test_a_rank_correlation_cannot_be_given_further_blocks():
-    assert stats.further_units(stats.spearman(some_distances(12, 1), some_distances(12, 2)), 0.0) is None
+    assert statistics.further_units(statistics.spearman(some_distances(12, 1), some_distances(12, 2)), 0.0) is None
 
 
 def test_further_units_of_a_bootstrap_look_at_the_end_that_faces_the_threshold():
-    estimate = stats.distance(some_distances(), BOOTSTRAP)
+    estimate = statistics.distance(some_distances(), BOOTSTRAP)
     outside = [1.001 * estimate.interval[1], 0.999 * estimate.interval[0]]
     inside = [0.999 * estimate.interval[1], 1.001 * estimate.interval[0]]
-    assert [stats.further_units(estimate, bound) for bound in outside] == [0, 0]
-    assert all(stats.further_units(estimate, bound) > 0 for bound in inside)
+    assert [statistics.further_units(estimate, bound) for bound in outside] == [0, 0]
+    assert all(statistics.further_units(estimate, bound) > 0 for bound in inside)
 
 
 # --- coverage in simulation ------------------------------------------------------------------------------------------
@@ -763,12 +769,12 @@ def test_intervals_cover_what_they_say(draw, units):
     generator = np.random.default_rng(units)
     pairs = draw(generator, (SIMULATIONS, 2, units))
     tokens = generator.integers(96, 129, units)
-    assert 0.92 <= coverage(1.0, pairs[:, 0], lambda values: stats.distance(values, STUDENT)) <= 0.97
-    assert 0.92 <= coverage(1.0, pairs, lambda pair: stats.ratio(*pair, STUDENT)) <= 0.97
+    assert 0.92 <= coverage(1.0, pairs[:, 0], lambda values: statistics.distance(values, STUDENT)) <= 0.97
+    assert 0.92 <= coverage(1.0, pairs, lambda pair: statistics.ratio(*pair, STUDENT)) <= 0.97
     assert (
         0.92
         <= coverage(
-            1.0, pairs[:, 0], lambda rates: stats.nll_difference(rates * tokens, np.zeros(units), tokens, STUDENT)
+            1.0, pairs[:, 0], lambda rates: statistics.nll_difference(rates * tokens, np.zeros(units), tokens, STUDENT)
         )
         <= 0.97
     )
@@ -777,7 +783,7 @@ def test_intervals_cover_what_they_say(draw, units):
 def test_the_bootstrap_of_the_literature_covers_less():
     samples = log_normal(np.random.default_rng(0), (600, 8))
     few = replace(BOOTSTRAP, resamples=300)
-    assert coverage(1.0, samples, lambda values: stats.distance(values, few)) < 0.92
+    assert coverage(1.0, samples, lambda values: statistics.distance(values, few)) < 0.92
 
 
 # --- import time -----------------------------------------------------------------------------------------------------

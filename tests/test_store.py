@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.errors import CannotRun, EvidenceDamaged, PruneauditError
-from checker.layouts import Layout
-from checker.records import Question
-from checker.store import Scope, Store
+from checker.core.errors import CannotRun, EvidenceDamaged, PruneauditError
+from checker.core.layouts import Layout
+from checker.core.records import Question
+from checker.core.store import Scope, Store
 
 SCOPE = Scope("weights", "contract")
 BASE = Layout.base(4)
@@ -112,7 +112,7 @@ def test_everything_that_fixes_an_answer_is_in_its_key(monkeypatch: pytest.Monke
         "weights of the layout": SCOPE.key(replace(QUESTION, layout=BASE.with_weights({2: 1})), 0),
         "batch": SCOPE.key(QUESTION, 1),
     }
-    monkeypatch.setattr("checker.store.MEASURING_CODE", "next")
+    monkeypatch.setattr("checker.core.store.MEASURING_CODE", "next")
     keys["measuring code"] = SCOPE.key(QUESTION, 0)
     for (one, key), (other, another) in combinations(keys.items(), 2):
         assert key != another, f"{one} and {other}"

@@ -17,9 +17,9 @@ from tiny_texts import BEGIN, WITH_BEGIN, WITHOUT, plain, refused, rows, tokeniz
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from checker import texts
-from checker.records import EvaluationContract, ScoringContract, TextSource, digest
-from checker.texts import Batch, Window, batches, evaluation_windows, longest_shared_run
+from checker.core.records import EvaluationContract, ScoringContract, TextSource, digest
+from checker.measure import texts
+from checker.measure.texts import Batch, Window, batches, evaluation_windows, longest_shared_run
 
 NOWHERE = TextSource("file", path="/nowhere.txt")
 

@@ -13,17 +13,17 @@ import pytest
 from pyarrow import parquet
 from tiny_texts import WITHOUT, plain, refused, rows, tokens, words
 
-from checker import reading, texts
-from checker.records import ScoringContract, TextSource
+from checker.core.records import ScoringContract, TextSource
+from checker.measure import text_rows, texts
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_rows_are_joined_and_empty_ones_dropped(tmp_path: Path) -> None:
     source = rows(tmp_path, "one", "", " ", "two\n")
-    assert reading.read_whole(source) == "one\n\n\n\n \n\ntwo\n"
-    assert reading.read_whole(replace(source, join=" | ", drop_empty=True)) == "one | two\n"
-    assert reading.read_whole(plain(tmp_path, "one\n\n\ntwo\n")) == "one\n\n\ntwo\n", "a plain text stays as it is"
+    assert text_rows.read_whole(source) == "one\n\n\n\n \n\ntwo\n"
+    assert text_rows.read_whole(replace(source, join=" | ", drop_empty=True)) == "one | two\n"
+    assert text_rows.read_whole(plain(tmp_path, "one\n\n\ntwo\n")) == "one\n\n\ntwo\n", "a plain text stays as it is"
 
 
 def write_parquet(path: Path, **columns: list[Any]) -> TextSource:
@@ -34,18 +34,18 @@ def write_parquet(path: Path, **columns: list[Any]) -> TextSource:
 def test_jsonl_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
     source = rows(tmp_path, *(f"text {number}" for number in range(600)))
     found = all_rows(source)
-    assert found[7] == reading.Row("text 7", "k7")
+    assert found[7] == text_rows.Row("text 7", "k7")
     columns = {"text": [row.text for row in found], "kind": [row.kind for row in found]}
     same = write_parquet(tmp_path / "rows[1].parquet", **columns)
     assert all_rows(same) == found
-    assert reading.read_whole(same) == reading.read_whole(source)
-    assert next(reading.read_rows(replace(same, column="kind", kind_column="none"))) == reading.Row("k0", "")
+    assert text_rows.read_whole(same) == text_rows.read_whole(source)
+    assert next(text_rows.read_rows(replace(same, column="kind", kind_column="none"))) == text_rows.Row("k0", "")
 
 
 def test_a_parquet_file_is_read_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     for text in ("one", "two"):
-        assert all_rows(write_parquet(tmp_path / "rows.parquet", text=[text])) == [reading.Row(text)]
+        assert all_rows(write_parquet(tmp_path / "rows.parquet", text=[text])) == [text_rows.Row(text)]
     assert not (tmp_path / "cache").exists(), "no copy is left in a cache"
     assert refused(all_rows, write_parquet(tmp_path / "rows.parquet", text=["one", None])).startswith(
         "rows.parquet, row 2: found no text in column 'text'"
@@ -57,13 +57,13 @@ def lines(tmp_path: Path, content: bytes, name: str = "rows.jsonl") -> TextSourc
     return TextSource("rows", path=str(tmp_path / name))
 
 
-def all_rows(source: TextSource) -> list[reading.Row]:
-    return list(reading.read_rows(source))
+def all_rows(source: TextSource) -> list[text_rows.Row]:
+    return list(text_rows.read_rows(source))
 
 
 def test_blank_lines_between_rows_are_no_rows(tmp_path: Path) -> None:
     found = all_rows(lines(tmp_path, b'{"text": "one"}\r\n\n  \n{"text": "two", "kind": null}'))
-    assert found == [reading.Row("one"), reading.Row("two")]
+    assert found == [text_rows.Row("one"), text_rows.Row("two")]
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_a_row_without_text_is_named(tmp_path: Path) -> None:
 def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     source = TextSource("file", path=str(tmp_path / "latin.txt"))
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    assert refused(reading.read_whole, source) == (
+    assert refused(text_rows.read_whole, source) == (
         f"{tmp_path}/latin.txt: found byte 3 to be no UTF-8; expected a text in UTF-8; save it in that encoding"
     )
     broken = refused(all_rows, lines(tmp_path, b"no parquet", "rows.parquet"))
     assert broken.startswith(f"{tmp_path}/rows.parquet: found no readable parquet file (")
-    assert "found no such file" in refused(reading.read_whole, replace(source, path=str(tmp_path / "none.txt")))
+    assert "found no such file" in refused(text_rows.read_whole, replace(source, path=str(tmp_path / "none.txt")))
 
 
 # --- datasets of the hub ---------------------------------------------------------------------------------------------
@@ -128,15 +128,15 @@ PROSE = TextSource("hub", repo="org/prose", config="plain", split="test", revisi
 
 @pytest.mark.usefixtures("hub_cache")
 def test_a_hub_dataset_is_read_from_its_cache() -> None:
-    assert reading.read_whole(PROSE) == f"{words(0, 4)}\n{words(4, 8)}"
-    assert reading.read_whole(replace(PROSE, revision=None, config=None)) == reading.read_whole(PROSE)
+    assert text_rows.read_whole(PROSE) == f"{words(0, 4)}\n{words(4, 8)}"
+    assert text_rows.read_whole(replace(PROSE, revision=None, config=None)) == text_rows.read_whole(PROSE)
     cut, _ = texts.scoring(ScoringContract(PROSE, prompts=2, tokens=3, assembly="rows"), WITHOUT)
     assert [window.ids for window in cut.windows] == [tokens(0, 3), tokens(4, 7)]
 
 
 @pytest.mark.usefixtures("hub_cache")
 def test_another_commit_in_the_cache_is_not_taken_for_the_pinned_one() -> None:
-    assert refused(reading.read_whole, replace(PROSE, revision="f" * 40)) == (
+    assert refused(text_rows.read_whole, replace(PROSE, revision="f" * 40)) == (
         f"dataset org/prose/plain/test: found commit {COMMIT} in the local cache; expected {'f' * 40}, as the contract "
         "pins it; load it once with the hub at hand, or pin the one that is there"
     )
@@ -146,7 +146,7 @@ def test_another_commit_in_the_cache_is_not_taken_for_the_pinned_one() -> None:
 @pytest.mark.parametrize("source", [replace(PROSE, repo="org/other"), replace(PROSE, config="fine"),
                                     replace(PROSE, split="train")])  # fmt: skip
 def test_a_dataset_that_is_not_to_be_had_is_named_with_its_remedy(source: TextSource) -> None:
-    message = refused(reading.read_whole, source)
+    message = refused(text_rows.read_whole, source)
     assert message.startswith(f"dataset {source.name}: found no way to load it (")
     assert message.endswith("check the name, or point the contract at a local file with `kind: file`")
 
@@ -155,5 +155,5 @@ def test_a_dataset_that_is_not_to_be_had_is_named_with_its_remedy(source: TextSo
 def test_a_local_folder_is_not_taken_for_a_hub_dataset() -> None:
     Path("org/prose").mkdir(parents=True)
     Path("org/prose/test.txt").write_text("something else")
-    message = refused(reading.read_whole, PROSE)
+    message = refused(text_rows.read_whole, PROSE)
     assert message.startswith("dataset org/prose/plain/test: found a folder of that name here")

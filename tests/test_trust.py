@@ -14,13 +14,14 @@ import tiny_audit
 import torch
 from tiny_files import gguf_bytes, safetensors_bytes, stack_shapes, write_index, write_model, write_sharded
 
-from checker import checkpoint_export, models, spec
-from checker.checkpoints import facts, locate, weights_digest
-from checker.errors import CannotRun, UsageError
-from checker.layouts import Layout
-from checker.measure import prepare
-from checker.records import ModelSource
-from checker.trust import check_agreed
+from checker.checkpoints.files import facts, locate, weights_digest
+from checker.checkpoints.trust import check_agreed
+from checker.core.errors import CannotRun, UsageError
+from checker.core.layouts import Layout
+from checker.core.records import ModelSource
+from checker.measure import cut_checkpoint, models
+from checker.measure.run import prepare
+from checker.spec import load as spec
 
 CPU = torch.device("cpu")
 BOTH = (
@@ -100,7 +101,7 @@ def test_code_runs_where_audit_and_command_line_say_so(folder: Path, ran: Path, 
     assert ran.read_text() == "the model's code ran"
     ids = torch.tensor([[3, 4, 5]])
     assert torch.equal(model(input_ids=ids).logits, tiny_audit.build()(input_ids=ids).logits)
-    written = checkpoint_export.write(source, Layout.base(6).without((2,)), tmp_path / "pruned")
+    written = cut_checkpoint.write(source, Layout.base(6).without((2,)), tmp_path / "pruned")
     assert locate(ModelSource("directory", path=str(written), trust_remote_code=True)).code
 
 

@@ -12,7 +12,7 @@ import pytest
 from evidence_sample import Sample, claim
 from scipy import stats as scipy_stats
 
-from checker.records import MethodSettings, Statistics
+from checker.core.records import MethodSettings, Statistics
 
 COST = 100 * expm1(0.08)  # of blocks 4 and 6, in percent
 SPAN = "[7.924, 8.735]"

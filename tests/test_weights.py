@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from checker import weights
-from checker.errors import CannotRun
-from checker.headers import Placed, read_safetensors
-from checker.weights import compare, pieces, read, rounded, widened
+from checker.checkpoints.provenance import weights
+from checker.checkpoints.provenance.weights import compare, pieces, read, rounded, widened
+from checker.checkpoints.tensors import Placed, read_safetensors
+from checker.core.errors import CannotRun
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 

@@ -25,7 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 BLOCKS = 6
 REPOSITORY = Path(__file__).resolve().parent.parent
-COMMAND = (sys.executable, "-m", "checker.cli")
+COMMAND = (sys.executable, "-m", "checker")
 PROMPTS = 12
 PROMPT_TOKENS = 24
 WORDS = 330

@@ -10,8 +10,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from checker.errors import CannotRun
-from checker.records import TextSource
+from checker.core.errors import CannotRun
+from checker.core.records import TextSource
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command
-from checker.terminal import tell
+from checker.commands.command import command
+from checker.commands.terminal import tell
 
 
 @command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")
@@ -21,11 +21,11 @@ def attest(folder: Path, to: Path | None) -> None:
     One holds the standard test-result predicate: a test for every rule. The other holds the claims and their verdicts.
     Only a pack that reproduces is attested. How to sign the statements is said on stderr.
     """
-    from checker import attest as made
-    from checker.packs import open_pack
-    from checker.records import canonical
+    from checker.core.records import canonical
+    from checker.release import attest as made
+    from checker.release.pack import open_pack
+    from checker.release.verify import verify
     from checker.reports.escape import json_text
-    from checker.verify import verify
 
     found = verify(open_pack(folder))
     statements = made.statements(found)

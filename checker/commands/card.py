@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command
-from checker.errors import UsageError
-from checker.terminal import tell
+from checker.commands.command import command
+from checker.commands.terminal import tell
+from checker.core.errors import UsageError
 
 
 @command(
@@ -29,9 +29,9 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     The same block again replaces itself; everything else in the card stays byte for byte. Nothing is sent anywhere. The
     front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
     """
-    from checker import card as made
-    from checker import cards
-    from checker.packs import open_pack
+    from checker.checkpoints import model_card
+    from checker.release import card_block as made
+    from checker.release.pack import open_pack
 
     if check and path is None:
         raise UsageError("--check: found no --card; expected the card to check; name it: --card README.md")
@@ -39,7 +39,7 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     if path is None:
         tell(made.block(found))
         return
-    text = cards.read(path)
+    text = model_card.read(path)
     expected = made.written(text, found, str(path), block_only=block_only)
     if not block_only and (note := made.other_base_model(text, found)):
         tell(f"note: {path}: {note}", error=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from checker.commands.shape import command, default_out, out_option, set_option
-from checker.terminal import tell
+from checker.commands.command import command, default_out, out_option, set_option
+from checker.commands.terminal import tell
 
 if TYPE_CHECKING:
-    from checker.doctor import Line
+    from checker.commands.doctor_lines import Line
 
 
 @command("doctor", "pruneaudit doctor\npruneaudit doctor smollm2-135m")
@@ -27,13 +27,14 @@ def doctor(file: str | None, out: Path | None, overrides: Sequence[str]) -> None
     FILE is an audit file or the name of a packaged audit. Exits with 4 where something that FILE needs is missing. The
     model hub is asked for a sign of life, and not at all where HF_HUB_OFFLINE is set.
     """
-    from checker import doctor as looked
-    from checker import machine, spec
-    from checker.errors import UsageError
+    from checker.commands import doctor_lines as looked
+    from checker.core.errors import UsageError
+    from checker.measure import machine
+    from checker.spec import load
 
     if file is None and overrides:
         raise UsageError("--set: found no FILE; expected the audit file whose values it changes; name one")
-    audit = None if file is None else spec.check(file, overrides, attached=False).audit
+    audit = None if file is None else load.check(file, overrides, attached=False).audit
     folder = out or (Path("runs") if audit is None else default_out(audit))
     reach = machine.hub(os.environ)
     _show("This machine", looked.this_machine(folder, os.environ, reach))

@@ -6,9 +6,9 @@ import textwrap
 
 import click
 
-from checker.commands.shape import command
-from checker.errors import UsageError
-from checker.terminal import printable, tell
+from checker.commands.command import command
+from checker.commands.terminal import printable, tell
+from checker.core.errors import UsageError
 
 
 @command("explain", "pruneaudit explain protocol/undisclosed")
@@ -17,7 +17,7 @@ def explain(rule: str) -> None:
     """Explains one rule: what it checks, why, what to do, and when to waive it."""
     import difflib
 
-    from checker.rules import RULES
+    from checker.judge.rules import RULES
 
     if rule not in RULES:
         near = difflib.get_close_matches(rule, RULES, n=1)

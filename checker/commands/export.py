@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command, require_measuring, trust_option
-from checker.errors import UsageError
-from checker.terminal import tell
-from checker.trust import check_agreed
+from checker.checkpoints.trust import check_agreed
+from checker.commands.command import command, require_measuring, trust_option
+from checker.commands.terminal import tell
+from checker.core.errors import UsageError
 
 EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 
@@ -36,7 +36,7 @@ def export(
     out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None, trust_remote_code: bool
 ) -> None:
     """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
-    from checker import exports
+    from checker.release import export as exports
 
     content = exports.read_report(out)
     arm = exports.find_arm(content, name)
@@ -54,7 +54,7 @@ def export(
         source = exports.model_source(out, content, audit)
         check_agreed(source, trust_remote_code)
         require_measuring()
-        from checker import checkpoint_export
+        from checker.measure import cut_checkpoint
 
-        checkpoint_export.write(source, arm.layout, to, digest=content["model"]["digest"])
+        cut_checkpoint.write(source, arm.layout, to, digest=content["model"]["digest"])
     tell(f"wrote {to}")

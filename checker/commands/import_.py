@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command
-from checker.terminal import tell
+from checker.commands.command import command
+from checker.commands.terminal import tell
 
 KINDS = ("csv", "json", "mergekit", "card", "model", "harness", "pruneme")
 _SHOWN = 20
@@ -46,13 +46,13 @@ def import_(
     What FILE does not say is a blank, marked FILL-IN, that `validate` refuses until it is filled in. What could not be
     understood is listed. Nothing is decided.
     """
-    from checker import imports
-    from checker.importers.shape import Request
+    from checker.published import importing
+    from checker.published.importers.importer import Request
 
-    request = Request(file, imports.columns(mappings), records, base, blocks)
-    found = imports.imported(request, kind)
+    request = Request(file, importing.columns(mappings), records, base, blocks)
+    found = importing.imported(request, kind)
     if out is not None:
-        imports.write(found.text, out)
+        importing.write(found.text, out)
     else:
         tell(found.text.rstrip("\n"))
     for line in found.not_understood[:_SHOWN]:

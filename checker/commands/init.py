@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from checker import resources
-from checker.commands.shape import command
-from checker.errors import UsageError
-from checker.records import ModelSource
-from checker.terminal import tell
+from checker.commands.command import command
+from checker.commands.terminal import tell
+from checker.core import resources
+from checker.core.errors import UsageError
+from checker.core.records import ModelSource
 
 
 @command("init", "pruneaudit init ./my-model --out audits/my-model.yaml\npruneaudit init org/name")
@@ -23,19 +23,20 @@ def init(model: str, out: Path | None) -> None:
     MODEL is a folder with config.json and safetensors, a .gguf file, PACKAGE:FILE for a GGUF inside an installed Python
     package, or the name of a model on the hub.
     """
-    from checker import checkpoints, spec  # here and below: a command imports only what it needs
+    from checker.checkpoints import files
+    from checker.spec import load  # here and below: a command imports only what it needs
 
     source = _model_source(model)
     facts = None
     if source.kind != "hub":
-        facts = checkpoints.facts(checkpoints.locate(source), source)
+        facts = files.facts(files.locate(source), source)
     path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):
         if target.exists() or target.is_symlink():
             raise UsageError(f"{target}: found a file; expected none, init overwrites nothing; choose another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(spec.draft(source, facts), encoding="utf-8")
+    path.write_text(load.draft(source, facts), encoding="utf-8")
     for target, origin in texts.items():
         shutil.copyfile(origin, target)
     for target in (path, *texts):

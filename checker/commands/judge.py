@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from checker.commands.shape import (
+from checker.commands.command import (
     chosen,
     command,
     default_out,
@@ -19,9 +19,9 @@ from checker.commands.shape import (
     set_option,
     show,
 )
-from checker.errors import EvidenceMissing
-from checker.publications import Publication
-from checker.records import Audit
+from checker.core.errors import EvidenceMissing
+from checker.core.records import Audit
+from checker.published.publication import Publication
 
 
 @command(
@@ -40,8 +40,8 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
     An audit of published numbers (`published:`) has its evidence in its own file; nothing is measured for it.
     """
     from checker import reports
-    from checker.any_audit import any_audit
-    from checker.findings import exit_code
+    from checker.judge.findings import exit_code
+    from checker.published.any_audit import any_audit
 
     loaded, _ = any_audit(file, overrides, attached=False)
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
@@ -55,11 +55,11 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
 def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> dict[str, Any]:
     """The report, from the store of a run or from the published numbers in the audit file itself."""
     if isinstance(loaded, Publication):
-        from checker.judge_published import judge as judged_published
+        from checker.judge.published import judge as judged_published
 
         return judged_published(loaded)
-    from checker.judge import judge as judged
-    from checker.store import Store
+    from checker.core.store import Store
+    from checker.judge.measured import judge as judged
 
     if not evidence.is_file():
         raise EvidenceMissing(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command, policy_option, set_option
-from checker.errors import EvidenceDamaged, UsageError
-from checker.terminal import tell
+from checker.commands.command import command, policy_option, set_option
+from checker.commands.terminal import tell
+from checker.core.errors import EvidenceDamaged, UsageError
 
 
 @command(
@@ -31,8 +31,8 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
     OUT is the folder of a run. Whatever the audit's outcome, it is sealed; damaged evidence is not. The same evidence
     sealed on the same day gives the same bytes. Check a pack with `pruneaudit verify`.
     """
-    from checker import pack as sealing
-    from checker.verify import verify
+    from checker.release import seal as sealing
+    from checker.release.verify import verify
 
     if overrides and file is None:
         raise UsageError(

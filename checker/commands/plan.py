@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checker.commands.shape import command, file_argument, set_option
-from checker.records import Facts
-from checker.terminal import duration, tell
+from checker.commands.command import command, file_argument, set_option
+from checker.commands.terminal import duration, tell
+from checker.core.records import Facts
 
 
 @command("plan", "pruneaudit plan smollm2-135m")
@@ -14,11 +14,12 @@ from checker.terminal import duration, tell
 @set_option
 def plan(file: str, overrides: Sequence[str]) -> None:
     """Says what will be measured: layouts, block runs, tokens, memory, estimated time. Needs no weights."""
-    from checker import checkpoints, spec
-    from checker.plan import matrix_rate, seconds
-    from checker.plan import plan as planned_for
+    from checker.checkpoints import files as checkpoints
+    from checker.selection.plan import matrix_rate, seconds
+    from checker.selection.plan import plan as planned_for
+    from checker.spec import load
 
-    checked = spec.check(file, overrides)
+    checked = load.check(file, overrides)
     audit, facts = checked.audit, checked.facts
     if facts is None:
         files = checkpoints.locate(audit.model)  # raises, and says why the model is not at hand

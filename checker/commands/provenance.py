@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import command
-from checker.terminal import tell
+from checker.commands.command import command
+from checker.commands.terminal import tell
 
 
 def _blocks(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -35,17 +35,17 @@ def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, as_json:
     BASE and PRUNED are folders of safetensors. Exits with 0 where everything could be told, with 3 where something is
     open; with --claim, exits with 0 where exactly these blocks are missing, with 1 where not, with 3 where it is open.
     """
-    from checker import account
-    from checker.provenance import check_claim
-    from checker.provenance import provenance as told
+    from checker.checkpoints.provenance import summary
+    from checker.checkpoints.provenance.comparison import check_claim
+    from checker.checkpoints.provenance.comparison import provenance as told
 
     found = told(base, pruned)
     if claim is not None:
         check_claim(found, claim)
     if as_json:
-        tell(json.dumps(account.as_json(found, claim), indent=2, ensure_ascii=False))
+        tell(json.dumps(summary.as_json(found, claim), indent=2, ensure_ascii=False))
     else:
-        tell("\n".join(account.lines(found, claim)))
+        tell("\n".join(summary.lines(found, claim)))
     if claim is None:
         sys.exit(3 if found.open else 0)
     sys.exit({"agrees": 0, "differs": 1, "open": 3}[found.agreement(claim)[0]])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import chosen, command, deliver, format_option
+from checker.commands.command import chosen, command, deliver, format_option
 
 
 @command("report", "pruneaudit report runs/smollm2-135m --format html --format sarif=audit.sarif")
@@ -15,8 +15,9 @@ from checker.commands.shape import chosen, command, deliver, format_option
 @format_option
 def report(out: Path, formats: Sequence[str]) -> None:
     """Renders the reports of a finished run again, from its report.json."""
-    from checker import exports, reports
+    from checker import reports
+    from checker.release import export
 
-    content = exports.any_report(out)
+    content = export.any_report(out)
     wanted = chosen(formats)
     deliver(reports.render(content, out, wanted), reports.printed(content, out, wanted))

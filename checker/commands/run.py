@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from checker.commands.shape import (
+from checker.commands.command import (
     chosen,
     command,
     default_out,
@@ -22,7 +22,7 @@ from checker.commands.shape import (
     show,
     trust_option,
 )
-from checker.terminal import Progress
+from checker.commands.terminal import Progress
 
 
 @command(
@@ -50,14 +50,15 @@ def run(
 
     FILE is an audit file or the name of a packaged audit.
     """
-    from checker import reports, spec
+    from checker import reports
+    from checker.spec import load
 
-    loaded = spec.check(file, overrides).audit  # mistakes come before torch is imported
+    loaded = load.check(file, overrides).audit  # mistakes come before torch is imported
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
     reports.destinations(wanted, folder, source)
     require_measuring()
     from checker.audit import audit
-    from checker.judge import exit_code
+    from checker.judge.measured import exit_code
 
     progress = Progress(sys.stderr.isatty())
     try:

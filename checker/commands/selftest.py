@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from checker.commands.shape import command, require_measuring
-from checker.records import ModelSource
-from checker.terminal import tell
+from checker.commands.command import command, require_measuring
+from checker.commands.terminal import tell
+from checker.core.records import ModelSource
 
 
 @command("selftest", "pruneaudit selftest --dtype bfloat16 --device cuda")
@@ -22,8 +22,8 @@ def selftest(dtypes: Sequence[str], device: str) -> None:
     Exits with 1 where one answer is wrong: figures from that device and dtype are not to be trusted.
     """
     require_measuring()
-    from checker.models import device_of
-    from checker.selftest import selftest as tested
+    from checker.measure.models import device_of
+    from checker.measure.selftest import selftest as tested
 
     failed = 0
     for dtype in dtypes or ("float32", "bfloat16"):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from checker.commands.shape import command, policy_option, set_option
-from checker.errors import PruneauditError
-from checker.terminal import tell
+from checker.commands.command import command, policy_option, set_option
+from checker.commands.terminal import tell
+from checker.core.errors import PruneauditError
 
 
 @command("validate", "pruneaudit validate audits/*.yaml")
@@ -18,7 +18,7 @@ from checker.terminal import tell
 @set_option
 def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
     """Checks audit files: grammar and meaning, every mistake at once. Loads no model."""
-    from checker.any_audit import any_audit
+    from checker.published.any_audit import any_audit
 
     worst = 0
     for file in files:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from checker.commands.shape import command, require_measuring, trust_option
-from checker.records import COMPLETENESS, Audit
-from checker.terminal import Progress, tell
+from checker.commands.command import command, require_measuring, trust_option
+from checker.commands.terminal import Progress, tell
+from checker.core.records import COMPLETENESS, Audit
 
 if TYPE_CHECKING:
-    from checker.measure import Prepared
-    from checker.packs import Pack
-    from checker.remeasure import Compared
+    from checker.measure.remeasure import Compared
+    from checker.measure.run import Prepared
+    from checker.release.pack import Pack
 
 
 @command(
@@ -58,9 +58,9 @@ def verify(
     when a file is not what the manifest says, or the pack, model or audit not what you expect. It does not show that
     the rows were measured honestly: --remeasure looks at that, by sample, and exits 1 where a value differs.
     """
-    from checker.packs import open_pack
-    from checker.verify import expect
-    from checker.verify import verify as verified
+    from checker.release.pack import open_pack
+    from checker.release.verify import expect
+    from checker.release.verify import verify as verified
 
     pack = open_pack(folder)
     expect(pack, expect_pack, expect_model, expect_audit)
@@ -122,10 +122,10 @@ def remeasured(
     ``file`` is the audit file beside model and texts, for an audit that names them by path. Raises UsageError,
     CannotRun (other weights or texts than the pack's, or none), EvidenceMissing (an incomplete run).
     """
-    from checker import rows
-    from checker.errors import EvidenceMissing
-    from checker.measure import prepare
-    from checker.remeasure import remeasure
+    from checker.core.errors import EvidenceMissing
+    from checker.measure.remeasure import remeasure
+    from checker.measure.run import prepare
+    from checker.release import rows
 
     if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
         raise EvidenceMissing(
@@ -138,14 +138,15 @@ def remeasured(
 
 
 def _audit_of(pack: Pack, file: Path | None) -> Audit:
-    from checker import sealed, spec
-    from checker.errors import UsageError
+    from checker.core.errors import UsageError
+    from checker.release import replay
+    from checker.spec import load
 
-    judging = sealed.judging_of(pack)
-    audit = sealed.audit_of(pack, judging)
+    judging = replay.judging_of(pack)
+    audit = replay.audit_of(pack, judging)
     if file is not None:
-        found = spec.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
-        if sealed.resolved(sealed.portable(found)) | {"policy": None} != sealed.resolved(audit) | {"policy": None}:
+        found = load.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
+        if replay.resolved(replay.portable(found)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:
             raise UsageError(f"{file}: found another audit than the pack's; expected the same; name its file")
         return found
     selecting = audit.selecting or audit.scoring
@@ -159,8 +160,8 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
 
 def _check_same(pack: Pack, prepared: Prepared) -> None:
     """CannotRun where weights, contracts or token ids at hand are not the pack's."""
-    from checker.errors import CannotRun
-    from checker.measure import contract_digests
+    from checker.core.errors import CannotRun
+    from checker.measure.run import contract_digests
 
     report, known = pack.report, prepared.facts
     pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from checker.commands.shape import command, default_out, file_argument, out_option, policy_option, set_option
-from checker.errors import EvidenceMissing
-from checker.publications import Publication
-from checker.records import Audit
-from checker.terminal import tell
-from checker.waivers import Standing, row, standings
+from checker.commands.command import command, default_out, file_argument, out_option, policy_option, set_option
+from checker.commands.terminal import tell
+from checker.core.errors import EvidenceMissing
+from checker.core.records import Audit
+from checker.judge.waivers import Standing, row, standings
+from checker.published.publication import Publication
 
 _MARKS = {"active": "✓"}
 _WRONG = "✗"
@@ -34,8 +34,8 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
     Each is held against the rules, the claims and today's date, and against the evidence where there is some. The exit
     code is 1 where one is expired, names nothing that can be waived, or matches no finding.
     """
-    from checker.any_audit import any_audit
-    from checker.rules import RULES
+    from checker.judge.rules import RULES
+    from checker.published.any_audit import any_audit
 
     audit, _ = any_audit(file, overrides, attached=False)
     matched = _matched(audit, out)
@@ -53,11 +53,11 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
 def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | None:
     """How many findings each waiver matches, by its number; None where nothing is measured."""
     if isinstance(audit, Publication):
-        from checker.judge_published import judge as judge_published
+        from checker.judge.published import judge as judge_published
 
         return _counts(judge_published(audit))
-    from checker.judge import judge
-    from checker.store import Store
+    from checker.core.store import Store
+    from checker.judge.measured import judge
 
     evidence = (out or default_out(audit)) / "evidence.db"
     if not evidence.is_file():

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from .. import resources
-from . import destination, github, html, json, junit, markdown, published, sarif, text
-from .destination import Destination
-from .format import Format
-from .places import pointing
+from checker.core import resources
+from checker.reports import destination, github, html, json, junit, markdown, published, sarif, text
+from checker.reports.destination import Destination
+from checker.reports.format import Format
+from checker.reports.places import pointing
 
 FORMATS: dict[str, Format] = {
     "html": html.FORMAT,

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
-from .escape import visible
-from .format import Format
+from checker.core.errors import UsageError
+from checker.reports.escape import visible
+from checker.reports.format import Format
 
 STANDARD_OUTPUT = "-"
 _EVIDENCE = ("evidence.db", "evidence.db-wal", "evidence.db-shm")

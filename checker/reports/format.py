@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from .. import resources
-from . import escape
+from checker.core import resources
+from checker.reports import escape
 
 
 @dataclass(frozen=True)

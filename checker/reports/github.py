@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import claims, escape
-from .claims import FindingView
-from .format import Format
-from .places import place
-from .tables import Record
-from .words import OUTCOMES
+from checker.reports import escape
+from checker.reports.format import Format
+from checker.reports.places import place
+from checker.reports.tables import claims
+from checker.reports.tables.claims import FindingView
+from checker.reports.tables.table import Record
+from checker.reports.tables.words import OUTCOMES
 
 SHOWN = 10  # of each kind, per step
 _KINDS: Mapping[str, str] = {"error": "error", "warning": "warning", "note": "notice"}

@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .. import resources
-from .escape import markup
-from .format import Format, environment
-from .pages import page
+from checker.core import resources
+from checker.reports.escape import markup
+from checker.reports.format import Format, environment
+from checker.reports.page import page
 
 
 def render(report: Mapping[str, Any]) -> str:

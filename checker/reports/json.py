@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .escape import json_text
-from .format import Format
+from checker.reports.escape import json_text
+from checker.reports.format import Format
 
 
 def render(report: Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from . import escape
-from .format import Format
-from .places import place
-from .tables import Record
+from checker.reports import escape
+from checker.reports.format import Format
+from checker.reports.places import place
+from checker.reports.tables.table import Record
 
 Findings = Sequence[Record]
 _LEVELS = ("note", "warning", "error")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .format import Format, environment
-from .pages import page
+from checker.reports.format import Format, environment
+from checker.reports.page import page
 
 
 def render(report: Mapping[str, Any]) -> str:

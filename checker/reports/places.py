@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from .tables import Record
+from checker.reports.tables.table import Record
 
 _LOCATION = re.compile(r"(?P<file>.*):(?P<line>[1-9][0-9]*):(?P<column>[1-9][0-9]*)", re.DOTALL)
 

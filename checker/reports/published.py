@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import claims, escape, facts, numbers
-from .claims import FindingView
-from .tables import Cell, Record, Table, pairs_of
-from .words import MARKS, OUTCOMES, Section, Word
+from checker.reports import escape
+from checker.reports.tables import claims, facts, numbers
+from checker.reports.tables.claims import FindingView
+from checker.reports.tables.table import Cell, Record, Table, pairs_of
+from checker.reports.tables.words import MARKS, OUTCOMES, Section, Word
 
 NAME = "pruneaudit/published/1"
 

@@ -15,11 +15,11 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 from urllib.parse import quote
 
-from ..rules import RULES, Rule
-from . import escape
-from .format import Format
-from .places import place
-from .tables import Record
+from checker.judge.rules import RULES, Rule
+from checker.reports import escape
+from checker.reports.format import Format
+from checker.reports.places import place
+from checker.reports.tables.table import Record
 
 Json = dict[str, Any]
 

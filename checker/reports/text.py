@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from . import arms, claims, costs, distances, escape, facts, numbers, published
-from .comparison import Comparison, comparisons, groups
-from .format import Format
-from .tables import Record, Table
-from .words import MARKS, OUTCOMES
+from checker.reports import escape, published
+from checker.reports.format import Format
+from checker.reports.tables import arms, claims, costs, distances, facts, numbers
+from checker.reports.tables.comparison import Comparison, comparisons, groups
+from checker.reports.tables.table import Record, Table
+from checker.reports.tables.words import MARKS, OUTCOMES
 
 _FEW = 6  # methods whose every arm is told on the terminal
 

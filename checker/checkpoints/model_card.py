@@ -1,0 +1,345 @@
+"""Model cards as files: where front matter ends, where the pruneaudit block stands, and what the prose says.
+
+A card is read as CommonMark, so that markers inside code are text. Nothing but the block is ever changed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from checker.checkpoints.trust import existing
+from checker.core.errors import CannotRun, PruneauditError, UsageError
+from checker.core.records import CardFacts
+
+LARGEST = 1_000_000  # bytes of a card
+NAME = "README.md"
+_MOST_LINES = 20_000  # below the front matter, which may hold many results; more would take minutes to read
+_DEEPEST = 20  # levels of front matter
+_QUOTED = 160  # characters of a card that a fact repeats
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+# As huggingface_hub finds it; an empty one counts too.
+_FRONT = re.compile(r"\A(\ufeff?\s*---(?:\r\n|\n|\r))((?:[\S\s]*?(?:\r\n|\n|\r))??)(---[ \t]*(?:\r\n|\n|\Z))")
+_MARKER = re.compile(r"<!-- pruneaudit:(begin|end)((?: [a-z]+=[0-9a-z]+)*) -->")
+_FIELD = re.compile(r"([a-z]+)=([0-9a-z]+)")
+
+_VERBS = (
+    r"(?:remov(?:e|es|ed|ing|al)|prun(?:e|es|ed|ing)|drop(?:s|ped|ping)?|delet(?:e|es|ed|ing|ion)|discard(?:ed|ing)?"
+)
+_VERBS += r"|eliminat(?:e|es|ed|ing)|cut(?:s|ting)?|skip(?:s|ped|ping)?|redundant)"
+_STACK = r"(?:layers?|blocks?)"
+_REMOVAL = re.compile(
+    rf"\b{_VERBS}\b[^.;:|]{{0,40}}?\b{_STACK}\b|\b{_STACK}\b[^.;:|]{{0,40}}?\b{_VERBS}\b|\bdepth[- ]prun", re.IGNORECASE
+)
+_NEGATION = re.compile(r"\b(?:no|not|none|never|without|neither|cannot)\b|n't\b", re.IGNORECASE)
+_BEFORE = 16  # characters before a match in which a negation belongs to it
+_TESTS: Mapping[str, str] = {
+    "replacement": r"replacement",
+    "interchange": r"interchang(?:e|ed|ing|eable)|swapp(?:ed|ing)",
+    "deletion": r"deletion (?:distance|score|test|loss|kl)",
+    "averaging": r"averag(?:e|ed|ing) (?:of )?(?:the )?(?:two |neighbouring |neighboring |adjacent )?(?:layers|blocks)",
+    "Block Influence": r"block[- ]influence|shortgpt",
+    "angular distance": r"angular[- ]distance",
+    "CKA": r"cka",
+    "SLEB": r"sleb",
+    "LaCo": r"laco",
+    "Taylor": r"taylor",
+    "exhaustive search": r"exhaustive search",
+    "beam search": r"beam search",
+}
+
+
+class Refused(Exception):
+    """What was found in place of something that can be edited in place."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The pruneaudit block of a card. Offsets count characters of the card's text; both markers belong to it."""
+
+    start: int
+    end: int  # after the closing marker, before its line break
+    line: int  # of the opening marker, from 1
+    text: str  # markers included, lines separated by \n
+    fields: Mapping[str, str]
+
+    @property
+    def edited(self) -> bool:
+        """Whether what stands between the markers is not what its own digest says."""
+        return self.fields.get("text") != digest_of(self.text.split("\n")[1:-1])
+
+
+def digest_of(lines: list[str]) -> str:
+    """sha256 (hex) of what stands between the markers, lines separated by ``\\n``."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def marked(lines: list[str], fields: Mapping[str, str]) -> str:
+    """A block from its lines: markers around them, the opening one with ``fields`` and the digest of the lines."""
+    named = {**fields, "text": digest_of(lines)}
+    opening = " ".join(["<!-- pruneaudit:begin", *(f"{key}={value}" for key, value in named.items()), "-->"])
+    return "\n".join([opening, *lines, "<!-- pruneaudit:end -->"])
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> str:
+    """A card's text, its line breaks and byte order mark as they are.
+
+    UsageError where there is no such file, where it is a link, too large, or not UTF-8.
+    """
+    if path.is_symlink():
+        raise UsageError(f"{path}: found a link; expected the file of a model card itself; name the file it leads to")
+    if not path.is_file():
+        raise UsageError(f"{path}: found no such file; expected a model card; check the path, or make an empty one")
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise UsageError(f"{path}: found more than {LARGEST:,} bytes; expected a model card; check the path")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: found bytes that are not UTF-8 at byte {error.start}; expected a text in UTF-8; "
+                         "save it as UTF-8") from None  # fmt: skip
+
+
+def front_matter(text: str) -> tuple[int, int] | None:
+    """Where the lines between the two ``---`` start and end; None where the card has no front matter."""
+    match = _FRONT.match(text)
+    return match.span(2) if match else None
+
+
+def line_break(text: str) -> str:
+    """The card's own line break: that of its first line."""
+    first = re.search(r"\r\n|\n|\r", text)
+    return first[0] if first else "\n"
+
+
+def base_models(text: str) -> tuple[str, ...]:
+    """The base models that a card's front matter names; empty where it names none or cannot be read."""
+    span = front_matter(text)
+    try:
+        root = compose(text[slice(*span)]) if span else None
+    except (Refused, yaml.YAMLError):
+        return ()
+    node = None if root is None else values_of(root).get("base_model")
+    nodes = node.value if isinstance(node, SequenceNode) else [node]
+    return tuple(str(item.value) for item in nodes if isinstance(item, ScalarNode) and item.value)
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads no anchors and no aliases, and only so deep."""
+
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if anchor := getattr(event, "anchor", None):
+            raise Refused(f"an anchor or an alias ({anchor[:40]!r}) in the front matter")
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise Refused(f"front matter that is nested more than {_DEEPEST} levels deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def compose(inner: str) -> MappingNode | None:
+    """The front matter's root, a block mapping; None where it is empty."""
+    root = yaml.compose(inner, Loader=_Plain)
+    if root is None:
+        return None
+    if not isinstance(root, MappingNode):
+        raise Refused("front matter that holds no keys")
+    if root.flow_style or root.start_mark.column:
+        raise Refused("front matter that does not have its keys at the start of lines")
+    names = [key.value for key, _ in root.value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or "<<" in names:
+        raise Refused(f"the key `{str(twice or '<<')[:40]}` in the front matter, which hides another")
+    return root
+
+
+def values_of(root: MappingNode) -> dict[str, Node]:
+    return {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
+
+
+def yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f", line {mark.line + 2}" if mark else ""
+    return f"{getattr(error, 'problem', None) or 'unreadable'}{place}"
+
+
+# --- the block -------------------------------------------------------------------------------------------------------
+
+
+def find_block(text: str, file: str = NAME) -> Block | None:
+    """The pruneaudit block of a card, or None. UsageError where there are several, or half of one."""
+    start = _body(text)
+    offset = _lines_before(text, start)
+    lines = [match for match in _LINE.finditer(text, start) if match[0]]
+    if len(lines) > _MOST_LINES:
+        raise UsageError(f"{file}: found more than {_MOST_LINES:,} lines; expected a model card; check the path")
+    marks = list(_marks(text[start:]))
+    if not marks:
+        return None
+    places = ", ".join(str(offset + number + 1) for number, _ in marks)
+    if [match[1] for _, match in marks] != ["begin", "end"]:
+        several = sum(match[1] == "begin" for _, match in marks) > 1
+        found = "several pruneaudit blocks" if several else "half of a pruneaudit block"
+        raise UsageError(f"{file}: found {found} (markers in line {places}); expected at most one, from "
+                         "`pruneaudit:begin` to `pruneaudit:end`; delete what is left of the others")  # fmt: skip
+    (first, opening), (last, _) = marks
+    begins, ends = lines[first].start(), lines[last].end()
+    ends -= len(lines[last][0]) - len(lines[last][0].rstrip("\r\n"))
+    inside = re.sub(r"\r\n?", "\n", text[begins:ends])
+    return Block(begins, ends, offset + first + 1, inside, dict(_FIELD.findall(opening[2])))
+
+
+def with_block(text: str, block: str, file: str = NAME) -> str:
+    """The card with ``block`` in the place of its own, or after everything else; all other bytes stay.
+
+    UsageError where the card's own block cannot be told, or where what the card ends in would swallow the new one.
+    """
+    found, ending = find_block(text, file), line_break(text)
+    written = block.replace("\n", ending)
+    if found is not None:
+        return text[: found.start] + written + text[found.end :]
+    whole = text + _gap(text, ending) + written + ending
+    if not _holds(whole, block):
+        raise UsageError(f"{file}: found a code fence or an HTML comment that is still open at the end; expected it "
+                         "closed, or the block would be a part of it; close it")  # fmt: skip
+    return whole
+
+
+def _holds(text: str, block: str) -> bool:
+    try:
+        found = find_block(text)
+    except UsageError:
+        return False
+    return found is not None and found.text == block
+
+
+def _gap(text: str, ending: str) -> str:
+    """What makes an empty line before the block."""
+    breaks = len(re.findall(r"\r\n|\n|\r", text[len(text.rstrip("\r\n")) :]))
+    return ending * max(0, 2 - breaks) if text.strip("\ufeff") else ""
+
+
+def _body(text: str) -> int:
+    match = _FRONT.match(text)
+    return match.end() if match else int(text.startswith("\ufeff"))
+
+
+def _lines_before(text: str, start: int) -> int:
+    """Lines of front matter."""
+    return len(re.findall(r"\r\n|\n|\r", text[:start]))
+
+
+def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """The markers that are HTML of their own at the top level, each with its line in the body, from 0."""
+    for kind, content, first in _tokens(body):
+        if kind == "html_block" and (match := _MARKER.fullmatch(content.strip())):
+            yield first, match
+
+
+@lru_cache(maxsize=1)  # a card is looked at for its block and for its prose
+def _tokens(body: str) -> tuple[tuple[str, str, int], ...]:
+    """Kind, content and first line (from 0) of the pieces of a Markdown text; HTML in lists and quotes left out."""
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError:
+        raise CannotRun(
+            "found no package markdown-it-py; expected it, to read model cards; install it: "
+            "pip install 'pruneaudit[card]'"
+        ) from None
+    # Blocks are enough; what a stranger writes inside of paragraphs need not be taken apart.
+    tokens = MarkdownIt("commonmark").disable("inline").parse(body)
+    return tuple(
+        (token.type, token.content, token.map[0])
+        for token in tokens
+        if token.map and (token.type == "inline" or token.level == 0)
+    )
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def facts(folder: Path) -> CardFacts | None:
+    """What rules want to know of the card in a model's folder, which is resolved; None where there is none.
+
+    A card that cannot be read says why, in ``problem``.
+    """
+    try:
+        path = existing(folder, NAME)
+        if path is None:
+            return None
+        text = read(path.resolve())  # in the hub's cache it is a link
+        block = find_block(text)
+    except PruneauditError as error:
+        # Reports travel, and the folders of the machine that made them do not.
+        told = str(error).replace(str((folder / NAME).resolve()), NAME).replace(str(folder), "the folder")
+        return CardFacts(problem=told.removeprefix(f"{NAME}: "))
+    prose = list(_prose(text, block))
+    named = {} if block is None else block.fields
+    return CardFacts(
+        removal=_removal(prose),
+        tests=tuple(name for name, words in _TESTS.items() if _says(prose, words)),
+        block=block is not None,
+        audit_digest=named.get("audit"),
+        model_digest=named.get("model"),
+        edited=block is not None and block.edited,
+    )
+
+
+def prose(folder: Path) -> list[str]:
+    """Headings and paragraphs of the card in a model's folder, which is resolved; empty where none can be read."""
+    try:
+        path = existing(folder, NAME)
+        if path is None:
+            return []
+        text = read(path.resolve())
+        return list(_prose(text, find_block(text)))
+    except PruneauditError:
+        return []
+
+
+def denied(paragraph: str, start: int) -> bool:
+    """Whether a negation stands shortly before what starts there."""
+    return bool(_NEGATION.search(paragraph[max(0, start - _BEFORE) : start]))
+
+
+def _prose(text: str, block: Block | None) -> Iterator[str]:
+    """Headings and paragraphs outside of code, front matter and the block; each in one line."""
+    start = _body(text)
+    own = range(0)
+    if block is not None:
+        first = block.line - 1 - _lines_before(text, start)
+        own = range(first, first + block.text.count("\n") + 1)
+    for kind, content, line in _tokens(text[start:]):
+        if kind == "inline" and line not in own:
+            yield " ".join(content.split())
+
+
+def _removal(prose: list[str]) -> str | None:
+    """The first words that say that layers were removed or are redundant, unless they deny it."""
+    for paragraph in prose:
+        for match in _REMOVAL.finditer(paragraph):
+            said = paragraph[max(0, match.start() - _BEFORE) : match.end()]
+            if not _NEGATION.search(said):
+                return "".join(letter for letter in match[0] if letter.isprintable())[:_QUOTED]
+    return None
+
+
+def _says(prose: list[str], words: str) -> bool:
+    pattern = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+    return any(pattern.search(paragraph) for paragraph in prose)

@@ -1,0 +1,169 @@
+"""The checkpoints that claims speak of: what their weights say, kept as facts, so that judging needs no weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from checker.checkpoints.files import Files
+from checker.checkpoints.model_card import denied, prose
+from checker.checkpoints.provenance.comparison import Provenance, compared, done
+from checker.checkpoints.provenance.weights import of_files, open_folder
+from checker.core.canonical import restored
+from checker.core.errors import EvidenceDamaged
+from checker.core.records import Audit, CheckpointFacts, Claim, ModelFacts, digest
+
+RECORD = "checkpoint"
+
+_QUOTED = 160  # characters
+_TRAINING = re.compile(
+    r"\b(?:fine[- ]?tun(?:ed|ing)|re-?train(?:ed|ing)|heal(?:ed|ing)|distill(?:ed|ation|ing)|(?:lora|qlora)"
+    r"|continue(?:d)? (?:pre-?)?training|recovery training|post-?train(?:ed|ing))\b",
+    re.IGNORECASE,
+)
+_COUNT = r"(?P<count>[0-9]{1,4})"
+_STACK = r"(?:hidden |transformer |decoder )?(?:layers?|blocks?)"
+# What a card says of the whole stack; how many were removed is said in other words.
+_STATED = re.compile(
+    rf"\b(?:has|have|with|keeps|retains|leaves|leaving|down to|remaining) (?:only |just )?{_COUNT}\b {_STACK}\b"
+    rf"|(?:\bnumber of {_STACK}|\bnum_hidden_layers|\bn_layers?)\W{{1,6}}{_COUNT.replace('count', 'set')}\b"
+    rf"|(?<![-\w.]){_COUNT.replace('count', 'deep')}-(?:layer|block)\b",
+    re.IGNORECASE,
+)
+_IN_NAME = re.compile(
+    r"(?<![A-Za-z0-9.])(?P<many>[0-9]{1,3})[-_ ]?(?:L|l|layers?|blocks?)(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9.])L(?P<deep>[0-9]{1,3})(?![A-Za-z0-9])"
+)
+_WORDS = r"(?<![A-Za-z])(?:prun|remov|drop|minus|delet|skip|without|cut|less|fewer)[a-z]*"
+_REMOVED_BEFORE = re.compile(rf"{_WORDS}[-_ ]?$", re.IGNORECASE)
+_REMOVED_AFTER = re.compile(rf"[-_ ]?{_WORDS}", re.IGNORECASE)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read(audit: Audit, files: Files) -> tuple[CheckpointFacts, ...]:
+    """The facts of every checkpoint that a claim names; ``files`` are the audited model's.
+
+    CannotRun where a checkpoint or the model is no folder of safetensors, or is damaged.
+    """
+    named = [claim for claim in audit.claims if claim.checkpoint is not None]
+    if not named:
+        return ()
+    base = of_files(files, stack=audit.model.blocks)
+    found: dict[str, Provenance] = {}
+    for claim in named:
+        path = str(claim.checkpoint)
+        if path not in found:
+            found[path] = compared(base, open_folder(Path(path), like=base))
+    return tuple(_facts(claim, found[str(claim.checkpoint)]) for claim in named)
+
+
+def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
+    folder = Path(str(claim.checkpoint)).resolve()
+    told = prose(folder)
+    changes = [found.origins[place].change or 0.0 for place in found.retrained]
+    return CheckpointFacts(
+        claim=claim.id,
+        name=folder.name,
+        blocks=len(found.origins),
+        layout=None if found.layout is None else str(found.layout),
+        removed=found.removed,
+        cut=found.cut,
+        done=", ".join(done(found)),
+        retrained=found.retrained,
+        change=max(changes, default=None),
+        touched=found.touched,
+        open=found.open,
+        config=tuple(
+            f"{each.field}: found {str(each.found)[:_QUOTED]}; expected {str(each.expected)[:_QUOTED]}"
+            for each in found.settings
+            if not each.agrees
+        ),
+        twins=found.twins,
+        card_training=_training(told),
+        card_blocks=tuple(sorted(set(_counts(told)))),
+    )
+
+
+def _training(paragraphs: Iterable[str]) -> str | None:
+    """The first words that say that a model was trained, unless they deny it."""
+    for paragraph in paragraphs:
+        for match in _TRAINING.finditer(paragraph):
+            if not denied(paragraph, match.start()):
+                return match[0]
+    return None
+
+
+def _counts(paragraphs: Iterable[str]) -> Iterator[int]:
+    for paragraph in paragraphs:
+        for match in _STATED.finditer(paragraph):
+            yield int(next(found for found in match.groups() if found))
+
+
+def counts_in_name(name: str) -> tuple[list[int], list[int]]:
+    """Numbers of blocks in a model's name: those that it has, and those that were removed."""
+    kept: list[int] = []
+    removed: list[int] = []
+    for match in _IN_NAME.finditer(name):
+        gone = _REMOVED_BEFORE.search(name[: match.start()]) or _REMOVED_AFTER.match(name[match.end() :])
+        (removed if gone else kept).append(int(match["many"] or match["deep"]))
+    return kept, removed
+
+
+# --- facts and claims ------------------------------------------------------------------------------------------------
+
+
+def key(weights: str | None, claim: Claim) -> str:
+    """Under which a claim's checkpoint is recorded, whatever the machine; ``weights`` is the audited model's digest."""
+    return digest([weights, claim.id, PurePath(str(claim.checkpoint)).name])
+
+
+def restore(
+    audit: Audit, model: ModelFacts, recorded: Callable[[str], Mapping[str, Any] | None], place: str
+) -> tuple[CheckpointFacts, ...]:
+    """The facts that a run recorded, by ``key``; EvidenceDamaged where they cannot be of this model."""
+    found = []
+    for claim in audit.claims:
+        record = None if claim.checkpoint is None else recorded(key(model.digest, claim))
+        if record is None:
+            continue
+        fact = restored(CheckpointFacts, record, f"{place}, checkpoint")
+        named = {*fact.removed, *(number for group in fact.twins for number in group)}
+        if fact.claim != claim.id or max(named, default=0) >= model.blocks or len(set(fact.removed)) == model.blocks:
+            raise EvidenceDamaged(
+                f"{place}, checkpoint: found facts of the claim {fact.claim!r:.40} with blocks up to "
+                f"{max(named, default=0)}; expected those of {claim.id!r}, of a model of {model.blocks} blocks; "
+                "restore the file, or measure again with --fresh"
+            )
+        found.append(fact)
+    return tuple(found)
+
+
+def with_layers(audit: Audit, checkpoints: Sequence[CheckpointFacts]) -> Audit:
+    """The audit with the blocks filled in that checkpoints lack, where a claim says so and they are nothing but cut."""
+    removed = {fact.claim: fact.removed for fact in checkpoints if fact.cut and fact.removed and not _doubtful(fact)}
+    claims = (
+        replace(claim, layers=removed[claim.id]) if claim.from_checkpoint and claim.id in removed else claim
+        for claim in audit.claims
+    )
+    return replace(audit, claims=tuple(claims))
+
+
+def why_unknown(claim: Claim, checkpoints: Sequence[CheckpointFacts]) -> str:
+    """Why the blocks that a claim's checkpoint lacks are not known."""
+    fact = next((fact for fact in checkpoints if fact.claim == claim.id), None)
+    if fact is None:
+        return "the checkpoint that the claim names was not read; run the audit"
+    if not fact.cut and fact.layout is not None:
+        return f"{fact.name} is more than a removal of blocks: {fact.done}"
+    reason = next(iter(fact.open), "no block is missing")
+    return f"which blocks {fact.name} lacks is not decided: {reason}"
+
+
+def _doubtful(fact: CheckpointFacts) -> bool:
+    """Whether a block is gone that has the very same weights as one that stays."""
+    return any(0 < len(set(group) & set(fact.removed)) < len(group) for group in fact.twins)

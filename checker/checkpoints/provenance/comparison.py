@@ -1,0 +1,242 @@
+"""What a pruned checkpoint is, told from two folders of weights: the layout that makes it of its base.
+
+No model is built. Which base block each block is, what became of it, what else differs, and whether the configuration
+fits the weights; what cannot be decided is open, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+from checker.checkpoints.provenance.origins import Origin, Parts, origins, read_blocks, twins
+from checker.checkpoints.provenance.outside import Outside, Setting, outside, settings
+from checker.checkpoints.provenance.weights import Checkpoint, open_folder
+from checker.core.errors import CannotRun, UsageError
+from checker.core.layouts import Layout, Place, same_removal
+
+Agreement = Literal["agrees", "differs", "open"]
+# What a way to choose slots costs, what counts most first. Single blocks: slots whose own block is used nowhere, slots
+# of other blocks. Sums: slots of another kind, slots whose own block is used nowhere, slots that are not their first
+# block's. All: how far they are from there.
+_Cost = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights of a checkpoint come from."""
+
+    base: str  # the folder's name
+    checkpoint: str
+    base_blocks: int
+    origins: tuple[Origin, ...]  # per block of the checkpoint, in order
+    layout: Layout | None  # None where a block is open, or more blocks are there than the base has slots
+    twins: tuple[tuple[int, ...], ...]  # base blocks with the very same weights
+    outside: tuple[Outside, ...]
+    settings: tuple[Setting, ...]
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """The base blocks whose weights stand nowhere, as far as no block is open."""
+        kept = {number for origin in self.origins for number, _ in origin.parts}
+        return tuple(number for number in range(self.base_blocks) if number not in kept)
+
+    @property
+    def merged(self) -> tuple[int, ...]:
+        """The places of weighted sums of base blocks."""
+        return tuple(place for place, origin in enumerate(self.origins) if origin.parts and origin.block is None)
+
+    @property
+    def retrained(self) -> tuple[int, ...]:
+        """The places whose weights were changed after they were taken from the base."""
+        states = ("retrained", "merged and retrained")
+        return tuple(place for place, origin in enumerate(self.origins) if origin.state in states)
+
+    @property
+    def duplicated(self) -> tuple[int, ...]:
+        """The base blocks that stand alone in more than one place."""
+        counted = Counter(origin.block for origin in self.origins if origin.block is not None)
+        return tuple(sorted(number for number, times in counted.items() if times > 1))
+
+    @property
+    def reordered(self) -> bool:
+        """Whether base blocks stand in another order."""
+        alone = [origin.block for origin in self.origins if origin.block is not None]
+        return alone != sorted(alone)
+
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """The places whose origin is open."""
+        return tuple(place for place, origin in enumerate(self.origins) if origin.state == "open")
+
+    @property
+    def cut(self) -> bool:
+        """Whether every block is one of the base's and they stand in the base's order, retrained or not."""
+        return not (self.undecided or self.merged or self.duplicated or self.reordered)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The tensors outside of the block stack that hold other values than the base's, or may do so."""
+        return tuple(found.name for found in self.outside if found.touched)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What could not be decided, each with its reason."""
+        return tuple(_open(self))
+
+    def agreement(self, layers: Sequence[int]) -> tuple[Agreement, str]:
+        """Whether the blocks are the base's without ``layers``, retrained or not, and why."""
+        if self.undecided:
+            return "open", self.open[0]
+        if not self.cut:
+            return "differs", f"the checkpoint is more than a removal: {', '.join(done(self))}"
+        same = same_removal(layers, self.removed, self.twins)
+        return "agrees" if same else "differs", f"the checkpoint lacks {named(self.removed)}"
+
+
+def provenance(base: Path, checkpoint: Path) -> Provenance:
+    """Where the weights in one folder come from, held against those in another; both are read in pieces, at most twice.
+
+    CannotRun where a folder, its configuration or its weights are missing, damaged or inconsistent.
+    """
+    source = open_folder(base)
+    return compared(source, open_folder(checkpoint, like=source))
+
+
+def compared(base: Checkpoint, checkpoint: Checkpoint) -> Provenance:
+    """As ``provenance``, of two checkpoints whose headers were read already."""
+    _check_base(base)
+    theirs = read_blocks(base)
+    found = tuple(origins(theirs, read_blocks(checkpoint)))
+    layout = layout_of([origin.parts for origin in found], _kinds(base), _kinds(checkpoint))
+    return Provenance(
+        base.name,
+        checkpoint.name,
+        len(theirs),
+        found,
+        layout,
+        tuple(sorted(set(twins(theirs).values()))),
+        tuple(outside(base, checkpoint)),
+        tuple(settings(base, checkpoint, layout)),
+    )
+
+
+def _check_base(base: Checkpoint) -> None:
+    numbers = list(base.blocks)
+    if numbers != list(range(len(numbers))) or base.announced not in (None, len(numbers)):
+        said = "" if base.announced is None else f", as config.json says {base.announced}"
+        raise CannotRun(
+            f"{base.folder}: found {len(numbers)} blocks, numbered {numbers[0]} to {numbers[-1]}; expected a whole "
+            f"base model, numbered from 0 without a gap{said}; name the checkpoint that was pruned"
+        )
+
+
+def check_claim(found: Provenance, layers: Sequence[int]) -> None:
+    """UsageError where blocks that are said to be removed are none of the base's."""
+    if beyond := [layer for layer in layers if layer >= found.base_blocks]:
+        raise UsageError(
+            f"--claim: found block {beyond[0]}; expected blocks of {found.base}, from 0 to {found.base_blocks - 1}; "
+            "correct the number; the first block is 0"
+        )
+
+
+# --- the layout ------------------------------------------------------------------------------------------------------
+
+
+def layout_of(parts: Sequence[Parts], slots: Sequence[str], kinds: Sequence[str]) -> Layout | None:
+    """The layout that these weighted sums make, in order; None where one is not known, or no slots are left.
+
+    ``slots`` are the kinds of the base's slots, ``kinds`` those that the checkpoint says of its own. Weights tell no
+    slots: taken are ascending ones, their own for as many single blocks as can be, and for weighted sums those of the
+    right kind, then the nearest to their first block.
+    """
+    if not all(parts) or len(parts) > len(slots):
+        return None
+    used = {number for part in parts for number, _ in part}
+
+    def cost(place: int, slot: int) -> _Cost:
+        lead = parts[place][0][0]
+        unused, away, distance = int(slot not in used), int(slot != lead), abs(slot - lead)
+        if parts[place] == ((lead, 1.0),):
+            return unused, away, 0, 0, 0, distance
+        return 0, 0, int(kinds[place] != slots[slot]), unused, away, distance
+
+    chosen = _cheapest(len(parts), len(slots), cost)
+    return Layout(tuple(Place(part, slot) for part, slot in zip(parts, chosen, strict=True)))
+
+
+def _kinds(checkpoint: Checkpoint) -> list[str]:
+    """Per block, the kind of its slot as the configuration says it; the same for all where it says none."""
+    found, blocks = checkpoint.config.get("layer_types"), len(checkpoint.blocks)
+    listed = isinstance(found, list) and len(found) == blocks
+    return [str(kind) for kind in found] if isinstance(found, list) and listed else [""] * blocks
+
+
+def _cheapest(places: int, slots: int, cost: Callable[[int, int], _Cost]) -> list[int]:
+    """Ascending slots for places, at the least cost in all; the lowest of those that cost the same."""
+    best: list[tuple[_Cost, int]] = [((), -1)] * (slots + 1)  # per slot: the cheapest way that ends below it
+    chosen: list[list[int]] = []
+    for place in range(places):
+        row: list[tuple[_Cost, int]] = [((places + 1,), -1)]  # more than any way costs
+        for slot in range(slots):
+            if place <= slot <= slots - places + place:
+                added = cost(place, slot)
+                whole = tuple(map(sum, zip_longest(best[slot][0], added, fillvalue=0)))
+                row.append(min(row[-1], (whole, slot), key=lambda way: way[0]))
+            else:
+                row.append(row[-1])
+        best = row
+        chosen.append([slot for _, slot in row])
+    taken, end = [], slots
+    for row_of_slots in reversed(chosen):
+        end = row_of_slots[end]
+        taken.append(end)
+    return taken[::-1]
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def named(blocks: Sequence[int]) -> str:
+    """Blocks as a message names them."""
+    if not blocks:
+        return "no block"
+    return f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
+
+
+def done(found: Provenance) -> list[str]:
+    """What was done to the base's blocks, in a few words each."""
+    told = [f"{named(found.removed)} removed"] if found.removed else []
+    if found.merged:
+        told.append(f"{len(found.merged)} merged")
+    if found.duplicated:
+        told.append(f"{named(found.duplicated)} duplicated")
+    if found.reordered:
+        told.append("blocks reordered")
+    if found.retrained:
+        told.append(f"{len(found.retrained)} of {len(found.origins)} retrained")
+    return told or ["nothing done to its blocks"]
+
+
+def _open(found: Provenance) -> Iterator[str]:
+    for place in found.undecided:
+        yield f"block {place} of the checkpoint: {found.origins[place].reason}"
+    for group in found.twins:
+        gone = set(found.removed) & set(group)
+        if gone and gone != set(group):
+            yield (
+                f"base blocks {', '.join(map(str, group))} have the very same weights, so which of them is gone cannot "
+                "be told"
+            )
+    if found.layout is None and not found.undecided:
+        yield (
+            f"the checkpoint has {len(found.origins)} blocks and the base {found.base_blocks}, so that a layout has no "
+            "slots for them all"
+        )
+    for each in found.outside:
+        if each.state == "open":
+            yield f"{each.name}: {each.note}"

@@ -1,0 +1,192 @@
+"""What surrounds a checkpoint's block stack, held against its base: embeddings, norm, head, and the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Literal
+
+from checker.checkpoints.config import COUNTS, cut_settings
+from checker.checkpoints.provenance.weights import Checkpoint, compare, read
+from checker.checkpoints.tensors import FLOATS, Placed
+from checker.core.layouts import Layout
+
+Role = Literal["embeddings", "norm", "head", "other"]
+Fate = Literal["identical", "cast", "retrained", "tied", "absent", "added", "open"]
+
+# Of a configuration: what says nothing of the weights, and what is listed even where nothing is wrong with it.
+_ASIDE = frozenset({
+    "architectures", "auto_map", "dtype", "quantization_config", "text_config", "torch_dtype", "transformers_version",
+    "use_cache",
+})  # fmt: skip
+_SIZES = {"vocab_size": 0, "hidden_size": 1, "n_embd": 1, "d_model": 1}  # axis of the embeddings
+_HEADS = ("lm_head", "embed_out", "output")
+_EMBEDDINGS = ("embed", "wte", "wpe")
+_NORMS = ("norm", "ln_f", "ln_")
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A tensor outside of the block stack, and what became of it."""
+
+    role: Role
+    name: str  # in the checkpoint, or in the base where it is absent there; empty for a head that is tied in both
+    state: Fate
+    change: float | None = None  # Frobenius norm of the difference over that of the base's
+    note: str = ""
+
+    @property
+    def touched(self) -> bool:
+        """Whether it holds other values than the base's, or may do so."""
+        return self.state in ("retrained", "absent", "added", "open")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the configuration, what it should be by the weights and the base, and whether it is so."""
+
+    field: str
+    found: Any
+    expected: Any
+
+    @property
+    def agrees(self) -> bool:
+        return bool(self.found == self.expected)
+
+
+# --- tensors outside of the stack ------------------------------------------------------------------------------------
+
+
+def outside(base: Checkpoint, checkpoint: Checkpoint) -> list[Outside]:
+    """Every tensor outside of the two block stacks, in the order of roles; each is read once or twice."""
+    found = list(_tensors(base, checkpoint))
+    if not any(_role(placed) == "head" for placed in (*base.outside.values(), *checkpoint.outside.values())):
+        found.append(Outside("head", "", "tied", note="to the embeddings"))
+    order = ("embeddings", "norm", "head", "other")
+    return sorted(found, key=lambda each: (order.index(each.role), each.name))
+
+
+def _tensors(base: Checkpoint, checkpoint: Checkpoint) -> Iterator[Outside]:
+    names = {_renamed(name, base, checkpoint): placed for name, placed in base.outside.items()}
+    for name, source in names.items():
+        if name in checkpoint.outside:
+            yield _fate(source, checkpoint.outside[name])
+        elif _role(source) == "head" and (tied := _embeddings(checkpoint, source)):
+            yield _tied(source, tied, "stored in the base, tied to the embeddings here")
+        else:
+            yield Outside(_role(source), source.tensor.name, "absent")
+    for name, placed in checkpoint.outside.items():
+        if name in names:
+            continue
+        if _role(placed) == "head" and (tied := _embeddings(base, placed)):
+            yield _tied(tied, placed, "tied to the embeddings in the base, stored here")
+        else:
+            yield Outside(_role(placed), name, "added")
+
+
+def _renamed(name: str, base: Checkpoint, checkpoint: Checkpoint) -> str:
+    """The name that a tensor of the base has where only what all names start with is another."""
+    if base.root == checkpoint.root or name in checkpoint.outside or not name.startswith(base.root):
+        return name
+    return checkpoint.root + name.removeprefix(base.root)
+
+
+def _role(placed: Placed) -> Role:
+    name = placed.tensor.name.removesuffix(".weight").removesuffix(".bias")
+    if name.rpartition(".")[2] in _HEADS:
+        return "head"
+    if len(placed.tensor.shape) == 2 and any(word in name for word in _EMBEDDINGS):
+        return "embeddings"
+    return "norm" if any(word in name for word in _NORMS) else "other"
+
+
+def _embeddings(checkpoint: Checkpoint, head: Placed) -> Placed | None:
+    """The embeddings that a head of this shape is tied to."""
+    fitting = (each for each in checkpoint.outside.values() if each.tensor.shape == head.tensor.shape)
+    return next((each for each in fitting if _role(each) == "embeddings"), None)
+
+
+def _tied(source: Placed, placed: Placed, note: str) -> Outside:
+    """A head that only one of the two stores, against what the other uses in its place."""
+    found = _fate(source, placed)
+    state = "tied" if found.state == "identical" else found.state
+    name = placed.tensor.name if _role(placed) == "head" else source.tensor.name
+    return Outside("head", name, state, found.change, note)
+
+
+def _fate(source: Placed, placed: Placed) -> Outside:
+    """What became of one tensor."""
+    role, name, ours, theirs = _role(placed), placed.tensor.name, placed.tensor, source.tensor
+    if ours.shape != theirs.shape:
+        return Outside(role, name, "open", note=f"shape {list(ours.shape)}, and {list(theirs.shape)} in the base")
+    if read(placed, 1).digest == read(source, 1).digest:
+        return Outside(role, name, "identical", 0.0)
+    if packed := next((tensor.kind for tensor in (ours, theirs) if tensor.kind not in FLOATS), None):
+        return Outside(role, name, "open", note=f"stored as {packed}, which is compared by digest alone")
+    found = compare(placed, [(source, 1.0)])
+    change = sqrt(found.squares / found.reference) if found.reference else None
+    if found.through is None:
+        return Outside(role, name, "retrained", change)
+    return Outside(role, name, "cast", change, f"to {found.through}")
+
+
+# --- the configuration -----------------------------------------------------------------------------------------------
+
+
+def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) -> list[Setting]:
+    """The fields that speak of blocks, vocabulary and width, and all others that are not the base's.
+
+    Fields that only one of the two configurations has are its library's defaults and left out, unless cutting blocks
+    should have changed them. Without a layout what depends on slots is left out.
+    """
+    ours, blocks = checkpoint.config, len(checkpoint.blocks)
+    expected = {**base.config, **_sizes(checkpoint)}
+    counts = [name for name in COUNTS if name in ours]
+    listed = dict.fromkeys(counts[:1], blocks)
+    cut: dict[str, Any] = {}
+    if layout is not None:
+        # Blocks beyond those of the base have no slots.
+        cut = cut_settings(base.config, len(base.blocks), layout.slots)
+    elif blocks != len(base.blocks):
+        per_block = cut_settings(base.config, len(base.blocks), range(min(1, len(base.blocks) - 1)))
+        expected = {name: value for name, value in expected.items() if name not in per_block}
+    expected |= cut | listed
+    return [*_numbering(checkpoint), *_fields(ours, expected, base.config, cut)]
+
+
+def _fields(
+    ours: Mapping[str, Any], expected: Mapping[str, Any], theirs: Mapping[str, Any], cut: Mapping[str, Any]
+) -> Iterator[Setting]:
+    for name in sorted(expected):
+        value = expected[name]
+        if name in _ASIDE or name.startswith("_") or (name in COUNTS and name not in ours):
+            continue
+        if name not in ours:
+            if name in cut and not _uniform(value):
+                yield Setting(name, None, value)
+            continue
+        if ours[name] != value or name in cut or name in _SIZES or name in COUNTS or name == "tie_word_embeddings":
+            yield Setting(name, ours[name], value)
+
+
+def _uniform(value: Any) -> bool:
+    """Whether a list says the same of every block, which a configuration may leave to its default."""
+    return isinstance(value, list) and all(item == value[0] for item in value)
+
+
+def _numbering(checkpoint: Checkpoint) -> Iterator[Setting]:
+    """The numbers in the tensors' own names, where they have gaps: no library loads such a checkpoint."""
+    numbers = list(checkpoint.blocks)
+    if numbers != list(range(len(numbers))):
+        yield Setting("block numbers", numbers, list(range(len(numbers))))
+
+
+def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
+    """Vocabulary and width by the shape of the embeddings, where there is one tensor of them."""
+    tables = [placed.tensor for placed in checkpoint.outside.values() if _role(placed) == "embeddings"]
+    found = next((tensor for tensor in tables if "embed_tokens" in tensor.name or "wte" in tensor.name), None)
+    if found is None and len(tables) == 1:
+        found = tables[0]
+    named = {name: axis for name, axis in _SIZES.items() if name in checkpoint.config}
+    return {} if found is None else {name: found.shape[axis] for name, axis in named.items()}

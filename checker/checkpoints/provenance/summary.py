@@ -1,0 +1,137 @@
+"""The provenance of a checkpoint as lines for a reader, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from checker.checkpoints.provenance.comparison import Agreement, Provenance, done, named
+from checker.checkpoints.provenance.origins import Origin
+from checker.checkpoints.provenance.outside import Outside, Setting
+from checker.core.layouts import Place
+
+FORMAT = "pruneaudit/provenance/1"
+Row = dict[str, Any]
+
+_LONGEST = 100  # characters of a field's value
+
+
+def lines(found: Provenance, claimed: Sequence[int] | None = None) -> Iterator[str]:
+    """What was found, with the blocks that somebody says were removed held against it."""
+    yield f"{found.checkpoint}: {len(found.origins)} blocks; {found.base}: {found.base_blocks} blocks"
+    yield f"layout: {found.layout or 'open'}"
+    yield f"{'; '.join(done(found))}"
+    yield ""
+    yield from _table(["place", "weights of", "state"], [_block(found, place) for place in range(len(found.origins))])
+    yield ""
+    yield from _table(["outside of the blocks", "", "state"], [_outside(each) for each in found.outside])
+    if found.settings:
+        yield ""
+        yield from _table(["config.json", "found", "expected"], [_setting(each) for each in found.settings])
+    if found.open:
+        yield ""
+        yield from (f"open: {reason}" for reason in found.open)
+    if claimed is not None:
+        yield ""
+        agreement, why = found.agreement(claimed)
+        yield f"claim: {named(claimed)} removed; {_VERDICTS[agreement]}: {why}"
+
+
+_VERDICTS: dict[Agreement, str] = {"agrees": "so it is", "differs": "it is not so", "open": "open"}
+
+
+def as_json(found: Provenance, claimed: Sequence[int] | None = None) -> Row:
+    """The same in a form for programs."""
+    agreement, why = found.agreement(claimed) if claimed is not None else (None, None)
+    return {
+        "format": FORMAT,
+        "base": {"name": found.base, "blocks": found.base_blocks},
+        "checkpoint": {"name": found.checkpoint, "blocks": len(found.origins)},
+        "layout": found.layout and str(found.layout),
+        "removed": None if found.undecided else list(found.removed),
+        "merged": list(found.merged),
+        "duplicated": list(found.duplicated),
+        "reordered": found.reordered,
+        "retrained": list(found.retrained),
+        "blocks": [_block_row(found, place, origin) for place, origin in enumerate(found.origins)],
+        "outside": [
+            {"role": each.role, "tensor": each.name, "state": each.state, "change": each.change, "note": each.note}
+            for each in found.outside
+        ],
+        "config": [
+            {
+                "field": each.field,
+                "found": _finite(each.found),
+                "expected": _finite(each.expected),
+                "agrees": each.agrees,
+            }
+            for each in found.settings
+        ],
+        "open": list(found.open),
+        "claim": None if claimed is None else {"layers": list(claimed), "agreement": agreement, "message": why},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """A value of a configuration as JSON has it: some have NaN or Infinity, which other readers refuse."""
+    return json.loads(json.dumps(value), parse_constant=str)
+
+
+def _block_row(found: Provenance, place: int, origin: Origin) -> Row:
+    return {
+        "place": place,
+        "slot": found.layout and found.layout.slots[place],
+        "weights": [{"block": block, "weight": weight} for block, weight in origin.parts],
+        "state": origin.state,
+        "change": origin.change,
+        "changed": list(origin.changed),
+        "tensors": origin.tensors,
+        "rounded_to": origin.through,
+        "reason": origin.reason,
+    }
+
+
+# --- the tables ------------------------------------------------------------------------------------------------------
+
+
+def _block(found: Provenance, place: int) -> list[str]:
+    origin = found.origins[place]
+    if not origin.parts:
+        weights = "?"
+    elif found.layout is not None:
+        weights = str(found.layout.places[place])
+    else:
+        weights = str(Place(origin.parts, place)).partition("@")[0]
+    return [str(place), weights, _state(origin)]
+
+
+def _state(origin: Origin) -> str:
+    if origin.state == "cast":
+        return f"cast to {origin.through}"
+    if origin.state not in ("retrained", "merged and retrained"):
+        return origin.state
+    some = f" in {len(origin.changed)} of {origin.tensors} tensors" if len(origin.changed) < origin.tensors else ""
+    return f"{origin.state}{_change(origin.change)}{some}"
+
+
+def _change(change: float | None) -> str:
+    return f", relative change {change:.3g}" if change is not None else ""
+
+
+def _outside(each: Outside) -> list[str]:
+    change = _change(each.change) if each.state == "retrained" else ""
+    return [each.role, each.name, f"{each.state}{change}{f' {each.note}' if each.note else ''}"]
+
+
+def _setting(each: Setting) -> list[str]:
+    found = "none" if each.found is None else str(each.found)[:_LONGEST]
+    return [each.field, found, "as found" if each.agrees else str(each.expected)[:_LONGEST]]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their widest entry, two spaces apart."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    for row in every:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,271 @@
+"""The tensors of a checkpoint's safetensors files: digests, samples and values, read in pieces with numpy alone.
+
+Files are read, not mapped: one that is cut off meanwhile is then an error, where a mapping would end the process. What
+is held in memory is one piece of a tensor, whatever the size of the tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from checker.checkpoints.config import COUNTS
+from checker.checkpoints.files import Files, locate, placed_tensors
+from checker.checkpoints.tensors import FLOATS, Placed, Tensor, read_json, stacks
+from checker.core.errors import CannotRun
+from checker.core.records import ModelSource
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+# Half the distance between 1 and the next larger value of a type, and its smallest value above 0.
+ROUNDING: Mapping[str, tuple[float, float]] = {
+    "F64": (2.0**-53, 5e-324), "F32": (2.0**-24, 2.0**-149), "F16": (2.0**-11, 2.0**-24), "BF16": (2.0**-8, 2.0**-133),
+}  # fmt: skip
+
+_STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_PIECE = 1 << 20  # elements, or bytes where the elements of a type are not known here
+_LARGEST_STACK = 2000  # blocks; the deepest models that are published have some 130
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,5}")  # one way of writing each, so that no two tensors have one name
+_FETCH = "fetch the checkpoint again"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder of safetensors: its configuration, its block stack and the tensors outside of it, none of them read.
+
+    ``blocks`` holds, per block number, the tensors by the rest of their names. ``root`` is what names start with before
+    the last part of the stack's own, so that ``model.layers.0.x`` has the root ``model.``.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]  # with what stands in text_config on top
+    blocks: Mapping[int, Mapping[str, Placed]]
+    outside: Mapping[str, Placed]
+    prefix: str
+    root: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def announced(self) -> int | None:
+        """The number of blocks that config.json says."""
+        found = [self.config[name] for name in COUNTS if type(self.config.get(name)) is int]
+        return found[0] if found else None
+
+
+def open_folder(path: Path, like: Checkpoint | None = None) -> Checkpoint:
+    """The checkpoint in a folder, from config.json and headers. CannotRun where files are missing or damaged, or where
+    the block stack cannot be told; ``like`` is the checkpoint it was made from, whose stack it should have."""
+    if not path.is_dir():
+        raise CannotRun(f"{path}: found no such folder; expected one with config.json and safetensors; check the path")
+    return of_files(locate(ModelSource("directory", path=str(path))), like)
+
+
+def of_files(files: Files, like: Checkpoint | None = None, stack: str | None = None) -> Checkpoint:
+    """As ``open_folder``, of files that were found already; ``stack`` is the block stack's name where it is known."""
+    if files.config is None:
+        raise CannotRun(
+            f"{files.weights[0]}: found a GGUF file; expected a folder of safetensors, whose values can be compared; "
+            "name the checkpoint that the file was made from"
+        )
+    whole = read_json(files.config)
+    text = whole.get("text_config")
+    config = {**whole, **text} if isinstance(text, dict) else whole
+    placed = {found.tensor.name: found for found in placed_tensors(files) if not found.tensor.constant}
+    prefix = _prefix(files, [found.tensor for found in placed.values()], config, like, stack)
+    blocks: dict[int, dict[str, Placed]] = {}
+    outside = {}
+    for name, found in placed.items():
+        number, _, rest = name.removeprefix(f"{prefix}.").partition(".")
+        if name.startswith(f"{prefix}.") and _NUMBER.fullmatch(number) and rest:
+            blocks.setdefault(int(number), {})[rest] = found
+        else:
+            outside[name] = found
+    if len(blocks) > _LARGEST_STACK:
+        raise CannotRun(f"{files.folder}: found {len(blocks)} blocks; expected at most {_LARGEST_STACK}; {_FETCH}")
+    root = prefix[: prefix.rfind(".") + 1]
+    return Checkpoint(files.folder, config, dict(sorted(blocks.items())), outside, prefix, root)
+
+
+def _prefix(
+    files: Files, tensors: Sequence[Tensor], config: Mapping[str, Any], like: Checkpoint | None, stack: str | None
+) -> str:
+    """What the names of the block stack's tensors start with.
+
+    That of the checkpoint it was made from; else the stack whose tensors are called as there; else the one as deep as
+    the configuration says, and of several the one that holds most parameters.
+    """
+    found = stacks(tensors)
+    if not found:
+        raise CannotRun(f"{files.folder}: found no numbered blocks; expected a stack of them; {_FETCH}")
+    if like is not None and like.prefix in found:
+        return like.prefix
+    rests = {rest for block in like.blocks.values() for rest in block} if like is not None else set()
+    depth = next((config[name] for name in COUNTS if type(config.get(name)) is int), None)
+    named = set((stack or "").split("."))
+
+    def fit(prefix: str) -> tuple[int, bool, int, int]:
+        numbers = found[prefix]
+        shared = len(rests & {tensor.name for block in numbers.values() for tensor in block})
+        size = sum(tensor.elements for block in numbers.values() for tensor in block)
+        return shared, len(numbers) == depth, len(named & set(prefix.split("."))), size
+
+    return max(sorted(found), key=fit)
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def _width(kind: str) -> int:
+    """Bytes of an element; 1 where a type is not one of those that hold a weight as it is."""
+    return int(np.dtype(_STORED.get(kind, "u1")).itemsize)
+
+
+def pieces(placed: Placed) -> Generator[Array, None, None]:
+    """The tensor's elements as they are stored, in order, a million at a time. Bytes where the type is no float.
+
+    CannotRun where the file ends before the tensor does.
+    """
+    kind = placed.tensor.kind
+    stored = np.dtype(_STORED.get(kind, "u1"))
+    left = placed.end - placed.start
+    with placed.path.open("rb", buffering=0) as file:
+        file.seek(placed.start)
+        while left:
+            size = min(left, _PIECE * stored.itemsize)
+            piece = np.empty(size // stored.itemsize, stored)
+            _fill(file, piece.view(np.uint8).data, placed)
+            yield piece
+            left -= size
+
+
+def _fill(file: Any, into: memoryview, placed: Placed) -> None:
+    done = 0
+    while done < len(into):
+        read = file.readinto(into[done:])
+        if not read:
+            raise CannotRun(
+                f"{placed.path}: found its end inside of tensor {placed.tensor.name!r}; expected the bytes that its "
+                f"header announces; {_FETCH}"
+            )
+        done += read
+
+
+def widened(piece: Array, kind: str) -> Array:
+    """Stored elements as float32, which holds all values of the smaller types; F64 as float64."""
+    if kind == "BF16":
+        return (piece.astype(np.uint32) << 16).view(np.float32)
+    return piece.astype(np.float64 if kind == "F64" else np.float32, copy=False)
+
+
+def rounded(values: Array, kind: str) -> Array:
+    """Values rounded to a type, to the nearest and to even where two are as near; as float32, or float64 for F64."""
+    if kind == "F64":
+        return values.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):  # what is too large for a type becomes infinite there
+        if kind == "F16":
+            return values.astype(np.float16).astype(np.float32)
+        narrow = values.astype(np.float32, copy=False)
+    if kind == "F32":
+        return narrow
+    bits = narrow.view(np.uint32)
+    up = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return np.where(np.isnan(narrow), narrow, ((bits + up) & np.uint32(0xFFFF0000)).view(np.float32))
+
+
+# --- digests and samples ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one pass over a tensor gives: sha256 over its type, shape and bytes, and values at even steps (float32).
+
+    The places of the sample depend on the number of elements alone, so that samples of tensors of one shape can be
+    compared. It is empty where the type is no float.
+    """
+
+    digest: str
+    sample: Array
+
+
+def read(placed: Placed, wanted: int) -> Read:
+    """Digest and a sample of at most ``wanted`` values, in one pass."""
+    tensor = placed.tensor
+    total = hashlib.sha256(f"{tensor.kind} {list(tensor.shape)} ".encode())
+    step = max(1, -(-tensor.elements // max(1, wanted))) | 1  # odd, so that it does not keep to one column
+    sampled, first = [np.empty(0, np.float32)], 0
+    for piece in pieces(placed):
+        total.update(piece.view(np.uint8).data)
+        if tensor.kind in FLOATS:
+            sampled.append(widened(piece[first::step], tensor.kind).astype(np.float32))
+            first = (first - len(piece)) % step
+    return Read(total.hexdigest(), np.concatenate(sampled))
+
+
+def check_finite(placed: Placed, values: Array) -> None:
+    """CannotRun where a value is not a finite number."""
+    if not np.isfinite(values).all():
+        raise CannotRun(
+            f"{placed.path}: found a value in tensor {placed.tensor.name!r} that is not a finite number; expected "
+            f"finite ones, for no others can be compared; {_FETCH}"
+        )
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a tensor differs from a weighted sum of tensors of the same shape."""
+
+    squares: float  # of the differences, summed
+    reference: float  # of the weighted sum's own values
+    through: str | None  # the type to which rounding the one reference gives this tensor, value for value
+    exact: bool  # no value farther away than rounding the terms, their sum and the result explains
+
+
+def compare(placed: Placed, parts: Sequence[tuple[Placed, float]]) -> Difference:
+    """The tensor against the weighted sum of ``parts``, all of one shape and of types among FLOATS; in one pass."""
+    kind, kinds = placed.tensor.kind, [part.tensor.kind for part, _ in parts]
+    alone = len(parts) == 1 and parts[0][1] == 1.0
+    through = [name for name in dict.fromkeys((kind, "BF16", "F16")) if alone]
+    unit = max(ROUNDING[name][0] for name in (kind, *kinds)) * (len(parts) + 1)
+    tiny = max(ROUNDING[name][1] for name in (kind, *kinds)) * (len(parts) + 1)
+    squares, reference, exact = 0.0, 0.0, True
+    with ExitStack() as opened:
+        streams = [opened.enter_context(closing(pieces(source))) for source in (placed, *(part for part, _ in parts))]
+        for stored in zip(*streams, strict=True):
+            values = widened(stored[0], kind)
+            terms = [widened(piece, name) for piece, name in zip(stored[1:], kinds, strict=True)]
+            for source, found in zip((placed, *(part for part, _ in parts)), (values, *terms), strict=True):
+                check_finite(source, found)
+            through = [name for name in through if np.array_equal(rounded(terms[0], name), values)]
+            total = terms[0] if alone else _sum(terms, [weight for _, weight in parts])
+            apart = values - total
+            squares += _dot(apart)
+            reference += _dot(total)
+            if exact and not alone:
+                size = _sum([np.abs(term) for term in terms], [abs(weight) for _, weight in parts])
+                exact = bool((np.abs(apart) <= unit * size + tiny).all())
+    return Difference(squares, reference, through[0] if through else None, exact and not alone)
+
+
+def _sum(terms: Sequence[Array], weights: Sequence[float]) -> Array:
+    total = np.zeros(len(terms[0]), np.float64)
+    for term, weight in zip(terms, weights, strict=True):
+        total += weight * term.astype(np.float64)
+    return total
+
+
+def _dot(values: Array) -> float:
+    """The sum of squares, added up in double precision whatever the values' own."""
+    return float(np.einsum("i,i->", values, values, dtype=np.float64))

@@ -1,0 +1,156 @@
+"""What of a stranger's model folder may be read, and whether code that lies in it may run.
+
+A model is data here: configuration, tokenizer, safetensors. transformers would also follow links and names out of the
+folder, unpickle weights, download kernels that a configuration names, and run Python files; each of these is refused
+or, for Python files alone, done where both the audit file and the command line say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from checker.checkpoints.tensors import read_json
+from checker.core.errors import CannotRun, UsageError
+from checker.core.records import ModelSource
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
+OPTION = "--trust-remote-code"
+
+_SETTINGS_LIMIT = 10_000_000  # bytes of config.json
+_TOKENIZER_LIMIT = 256_000_000  # bytes of a tokenizer's file; the largest that are published have some 40 MB
+_MODULE = re.compile(r"(?P<module>[A-Za-z_]\w*)\.[A-Za-z_]\w*", re.ASCII)
+_IMPLEMENTATION = re.compile(r"_?(?:attn|experts)_implementation(?:_internal)?")
+# What transformers has itself; any other name is that of a repository of compiled code, which it would download.
+_BUILT_IN = frozenset({
+    "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4", "batched_mm",
+    "grouped_mm",
+})  # fmt: skip
+
+
+class FileMissing(CannotRun):
+    """A file that the model needs is not there."""
+
+
+def check_agreed(source: ModelSource, repeated: bool) -> None:
+    """UsageError unless audit file and command line agree on whether code that comes with the model may run.
+
+    ``repeated`` is whether the command line has ``--trust-remote-code``.
+    """
+    said = "model.trust_remote_code"
+    if source.trust_remote_code and not repeated:
+        raise UsageError(
+            f"{said}: found true in the audit file, and no {OPTION} on the command line; expected both, because code "
+            f"that comes with the model runs with all your rights; read that code, then add {OPTION}"
+        )
+    if repeated and not source.trust_remote_code:
+        raise UsageError(
+            f"{OPTION}: found it on the command line, and no `{said}: true` in the audit file; expected both; leave "
+            "the option out, or say so in the audit file, where readers see it"
+        )
+
+
+def existing(folder: Path, name: str) -> Path | None:
+    """``folder/name`` if it is a file, None if there is none; CannotRun where the name leads out of the folder.
+
+    ``folder`` is resolved. The hub cache keeps a snapshot's files as links into the repository's own ``blobs``.
+    """
+    caches = (up.parent for up in folder.parents if up.name == "snapshots" and up.parent.name.startswith("models--"))
+    homes = [folder, *(cache / "blobs" for cache in caches)]
+    pure = PurePosixPath(name)
+    try:
+        target = (folder / name).resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names the system cannot take
+        target = Path("/")
+    plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
+    if not plain or not any(target.is_relative_to(home) for home in homes):
+        raise CannotRun(
+            f"{folder}: found {name!r}, which leads out of the folder; expected only files inside it; "
+            "copy the file into the folder, and do not use a model whose files point elsewhere"
+        )
+    return folder / name if target.is_file() else None
+
+
+def pickles(folder: Path) -> list[str]:
+    """Names of the files in a folder that hold weights in a form that may run code when it is read."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+
+
+def check_tokenizer(path: Path) -> Path:
+    """The path of a tokenizer's file; CannotRun where the file is larger than any tokenizer is."""
+    if (size := path.stat().st_size) > _TOKENIZER_LIMIT:
+        raise CannotRun(
+            f"{path}: found {size} bytes; expected at most {_TOKENIZER_LIMIT}, more than any tokenizer takes; fetch "
+            "the file again"
+        )
+    return path
+
+
+# --- what a configuration asks for -----------------------------------------------------------------------------------
+
+
+def check_settings(config: Path) -> None:
+    """CannotRun where config.json is too large, or names compiled code that transformers would download and run."""
+    if (size := config.stat().st_size) > _SETTINGS_LIMIT:
+        raise CannotRun(
+            f"{config}: found {size} bytes; expected at most {_SETTINGS_LIMIT}, more than any configuration takes; "
+            "fetch the file again"
+        )
+    for key, value in _entries(read_json(config)):
+        if not _IMPLEMENTATION.fullmatch(key):
+            continue
+        for name in _texts(value):
+            if name not in _BUILT_IN:
+                raise CannotRun(
+                    f"{config}: found {key} {name[:80]!r}; expected one that transformers has itself, because it would "
+                    f"download any other and run it; take `{key}` out of the file"
+                )
+
+
+def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
+    """The Python files in ``folder``, sorted, where an ``auto_map`` in one of the JSON files ``settings`` names code.
+
+    CannotRun where the code it names lies in another repository, or is not there.
+    """
+    named = {name for path in settings for name in _texts(read_json(path).get("auto_map"))}
+    for name in sorted(named):
+        match = _MODULE.fullmatch(name)
+        if match is None:
+            raise CannotRun(
+                f"{folder}: found code called {name[:80]!r} in `auto_map`; expected `module.Class`, a Python file of "
+                "this folder, because no digest covers code from elsewhere; copy the file into the folder"
+            )
+        if existing(folder, f"{match['module']}.py") is None:
+            raise FileMissing(
+                f"{folder}: found no {match['module']}.py, which `auto_map` names; expected it beside config.json; "
+                "fetch the model again, with its code"
+            )
+    if not named:
+        return ()
+    found = (existing(folder, path.name) for path in sorted(folder.glob("*.py")))
+    return tuple(path for path in found if path is not None)
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of a JSON value with its own value, at any depth."""
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, Mapping):
+            yield from found.items()
+            left += found.values()
+        elif isinstance(found, list):
+            left += found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys aside."""
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, Mapping | list):
+            left += found.values() if isinstance(found, Mapping) else found

@@ -1,0 +1,76 @@
+"""Facts from stored JSON, every type of them checked: evidence comes from strangers, and a digest is no signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from checker.core.errors import EvidenceDamaged
+
+R = TypeVar("R")
+
+_LARGEST = 2**63
+
+
+def restored(kind: type[R], record: object, place: str) -> R:
+    """A dataclass from a record's JSON, whose lists were tuples; ``place`` is what messages call the record.
+
+    EvidenceDamaged names what is missing, is no field of ``kind`` or is of another type. Whole numbers are at least 0.
+    """
+    if not isinstance(record, Mapping):
+        _refuse(place, _said(record), "a mapping")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for name in record:
+        if name not in known:
+            _refuse(place, f"{_said(name)}, which nothing reads", f"only {', '.join(known)}")
+    for name, field in known.items():
+        if name not in record and field.default is MISSING and field.default_factory is MISSING:
+            _refuse(place, f"no {name}", "it there")
+    hints = get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value, f"{place}, {name}") for name, value in record.items()})
+
+
+def _value(hint: Any, value: Any, place: str) -> Any:
+    """The value as a field of type ``hint`` holds it."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in parts:
+            return None
+        (hint,) = (part for part in parts if part is not NoneType)
+        return _value(hint, value, place)
+    if origin is tuple and isinstance(value, list | tuple):
+        every = parts[0] if len(parts) == 2 and parts[1] is Ellipsis else None
+        if every is not None or len(parts) == len(value):
+            pairs = ((every or parts[number], item) for number, item in enumerate(value))
+            return tuple(_value(part, item, f"{place}[{number}]") for number, (part, item) in enumerate(pairs))
+    elif is_dataclass(hint):
+        return restored(hint, value, place)  # type: ignore[arg-type]
+    elif _fits(hint, value):
+        return value
+    return _refuse(place, _said(value), _name(hint))
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a single value is of a single type."""
+    if hint is int:
+        return type(value) is int and 0 <= value < _LARGEST
+    if hint is float:
+        return type(value) in (int, float) and abs(value) < float("inf")
+    return value in get_args(hint) if get_origin(hint) is Literal else hint in (str, bool) and type(value) is hint
+
+
+def _name(hint: Any) -> str:
+    words = {int: "a whole number of at least 0", float: "a number", str: "text", bool: "true or false"}
+    return words.get(hint, str(hint).replace("typing.", ""))
+
+
+def _said(value: object) -> str:
+    return repr(value)[:80]
+
+
+def _refuse(place: str, found: str, expected: str) -> NoReturn:
+    raise EvidenceDamaged(
+        f"{place}: found {found}; expected {expected}; restore the file, or measure again with --fresh"
+    )

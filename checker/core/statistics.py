@@ -1,0 +1,479 @@
+"""Perplexity from per-window losses, intervals, rank correlations, Holm (design, 3.2 and 3.5).
+
+Units are prompts for distances and evaluation windows for losses. Almost every statistic depends on its units through
+weighted sums only, so it is a function of weights [rows, units]: a row of ones gives the value, rows with one zero the
+leave-one-out values of the jackknife, multinomial counts the bootstrap.
+
+Input that is empty, of the wrong shape or not finite raises ValueError; nothing here returns NaN or infinity.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from checker.core.records import Interval, Statistics, Values
+
+Scale = Literal["log", "linear", "percent", "fisher"]
+
+MINIMUM_UNITS = 8  # fewer give no interval
+MINIMUM_WINDOWS = 16  # fewer decide nothing about a population
+LEAST_DISTANCE = -1e-6  # what rounding may leave of a distance that is zero
+
+_ROWS = 1024  # rows of weights held at once: thousands of units must not need their square in memory
+_LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
+_LARGEST_RATIO = 1e300
+_LARGEST_LOG = 225.0  # exp of it, times 100, is still below the largest input: costs are compared with each other
+_MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
+
+_Statistic = Callable[[Values], Values]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval.
+
+    ``interval`` is None with fewer than 8 units. ``scale`` is where a Student's t interval is symmetric: ``log`` the
+    log of the value, ``linear`` the value, ``percent`` log(1 + value / 100), ``fisher`` its inverse hyperbolic tangent.
+    ``log_standard_error`` is the jackknife's standard error of the log of the value (``percent``: of log(1 + value /
+    100); a difference in NLL is itself the log of a ratio of perplexities). None where there is no such log, and for a
+    single unit.
+    """
+
+    value: float
+    interval: Interval | None
+    units: int
+    log_standard_error: float | None = None
+    scale: Scale = "log"
+
+
+# --- distances and their ratios --------------------------------------------------------------------------------------
+
+
+def distance(values: ArrayLike, settings: Statistics) -> Estimate:
+    """Mean of per-prompt distances [prompts] in nats, with Student's t on the log scale (design, 3.5).
+
+    The interval is on the linear scale where the mean, or the mean without one prompt, is not positive.
+    ValueError for a distance below -1e-6: rounding may leave that much of a zero, anything lower is an error.
+    """
+    distances = _finite("distances", values)
+    lowest = int(np.argmin(distances))
+    if distances[lowest] < LEAST_DISTANCE:
+        raise ValueError(
+            f"distances, unit {lowest}: found {float(distances[lowest])!r}; expected at least {LEAST_DISTANCE}, which "
+            "rounding may leave of a zero; a KL divergence is never negative: look for the error where it was measured"
+        )
+    sample = _sample(_mean(distances), len(distances), settings)
+    return _log_estimate(sample, settings) or replace(_linear_estimate(sample, settings), log_standard_error=None)
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) -> Estimate | None:
+    """Ratio of the means of paired units [prompts]; Student's t on the log scale, jackknife standard error.
+
+    None where the denominator's mean, or its mean without one unit, is not positive. Where only the numerator's is not,
+    as for blocks that commute (interchange distance 0), the ratio stands and its interval is on the linear scale.
+    """
+    above, below = _paired(numerator=numerator, denominator=denominator)
+    sample = _sample(_quotient(_mean(above), _mean(below)), len(above), settings)
+    if not np.isfinite(sample.everything).all():
+        return None
+    return _log_estimate(sample, settings) or replace(_linear_estimate(sample, settings), log_standard_error=None)
+
+
+def geometric_mean(matrix: ArrayLike, settings: Statistics) -> Estimate | None:
+    """Geometric mean over pairs of the pairs' means; ``matrix`` is [pairs, prompts], the jackknife runs over prompts.
+
+    None where a pair's mean, or its mean without one prompt, is not positive.
+    """
+    distances = _finite("distances of pairs", matrix, dimensions=2)
+    return _log_estimate(_sample(_geometric_mean(distances), distances.shape[1], settings), settings)
+
+
+def ratio_of_geometric_means(numerators: ArrayLike, denominators: ArrayLike, settings: Statistics) -> Estimate | None:
+    """Ratio of two geometric means over pairs, from two matrices [pairs, prompts] on the same prompts.
+
+    None where a pair's mean, or its mean without one prompt, is not positive.
+    """
+    above, below = _finite("numerators", numerators, dimensions=2), _finite("denominators", denominators, dimensions=2)
+    if above.shape[1] != below.shape[1]:
+        raise ValueError(f"found {above.shape[1]} and {below.shape[1]} prompts; expected the same prompts in both")
+    quotient = _quotient(_geometric_mean(above), _geometric_mean(below))
+    return _log_estimate(_sample(quotient, above.shape[1], settings), settings)
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def perplexity(nll: ArrayLike, tokens: ArrayLike) -> float:
+    """exp(sum of NLL / tokens scored); ``nll`` [windows] is summed per window, in nats (design, 3.2)."""
+    losses, counts = _windows(tokens, nll=nll)
+    return _exp(float(losses.sum() / counts.sum()))
+
+
+def perplexity_interval(nll: ArrayLike, tokens: ArrayLike, settings: Statistics) -> Estimate:
+    """Perplexity with Student's t on the log scale; the jackknife runs over the windows that score a token."""
+    losses, counts = _windows(tokens, nll=nll)
+    per_token = _linear_estimate(_sample(_mean(losses, counts), len(counts), settings), settings)
+    interval = per_token.interval and (_exp(per_token.interval[0]), _exp(per_token.interval[1]))
+    return replace(per_token, value=perplexity(nll, tokens), interval=interval, scale="log")
+
+
+def nll_difference(variant_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, settings: Statistics) -> Estimate:
+    """Paired difference in mean NLL, variant minus base, in nats per token: sum of differences / sum of tokens.
+
+    All arguments are [windows]; the NLL is summed per window, in nats. Student's t with the jackknife over windows.
+    """
+    variant, base, counts = _windows(tokens, variant_nll=variant_nll, base_nll=base_nll)
+    return _linear_estimate(_sample(_mean(variant - base, counts), len(counts), settings), settings)
+
+
+def percent(difference: float) -> float:
+    """``100 * (exp(difference) - 1)``: what a difference in NLL, in nats per token, is as an increase of perplexity."""
+    if not isfinite(difference):
+        raise ValueError(f"difference in NLL: found {difference!r}; expected a finite number of nats per token")
+    return 100.0 * expm1(min(difference, _LARGEST_LOG))
+
+
+def increase(variant_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, settings: Statistics) -> Estimate:
+    """Cost of a variant: ``100 * (ppl / ppl_base - 1)`` percent, with the interval of the paired difference in NLL."""
+    difference = nll_difference(variant_nll, base_nll, tokens, settings)
+    interval = difference.interval and (percent(difference.interval[0]), percent(difference.interval[1]))
+    return replace(difference, value=percent(difference.value), interval=interval, scale="percent")
+
+
+def ratio_of_costs(
+    better_nll: ArrayLike, worse_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, settings: Statistics
+) -> Estimate | None:
+    """The worse arm's cost over the better arm's, percent over percent, as a number of times; t on the log scale.
+
+    All arguments are [windows]; jackknife over windows. None where a cost is not positive, on all windows or without
+    one of them.
+    """
+    better, worse, base, counts = _windows(tokens, better_nll=better_nll, worse_nll=worse_nll, base_nll=base_nll)
+    quotient = _quotient(_cost(worse - base, counts), _cost(better - base, counts))
+    return _log_estimate(_sample(quotient, len(counts), settings), settings)
+
+
+# --- rank correlation ------------------------------------------------------------------------------------------------
+
+
+def spearman(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
+    """Spearman's rank correlation of two score lists [units], ties given their average rank; None if one is constant.
+
+    Interval: Fisher's z, standard error sqrt((1 + r^2 / 2) / (n - 3)) (Bonett and Wright, Psychometrika 65, 2000). That
+    of a perfect correlation would have no width; it is given the inner end of the next smaller one that n ranks allow.
+    """
+    x, y = (ranks - ranks.mean() for ranks in map(_ranks, _paired(first=a, second=b)))
+    spread = sqrt(float(x @ x) * float(y @ y))
+    if spread == 0.0:
+        return None
+    units, r = len(x), max(-1.0, min(1.0, float(x @ y) / spread))
+    interval = _fisher_interval(r, units, confidence) if units >= MINIMUM_UNITS else None
+    return Estimate(r, interval, units, None, "fisher")
+
+
+def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
+    """Kendall's rank correlation tau-b of two score lists [units]; None if one is constant.
+
+    Interval: Fisher's z, standard error sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, Biometrika 44, 1957), with
+    the inner end of the next smaller correlation that n ranks allow where it is perfect.
+    """
+    x, y = _paired(first=a, second=b)
+    one, other = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
+    spread = sqrt(float((one * one).sum()) * float((other * other).sum()))
+    if spread == 0.0:
+        return None
+    units, tau = len(x), max(-1.0, min(1.0, float((one * other).sum()) / spread))
+    if units < MINIMUM_UNITS:
+        return Estimate(tau, None, units, None, "fisher")
+    most = 1.0 - 4.0 / (units * (units - 1.0))
+    inner = max(-most, min(most, tau))
+    half = float(_special().ndtri(_upper_share(confidence))) * sqrt(0.437 / (units - 4))
+    interval = min(tau, tanh(atanh(inner) - half)), max(tau, tanh(atanh(inner) + half))
+    return Estimate(tau, interval, units, None, "fisher")
+
+
+def _fisher_interval(r: float, units: int, confidence: float) -> Interval:
+    most = 1.0 - 12.0 / (units * (units**2 - 1.0))
+    inner = max(-most, min(most, r))
+    half = float(_special().ndtri(_upper_share(confidence))) * sqrt((1.0 + inner**2 / 2.0) / (units - 3))
+    return min(r, tanh(atanh(inner) - half)), max(r, tanh(atanh(inner) + half))
+
+
+def _ranks(values: Values) -> Values:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    average = np.cumsum(counts) - (counts - 1) / 2.0
+    return np.asarray(average[inverse], dtype=np.float64)
+
+
+# --- tests and controls ----------------------------------------------------------------------------------------------
+
+
+def p_value(mean: float, standard_error: float, degrees: int, threshold: float) -> float:
+    """One-sided p of Student's t for the hypothesis that the true mean is at most ``threshold``.
+
+    A two-sided interval of confidence c lies above the threshold exactly where this is below (1 - c) / 2.
+    """
+    if not (isfinite(mean) and isfinite(standard_error) and standard_error >= 0.0):
+        raise ValueError(f"t test: found mean {mean!r}, standard error {standard_error!r}; expected finite numbers")
+    if standard_error == 0.0 or not isfinite(threshold):
+        return 0.0 if mean > threshold else 1.0
+    return float(_special().stdtr(degrees, (threshold - mean) / standard_error))
+
+
+def p_beyond(estimate: Estimate, threshold: float, side: Literal["above", "below"]) -> float | None:
+    """One-sided p against "the value does not lie on this ``side`` of ``threshold``", on the estimate's own scale.
+
+    None where the estimate has no interval or no standard error to test with. Student's t also where the interval is a
+    bootstrap's.
+    """
+    if estimate.log_standard_error is None or estimate.interval is None:
+        return None
+    sign = 1.0 if side == "above" else -1.0
+    centre, bound = (sign * _onto(number, estimate.scale) for number in (estimate.value, threshold))
+    return p_value(centre, estimate.log_standard_error, estimate.units - 1, bound)
+
+
+def holm(p_values: Mapping[str, float], level: float) -> dict[str, bool]:
+    """Which hypotheses Holm's step-down procedure rejects, so that all of them share one error rate ``level``.
+
+    For one-sided p values, ``(1 - confidence) / 2`` is the level at which a single one agrees with its interval.
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level: found {level!r}; expected a share between 0 and 1")
+    return {name: adjusted <= level for name, adjusted in holm_adjusted(p_values).items()}
+
+
+def holm_adjusted(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjusted p values: the smallest shared error rate at which each hypothesis is rejected."""
+    for name, p in p_values.items():
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"p value of {name!r}: found {p!r}; expected a number from 0 to 1")
+    adjusted, largest = {}, 0.0
+    for step, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+def control_p(cost: float, draws: ArrayLike) -> float:
+    """An arm's p against its random control: (1 + draws not costlier) / (1 + draws). Without draws it is 1."""
+    costs = np.asarray(draws, dtype=np.float64)
+    _finite("costs of the arm and of the random draws", [cost, *costs])
+    return (1 + int(np.count_nonzero(costs <= cost))) / (1 + costs.size)
+
+
+def quartiles(values: ArrayLike) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile, interpolated linearly between order statistics."""
+    lower, middle, upper = np.quantile(_finite("values", values), [0.25, 0.5, 0.75])
+    return float(lower), float(middle), float(upper)
+
+
+def further_units(
+    estimate: Estimate, threshold: float, confidence: float = 0.95, least: int = MINIMUM_UNITS
+) -> int | None:
+    """How many further units would move the interval off ``threshold``, if value and spread stay as they are.
+
+    Whichever side the value is on, a narrower interval settles the comparison there. So None (none would) means that
+    the value lies on the threshold, or so near that a billion units would not do, or that units cannot be added, as
+    for the blocks of a rank correlation. ``least`` is how many units a decision needs at all; where the spread is
+    unknown, the answer is what is missing to that number.
+    """
+    value, bound = (_onto(number, estimate.scale) for number in (estimate.value, threshold))
+    if value == bound or estimate.scale == "fisher":
+        return None
+    error = estimate.log_standard_error or 0.0
+    if estimate.interval is not None:
+        facing = _onto(estimate.interval[1 if bound > value else 0], estimate.scale)
+        error = abs(facing - value) / student_quantile(confidence, estimate.units - 1)
+
+    def settled(units: int) -> bool:
+        half = error * sqrt(estimate.units / units) * student_quantile(confidence, units - 1)
+        return half < abs(bound - value)
+
+    lowest = highest = max(estimate.units, least, 2)
+    while not settled(highest):
+        highest *= 2
+        if highest > _MOST_UNITS:
+            return None
+    return lowest + bisect_left(range(lowest, highest), True, key=settled) - estimate.units
+
+
+# --- from a statistic to its interval --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A statistic on all units, without each unit in turn, and on bootstrap resamples (none unless settings ask)."""
+
+    units: int
+    value: float
+    left_out: Values
+    resampled: Values
+
+    @property
+    def everything(self) -> Values:
+        return np.concatenate([[self.value], self.left_out, self.resampled])
+
+
+def _sample(statistic: _Statistic, units: int, settings: Statistics) -> _Sample:
+    value = float(statistic(np.ones((1, units)))[0])
+    left_out = np.concatenate([np.empty(0), *(statistic(rows) for rows in _leave_one_out(units))])
+    resampled = np.empty(0)
+    if units >= MINIMUM_UNITS and settings.interval == "percentile_bootstrap":
+        generator = np.random.default_rng(settings.seed)
+        counts = generator.multinomial(units, np.full(units, 1.0 / units), size=settings.resamples)
+        resampled = statistic(counts.astype(np.float64))
+    return _Sample(units, value, left_out, resampled)
+
+
+def _leave_one_out(units: int) -> Iterator[Values]:
+    for start in range(0, units if units > 1 else 0, _ROWS):
+        unit = np.arange(start, min(start + _ROWS, units))
+        rows = np.ones((len(unit), units))
+        rows[unit - start, unit] = 0.0
+        yield rows
+
+
+def _log_estimate(sample: _Sample, settings: Statistics) -> Estimate | None:
+    """None unless the statistic is positive on all units and on every resample (NaN: it has no value there)."""
+    if not (sample.everything > 0.0).all():
+        return None
+    error = _jackknife_error(np.log(sample.left_out))
+    interval = _interval(sample, error, settings, lambda shift: min(_LARGEST_RATIO, sample.value * _exp(shift)))
+    return Estimate(sample.value, interval, sample.units, error, "log")
+
+
+def _linear_estimate(sample: _Sample, settings: Statistics) -> Estimate:
+    error = _jackknife_error(sample.left_out)
+    interval = _interval(sample, error, settings, lambda shift: sample.value + shift)
+    return Estimate(sample.value, interval, sample.units, error, "linear")
+
+
+def _jackknife_error(left_out: Values) -> float | None:
+    """Standard error from leave-one-out values; None where there is only one unit."""
+    units = len(left_out)
+    if units < 2:
+        return None
+    return sqrt((units - 1) / units * float(np.sum((left_out - left_out.mean()) ** 2)))
+
+
+def _interval(
+    sample: _Sample, error: float | None, settings: Statistics, shifted: Callable[[float], float]
+) -> Interval | None:
+    if error is None or sample.units < MINIMUM_UNITS:
+        return None
+    if len(sample.resampled):
+        upper = _upper_share(settings.confidence)
+        low, high = np.quantile(sample.resampled, [1.0 - upper, upper])
+        return float(low), float(high)
+    half = student_quantile(settings.confidence, sample.units - 1) * error
+    return shifted(-half), shifted(half)
+
+
+def student_quantile(confidence: float, degrees: int) -> float:
+    """How many standard errors a two-sided Student's t interval reaches to each side."""
+    if degrees < 1:
+        raise ValueError(f"degrees of freedom: found {degrees!r}; expected at least 1, that is two units")
+    return float(_special().stdtrit(degrees, _upper_share(confidence)))
+
+
+def _special() -> Any:
+    from scipy import special  # here, because it takes a quarter of a second to import and judging rarely needs it
+
+    return special
+
+
+def _upper_share(confidence: float) -> float:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence: found {confidence!r}; expected a share between 0 and 1, such as 0.95")
+    return (1.0 + confidence) / 2.0
+
+
+def _mean(values: Values, counts: Values | None = None) -> _Statistic:
+    """Sum of ``values`` [units] per count, or per unit."""
+    per = np.ones(len(values)) if counts is None else counts
+    return lambda weights: (weights @ values) / (weights @ per)
+
+
+def _cost(change: Values, counts: Values) -> _Statistic:
+    """Increase of perplexity, as a share of the base's, from the change in NLL [windows]."""
+    difference = _mean(change, counts)
+    return lambda weights: np.expm1(np.minimum(difference(weights), _LARGEST_LOG))
+
+
+def _geometric_mean(matrix: Values) -> _Statistic:
+    """Geometric mean of the weighted means of ``matrix`` [pairs, units]; 0 where one of them is not positive."""
+
+    def statistic(weights: Values) -> Values:
+        means = (weights @ matrix.T) / weights.sum(axis=1, keepdims=True)
+        positive = (means > 0.0).all(axis=1)
+        logs = np.log(np.where(positive[:, None], means, 1.0)).mean(axis=1)
+        return np.where(positive, np.exp(logs), 0.0)
+
+    return statistic
+
+
+def _quotient(above: _Statistic, below: _Statistic) -> _Statistic:
+    """NaN, which no estimate lets through, where the denominator is not positive, or far too small."""
+
+    def statistic(weights: Values) -> Values:
+        top, bottom = above(weights), below(weights)
+        enough = bottom > np.abs(top) / _LARGEST_RATIO
+        return np.divide(top, bottom, out=np.full_like(top, np.nan), where=enough)
+
+    return statistic
+
+
+def _exp(exponent: float) -> float:
+    return exp(min(exponent, _LARGEST_LOG))
+
+
+def _onto(value: float, scale: Scale) -> float:
+    """A value on the scale where its interval is symmetric; minus infinity at and below that scale's lower limit."""
+    if not isfinite(value):
+        raise ValueError(f"value or threshold: found {value!r}; expected a finite number to compare with")
+    if scale == "log":
+        return log(value) if value > 0.0 else -inf
+    if scale == "percent":
+        return log1p(value / 100.0) if value > -100.0 else -inf
+    return value
+
+
+# --- input -----------------------------------------------------------------------------------------------------------
+
+
+def _finite(name: str, values: ArrayLike, dimensions: int = 1) -> Values:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != dimensions or array.size == 0:
+        raise ValueError(f"{name}: found shape {array.shape}; expected {dimensions} axes and at least one value")
+    wrong = np.argwhere(~(np.abs(array) <= _LARGEST))
+    if len(wrong):
+        place = tuple(int(index) for index in wrong[0])
+        raise ValueError(
+            f"{name}, unit {place[-1]}: found {float(array[place])!r}; expected a finite number; "
+            "a measurement that is not finite is never a score: look for the error where it was measured"
+        )
+    return array
+
+
+def _paired(**named: ArrayLike) -> list[Values]:
+    arrays = [_finite(name, values) for name, values in named.items()]
+    if len({len(array) for array in arrays}) > 1:
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in zip(named, arrays, strict=True))
+        raise ValueError(f"found different numbers of units ({lengths}); expected the same units in each")
+    return arrays
+
+
+def _windows(tokens: ArrayLike, **losses: ArrayLike) -> list[Values]:
+    """Losses and last the token counts, without the windows that score no token: nothing was measured on them."""
+    *arrays, counts = _paired(**losses, tokens=tokens)
+    if (counts < 0.0).any() or not counts.any():
+        raise ValueError(f"tokens: found {counts.min():g} to {counts.max():g}; expected how many each window scored")
+    return [array[counts > 0.0] for array in (*arrays, counts)]

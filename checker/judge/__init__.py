@@ -1,0 +1,1 @@
+"""Stored evidence -> figures, verdicts and findings."""

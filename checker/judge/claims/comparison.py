@@ -1,0 +1,169 @@
+"""Claims that one method's removal costs less than another's, or less than chance; they share one error rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+from checker.core import statistics
+from checker.core.records import Claim, RemovalSet, Verdict
+from checker.core.statistics import MINIMUM_WINDOWS, Estimate
+from checker.judge.claims.decision import Bench, Decision, Row, counted, is_control, nearest, outermost, span, undecided
+from checker.judge.figures.costs import control, error_rate
+
+
+def comparison(bench: Bench, claim: Claim) -> Decision:
+    """Decides a comparison at its own error rate; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
+    bound = claim.at_least or 1.0
+    times = f"at least {bound:g} times as much as" if bound > 1 else "more than"
+    said = f"claimed: {claim.worse} costs {times} {claim.better}"
+    if is_control(claim.better) or is_control(claim.worse):
+        return _against_random(bench, claim, said)
+    ratios, reason = _cost_ratios(bench, claim)
+    if reason:
+        return Decision("open", f"{reason}; {said}", unit="times", threshold=bound)
+    decisions = [_one_ratio(bench, claim, ratio, said) for ratio in ratios]
+    return decisions[0] if len(decisions) == 1 else _over_ties(decisions, claim, said)
+
+
+def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
+    """The ratio of costs of every combination of tie resolutions, or why there is none."""
+    better, worse = (bench.chosen(method, claim.budget) for method in (claim.better, claim.worse))
+    for method, chosen in ((claim.better, better), (claim.worse, worse)):
+        if not chosen:
+            return [], bench.why_none(method, claim.budget)
+        if chosen[0].ties > len(chosen) or not chosen[0].ties_counted:
+            return [], f"only {len(chosen)} of {chosen[0].ways} ways of breaking the ties of {method} were measured"
+    base, tokens = bench.costs.base, bench.costs.tokens
+    ratios = []
+    for one, other in product(better, worse):
+        low, high = (bench.costs.nll(arm.layout(bench.costs.blocks)) for arm in (one, other))
+        if low is None or high is None or base is None or tokens is None:
+            return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
+        ratio = statistics.ratio_of_costs(low, high, base, tokens, bench.audit.statistics)
+        if ratio is None:
+            return [], _without_meaning(bench, claim, one, other)
+        ratios.append(ratio)
+    return ratios, ""
+
+
+def _without_meaning(bench: Bench, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
+    told = []
+    for method, arm in ((claim.better, one), (claim.worse, other)):
+        cost = bench.costs.increase(arm.layout(bench.costs.blocks))
+        told.append(f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" if cost else str(method))
+    return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
+
+
+def _one_ratio(bench: Bench, claim: Claim, ratio: Estimate, said: str) -> Decision:
+    bound = claim.at_least or 1.0
+    told = (
+        f"{_removing(claim)} by {claim.worse} costs {ratio.value:.3g} times what {claim.better} costs"
+        f"{span(ratio.interval)}; {said}"
+    )
+    verdict = _verdict(ratio, bound, claim.scope)
+    found = Decision(verdict, told, ratio.value, ratio.interval, "times", bound)
+    if claim.scope == "contract":
+        return replace(found, message=f"{told}, on this very text")
+    found = replace(found, p=_two_sided(ratio, bound, verdict))
+    if verdict != "open":
+        return found
+    further = bench.further(ratio, [bound], MINIMUM_WINDOWS)
+    return replace(found, message=told + undecided(ratio, further, MINIMUM_WINDOWS, "windows"), further_units=further)
+
+
+def _removing(claim: Claim) -> str:
+    return f"removing {claim.budget} block{'' if claim.budget == 1 else 's'}"
+
+
+def _verdict(ratio: Estimate, bound: float, scope: str) -> Verdict:
+    """On the value, or on the interval's unfavourable end. To cost more is to cost strictly more."""
+    interval = (ratio.value, ratio.value) if scope == "contract" else ratio.interval
+    if interval is None or (scope != "contract" and ratio.units < MINIMUM_WINDOWS):
+        return "open"
+    strict = bound <= 1.0
+    if interval[0] > bound or (interval[0] == bound and not strict):
+        return "supported"
+    return "contradicted" if interval[1] < bound or (interval[1] == bound and strict) else "open"
+
+
+def _two_sided(ratio: Estimate, bound: float, verdict: Verdict) -> float | None:
+    if ratio.log_standard_error == 0.0 and verdict != "open":
+        return 0.0  # the same set twice: nothing is left to chance
+    above, below = (statistics.p_beyond(ratio, bound, side) for side in ("above", "below"))
+    return None if above is None or below is None else min(1.0, 2.0 * min(above, below))
+
+
+def _over_ties(decisions: Sequence[Decision], claim: Claim, said: str) -> Decision:
+    """What holds for every combination of tie resolutions, else open."""
+    known = [decision.p for decision in decisions if decision.p is not None]
+    shared = max(known) if len(known) == len(decisions) else None
+    if len({decision.verdict for decision in decisions}) == 1:
+        note = f"the {len(decisions)} combinations of ties agree, this one is the nearest to the claim"
+        return replace(nearest(decisions, note), p=shared)
+    values = [decision.value or 0.0 for decision in decisions]
+    told = (
+        f"over {len(decisions)} combinations of ties, {_removing(claim)} by {claim.worse} costs {min(values):.3g} to "
+        f"{max(values):.3g} times what {claim.better} costs{outermost(decisions)}; {said}: {counted(decisions)}"
+    )
+    least = min(decisions, key=lambda decision: decision.value or 0.0)
+    return replace(least, verdict="open", message=told, further_units=None, p=shared)
+
+
+# --- against chance --------------------------------------------------------------------------------------------------
+
+
+def _against_random(bench: Bench, claim: Claim, said: str) -> Decision:
+    """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
+    if (claim.at_least or 1.0) > 1.0:
+        return Decision("open", f"against random draws an arm has a p and no factor; leave out `at_least`; {said}")
+    method = claim.worse if is_control(claim.better) else claim.better
+    rows = [row for row in bench.arms if (row["method"], row["budget"]) == (method, claim.budget)]
+    if not rows:
+        return Decision("open", f"{bench.why_none(method, claim.budget)}; {said}")
+    if any(row["p"] is None for row in rows) or rows[0]["ties"] > len(rows):
+        told = f"not every removal by {method} and random draw at budget {claim.budget} is measured, or there is none"
+        return Decision("open", f"{told}; {said}")
+    return _by_p(bench, claim, rows, said)
+
+
+def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decision:
+    level = error_rate(bench.audit.statistics)
+    cheaper = max(float(row["p"]) for row in rows)
+    costlier = max(_costlier_p(bench, row) for row in rows)
+    favourable, unfavourable = (costlier, cheaper) if is_control(claim.better) else (cheaper, costlier)
+    verdict: Verdict = "supported" if favourable <= level else "contradicted" if unfavourable <= level else "open"
+    worst = max(rows, key=lambda row: float(row["increase_percent"]))
+    ties = f" (the costliest of {len(rows)} ways of breaking ties)" if len(rows) > 1 else ""
+    told = (
+        f"{_removing(claim)} by {worst['method']} costs {worst['increase_percent']:+.2f} % perplexity"
+        f"{span(worst['interval'])}{ties}, against {worst['draws']} random draws: p = {favourable:.3g}, expected at "
+        f"most {level:g}; {said}"
+    )
+    if verdict == "open" and worst["smallest_p"] > level:
+        told += f"; with so few draws no p below {worst['smallest_p']:.3g} can be reached"
+    return Decision(verdict, told, p=min(favourable, unfavourable))
+
+
+def _costlier_p(bench: Bench, row: Row) -> float:
+    """The p of the opposite: that the arm costs more than the draws."""
+    arm = RemovalSet(row["method"], row["budget"], tuple(row["layers"]), selection=row["selection"])
+    return statistics.control_p(-row["increase_percent"], [-draw for draw in control(bench.costs, bench.sets, arm)])
+
+
+# --- together --------------------------------------------------------------------------------------------------------
+
+
+def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> dict[str, Decision]:
+    """Holm over the comparison claims: those that do not survive it become open."""
+    p_values = {name: decision.p for name, decision in decisions.items() if decision.p is not None}
+    if len(p_values) < 2:
+        return {}
+    survives = statistics.holm(p_values, rate)
+    note = f"; decided alone, but not once {len(p_values)} comparisons share one error rate of {rate:g} (Holm)"
+    return {
+        name: replace(decisions[name], verdict="open", message=decisions[name].message + note)
+        for name in p_values
+        if decisions[name].verdict != "open" and not survives[name]
+    }

@@ -1,0 +1,160 @@
+"""What every kind of claim is decided with: the bench of figures, the shape of a decision, the words of its message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from checker.core import statistics
+from checker.core.records import Audit, Claim, Interval, RemovalSet, Verdict
+from checker.core.statistics import Estimate
+from checker.judge.figures.costs import Costs
+from checker.judge.figures.distances import Distances
+from checker.selection.methods import METHODS
+
+Row = dict[str, Any]
+Layers = tuple[int, ...]
+Range = tuple[float | None, float | None]
+
+# Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
+NUMERICAL_TOLERANCE = 5e-4
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict with the figure it rests on; ``p`` where it shares an error rate with other claims.
+
+    ``counterexamples`` are the pairs that a claim about many of them fails on.
+    """
+
+    verdict: Verdict
+    message: str
+    value: float | None = None
+    interval: Interval | None = None
+    unit: str = ""
+    threshold: float | None = None
+    further_units: int | None = None
+    p: float | None = None
+    counterexamples: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What claims are decided on."""
+
+    distances: Distances
+    costs: Costs
+    sets: Sequence[RemovalSet]
+    arms: Sequence[Row]
+    regime: Mapping[str, Any]
+    prediction: Sequence[Row]
+
+    @property
+    def audit(self) -> Audit:
+        return self.distances.evidence.audit
+
+    def chosen(self, method: str | None, budget: int | None) -> list[RemovalSet]:
+        """The resolutions of a method's ties at a budget; none where it did not run there, or only draws sets."""
+        if is_control(method):
+            return []
+        return [arm for arm in self.sets if (arm.method, arm.budget) == (method, budget)]
+
+    def why_none(self, method: str | None, budget: int | None) -> str:
+        """Why a method has no removal set at a budget, and what to do about it."""
+        if is_control(method):
+            return f"{method} draws are a control and not one removal; name the blocks in `layers`"
+        if any(own.name == method and budget in own.budgets for own in self.audit.methods):
+            return (
+                f"{method} has no removal set at budget {budget}: its distances are not all measured, or the ascending "
+                "order reaches no set of that size (see evidence/incomplete)"
+            )
+        return f"the audit does not run {method} at budget {budget}; add it to `methods` and `budgets`"
+
+    def further(self, estimate: Estimate, bounds: Iterable[float], least: int) -> int | None:
+        """Further units that would settle every comparison with ``bounds``; None where none would."""
+        confidence = self.audit.statistics.confidence
+        return most(statistics.further_units(estimate, bound, confidence, least) for bound in bounds)
+
+
+def is_control(method: str | None) -> bool:
+    """Whether a method draws sets and chooses none."""
+    return method is not None and METHODS[method].control
+
+
+def published_percent(claim: Claim, baseline: float | None) -> Interval | None:
+    """A removal's published interval in percent of the measured ``baseline``, a perplexity.
+
+    None where the claim has no interval, or it is of perplexities and the baseline is not measured.
+    """
+    if claim.interval is None or claim.interval_unit != "perplexity":
+        return claim.interval
+    if baseline is None:
+        return None
+    low, high = (100.0 * (perplexity / baseline - 1.0) for perplexity in claim.interval)
+    return low, high
+
+
+def claimed_range(claim: Claim, baseline: float | None) -> Range:
+    """The least and the most that a claim lets its figure be, in the figure's unit; None where there is no such end.
+
+    Of a removal in percent: a population's cost lies in the published interval, this very text's at the value.
+    """
+    if claim.equals is None:
+        most_of_it = claim.at_most if claim.below is None else claim.below
+        return claim.at_least, most_of_it
+    published = published_percent(claim, baseline) if claim.scope == "population" else None
+    within = claim.within or 0.0
+    return published or (claim.equals - within, claim.equals + within)
+
+
+def most(needed: Iterable[int | None]) -> int | None:
+    """The largest of numbers of further units; None where one of them is, or there are none."""
+    numbers = list(needed)
+    known = [number for number in numbers if number is not None]
+    return max(known) if known and len(known) == len(numbers) else None
+
+
+def nearest(decisions: Sequence[Decision], note: str) -> Decision:
+    """The decision nearest to its threshold, the least clear one of several that agree."""
+    found = min(decisions, key=lambda d: abs((d.value or 0.0) - (d.threshold or 0.0)))
+    further = most(decision.further_units for decision in decisions)
+    return replace(found, message=f"{found.message} ({note})", further_units=further)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def claimed(claim: Claim) -> str:
+    """How a message begins to say what is claimed."""
+    return "claimed of this very text" if claim.scope == "contract" else "claimed"
+
+
+def span(interval: Sequence[float] | None) -> str:
+    """An interval behind its value."""
+    if interval is None:
+        return " (no interval: fewer than 8 units)"
+    return f" [{interval[0]:.4g}, {interval[1]:.4g}]"
+
+
+def outermost(decisions: Sequence[Decision]) -> str:
+    """The outermost ends of several intervals."""
+    ends = [end for decision in decisions for end in decision.interval or ()]
+    return span([min(ends), max(ends)] if ends else None)
+
+
+def undecided(estimate: Estimate, further: int | None, least: int, units: str) -> str:
+    """Why an interval does not decide, and how many further units would."""
+    reason = "the interval does not decide it"
+    if estimate.units < least:
+        reason = f"{estimate.units} {units} decide nothing about a population, at least {least} do"
+    if further is None:
+        return f"; {reason}, and no number of further {units} would"
+    return f"; {reason}: about {further} further {units} would, if value and spread stay"
+
+
+def counted(decisions: Sequence[Decision]) -> str:
+    """How many decisions came out how."""
+    verdicts = [decision.verdict for decision in decisions]
+    names = [name for name in ("supported", "contradicted", "open") if name in verdicts]
+    return ", ".join(f"{verdicts.count(name)} {name}" for name in names)

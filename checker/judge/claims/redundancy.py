@@ -1,0 +1,166 @@
+"""Claims that a pair of blocks is redundant, or that all pairs are: decided on distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+
+from checker.core import statistics
+from checker.core.layouts import pairs_within
+from checker.core.records import Claim
+from checker.core.statistics import MINIMUM_UNITS, Estimate
+from checker.judge.claims.backing import below, of_pair
+from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Bench, Decision, Row, claimed, most, span, undecided
+from checker.judge.figures.costs import error_rate
+from checker.judge.figures.distances import pair_of
+from checker.selection.methods import PROTOCOLS
+
+_NAMED = 5  # counterexamples that a message names; the report has them all
+Pair = tuple[int, int]
+Distances = Mapping[Pair, Estimate]
+
+
+def redundancy(bench: Bench, claim: Claim) -> Decision:
+    """Decides a claim of redundancy: under its protocol, or where it names none, where both agree."""
+    if claim.protocol is not None and claim.protocol not in PROTOCOLS:
+        reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
+        return Decision("open", f"{reason}; {_said(claim)}", unit="nats", threshold=claim.below)
+    protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
+    decide = _one_pair if claim.pair is not None else _every_pair
+    decisions = [decide(bench, claim, protocol) for protocol in protocols]
+    return decisions[0] if len(decisions) == 1 else _under_both(decisions)
+
+
+def claimed_pairs(bench: Bench, claim: Claim) -> tuple[Pair, ...]:
+    """The pairs that a claim speaks of, measured or not."""
+    if claim.pair is not None:
+        return (claim.pair,)
+    blocks = bench.costs.blocks
+    return pairs_within(blocks, 1 if claim.pairs == "adjacent" else blocks - 1)
+
+
+def _said(claim: Claim) -> str:
+    whose = {"adjacent": "every adjacent pair ", "all": "every pair "}.get(claim.pairs or "", "")
+    return f"{claimed(claim)}: {whose}below {claim.below:g} nats"
+
+
+def _one_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
+    assert claim.pair is not None
+    assert claim.below is not None
+    backing = of_pair(bench.distances, protocol, claim.pair, claim.below)
+    distance, said = backing.estimate, _said(claim)
+    if distance is None:
+        return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
+    i, j = sorted(claim.pair)
+    told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{span(distance.interval)}; {said}"
+    found = Decision("open", told, distance.value, distance.interval, "nats", claim.below)
+    answer = _answer(distance, claim)
+    if answer != "open":
+        return replace(found, verdict="supported" if answer == "yes" else "contradicted")
+    further = bench.further(distance, [claim.below], MINIMUM_UNITS)
+    return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
+
+
+def _answer(distance: Estimate, claim: Claim) -> str:
+    """Whether a distance lies below the claim's bound: on the value of this very text, else on the interval."""
+    assert claim.below is not None
+    if claim.scope == "contract":
+        return "yes" if distance.value < claim.below * (1 + NUMERICAL_TOLERANCE) else "no"
+    return below(distance, claim.below)
+
+
+def _under_both(decisions: Sequence[Decision]) -> Decision:
+    """What both protocols say of a claim that names neither: decided only where they agree."""
+    verdicts = {decision.verdict for decision in decisions}
+    if len(verdicts) == 1:
+        reason = "the claim names no protocol, and both give the same answer"
+    elif "open" in verdicts:
+        reason = "the claim names no protocol, and only one of the two decides it"
+    else:
+        reason = "the claim names no protocol, and the answer depends on it"
+    told = "; ".join(decision.message for decision in decisions)
+    largest = max(decisions, key=lambda d: d.value if d.value is not None else -inf)
+    return replace(
+        largest,
+        verdict=verdicts.pop() if len(verdicts) == 1 else "open",
+        message=f"{reason}: {told}",
+        further_units=most(decision.further_units for decision in decisions if decision.verdict == "open"),
+        counterexamples=tuple(row for decision in decisions for row in decision.counterexamples),
+    )
+
+
+# --- every pair ------------------------------------------------------------------------------------------------------
+
+
+def _every_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
+    """Supported by all pairs together, contradicted by one; a pair that is not measured leaves the claim open."""
+    assert claim.below is not None
+    found = {pair: of_pair(bench.distances, protocol, pair, claim.below) for pair in claimed_pairs(bench, claim)}
+    known = {pair: backing.estimate for pair, backing in found.items() if backing.estimate is not None}
+    alone = {pair: distance for pair, distance in known.items() if _answer(distance, claim) == "no"}
+    against = _jointly(bench, claim, known, alone)
+    if against:
+        told = f"{protocol} distance not below for {len(against)} of {len(known)} measured pairs: {_listed(against)}"
+        rows = tuple(_row(protocol, pair, distance) for pair, distance in against.items())
+        return replace(_farthest(claim, against, told), verdict="contradicted", counterexamples=rows)
+    if len(known) < len(found):
+        unknown = [backing.why for backing in found.values() if backing.estimate is None]
+        told = f"{protocol} distance not known for {len(unknown)} of {len(found)} pairs ({unknown[0]})"
+        return _farthest(claim, known, told)
+    return _of_all(bench, claim, protocol, known, len(alone))
+
+
+def _jointly(bench: Bench, claim: Claim, known: Distances, alone: Distances) -> Distances:
+    """The counterexamples that are left once all pairs share one error rate (Holm); many pairs are many chances."""
+    if claim.scope == "contract" or not alone:
+        return alone
+    assert claim.below is not None
+    beyond = {str(pair): statistics.p_beyond(distance, claim.below, "above") for pair, distance in known.items()}
+    p_values = {name: 1.0 if p is None else p for name, p in beyond.items()}
+    survives = statistics.holm(p_values, error_rate(bench.audit.statistics) / 2)
+    return {pair: distance for pair, distance in alone.items() if survives[str(pair)]}
+
+
+def _of_all(bench: Bench, claim: Claim, protocol: str, known: Distances, alone: int) -> Decision:
+    """All pairs are measured and none is a counterexample; ``alone`` of them would be one if they stood alone."""
+    assert claim.below is not None
+    unclear = {pair: distance for pair, distance in known.items() if _answer(distance, claim) != "yes"}
+    if not unclear:
+        farthest = _listed(dict([_by_distance(known)[0]]))
+        told = f"{protocol} distance below for all {len(known)} pairs, the farthest {farthest}"
+        return replace(_farthest(claim, known, told), verdict="supported")
+    told = f"{protocol} distance not shown to be below for {len(unclear)} of {len(known)} pairs: {_listed(unclear)}"
+    found = _farthest(claim, unclear, told)
+    if alone:
+        note = f"; {alone} not below alone, but not once {len(known)} pairs share one error rate (Holm)"
+        return replace(found, message=found.message + note)
+    least_clear = _by_distance(unclear)[0][1]
+    further = most(bench.further(distance, [claim.below], MINIMUM_UNITS) for distance in unclear.values())
+    reason = undecided(least_clear, further, MINIMUM_UNITS, "prompts")
+    return replace(found, message=found.message + reason, further_units=further)
+
+
+def _farthest(claim: Claim, distances: Distances, told: str) -> Decision:
+    """A decision that rests on the pair of the largest distance, open until it is said otherwise."""
+    found = Decision("open", f"{told}; {_said(claim)}", unit="nats", threshold=claim.below)
+    if not distances:
+        return found
+    distance = _by_distance(distances)[0][1]
+    return replace(found, value=distance.value, interval=distance.interval)
+
+
+def _by_distance(distances: Distances) -> list[tuple[Pair, Estimate]]:
+    """Largest first."""
+    return sorted(distances.items(), key=lambda item: (-item[1].value, item[0]))
+
+
+def _listed(distances: Distances) -> str:
+    ordered = _by_distance(distances)
+    named = [f"({i}, {j}) {distance.value:.4g} nats{span(distance.interval)}" for (i, j), distance in ordered[:_NAMED]]
+    return ", ".join(named) + (f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else "")
+
+
+def _row(protocol: str, pair: Pair, distance: Estimate) -> Row:
+    i, j = pair
+    return {"protocol": protocol, "i": i, "j": j, "value": distance.value, "interval": pair_of(distance.interval)}

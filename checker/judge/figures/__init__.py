@@ -1,0 +1,1 @@
+"""Answers -> the figures of a report."""

@@ -1,0 +1,104 @@
+"""What rules conclude -> findings: levels by the policy, places, waivers, and the outcome they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from checker.core.records import Audited, Finding, Level, Outcome
+from checker.judge import waivers
+from checker.judge.rules import RULES, Result, Rule
+from checker.judge.waivers import Standing
+
+_LEVELS = ("note", "warning", "error")
+_EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "open": 3}
+_FIELDS = ("rule", "outcome", "level", "claim", "message", "location", "waived")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """The findings of every rule, each with the result that it was made of, and how the waivers stand."""
+
+    findings: tuple[Finding, ...]
+    results: tuple[Result, ...]
+    standings: tuple[Standing, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many findings failed and are open, without those that are waived; how many are, by how many waivers."""
+        counted = [finding.outcome for finding in self.findings if finding.waived is None]
+        active = sum(standing.state == "active" for standing in self.standings)
+        return {
+            "fail": counted.count("fail"),
+            "open": counted.count("open"),
+            "waived": len(self.findings) - len(counted),
+            "active": active,
+        }
+
+
+def conclude(audit: Audited, today: str, check: Callable[[Rule, frozenset[int]], Iterable[Result]]) -> Conclusions:
+    """Every rule's findings. ``check`` gives the results of one rule, with the numbers of the waivers that matched a
+    finding; rules about waivers come last, because they look at the others. ``today`` is an ISO date."""
+    about_waivers = [rule for rule in RULES.values() if rule.slug.startswith("waiver/")]
+    others = [rule for rule in RULES.values() if rule not in about_waivers]
+    first = [pair for rule in others for pair in _of_rule(rule, audit, check, frozenset())]
+    waived, matched = waivers.applied(audit.waivers, [finding for finding, _ in first], today)
+    last = [pair for rule in about_waivers for pair in _of_rule(rule, audit, check, frozenset(matched))]
+    return Conclusions(
+        (*waived, *(finding for finding, _ in last)),
+        tuple(result for _, result in (*first, *last)),
+        tuple(waivers.standings(audit, RULES.keys(), matched, today)),
+    )
+
+
+def row(finding: Finding) -> Row:
+    """A finding as reports publish it."""
+    return {name: getattr(finding, name) for name in _FIELDS}
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """How many findings there are, for a summary."""
+    words = f"{number(counts['fail'], 'finding')} failed and {counts['open']} open"
+    if counts["waived"]:
+        words += f", {counts['waived']} waived ({number(counts['active'], 'active waiver')})"
+    return words
+
+
+def number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def exit_code(report: Mapping[str, Any], fail_on: str) -> int:
+    """The command's exit code (design, 7): 0, 1 where something failed, 3 where something is open."""
+    if fail_on == "never":
+        return 0
+    findings = [Finding(**finding) for finding in report["findings"]]
+    return _EXIT_CODES[outcome_of(findings, fail_on)]
+
+
+def outcome_of(findings: Iterable[Finding], fail_on: str) -> Outcome:
+    """fail or open where a finding at or above ``fail_on`` (error where it is ``never``) is so and not waived."""
+    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
+    counted = {f.outcome for f in findings if f.waived is None and _LEVELS.index(f.level) >= least}
+    return "fail" if "fail" in counted else "open" if "open" in counted else "pass"
+
+
+def _of_rule(
+    rule: Rule, audit: Audited, check: Callable[[Rule, frozenset[int]], Iterable[Result]], matched: frozenset[int]
+) -> list[tuple[Finding, Result]]:
+    level = audit.policy.level(rule.slug, rule.level)
+    if level == "off":
+        place = audit.policy.source(rule.slug)
+        off = Result("not_applicable", f"switched off by the audit's policy{f' ({place})' if place else ''}")
+        return [(_finding(rule, "note", off, audit), off)]
+    results = list(check(rule, matched))
+    if not results:
+        raise AssertionError(f"rule {rule.slug} concluded nothing; expected at least one result, whatever the case")
+    return [(_finding(rule, level, result, audit), result) for result in results]  # type: ignore[arg-type]
+
+
+def _finding(rule: Rule, level: Level, result: Result, audit: Audited) -> Finding:
+    place = audit.places.get(result.claim or "")
+    return Finding(rule.slug, result.outcome, level, result.message, result.claim, place.place if place else None)

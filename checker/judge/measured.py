@@ -1,0 +1,79 @@
+"""Every rule over the evidence, waivers applied: stored answers -> the report, without torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from checker.core.records import Audit
+from checker.core.rule import not_applicable
+from checker.core.store import Store
+from checker.judge import findings, waivers
+from checker.judge.findings import exit_code, outcome_of
+from checker.judge.report import provenance, report_figures, stored_evidence
+from checker.judge.rules import RULES, Case, Result, Rule
+from checker.spec import policies
+
+FORMAT = "pruneaudit/report/1"
+Row = dict[str, Any]
+
+__all__ = ["FORMAT", "exit_code", "judge", "outcome_of"]
+
+
+def judge(audit: Audit, store: Store, today: date | None = None) -> Row:
+    """The report of an audit, from stored evidence.
+
+    Raises EvidenceMissing where this model was never measured in this store; everything less than that is *open* in the
+    report, with the reason. Raises EvidenceDamaged where stored bytes do not match their digests.
+    """
+    evidence = stored_evidence(audit, store)
+    environment = store.read_record("environment", audit.name)
+    figures, gaps = report_figures(evidence, environment, provenance(evidence, store))
+    case = Case(audit, evidence.facts, figures, gaps, (today or date.today()).isoformat(), frozenset(RULES))
+    found = findings.conclude(
+        audit, case.today, lambda rule, matched: _check(rule, replace(case, matched_waivers=matched))
+    )
+    outcome = outcome_of(found.findings, audit.policy.fail_on)
+    return {
+        "format": FORMAT,
+        "title": audit.title,
+        "outcome": outcome,
+        "summary": _summary(outcome, figures, findings.told(found.counts)),
+        **figures,
+        "policy": policies.row(audit.policy),
+        "waivers": [waivers.row(standing) for standing in found.standings],
+        "findings": [findings.row(finding) for finding in found.findings],
+    }
+
+
+def _check(rule: Rule, case: Case) -> Iterable[Result]:
+    if rule.about == "published":
+        return [not_applicable("no published numbers stand in the audit file")]
+    return rule.check(case)
+
+
+_REGIMES = {
+    "divergent": "the two tests of redundancy diverge on this checkpoint",
+    "reversed": "interchange is the stricter of the two tests of redundancy on this checkpoint",
+    "low": "neighbouring blocks can stand in for each other on this checkpoint",
+    "high": "neighbouring blocks cannot stand in for each other on this checkpoint, and no gap between the two tests "
+    "of redundancy is shown",
+    "open": "how the two tests of redundancy relate is not decided",
+}
+_WORDS = {
+    "pass": "Nothing stands against the audit's claims",
+    "fail": "The audit fails",
+    "open": "The audit stays open",
+}
+
+
+def _summary(outcome: str, figures: Row, told: str) -> str:
+    """The verdict in one sentence."""
+    verdicts = Counter(claim["verdict"] for claim in figures["claims"])
+    decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]
+    number = findings.number(len(figures["claims"]), "claim")
+    claims = f"of {number} {', '.join(decided)}" if decided else "it makes no claims"
+    return f"{_WORDS[outcome]}: {claims}; {_REGIMES[figures['regime']['metric']['name']]}; {told}."

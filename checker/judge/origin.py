@@ -1,0 +1,58 @@
+"""Where evidence comes from, as the report says it: which runs filled the store, whose code, and the files at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from checker.checkpoints.files import facts, locate
+from checker.core.errors import CannotRun
+from checker.core.history import amount, other_runs, read_stop
+from checker.core.records import Audit, Facts, ModelFacts, ModelSource, digest
+from checker.core.store import Store
+
+# What must be the same of a model for its evidence to be about it; the tokenizer beside the weights.
+_SAME = ("revision", "architecture", "blocks", "parameters", "block_shapes", "slot_kinds", "hidden", "vocabulary",
+         "context", "quantization", "tokenizer_digest")  # fmt: skip
+Row = dict[str, Any]
+
+
+def origin_of(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]) -> Row:
+    """The report's account of where its evidence comes from; ``contracts`` are the digests it was measured under."""
+    answers = store.codes(str(known.model.digest), contracts)
+    return {
+        **unrecorded(audit, known),
+        "other_runs": other_runs(store, audit, known),
+        "not_finite": read_stop(store, audit, known.model),
+        "answers": [{"measuring_code": code, "answers": number} for code, number in answers.items()],
+        "at_hand": differences(known.model, None if store.sealed else at_hand(audit.model)),
+    }
+
+
+def unrecorded(audit: Audit, known: Facts) -> Row:
+    """The same account of evidence that is in no store."""
+    return {"amount": amount(audit, known), "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
+
+
+def at_hand(source: ModelSource) -> ModelFacts | None:
+    """What the headers of the model's files say on this machine; None where it is not here or cannot be read."""
+    try:
+        return facts(locate(source), source)
+    except (CannotRun, ImportError, ValueError, OSError):
+        return None
+
+
+def differences(measured: ModelFacts, here: ModelFacts | None) -> list[Row]:
+    """Where the files at hand are not those that were measured; empty, too, where none are at hand."""
+    if here is None:
+        return []
+    return [
+        {"fact": name, "measured": _short(getattr(measured, name)), "at_hand": _short(getattr(here, name))}
+        for name in _SAME
+        if getattr(measured, name) != getattr(here, name)
+    ]
+
+
+def _short(value: object) -> str:
+    """A fact in a few characters: shapes and kinds by their digest."""
+    return digest(value)[:12] if isinstance(value, tuple) else str(value)

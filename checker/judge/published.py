@@ -1,0 +1,141 @@
+"""Every rule over published numbers, waivers applied: a publication -> its report, with no torch and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from checker import __version__
+from checker.core.records import Finding, digest
+from checker.core.rule import not_applicable
+from checker.judge import findings, waivers
+from checker.judge.findings import Conclusions
+from checker.judge.rules import RULES, Result, Rule
+from checker.published.publication import Publication
+from checker.spec import policies
+
+FORMAT = "pruneaudit/published/1"
+_TOLD = ("where", "statement", "recomputed", "question", "does_not_show")
+_ORDER = ("pass", "fail", "open")  # what holds first
+_WORDS = {
+    "pass": "Nothing stands against the published numbers",
+    "fail": "The published numbers do not all hold",
+    "open": "Not all of the published numbers can be decided",
+}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PublishedCase:
+    """What rules about audits of both kinds look at in an audit of published numbers."""
+
+    audit: Publication
+    today: str  # ISO date
+    known_rules: frozenset[str]
+    matched_waivers: frozenset[int]
+
+
+def judge(publication: Publication, today: date | None = None) -> Row:
+    """The report of an audit of published numbers, in the form of schemas/published.schema.json."""
+    day = (today or date.today()).isoformat()
+
+    def check(rule: Rule, matched: frozenset[int]) -> Iterable[Result]:
+        if rule.about == "measured":
+            return [not_applicable("nothing is measured here")]
+        if rule.about == "published":
+            return rule.check(publication)
+        return rule.check(PublishedCase(publication, day, frozenset(RULES), matched))
+
+    found = findings.conclude(publication, day, check)
+    outcome = findings.outcome_of(found.findings, publication.policy.fail_on)
+    checks = _checks(found)
+    return {
+        "format": FORMAT,
+        "title": publication.title,
+        "outcome": outcome,
+        "summary": _summary(outcome, checks, found),
+        **_facts(publication),
+        "policy": policies.row(publication.policy),
+        "waivers": [waivers.row(standing) for standing in found.standings],
+        "checks": checks,
+        "findings": [findings.row(finding) for finding in found.findings],
+        "not_tested": _not_tested(publication),
+    }
+
+
+def _facts(publication: Publication) -> Row:
+    source = publication.source
+    return {
+        "audit": {
+            "name": publication.name,
+            "file": publication.path.replace("\\", "/").rsplit("/", 1)[-1],
+            "digest": digest([publication.text, publication.overrides, publication.files]),
+        },
+        "overrides": [{"key": key, "value": value} for key, value in publication.overrides],
+        "tool": {"name": "pruneaudit", "version": __version__},
+        "evidence": "published",
+        "source": {**vars(source), "authors": list(source.authors)},
+        "files": [{"file": name, "sha256": sha256} for name, sha256 in publication.files],
+        "models": [
+            {"id": model.id, "name": model.name, "blocks": model.blocks} for model in publication.models.values()
+        ],
+        "contracts": [
+            {"id": found.id, **_stated(found), "unstated": list(found.unstated), "where": found.where}
+            for found in publication.contracts.values()
+        ],
+        "caveats": [vars(found) for found in publication.caveats],
+        "numbers": {
+            name: len(getattr(publication, name)) for name in ("baselines", "scores", "removals", "rules", "statements")
+        },
+    }
+
+
+def _stated(contract: Any) -> Row:
+    names = ("text", "words", "window", "stride", "tokenizer", "boundary", "special_tokens", "dtype")
+    return {name: getattr(contract, name) for name in names}
+
+
+def _checks(found: Conclusions) -> list[Row]:
+    """What rules about published numbers decided or left open, what holds first; the order of the rules is kept."""
+    rows = [
+        _check_row(finding, result)
+        for finding, result in zip(found.findings, found.results, strict=True)
+        if RULES[finding.rule].about == "published" and finding.outcome in _ORDER
+    ]
+    return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
+
+
+def _check_row(finding: Finding, result: Result) -> Row:
+    row = findings.row(finding)
+    return {"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _TOLD}}
+
+
+def _summary(outcome: str, checks: list[Row], found: Conclusions) -> str:
+    """The verdict in one sentence."""
+    outcomes = [check["outcome"] for check in checks]
+    words = {"pass": ("holds", "hold"), "fail": ("does not hold", "do not hold"), "open": ("is open", "are open")}
+    counted = {name: outcomes.count(name) for name in _ORDER}
+    decided = ", ".join(f"{number} {words[name][number != 1]}" for name, number in counted.items())
+    told = [f"of {findings.number(len(checks), 'check')} {decided}" if checks else "there was nothing to check"]
+    counts = found.counts
+    checked = sum(check["waived"] is None and check["outcome"] != "pass" for check in checks)
+    if further := counts["fail"] + counts["open"] - checked:
+        told.append(f"{findings.number(further, 'finding')} about the audit itself")
+    if counts["waived"]:
+        told.append(f"{counts['waived']} waived ({findings.number(counts['active'], 'active waiver')})")
+    return f"{_WORDS[outcome]}: {'; '.join(told)}."
+
+
+def _not_tested(publication: Publication) -> list[str]:
+    """What this report does not say."""
+    found = [
+        "Nothing was measured: every figure here is the source's own or computed from the source's own.",
+        "That numbers follow from each other does not show that they were measured as described.",
+    ]
+    for contract in publication.contracts.values():
+        if contract.unstated:
+            found.append(f"Contract {contract.id}: the source leaves {', '.join(contract.unstated)} unsaid, so nobody "
+                         "can be sure to measure the same.")  # fmt: skip
+    return found

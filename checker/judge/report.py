@@ -1,0 +1,387 @@
+"""Stored evidence -> every figure of the report, in the form that report.json publishes, without torch.
+
+Needs neither weights nor texts: what was read of them when measuring is in the store's records. Where a text is at hand
+it is looked at again, so that evidence of an older text is not taken for evidence of this one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from checker import __version__
+from checker.checkpoints.provenance import claimed as lineage
+from checker.core.canonical import restored
+from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
+from checker.core.layouts import Layout, pairs_within
+from checker.core.records import (
+    Audit,
+    EvaluationContract,
+    EvaluationFacts,
+    Evidence,
+    Facts,
+    ModelFacts,
+    Question,
+    ScoringContract,
+    ScoringFacts,
+    TextSource,
+    Values,
+    digest,
+)
+from checker.core.statistics import perplexity
+from checker.core.store import MEASURING_CODE, Scope, Store
+from checker.judge.claims import decide
+from checker.judge.claims.decision import Bench
+from checker.judge.figures import agreement, costs, distances
+from checker.judge.figures.costs import Costs
+from checker.judge.figures.distances import Distances, noise_floor, pair_of
+from checker.judge.origin import origin_of, unrecorded
+from checker.selection.arms import Arms, arms, scored_by
+from checker.selection.plan import Asked, claimed_layouts, contract_digest, ground, incomparable, plan, together
+from checker.selection.plan import cost as cost_of
+from checker.spec.sources import text_identity
+
+Row = dict[str, Any]
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def stored_evidence(audit: Audit, store: Store) -> Evidence:
+    """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
+    # A pin that was added or changed since leads to the weights that were measured; whether it fits them is a rule's.
+    identities = (audit.model.identity, audit.model.unpinned.identity)
+    record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
+    if record is None:
+        raise EvidenceMissing(
+            f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
+        )
+    model = _restored_model(record, str(store.path))
+    contracts: dict[str, ScoringContract | EvaluationContract] = {
+        "scoring": audit.scoring,
+        "selection": audit.selecting or audit.scoring,
+        "evaluation": audit.evaluation,
+    }
+    digests = {
+        text: contract_digest(contract, _identity(contract.source, store), model.tokenizer_digest, audit.model.dtype)
+        for text, contract in contracts.items()
+    }
+    scoring = store.read_record("scoring", digests["scoring"])
+    selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
+    evaluation = store.read_record("evaluation", together(digests))
+    checkpoints = lineage.restore(audit, model, lambda key: store.read_record(lineage.RECORD, key), str(store.path))
+    facts = Facts(
+        model,
+        restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
+        restored(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
+        restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
+        checkpoints,
+    )
+    return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
+
+
+def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
+    weights = str(facts.model.digest)
+    contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
+    batches = {
+        "scoring": facts.scoring.batches if facts.scoring else 0,
+        "selection": facts.selection.batches if facts.selection else 0,
+        "float32": facts.scoring.batches if facts.scoring else 0,
+        "evaluation": facts.evaluation.batches if facts.evaluation else 0,
+        "begin_token": 1,
+    }
+
+    @cache
+    def answer(question: Question) -> Values | None:
+        parts = 1 if question.quantity in ("cka", "taylor") else batches[question.text]
+        return store.get(Scope(weights, contracts[question.text]), question, parts)
+
+    return answer
+
+
+def _identity(source: TextSource, store: Store) -> str:
+    """What names the text: of the file at hand, or as recorded where the file is not here, or the store is sealed."""
+    with suppress(CannotRun):
+        if not store.sealed:
+            return text_identity(source)
+    record = store.read_record("text", source.identity)
+    return str(record["identity"]) if record else "never read"
+
+
+def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
+    model = restored(ModelFacts, record, f"{place}, model")
+    lengths = {len(model.block_parameters), len(model.block_shapes)}
+    if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
+        raise EvidenceDamaged(
+            f"{place}, model: found {model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}; "
+            "expected an entry for every block; restore the file, or measure again with --fresh"
+        )
+    return model
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def provenance(evidence: Evidence, store: Store) -> Row:
+    """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
+    contracts = [row["digest"] for row in _contracts(evidence).values() if row and row["digest"]]
+    return origin_of(store, evidence.audit, evidence.facts, contracts)
+
+
+def report_figures(
+    evidence: Evidence, environment: Mapping[str, Any] | None, origin: Mapping[str, Any] | None = None
+) -> tuple[Row, tuple[str, ...]]:
+    """Everything the report says but its findings, and what is missing.
+
+    ``environment`` is the run's own record, ``origin`` what ``provenance`` gives of the evidence's store.
+    """
+    audit, model = evidence.audit, evidence.facts.model
+    where = ground(audit, model)
+    distance, cost = Distances(evidence, where), Costs(evidence)
+    asked = Asked(evidence, model.blocks)
+    chosen = arms(audit, where, asked)
+    reasons = {
+        pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
+    }
+    pairs = distances.pairs(distance, reasons)
+    arm_rows = costs.arms(cost, distance, chosen.sets)
+    # Verdicts and regimes rest on the first selection's matched arms; what obeys other constraints is never mixed in.
+    rows = [row for row, arm in zip(arm_rows, chosen.sets, strict=True) if costs.primary(audit, arm)]
+    prediction = distances.prediction(distance, cost.singles)
+    regime = {
+        "metric": distances.metric(distance, costs.overlap(rows, audit)),
+        "removal": costs.removal(cost, rows),
+    }
+    bench = Bench(distance, cost, [arm for arm in chosen.sets if costs.primary(audit, arm)], rows, regime, prediction)
+    measured = [name for name in scored_by(audit) if name in distance.by_method]
+    figures = {
+        **_header(evidence),
+        "environment": _environment(environment),
+        "protocols": measured,
+        "noise_floor": _floor(evidence),
+        "pairs": pairs,
+        "classes": distances.classes(pairs),
+        "kinds": distances.kinds(distance),
+        "blocks": distances.blocks(distance, cost.singles),
+        "prediction": prediction,
+        "regime": regime,
+        "baseline": costs.baseline(cost),
+        "arms": arm_rows,
+        "ranges": costs.ranges(arm_rows),
+        "random": costs.random_control(arm_rows),
+        "scores": agreement.scores(distance),
+        "agreement": agreement.ranks(distance),
+        "differences": agreement.differences(cost, chosen.sets),
+        "stability": agreement.stability(distance),
+        "claims": decide(bench, audit.claims),
+        "cost": _cost(evidence, asked, chosen) | _seconds(environment),
+        "not_tested": _not_tested(evidence),
+        "evidence": {
+            **(origin or unrecorded(audit, evidence.facts)),
+            "one_direction": distances.one_direction(distance),
+            "measured_on": distances.measured_on(distance),
+        },
+    }
+    return figures, tuple(_gaps(evidence, distance, cost, chosen))
+
+
+def _header(evidence: Evidence) -> Row:
+    audit, statistics = evidence.audit, evidence.audit.statistics
+    return {
+        "audit": {
+            "name": audit.name,
+            "file": audit.path.replace("\\", "/").rsplit("/", 1)[-1],
+            "digest": digest([audit.text, audit.overrides]),
+        },
+        "overrides": [{"key": key, "value": value} for key, value in audit.overrides],
+        "tool": {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE},
+        "model": _model(evidence),
+        "contracts": _contracts(evidence),
+        "direction": audit.direction,
+        "thresholds": {
+            "similar": statistics.similar,
+            "conditional": statistics.conditional,
+            "divergent_ratio": statistics.divergent_ratio,
+            "margin": statistics.margin,
+            "confidence": statistics.confidence,
+            "interval": statistics.interval,
+            "selection": audit.selection.name,
+            "spacing": audit.selection.spacing,
+            "exclude": list(audit.selection.exclude),
+            "ties": audit.selection.ties,
+        },
+        "begin_token": _begin_token(evidence),
+    }
+
+
+def _model(evidence: Evidence) -> Row:
+    model = evidence.facts.model
+    fields = (
+        "digest",
+        "source",
+        "kind",
+        "architecture",
+        "blocks",
+        "parameters",
+        "hidden",
+        "vocabulary",
+        "context",
+        "quantization",
+        "revision",
+        "tokenizer_digest",
+        "remote_code",
+    )
+    return {name: getattr(model, name) for name in fields} | {
+        "dtype": evidence.audit.model.dtype,
+        "block_parameters": list(model.block_parameters),
+        "notes": list(model.notes),
+    }
+
+
+def _contracts(evidence: Evidence) -> Row:
+    audit, facts = evidence.audit, evidence.facts
+    evaluation, scored = audit.evaluation, facts.evaluation
+    tokenizer, dtype = facts.model.tokenizer_digest, audit.model.dtype
+    return {
+        "scoring": _prompts(evidence, audit.scoring, facts.scoring),
+        "selection": audit.selecting and _prompts(evidence, audit.selecting, facts.selection),
+        "evaluation": {
+            "digest": scored and contract_digest(evaluation, scored.text_digest, tokenizer, dtype),
+            "text": evaluation.source.name,
+            "text_digest": scored and scored.text_digest,
+            "words": evaluation.words,
+            "window": evaluation.window,
+            "stride": evaluation.stride,
+            "boundary": evaluation.boundary,
+            "special_tokens": evaluation.special_tokens,
+            "batch_tokens": evaluation.batch_tokens,
+            "dtype": dtype,
+            "windows": scored and len(scored.scored),
+            "tokens": scored and scored.tokens,
+            "tokens_scored": scored and sum(scored.scored),
+            "tokens_digest": scored and scored.tokens_digest,
+        },
+    }
+
+
+def _prompts(evidence: Evidence, contract: ScoringContract, read: ScoringFacts | None) -> Row:
+    """A contract of prompts: the scoring text, or the one that losses are taken on."""
+    tokenizer, dtype = evidence.facts.model.tokenizer_digest, evidence.audit.model.dtype
+    return {
+        "digest": read and contract_digest(contract, read.text_digest, tokenizer, dtype),
+        "text": contract.source.name,
+        "text_digest": read and read.text_digest,
+        "prompts": contract.prompts,
+        "tokens": contract.tokens,
+        "positions": contract.positions,
+        "assembly": contract.assembly,
+        "special_tokens": contract.special_tokens,
+        "batch_tokens": contract.batch_tokens,
+        "dtype": dtype,
+        "tokens_digest": read and read.tokens_digest,
+        "kinds": dict(Counter(kind for kind in read.kinds if kind)) if read else {},
+    }
+
+
+def _begin_token(evidence: Evidence) -> Row | None:
+    """Perplexity of one window without and with the begin token."""
+    values = evidence.answer("begin_token", "nll", Layout.base(evidence.facts.model.blocks))
+    if values is None:
+        return None
+    without, with_token, tokens = values.tolist()
+    return {
+        "without": perplexity([without], [tokens]),
+        "with": perplexity([with_token], [tokens]),
+        "window_tokens": int(tokens) + 1,
+    }
+
+
+def _floor(evidence: Evidence) -> Row | None:
+    floor = noise_floor(evidence)
+    if floor is None:
+        return None
+    return {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
+
+
+def _cost(evidence: Evidence, asked: Asked, chosen: Arms) -> Row:
+    """What the audit takes in all, whether measured in one run or in several."""
+    audit, facts = evidence.audit, evidence.facts
+    planned = plan(audit, facts)
+    evaluation = [question.layout for question in planned.evaluation]
+    evaluation += [removal.layout(facts.model.blocks) for removal in chosen.sets]
+    taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
+    return {name: getattr(taken, name) for name in ("layouts", "block_runs", "block_runs_without_sharing", "tokens")}
+
+
+_ENVIRONMENT = (
+    "python",
+    "torch",
+    "transformers",
+    "platform",
+    "processor",
+    "device",
+    "threads",
+    "started",
+    "finished",
+)
+
+
+def _environment(record: Mapping[str, Any] | None) -> Row | None:
+    return None if record is None else {name: record.get(name) for name in _ENVIRONMENT}
+
+
+def _seconds(record: Mapping[str, Any] | None) -> Row:
+    found = record or {}
+    return {name: found.get(name) for name in ("seconds", "peak_memory_bytes")}
+
+
+def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:
+    """What the audit asks for and is not measured."""
+    audit, blocks = evidence.audit, cost.blocks
+    finish = "run the audit to its end"
+    selecting = {method.name for method in audit.methods}  # an arm without distances is a gap of its own
+    for name in scored_by(audit):
+        if name not in distance.by_method and name not in selecting:
+            yield f"{name}: its distances are not all measured; {finish}"
+    yield from chosen.gaps
+    if cost.base is None:
+        yield f"the baseline's perplexity is not measured; {finish}"
+    removals = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets)
+    missing = sum(cost.nll(layout) is None for layout in removals)
+    if missing:
+        yield f"removal sets: {missing} of {len(removals)} are not measured; {finish}"
+    compared = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets if not removal.draw)
+    missing = sum(cost.per_token(name, layout) is None for layout in compared for name in ("kl", "top1"))
+    if missing:
+        yield f"KL and top-1 agreement of arms: {missing} of {2 * len(compared)} are not measured; {finish}"
+    claimed = list(claimed_layouts(audit, blocks))
+    missing = sum(evidence.answer("evaluation", "nll", layout) is None for layout in claimed)
+    if missing:
+        yield f"removals that claims name: {missing} of {len(claimed)} are not measured; {finish}"
+    if len(cost.singles) < blocks:
+        yield f"single deletions: {blocks - len(cost.singles)} of {blocks} are not measured; {finish}"
+    if audit.model.dtype != "float32" and noise_floor(evidence) is None:
+        yield f"the numerical floor of {audit.model.dtype} is not measured; {finish}"
+
+
+def _not_tested(evidence: Evidence) -> list[str]:
+    """What no reader should take this audit to have shown."""
+    audit = evidence.audit
+    reach = "adjacent blocks only" if audit.max_gap == 1 else f"pairs of blocks at most {audit.max_gap} apart"
+    sentences = [
+        f"Pairs farther apart: distances are of {reach}.",
+        "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
+        "Recovery by fine-tuning after removal, and speed or memory of the pruned model.",
+        "Removal of any blocks but single ones and the sets that are listed as arms or named by a claim.",
+        "Longer contexts than the windows of the evaluation contract.",
+    ]
+    if audit.selection.exclude:
+        sentences.append(f"Removal of the excluded blocks {', '.join(map(str, audit.selection.exclude))}.")
+    if evidence.facts.model.quantization:
+        sentences.append("The weights before quantisation: everything here is about the quantised file.")
+    if not any(method.name == "random" for method in audit.methods):
+        sentences.append("Whether any method does better than chance: the audit has no random control.")
+    return sentences

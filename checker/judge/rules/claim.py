@@ -1,0 +1,193 @@
+"""Rules about the claims' verdicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from checker.core import rule as shape
+from checker.core.records import Claim
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule
+
+# Words of a claim that speak of what a model can do, and not of how well it predicts a text.
+_TASKS = re.compile(
+    r"\b(accurac(?:y|ies)|tasks?|benchmarks?|downstream|zero-shot|few-shot|reasoning|MMLU|GSM8K|HellaSwag|ARC|PIQA|"
+    r"WinoGrande|BoolQ|TruthfulQA|HumanEval)\b",
+    re.IGNORECASE,
+)
+
+
+@rule(
+    "claim",
+    level="error",
+    why="A claim that the measurement contradicts must not be published.",
+    remedy="Correct the claim to the measured figure and its interval, or withdraw it.",
+    waive="When the claim is kept to show what is wrong with it.",
+)
+def contradicted(case: Case) -> Iterator[Result]:
+    """The measurement contradicts a claim."""
+    for claim in case.audit.claims:
+        row = case.verdict(claim)
+        if row["verdict"] == "contradicted":
+            yield failed(row["message"], claim.id)
+        else:
+            yield passed(f"{row['verdict']}: {row['message']}", claim.id)
+    if not case.audit.claims:
+        yield not_applicable("the audit has no claims")
+
+
+@rule(
+    "claim",
+    level="error",
+    why="A claim that the evidence cannot decide is not supported: silence would be read as agreement.",
+    remedy="Measure more prompts or windows as the message says, narrow the claim, or state it as undecided.",
+    waive="When the claim is published as an open question.",
+)
+def undecided(case: Case) -> Iterator[Result]:
+    """The evidence does not decide a claim."""
+    for claim in case.audit.claims:
+        row = case.verdict(claim)
+        if row["verdict"] == "open":
+            yield shape.undecided(row["message"], claim.id)
+        else:
+            yield passed(f"{row['verdict']}: {row['message']}", claim.id)
+    if not case.audit.claims:
+        yield not_applicable("the audit has no claims")
+
+
+@rule(
+    "claim",
+    level="warning",
+    why='"Neighbouring layers are redundant" speaks of all of them, and one pair that is not refutes it. A mean over '
+    "pairs hides such a pair. Redundancy is found for a pair under a test, not for a stack (Garcia, arXiv 2605.16234).",
+    remedy="Name the pairs that the claim holds for, or except those that are listed.",
+    waive="When the published text itself names the exceptions.",
+)
+def universal_with_counterexample(case: Case) -> Iterator[Result]:
+    """A claim about all pairs has a counterexample among the measured ones."""
+    claims = [claim for claim in case.claims("redundant") if claim.pairs is not None]
+    for claim in claims:
+        yield _universal(case, claim)
+    if not claims:
+        yield not_applicable("no claim speaks of all pairs")
+
+
+def _universal(case: Case, claim: Claim) -> Result:
+    row = case.verdict(claim)
+    against = row["counterexamples"]
+    if against:
+        protocols = " and ".join(dict.fromkeys(found["protocol"] for found in against))
+        farthest = max(against, key=lambda found: float(found["value"]))
+        pairs = len({(found["i"], found["j"]) for found in against})
+        return failed(
+            f"found {pairs} pair{'' if pairs == 1 else 's'} not below {claim.below:g} nats under {protocols}, the "
+            f"farthest ({farthest['i']}, {farthest['j']}) at {farthest['value']:.4g} nats; expected none",
+            claim.id,
+        )
+    if row["verdict"] == "supported":
+        return passed(f"no counterexample among the pairs: {row['message']}", claim.id)
+    return shape.undecided(
+        f"no counterexample is known, and not every pair is shown to hold: {row['message']}", claim.id
+    )
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="A figure that satisfies a bound while its interval does not is one of many that might have come out, of which "
+    "some break it: on another text of the same kind the claim may fail. An evaluation is a sample, and a claim about "
+    "the model has to allow for that (Miller 2024, arXiv 2411.00640).",
+    remedy="Claim the interval's unfavourable end, measure as many further units as the verdict names, or say that the "
+    "figure is of this very text (`scope: contract`).",
+    waive="When the published text gives the interval and says that it reaches across the bound.",
+)
+def point_estimate_only(case: Case) -> Iterator[Result]:
+    """A claim holds for the point estimate, and not for its interval."""
+    rows = [case.verdict(claim) for claim in case.audit.claims]
+    decided = [row for row in rows if row["range"] is not None and row["unit"]]
+    for row in decided:
+        yield _on_interval(row)
+    if not decided:
+        yield not_applicable("no claim names a bound for a figure")
+
+
+def _on_interval(row: Mapping[str, Any]) -> Result:
+    if row["value"] is None:
+        return shape.undecided("no figure is known that could be held against the bound", row["id"])
+    if row["scope"] == "contract":
+        return passed("claimed of this very text, which the figure itself decides", row["id"])
+    told = f"{row['value']:.4g} {row['unit']}"
+    if not _within(row["range"], [row["value"], row["value"]]):
+        return passed(f"the point estimate, {told}, does not satisfy the claim either", row["id"])
+    if row["interval"] is None:
+        return failed(f"the point estimate, {told}, satisfies the claim, and has no interval; expected one", row["id"])
+    ends = f"[{row['interval'][0]:.4g}, {row['interval'][1]:.4g}]"
+    if _within(row["range"], row["interval"]):
+        return passed(f"the whole interval of {told} satisfies the claim: {ends}", row["id"])
+    return failed(f"the point estimate, {told}, satisfies the claim, and its interval {ends} does not; expected both",
+                  row["id"])  # fmt: skip
+
+
+def _within(bounds: Mapping[str, Any], interval: Any) -> bool:
+    lower, upper = bounds["lower"], bounds["upper"]
+    return (lower is None or lower <= interval[0]) and (upper is None or interval[1] <= upper)
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="A value belongs to the text it was measured on; an interval or a bound speaks of texts like it (Miller 2024, "
+    "arXiv 2411.00640). A bound on one text is read as a promise about others, and a bare value about a population as "
+    "if other texts would give the same.",
+    remedy="Of this very text, state the value (`equals`) alone; of texts like it, state a bound (`at_most`) or the "
+    "value with its interval.",
+    waive="When the published text says in words which texts are meant.",
+)
+def scope_unlike_figure(case: Case) -> Iterator[Result]:
+    """A removal claim states a kind of figure that does not fit the texts it speaks of."""
+    claims = list(case.claims("removal"))
+    for claim in claims:
+        yield _scope(claim)
+    if not claims:
+        yield not_applicable("no claim is about the cost of a removal")
+
+
+def _scope(claim: Claim) -> Result:
+    stated = "a bound" if claim.equals is None else "a value" if claim.interval is None else "a value with its interval"
+    if claim.scope == "contract":
+        told = f"found {stated} of this very text (`scope: contract`)"
+        fits, expected = stated == "a value", "a value alone, or `scope: population`"
+    else:
+        told = f"found {stated} of texts like this one (`scope: population`)"
+        fits, expected = stated != "a value", "a bound, or an interval beside the value"
+    return passed(told, claim.id) if fits else failed(f"{told}; expected {expected}", claim.id)
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="Perplexity can stay while tasks are lost: pruned models with little change in it fail at knowledge-intensive "
+    "tasks (Jaiswal et al. 2023, arXiv 2310.01382). No audit of perplexity decides a claim about tasks.",
+    remedy="Restate the claim as one about perplexity, or measure the tasks; mark it `about: tasks` so that it stays "
+    "open until then.",
+    waive="When the published text gives the measurement on tasks beside the claim.",
+)
+def perplexity_for_tasks(case: Case) -> Iterator[Result]:
+    """A claim about tasks has perplexity alone as its evidence."""
+    claims = list(case.claims("removal", "comparison"))
+    for claim in claims:
+        yield _about(claim)
+    if not claims:
+        yield not_applicable("no claim is about the cost of a removal")
+
+
+def _about(claim: Claim) -> Result:
+    if claim.about == "tasks":
+        return failed("found a claim about tasks (`about: tasks`), and perplexity as its evidence; expected the tasks "
+                      "to be measured", claim.id)  # fmt: skip
+    spoken = _TASKS.search(claim.says)
+    if spoken:
+        told = f'found "{spoken.group()}" in the claim\'s words, and perplexity as its evidence'
+        return failed(f"{told}; expected words about perplexity, or `about: tasks`", claim.id)
+    return passed("speaks of perplexity, which is what is measured", claim.id)

@@ -1,0 +1,137 @@
+"""Rules about texts and contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.core.records import TextSource
+from checker.core.rule import Case, Result, failed, is_commit, not_applicable, passed, rule, undecided
+
+_LARGE = 1.25  # ratio of perplexities without and with the begin token
+
+
+@rule(
+    "data",
+    level="warning",
+    why="A number belongs to its text. A text that can change under the same name makes the number impossible to "
+    "check.",
+    remedy="Give `sha256:` for files (the report prints the digest that was read), `revision:` (a full commit) for "
+    "hub datasets.",
+    waive="While drafting an audit whose text is still being written.",
+)
+def contract_not_pinned(case: Case) -> Iterator[Result]:
+    """A contract does not pin its text, or only by a revision that can move."""
+    sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
+    if case.audit.selecting is not None:
+        sources["selection"] = case.audit.selecting.source
+    loose = [name for name, source in sources.items() if not _pinned(source)]
+    for name in loose:
+        yield failed(f"data.{name}: {_loose(sources[name])}, so that the text cannot change unnoticed")
+    if not loose:
+        yield passed("every contract pins its text")
+
+
+def _pinned(source: TextSource) -> bool:
+    if source.kind == "self_generated":
+        return True  # by its seed and the weights
+    if source.kind != "hub":
+        return source.sha256 is not None
+    return is_commit(source.revision)
+
+
+def _loose(source: TextSource) -> str:
+    if source.kind != "hub":
+        return "found no `sha256`; expected one"
+    if source.revision is None:
+        return "found no `revision`; expected a full commit"
+    return f"found the revision {source.revision}, which can move; expected a full commit"
+
+
+@rule(
+    "data",
+    level="warning",
+    why="Many models were trained with a begin token before every text and predict far worse without it: "
+    "Gemma-3-270m has perplexity 181 without and 29 with it. Costs in percent of a baseline that is broken in"
+    " this way mean little.",
+    remedy="Set `special_tokens` to the better of the two in both contracts (`every_window`, or `tokenizer`), and say "
+    "so where the numbers are published.",
+    waive="When the published numbers were measured in the worse way and it is these that are checked.",
+)
+def begin_token(case: Case) -> Iterator[Result]:
+    """Perplexity is far better with the begin token, or without it, than as the contract has it."""
+    measured = case.figures["begin_token"]
+    if measured is None:
+        yield _unmeasured_begin_token(case)
+        return
+    without, with_token = measured["without"], measured["with"]
+    everywhere = case.audit.evaluation.special_tokens == "every_window"
+    told = (
+        f"on one window the perplexity is {without:.4g} without and {with_token:.4g} with the begin token, and the "
+        f"contract puts it before {'every window' if everywhere else 'the text at most'}"
+    )
+    worse = with_token / without if everywhere else without / with_token
+    if worse > _LARGE:
+        yield failed(f"{told}; expected the contract's way to be at most {_LARGE:g} times the other")
+    else:
+        yield passed(told)
+
+
+def _unmeasured_begin_token(case: Case) -> Result:
+    if case.figures["baseline"] is None or case.figures["environment"] is None:  # which a run writes at its end
+        return undecided("the begin token's effect is not measured; run the audit")
+    return not_applicable("the tokenizer has no begin token")
+
+
+@rule(
+    "data",
+    level="error",
+    why="Layers chosen on the text that the cost is then measured on are tuned on their test text: the cost is "
+    "too low by an amount that nobody can tell.",
+    remedy="Take the scoring text from another split or another source than the evaluation text.",
+    waive="When the overlap is a boilerplate passage that both texts quote; say how long it is.",
+)
+def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
+    """The text that layers are chosen on overlaps the text that their removal is evaluated on."""
+    evaluation = case.facts.evaluation
+    if evaluation is None:
+        yield undecided("the texts are not read yet; run the audit")
+    elif evaluation.shared_run >= 8:
+        yield failed(
+            f"found a run of {evaluation.shared_run} words in both texts; expected none of 8 or more; "
+            "arms are tuned on their test text"
+        )
+    else:
+        yield passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")
+
+
+@rule(
+    "data",
+    level="error",
+    why="Beyond the context that a model was trained for, positions are ones it never saw, and its loss there says "
+    "nothing of its blocks (Press, Smith and Lewis 2022, arXiv 2108.12409). No run measures such windows.",
+    remedy="Lower `window` or `tokens` to the model's context; `special_tokens: every_window` takes one more.",
+    waive="When the files understate the context, and its true length is published elsewhere.",
+)
+def window_beyond_context(case: Case) -> Iterator[Result]:
+    """Prompts or evaluation windows are longer than the model's context."""
+    context = case.facts.model.context
+    if context is None:
+        yield not_applicable("the model's files name no longest context")
+        return
+    lengths = _lengths(case)
+    long = [f"{key} gives {tokens}" for key, tokens in lengths.items() if tokens > context]
+    if long:
+        yield failed(f"{' and '.join(long)} tokens at once; expected at most {context}, the model's context")
+    else:
+        yield passed(f"at most {max(lengths.values())} tokens are read at once, in a context of {context}")
+
+
+def _lengths(case: Case) -> dict[str, int]:
+    """Tokens of the longest sequence that each text gives, a begin token before every window included."""
+    audit = case.audit
+    contracts = {"data.scoring.tokens": audit.scoring}
+    if audit.selecting is not None:
+        contracts["data.selection.tokens"] = audit.selecting
+    lengths = {key: own.tokens + (own.special_tokens == "every_window") for key, own in contracts.items()}
+    evaluation = audit.evaluation
+    return lengths | {"data.evaluation.window": evaluation.window + (evaluation.special_tokens == "every_window")}

@@ -1,0 +1,116 @@
+"""Rules about the evidence as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from checker.core.records import Claim
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+
+
+@rule(
+    "evidence",
+    level="error",
+    why="What was not measured cannot be passed. An audit that skipped a part in silence would look like one that"
+    " found nothing wrong.",
+    remedy="Run the audit to its end: `pruneaudit run` measures only what is missing.",
+    waive="Never: an incomplete run does not pass. Take out of the audit file what is not to be measured.",
+)
+def incomplete(case: Case) -> Iterator[Result]:
+    """Part of the evidence that the audit asks for is missing."""
+    for gap in case.gaps:
+        yield undecided(gap)
+    if not case.gaps:
+        yield passed("everything the audit asks for is measured")
+
+
+@rule(
+    "evidence",
+    level="error",
+    why="A NaN or an infinity is no score: ranked, it would be the best or the worst of all, depending on the code. A "
+    "run stops at the first one, and what it did not reach is not measured.",
+    remedy="Run with `dtype: float32`. If the value stays, that layout breaks the model: take out the method or the "
+    "claim that asks for it.",
+    waive="When the layout is meant to break the model, and the report says that it was not scored.",
+)
+def not_finite(case: Case) -> Iterator[Result]:
+    """The last run stopped at a value that is not a finite number."""
+    stop = case.figures["evidence"]["not_finite"]
+    if stop is None:
+        yield passed("no run stopped at a value that is not a finite number")
+    else:
+        yield failed(
+            f"layout {stop['layout']}, {stop['unit']}: found a {stop['quantity']} that is not a finite number; "
+            "expected a finite one; the run stopped there"
+        )
+
+
+@rule(
+    "evidence",
+    level="warning",
+    why="Answers of two versions of the measuring code may differ by more than the intervals say, and are never mixed: "
+    "those of another version count as not measured.",
+    remedy="Run the audit to its end: what another version measured is measured again.",
+    waive="When the older figures are wanted: judge them with the version that measured them.",
+)
+def other_measuring_code(case: Case) -> Iterator[Result]:
+    """Part of the evidence is from another version of the measuring code."""
+    present = case.figures["tool"]["measuring_code"]
+    counts = {row["measuring_code"]: row["answers"] for row in case.figures["evidence"]["answers"]}
+    others = ", ".join(f"{number} of version {code}" for code, number in counts.items() if code != present)
+    if not counts:
+        yield not_applicable("no answer is stored for these weights and contracts")
+    elif others and case.gaps:
+        yield failed(f"found answers from other measuring code: {others}; expected all of version {present}")
+    elif len(counts) > 1:
+        yield passed(f"nothing rests on the answers from other measuring code: {others}")
+    else:
+        yield passed(f"all answers are from version {next(iter(counts))} of the measuring code")
+
+
+@rule(
+    "evidence",
+    level="warning",
+    why="Whoever measures on more text, on other text or with another seed until a verdict comes out as hoped, finds "
+    "one sooner or later whatever is true: intervals and p hold for an amount of text that was fixed beforehand "
+    "(Armitage, McPherson and Rowe 1969; Simmons, Nelson and Simonsohn 2011). Only runs in this folder are known.",
+    remedy="Publish every run, or fix prompts, words and seed beforehand and decide on text that no earlier run read.",
+    waive="When the amount was fixed in writing before the first run, or the earlier run was a trial of the set-up.",
+)
+def rerun_until_settled(case: Case) -> Iterator[Result]:
+    """A claim was decided after runs on other amounts of text, or with another seed, that decided it otherwise."""
+    runs = case.figures["evidence"]["other_runs"]
+    for claim in case.audit.claims:
+        yield _settled(case, claim, runs)
+    if not case.audit.claims:
+        yield not_applicable("the audit has no claims")
+
+
+def _settled(case: Case, claim: Claim, runs: list[Mapping[str, Any]]) -> Result:
+    own, verdict = case.figures["evidence"]["amount"], case.verdict(claim)["verdict"]
+    known = [run for run in runs if run["verdicts"].get(claim.id) is not None]
+    told = f"{verdict} on {_amount(own, own)}"
+    others = [
+        f"{run['verdicts'][claim.id]} on {_amount(run['amount'], own)}"
+        for run in known
+        if run["verdicts"][claim.id] != verdict
+    ]
+    if others and verdict != "open":
+        return failed(f"{told}; found it {', '.join(others)}; expected one amount of text, fixed beforehand", claim.id)
+    if others:
+        return passed(f"{told}, so that no other run settled it: {', '.join(others)}", claim.id)
+    if known:
+        return passed(f"{told}, as in {len(known)} other run{'' if len(known) == 1 else 's'}", claim.id)
+    return passed(f"{told}, and no run on another amount of text is known", claim.id)
+
+
+def _amount(amount: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """How much a run read, and what else it changed."""
+    read = [f"{amount['prompts']} prompts"]
+    if amount["selection_prompts"] is not None:
+        read.append(f"{amount['selection_prompts']} selection prompts")
+    read.append(f"{amount['windows']} windows")
+    changed = [f"seed {amount['seed']}"] if amount["seed"] != own["seed"] else []
+    changed += ["other text"] if amount["texts"] != own["texts"] else []
+    return " and ".join([", ".join(read[:-1]), read[-1]]) + (f" ({', '.join(changed)})" if changed else "")

@@ -1,0 +1,147 @@
+"""Rules about the model that is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.core.rule import Case, Result, failed, is_commit, passed, rule, undecided
+
+_SHARE_OF_VOCABULARY = 0.1
+_MEMORISED = 1.5
+_TOKENIZER = "tokenizer_digest"
+
+
+@rule(
+    "model",
+    level="error",
+    why="A baseline that predicts hardly better than chance, or that knows the text by heart, is not the model "
+    "that was published, or not read as it was trained: wrong weights, wrong tokenizer, missing begin token. "
+    "Every cost in percent is relative to this number.",
+    remedy="Check the tokenizer, `special_tokens`, the dtype and the weights' digest; evaluate on a text of the "
+    "model's language that it has not been trained on.",
+    waive="When the model is meant to be bad, for instance one with random weights in a test.",
+)
+def implausible_baseline(case: Case) -> Iterator[Result]:
+    """The baseline's perplexity is implausible for the model's vocabulary."""
+    baseline = case.figures["baseline"]
+    if baseline is None:
+        yield undecided("the baseline's perplexity is not measured; run the audit")
+        return
+    perplexity, vocabulary = baseline["perplexity"], case.facts.model.vocabulary
+    highest = _SHARE_OF_VOCABULARY * vocabulary
+    told = f"found a baseline perplexity of {perplexity:.4g}; expected between {_MEMORISED} and {highest:.4g}"
+    if _MEMORISED <= perplexity <= highest:
+        yield passed(f"{told}, a tenth of the vocabulary of {vocabulary}")
+    elif perplexity > highest:
+        yield failed(f"{told}, a tenth of the vocabulary of {vocabulary}: it predicts hardly better than chance")
+    else:
+        yield failed(f"{told}: the model knows this text by heart, or scores what it has already seen")
+
+
+@rule(
+    "model",
+    level="note",
+    why="De-quantised weights are not the weights that were trained: distances and costs are those of the quantised "
+    "model, and a claim about the original does not follow from them.",
+    remedy="Audit the original weights where the claim is about them, or say in the claim that the quantised file is"
+    " meant.",
+    waive="When the claim is about the quantised file.",
+)
+def quantised_weights(case: Case) -> Iterator[Result]:
+    """The weights were quantised before they were measured."""
+    quantization = case.facts.model.quantization
+    if quantization is None:
+        yield passed("the weights are stored without quantisation")
+    else:
+        yield failed(f"found weights de-quantised from {quantization}; expected the weights that a claim is about")
+
+
+@rule(
+    "model",
+    level="warning",
+    why="A claim is about certain weights. A branch or a tag on a hub, a package and a folder can hold others tomorrow "
+    "under the same name, and nobody can tell whether the audit is about those. A full commit cannot move; a "
+    "digest holds wherever the file lies. A folder is asked for one too: what is released from it has to be what "
+    "was audited.",
+    remedy="Give `sha256:` (the message and the report print the digest that was measured), or `revision:` with a full "
+    "commit for a hub model.",
+    waive="While the model is still being made.",
+)
+def weights_not_pinned(case: Case) -> Iterator[Result]:
+    """The audit does not pin the model's weights, or only by a revision that can move."""
+    source, known = case.audit.model, case.facts.model
+    if source.sha256 is not None:
+        yield passed("the weights are pinned by their sha256")
+    elif is_commit(source.revision):
+        yield passed("the weights are pinned by a full commit")
+    elif source.kind == "hub":
+        found = f"the revision {source.revision}, which can move" if source.revision else "no `revision`"
+        yield failed(f"model: found {found}; expected a full commit; {known.revision} was measured")
+    else:
+        yield failed(
+            f"model: found no `sha256`; expected one, so that the weights cannot change unnoticed; {known.digest} was "
+            "measured"
+        )
+
+
+@rule(
+    "model",
+    level="error",
+    why="Evidence is about the weights it was measured on. Judged for others, every figure is about a model that is "
+    "not the one at hand. Without a pin only configuration, headers and revision are compared with the files at hand: "
+    "weights that were trained further under the same shapes show in the digest alone.",
+    remedy="Run the audit on the weights at hand, or name those that were measured.",
+    waive="Never; measure the weights that the claims are about.",
+)
+def weights_differ(case: Case) -> Iterator[Result]:
+    """The evidence was measured on other weights than the audit pins, or than those at hand."""
+    pinned, measured = case.audit.model.sha256, case.facts.model.digest
+    others = [row for row in case.figures["evidence"]["at_hand"] if row["fact"] != _TOKENIZER]
+    if pinned is not None and pinned != measured:
+        yield failed(f"found evidence of weights with sha256 {measured}; expected {pinned}, as the audit pins it")
+    elif pinned is None and others:
+        told = ", ".join(f"{row['fact'].replace('_', ' ')} {row['at_hand']}" for row in others)
+        expected = ", ".join(str(row["measured"]) for row in others)
+        yield failed(f"found files at hand with {told}; expected {expected}, as measured")
+    elif pinned is not None:
+        yield passed("the evidence is of the weights that the audit pins")
+    else:
+        yield passed(f"the evidence is of weights with sha256 {measured}, and no files at hand say otherwise")
+
+
+@rule(
+    "model",
+    level="error",
+    why="A tokenizer decides which tokens a text is, and so what every distance and every perplexity is about. Two "
+    "numbers under different tokenizers are not comparable, even of one model and one text.",
+    remedy="Run the audit again with the tokenizer at hand, or restore the one that was measured with.",
+    waive="When the change is known to leave the token ids of both texts as they were.",
+)
+def tokenizer_differs(case: Case) -> Iterator[Result]:
+    """The evidence was measured with another tokenizer than the one at hand."""
+    rows = [row for row in case.figures["evidence"]["at_hand"] if row["fact"] == _TOKENIZER]
+    measured = case.facts.model.tokenizer_digest
+    for row in rows:
+        yield failed(f"found a tokenizer at hand with sha256 {row['at_hand']}; expected {measured}, as measured")
+    if not rows:
+        yield passed(f"the evidence is of a tokenizer with sha256 {measured}, and no files at hand say otherwise")
+
+
+@rule(
+    "model",
+    level="warning",
+    why="Code that comes with a model runs with all rights of whoever measures, and can do anything: change what is "
+    "measured as much as read files. What it did cannot be seen in the figures.",
+    remedy="Audit the same weights in an architecture that transformers has itself, or read the code, pin the "
+    "revision, and measure on a machine where it can do no harm.",
+    waive="When somebody whom the report names has read this very revision of the code.",
+)
+def remote_code(case: Case) -> Iterator[Result]:
+    """Code that came with the model was allowed to run."""
+    if case.figures["model"].get("remote_code"):
+        yield failed(
+            "found code of the model's own that was allowed to run, by the audit file and by the command line; expected"
+            " an architecture that transformers has itself"
+        )
+    else:
+        yield passed("no code that came with the model was run")

@@ -1,0 +1,209 @@
+"""Rules about the policy: whether it can be followed, and whether the audit has what it demands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from checker.core.rule import Case, Frame, Result, common, failed, not_applicable, passed, rule, undecided
+from checker.spec.policies import unknown_rules
+
+_SHOWN = 3  # intervals that a message names
+_LIFT = "When the demand cannot be met for this model, and the reason says why."
+
+
+@common(
+    "policy",
+    level="error",
+    why="A level that is set for a rule that does not exist changes nothing: the rule that was meant keeps its own.",
+    remedy="Correct the slug; `pruneaudit rules` lists them all.",
+    waive="Never; correct the policy.",
+)
+def unknown_rule(case: Frame) -> Iterator[Result]:
+    """The policy sets a level for a rule that does not exist or that has only one."""
+    policy = case.audit.policy
+    nothing = dict(unknown_rules(policy, case.known_rules))
+    for name, level in policy.rules.items():
+        place = policy.sources.get(f"rules.{name}", "policy.rules")
+        if name in nothing:
+            yield failed(f"{place}: found {name!r} set to {level}; expected {nothing[name]}")
+        elif name in case.known_rules:
+            yield passed(f"{name} exists and is set to {level}")
+        else:
+            yield passed(f"the family {name} exists and is set to {level}")
+    if not policy.rules:
+        yield not_applicable("the policy changes no rule's level")
+
+
+@rule(
+    "policy",
+    level="error",
+    why="What a policy requires is what its readers rely on. Without both protocols nothing says whether the two tests "
+    "agree, and without random removals of the same size nothing says whether a method did better than chance.",
+    remedy="Add the method to `methods` and run the audit.",
+    waive=_LIFT,
+)
+def required_method(case: Case) -> Iterator[Result]:
+    """A method that the policy requires is not run."""
+    required = case.audit.policy.required_methods
+    for name in required:
+        if name not in _run(case):
+            told = f"found {', '.join(_run(case)) or 'none'} as methods; expected {name} among them"
+            yield failed(f"{told}, as {_demanded(case, 'required_methods')}; add it to `methods` and run the audit")
+        elif not any(_measured(row) for row in case.figures["arms"] if row["method"] == name):
+            yield undecided(f"{name} is among the methods, but no arm of it is measured; run the audit to its end")
+        else:
+            yield passed(f"{name} is run, as {_demanded(case, 'required_methods')}")
+    if not required:
+        yield not_applicable("the policy requires no method")
+
+
+@rule(
+    "policy",
+    level="error",
+    why="What removing one block costs says little of what removing five does, so a policy may fix the sizes at which "
+    "models are compared. A method that leaves one of them out cannot be held against the others there.",
+    remedy="Add the budget to `budgets`, and to methods that have `budgets` of their own, and run the audit.",
+    waive="When the budget cannot be reached in this model, and the reason says why.",
+)
+def required_budget(case: Case) -> Iterator[Result]:
+    """A budget that the policy requires is left out by a required method, or by every method where none is required."""
+    required = case.audit.policy.required_budgets
+    for budget in required:
+        yield _at_budget(case, budget)
+    if not required:
+        yield not_applicable("the policy requires no budget")
+
+
+def _at_budget(case: Case, budget: int) -> Result:
+    run = _run(case)
+    there = [name for name, budgets in run.items() if budget in budgets]
+    asked = [name for name in case.audit.policy.required_methods if name in run]  # others are a finding of their own
+    missing = [name for name in asked if name not in there]
+    if missing or not there:
+        who = f"left out by {', '.join(missing)}" if missing else "run by no method"
+        demanded = _demanded(case, "required_budgets")
+        return failed(f"found budget {budget} {who}; expected it, as {demanded}; add it to `budgets` and run the audit")
+    measured = {row["method"] for row in case.figures["arms"] if row["budget"] == budget and _measured(row)}
+    silent = [name for name in asked or there if name not in measured]
+    if silent and (asked or not measured):
+        return undecided(f"budget {budget}: no arm of {', '.join(silent)} is measured; run the audit to its end")
+    return passed(f"budget {budget} is run by {', '.join(asked or there)}")
+
+
+def _run(case: Case) -> Mapping[str, tuple[int, ...]]:
+    """The budgets of each method that the audit runs."""
+    return {method.name: method.budgets for method in case.audit.methods}
+
+
+def _measured(row: Mapping[str, Any]) -> bool:
+    return row["perplexity"] is not None
+
+
+@rule(
+    "policy",
+    level="error",
+    why="The fewer windows, the more one odd passage decides. A policy may ask for more of them than an interval needs "
+    "at all (`statistics/too-few-units`), so that results of several models can be held against each other.",
+    remedy="Raise `words` of the evaluation text, or lower `stride`.",
+    waive=_LIFT,
+)
+def too_few_windows(case: Case) -> Iterator[Result]:
+    """There are fewer evaluation windows than the policy demands."""
+    least, read = case.audit.policy.minimum_windows, case.facts.evaluation
+    if least is None:
+        yield not_applicable("the policy demands no number of windows")
+    elif read is None:
+        yield undecided("the evaluation text is not read yet; run the audit")
+    elif len(read.scored) < least:
+        told = f"found {len(read.scored)} evaluation windows; expected at least {least}"
+        yield failed(f"{told}, as {_demanded(case, 'minimum_windows')}; raise `words`, or lower `stride`")
+    else:
+        yield passed(f"found {len(read.scored)} evaluation windows; at least {least} are demanded")
+
+
+@rule(
+    "policy",
+    level="error",
+    why="A wide interval says that the figure could as well be another one. Where it is wider than what is claimed, a "
+    "verdict of supported or contradicted is luck. The width is taken relative to the perplexity after the removal, so "
+    "that one bound serves cheap and dear removals.",
+    remedy="Add evaluation windows: four times as many halve the width.",
+    waive="When the wide interval belongs to an arm that no claim rests on.",
+)
+def wide_interval(case: Case) -> Iterator[Result]:
+    """The interval of an arm's or a claimed removal's cost is wider than the policy allows."""
+    bound = case.audit.policy.maximum_interval_width_percent
+    if bound is None:
+        yield not_applicable("the policy bounds no interval")
+        return
+    yield _arms_width(case, bound)
+    for claim in case.claims("removal"):
+        row = case.verdict(claim)
+        if row["interval"] is None:
+            yield undecided("the claimed removal has no interval; run the audit, on 8 windows at least", claim.id)
+        else:
+            width = _width(row["interval"], row["value"])
+            told = f"found an interval of the removal's cost that is {width:.3g} % of its perplexity wide"
+            if width > bound:
+                yield failed(f"{told}; expected at most {bound:g} %, as {_demanded(case, _WIDTH)}", claim.id)
+            else:
+                yield passed(f"{told}; at most {bound:g} % is allowed", claim.id)
+
+
+_WIDTH = "maximum_interval_width_percent"
+
+
+def _arms_width(case: Case, bound: float) -> Result:
+    """The arms of the comparison that verdicts rest on, but random draws, which nobody claims."""
+    arms = [row for row in case.primary("arms") if not row["draw"]]
+    known = [row for row in arms if row["interval"] is not None]
+    widths = sorted(((_width(row["interval"], row["increase_percent"]), _name(row)) for row in known), reverse=True)
+    wide = [f"{name} ({width:.3g} %)" for width, name in widths if width > bound]
+    if wide:
+        told = f"found {len(wide)} of {len(arms)} arms with an interval wider than {bound:g} % of their perplexity"
+        more = f" and {len(wide) - _SHOWN} more" if len(wide) > _SHOWN else ""
+        return failed(f"{told}: {', '.join(wide[:_SHOWN])}{more}; expected none, as {_demanded(case, _WIDTH)}")
+    if len(known) < len(arms):
+        return undecided(f"{len(arms) - len(known)} of {len(arms)} arms have no interval; run the audit, on 8 windows "
+                         "at least")  # fmt: skip
+    if not arms:
+        return undecided("no arm is measured that could have an interval; run the audit")
+    return passed(f"the widest interval of {len(arms)} arms is {widths[0][0]:.3g} % of its perplexity; at most "
+                  f"{bound:g} % is allowed")  # fmt: skip
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    tie = f", tie {row['tie'] + 1}" if row["ties"] > 1 else ""
+    return f"{row['method']} at budget {row['budget']}{tie}"
+
+
+def _width(interval: tuple[float, float], increase: float) -> float:
+    """From an interval's lower to its upper end, in percent of the perplexity after the removal."""
+    return 100.0 * (interval[1] - interval[0]) / (100.0 + increase)
+
+
+@common(
+    "policy",
+    level="error",
+    why="A waiver is written by those whose audit it is. A policy may say how many of them it puts up with, down to "
+    "none.",
+    remedy="Mend what the waived rules found, and take the waivers out.",
+    waive="Never; it would be one waiver more.",
+)
+def too_many_waivers(case: Frame) -> Iterator[Result]:
+    """The audit has more waivers than the policy allows."""
+    most, there = case.audit.policy.maximum_waivers, len(case.audit.waivers)
+    told = f"found {there} waiver{'' if there == 1 else 's'}"
+    if most is None:
+        yield not_applicable("the policy bounds no number of waivers")
+    elif there > most:
+        yield failed(f"{told}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
+    else:
+        yield passed(f"{told}; allowed are at most {most}")
+
+
+def _demanded(case: Frame, key: str) -> str:
+    """Who demands it, and where."""
+    place = case.audit.policy.sources.get(key)
+    return f"the policy demands ({place})" if place else "the policy demands"

@@ -1,0 +1,169 @@
+"""Rules about the tests of redundancy that claims rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.selection.arms import scored_by
+from checker.selection.methods import PROTOCOLS
+
+
+@rule(
+    "protocol",
+    level="warning",
+    why="Replacement and interchange can disagree several-fold on one checkpoint and lead to different prunings "
+    '(Garcia, arXiv 2605.16234). "These layers are redundant" says nothing until it says by which test.',
+    remedy="Add `protocol: interchange` or `protocol: replacement` to the claim, as its source tested it; where the "
+    "source does not say, this finding is the answer.",
+    waive="When the claim rests on a measured removal alone and calls no layer redundant.",
+)
+def undisclosed(case: Case) -> Iterator[Result]:
+    """A claim does not say which protocol it rests on."""
+    claims = list(case.claims("removal", "redundant"))
+    for claim in claims:
+        if claim.protocol is None:
+            yield failed("found no protocol; expected the test that the claim rests on", claim.id)
+        else:
+            yield passed(f"rests on {claim.protocol}", claim.id)
+    if not claims:
+        yield not_applicable("no claim is about the redundancy or removal of layers")
+
+
+@rule(
+    "protocol",
+    level="error",
+    why="A claim that rests on a test which was not made has no ground.",
+    remedy="Add the protocol to `protocols:` and run the audit.",
+    waive="Never; take the claim out instead.",
+)
+def not_measured(case: Case) -> Iterator[Result]:
+    """A claim rests on a protocol that is not measured."""
+    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol is not None]
+    for claim in claims:
+        if claim.protocol in case.figures["protocols"]:
+            yield passed(f"{claim.protocol} is measured", claim.id)
+        else:
+            yield undecided(f"found a claim resting on {claim.protocol}; expected it to be measured", claim.id)
+    if not claims:
+        yield not_applicable("no claim names a protocol")
+
+
+@rule(
+    "protocol",
+    level="warning",
+    why="Neither protocol measures removability. Whether a protocol's scores go with the cost of deleting blocks "
+    "differs from checkpoint to checkpoint; where they do not, the protocol is no reason to remove anything.",
+    remedy="Choose layers by a method whose scores predict removal cost here (the report's table of methods), or "
+    "rest the claim on the measured cost alone.",
+    waive="When the claim's protocol is only reported, and the removal was chosen in another way.",
+)
+def does_not_predict(case: Case) -> Iterator[Result]:
+    """A protocol's scores do not go with the cost of deleting single blocks on this checkpoint."""
+    rows = {row["method"]: row for row in case.figures["prediction"]}
+    asked = [protocol for protocol in PROTOCOLS if protocol in rows or protocol in case.audit.protocols]
+    for protocol in asked:
+        if protocol in rows:
+            yield _predicts(protocol, rows[protocol])
+        else:
+            yield undecided(f"{protocol}: its scores are not measured; run the audit")
+    if not asked:
+        yield not_applicable("the audit measures neither protocol")
+
+
+def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Result:
+    value, interval = row["rank_correlation"], row["interval"]
+    if not isinstance(interval, list) or not isinstance(value, float):
+        return undecided(
+            f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 8, "
+            "and not all equal, for a rank correlation with an interval"
+        )
+    told = (
+        f"{protocol}: rank correlation with the cost of single deletions {value:.2f} [{interval[0]:.2f}, "
+        f"{interval[1]:.2f}] over {row['blocks']} blocks"
+    )
+    if interval[0] > 0:
+        return passed(told)
+    return failed(f"{told}; expected the lower end above 0")
+
+
+@rule(
+    "protocol",
+    level="warning",
+    why="Replacement is directed: that block j can run in the place of block i does not say that i can run in the "
+    "place of j, and the two often differ several-fold. Its distance is the larger of the two (Garcia, arXiv "
+    "2605.16234), so one direction alone is no distance.",
+    remedy="Run the audit to its end: it always measures both directions.",
+    waive="When only the direction that was measured is claimed, and the claim says which.",
+)
+def direction_missing(case: Case) -> Iterator[Result]:
+    """Only one direction of a pair is measured where replacement needs both."""
+    if not _replaces(case):
+        yield not_applicable("the audit does not measure replacement")
+        return
+    half = case.figures["evidence"]["one_direction"]
+    for row in half:
+        i, j = (row["i"], row["j"]) if row["measured"] == "forward" else (row["j"], row["i"])
+        yield failed(f"the pair ({row['i']}, {row['j']}): found {i}<-{j} measured alone; expected {j}<-{i} as well")
+    if not half and "replacement" in case.figures["protocols"]:
+        yield passed("both directions of every pair are measured")
+    elif not half:
+        yield undecided("replacement is not measured in either direction; run the audit")
+
+
+@rule(
+    "protocol",
+    level="note",
+    why="Replacement gives two numbers per pair, and how they become one score per block decides which blocks are "
+    "chosen. The published definition takes the larger (Garcia, arXiv 2605.16234); who could run in a block's place "
+    "(`into`) follows the cost of deleting it more closely, and is used where nothing is said.",
+    remedy="Say `protocols: {replacement: {direction: ...}}`: `max` as published, `into`, or `mean`.",
+    waive="When no result that is published rests on the order in which replacement ranks blocks.",
+)
+def direction_undeclared(case: Case) -> Iterator[Result]:
+    """The audit relies on replacement and does not declare how its two directions become one score."""
+    if not _replaces(case):
+        yield not_applicable("the audit does not measure replacement")
+    elif "direction" in case.audit.protocols.get("replacement", {}):
+        yield passed(f"blocks are scored by {case.audit.direction}, as declared")
+    else:
+        yield failed(
+            f"protocols.replacement: found no `direction`; expected into, max or mean; {case.audit.direction} is used"
+        )
+
+
+def _replaces(case: Case) -> bool:
+    """Whether the audit measures replacement, or rests a claim on it."""
+    return "replacement" in {*scored_by(case.audit), *(claim.protocol for claim in case.audit.claims)}
+
+
+@rule(
+    "protocol",
+    level="error",
+    why="Whether two protocols disagree can only be seen where all else is equal: distances over other prompts, "
+    "other positions or in another number format differ for reasons that have nothing to do with the protocols. "
+    "Such values are not paired, and count as not measured.",
+    remedy="Measure both protocols under one contract: run the audit again with --fresh.",
+    waive="Never; what was measured on different prompts cannot be compared.",
+)
+def different_conditions(case: Case) -> Iterator[Result]:
+    """The protocols were measured on different prompts, at different positions or in different dtypes."""
+    rows, contract = case.figures["evidence"]["measured_on"], case.figures["contracts"]["scoring"]
+    expected = _conditions([contract["prompts"]], contract)
+    found = {row["protocol"]: _conditions(row["prompts"], row) for row in rows}
+    asked = [name for name in PROTOCOLS if name in scored_by(case.audit)]
+    if any(conditions != expected for conditions in found.values()):
+        told = "; ".join(f"{protocol} on {conditions}" for protocol, conditions in found.items())
+        yield failed(f"found {told}; expected both on {expected}")
+    elif len(found) == len(PROTOCOLS):
+        yield passed(f"both protocols are measured on {expected}")
+    elif len(asked) == len(PROTOCOLS):
+        yield undecided("the two protocols are not both measured; run the audit")
+    else:
+        yield not_applicable("the audit does not measure both protocols")
+
+
+def _conditions(prompts: list[int], row: Mapping[str, Any]) -> str:
+    positions = {"all": "all positions", "last": "the last position"}[row["positions"]]
+    return f"{' or '.join(map(str, prompts))} prompts at {positions} in {row['dtype']}"

@@ -1,0 +1,164 @@
+"""Rules about the pruned checkpoints that claims name: is what was published what the claim says was done?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from checker.checkpoints.provenance.claimed import counts_in_name
+from checker.core.layouts import same_removal
+from checker.core.records import CheckpointFacts, Claim
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+
+_NONE = "no claim names a checkpoint"
+_UNREAD = "the checkpoint that the claim names was not read; run the audit"
+_NAMED = 5  # items of a list
+
+
+def _checkpoints(case: Case) -> Iterator[tuple[Claim, CheckpointFacts | None]]:
+    """The claims that name a checkpoint, with what is known of it."""
+    known = {fact.claim: fact for fact in case.facts.checkpoints}
+    return ((claim, known.get(claim.id)) for claim in case.audit.claims if claim.checkpoint is not None)
+
+
+def _some(items: Sequence[object]) -> str:
+    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return ", ".join(map(str, items[:_NAMED])) + more
+
+
+def _without(layers: Sequence[int]) -> str:
+    return f"the model without block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+
+
+@rule(
+    "provenance",
+    level="error",
+    why="What removing some blocks costs is measured here by removing these very blocks. If the checkpoint that is "
+    "published lacks others, or had blocks merged or put in another order, the figure is of a model that nobody can "
+    "download.",
+    remedy="Correct the claim's `layers`, or make the checkpoint again with `pruneaudit export`.",
+    waive="When the checkpoint is an older one, kept beside the claim for comparison.",
+)
+def layers_differ(case: Case) -> Iterator[Result]:
+    """A checkpoint lacks other blocks than the claim says were removed."""
+    stated = [(claim, fact) for claim, fact in _checkpoints(case) if not claim.from_checkpoint]
+    for claim, fact in stated:
+        yield _unread(claim) if fact is None else _layers(case, claim, fact)
+    if not stated:
+        yield not_applicable("no claim states removed blocks and names a checkpoint beside them")
+
+
+def _unread(claim: Claim) -> Result:
+    return undecided(_UNREAD, claim.id)
+
+
+def _layers(case: Case, claim: Claim, fact: CheckpointFacts) -> Result:
+    if fact.layout is None:
+        return undecided(f"{fact.name}: which blocks it lacks is not decided: {fact.open[0]}", claim.id)
+    sets = [tuple(sorted(claim.layers))] if claim.layers is not None else _chosen(case, claim)
+    if not sets:
+        return undecided(f"which blocks {claim.method} chooses at budget {claim.budget} is not measured; run the audit",
+                         claim.id)  # fmt: skip
+    found = _without(fact.removed) if fact.cut and fact.removed else f"the model with {fact.done}"
+    if fact.cut and any(same_removal(layers, fact.removed, fact.twins) for layers in sets):
+        return passed(f"{fact.name} is {_without(fact.removed)}, as the claim says", claim.id)
+    ways = f" or one of {len(sets) - 1} other ways of breaking ties" if len(sets) > 1 else ""
+    return failed(f"{fact.name}: found {found}; expected {_without(sets[0])}{ways}, as the claim says; correct "
+                  "`layers`, or export the checkpoint again", claim.id)  # fmt: skip
+
+
+def _chosen(case: Case, claim: Claim) -> list[tuple[int, ...]]:
+    """The sets that a method answers a budget with."""
+    rows = [row for row in case.primary("arms") if (row["method"], row["budget"]) == (claim.method, claim.budget)]
+    return [tuple(row["layers"]) for row in rows]
+
+
+@rule(
+    "provenance",
+    level="error",
+    why="Training after a removal wins back much of what it cost, so a checkpoint that was trained shows the cost of "
+    "both together. Its quality must not be quoted for a removal alone, nor the cost of the removal for it.",
+    remedy="Say in the card and in the claim that the checkpoint was trained after the removal, and on what; or "
+    "publish the one that was only cut.",
+    waive="When the claim's own words say that the checkpoint was trained afterwards.",
+)
+def retrained(case: Case) -> Iterator[Result]:
+    """A checkpoint that is said to be only pruned has weights that were trained after the removal."""
+    any_named = False
+    for claim, fact in _checkpoints(case):
+        any_named = True
+        yield _unread(claim) if fact is None else _training(claim, fact)
+    if not any_named:
+        yield not_applicable(_NONE)
+
+
+def _training(claim: Claim, fact: CheckpointFacts) -> Result:
+    found = []
+    if fact.retrained:
+        change = f", relative change up to {fact.change:.3g}" if fact.change is not None else ""
+        found.append(f"{len(fact.retrained)} of {fact.blocks} blocks with other weights{change}")
+    if fact.touched:
+        found.append(f"other values in {_some(fact.touched)}")
+    if not found and fact.layout is None and fact.open:
+        return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", claim.id)
+    if not found:
+        return passed(f"{fact.name} holds the model's own weights, as they are, rounded or merged", claim.id)
+    told = " and ".join(found)
+    if fact.card_training is not None:
+        return passed(f"{fact.name} has {told}, and its card says so (“{fact.card_training}”)", claim.id)
+    return failed(f"{fact.name}: found {told}; expected the model's own weights, because the claim speaks of a removal "
+                  "and of nothing else; say in the card what was done", claim.id)  # fmt: skip
+
+
+@rule(
+    "provenance",
+    level="warning",
+    why="Names and cards outlive the checkpoint they were written for. Loaders trust config.json: where it counts "
+    "blocks that the weights lack, they are filled with random values, or the model does not load.",
+    remedy="Correct the name, the card or config.json; `pruneaudit provenance` lists every field that does not fit.",
+    waive="When the number in the name or card is about something else.",
+)
+def block_count(case: Case) -> Iterator[Result]:
+    """A model's name, card or configuration speaks of another number of blocks than its weights have."""
+    model = case.facts.model
+    results = [_named(model.source, model.blocks, None, None)]
+    for claim, fact in _checkpoints(case):
+        if fact is None:
+            results.append(_unread(claim))
+            continue
+        missing = max(0, model.blocks - fact.blocks)
+        results += [_named(fact.name, fact.blocks, missing, claim.id), _card(fact), _config(fact)]
+    said = [result for result in results if result is not None]
+    yield from said
+    if not said:
+        yield not_applicable("neither the model's name nor a checkpoint says how many blocks there are")
+
+
+def _named(name: str, blocks: int, missing: int | None, claim: str | None) -> Result | None:
+    """What a name says; None where it gives no number. How many are ``missing`` is not known of the audited model."""
+    kept, removed = counts_in_name(name)
+    wrong = [number for number in kept if number != blocks]
+    wrong += [number for number in removed if missing is not None and number != missing]
+    if wrong:
+        gone = f", {missing} fewer than the audited model" if missing else ""
+        return failed(f"{name}: found the number {wrong[0]} in its name; expected {blocks} blocks{gone}, as its "
+                      "weights have; correct the name", claim)  # fmt: skip
+    return passed(f"{name} is named for the blocks that its weights have", claim) if kept or removed else None
+
+
+def _card(fact: CheckpointFacts) -> Result | None:
+    if not fact.card_blocks:
+        return None
+    if fact.blocks in fact.card_blocks:
+        return passed(
+            f"the card of {fact.name} says that there are {fact.blocks} blocks, as its weights have", fact.claim
+        )
+    return failed(f"{fact.name}, README.md: found {_some(fact.card_blocks)} blocks; expected {fact.blocks}, as its "
+                  "weights have; correct the card", fact.claim)  # fmt: skip
+
+
+def _config(fact: CheckpointFacts) -> Result:
+    if fact.config:
+        more = len(fact.config) - 1
+        others = f"; {more} more of its fields do{'es' if more == 1 else ''} not fit" if more else ""
+        return failed(f"{fact.name}, config.json: {fact.config[0]}; correct it{others}", fact.claim)
+    return passed(f"config.json of {fact.name} fits its {fact.blocks} blocks", fact.claim)

@@ -1,0 +1,82 @@
+"""Rules about what the two protocols say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.core.records import Claim
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.selection.methods import PROTOCOLS
+
+_DISAGREE = ("divergent", "gap", "reversed")
+
+
+@rule(
+    "regime",
+    level="warning",
+    why="Where the protocols diverge, a claim that rests on one of them would come out differently under the other "
+    "(Garcia, arXiv 2605.16234). The reader has to be told both.",
+    remedy="State both protocols' distances in the claim, or rest it on the measured cost of the removal.",
+    waive="When the claim's text itself says that the other protocol disagrees.",
+)
+def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
+    """A claim rests on one protocol where the two disagree."""
+    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol in PROTOCOLS]
+    for claim in claims:
+        yield _one_claim(case, claim)
+    if not claims:
+        yield not_applicable("no claim rests on one of the two protocols")
+
+
+def _one_claim(case: Case, claim: Claim) -> Result:
+    found, where = case.figures["regime"]["metric"]["name"], "the checkpoint"
+    if claim.pair is not None:
+        i, j = sorted(claim.pair)
+        rows = [row for row in case.figures["pairs"] if (row["i"], row["j"]) == (i, j)]
+        found, where = (rows[0]["regime"] if rows else "not measured"), f"the pair ({i}, {j})"
+    told = f"{where} is in regime {found}, and the claim rests on {claim.protocol} alone"
+    if found in _DISAGREE:
+        return failed(f"found that {told}; expected both protocols where they disagree", claim.id)
+    if found in ("open", "not measured", "not_comparable"):
+        word = found.replace("_", " ")
+        return undecided(f"the regime of {where} is {word}, and the claim rests on {claim.protocol} alone", claim.id)
+    return passed(told, claim.id)
+
+
+@rule(
+    "regime",
+    level="warning",
+    why="That the distances of the two protocols (Garcia, arXiv 2605.16234) diverge does not say which of them chooses "
+    "the cheaper removal: a ratio below 0.5 is common even in untrained models, and both may choose the same blocks. "
+    "Only the measured removals of both show an advantage.",
+    remedy="Rest the claim on the removal regime at its budget, or claim the divergence alone (`metric: divergent`).",
+    waive="When the claim is kept to show that the distances and the removals disagree.",
+)
+def divergence_for_advantage(case: Case) -> Iterator[Result]:
+    """One protocol's removals are claimed to be cheaper where only the distances of the two diverge."""
+    advantages = [(claim, safer) for claim in case.claims("regime", "comparison") if (safer := _safer(claim))]
+    for claim, safer in advantages:
+        yield _advantage(case, claim, safer)
+    if not advantages:
+        yield not_applicable("no claim says that one of the two protocols chooses the cheaper removal")
+
+
+def _safer(claim: Claim) -> str | None:
+    """The protocol that a claim says chooses the cheaper removal of the two, as a removal regime; None for others."""
+    if claim.kind == "comparison":
+        return f"{claim.better}-safer" if {claim.better, claim.worse} == set(PROTOCOLS) else None
+    return claim.removal if claim.removal is not None and claim.removal.endswith("-safer") else None
+
+
+def _advantage(case: Case, claim: Claim, safer: str) -> Result:
+    metric = case.figures["regime"]["metric"]["name"]
+    rows = [row for row in case.figures["regime"]["removal"] if row["budget"] == claim.budget]
+    found = rows[0]["regime"] if rows else "not measured"
+    told = f"found the distances in regime {metric} and the removals at budget {claim.budget} in regime {found}"
+    if found == safer:
+        return passed(f"{told}: the removals themselves show it", claim.id)
+    if metric not in (*_DISAGREE, "open"):
+        return passed(f"{told}: there is no divergence that could be taken for it", claim.id)
+    if "open" in (metric, found) or not rows:
+        return undecided(f"{told}; expected {safer} of the removals: the distances do not show it", claim.id)
+    return failed(f"{told}; expected {safer} of the removals: a divergence of distances is no advantage", claim.id)

@@ -1,0 +1,177 @@
+"""Rules about what the numbers can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from checker.core.records import Claim
+from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.statistics import MINIMUM_UNITS, MINIMUM_WINDOWS
+from checker.judge.claims.decision import published_percent
+from checker.selection.methods import PROTOCOLS
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="In bfloat16 or float16 the unchanged model itself is some thousandths of a nat away from float32. A "
+    "distance of that size says nothing about the layers, and a difference of that size nothing about their order.",
+    remedy="Measure in float32, or leave the pairs inside the noise out of any claim.",
+    waive="When no claim rests on the pairs and ranks that are named.",
+)
+def numerical_noise(case: Case) -> Iterator[Result]:
+    """Distances, or the gaps between the ranks that select, are not clearly above the numerical floor of the dtype."""
+    floor = case.figures["noise_floor"]
+    distances = [row for row in case.figures["pairs"] if row["replacement"] or row["interchange"]]
+    if case.audit.model.dtype == "float32":
+        yield not_applicable("measured in float32")
+    elif floor is None:
+        yield undecided(f"the numerical floor of {case.audit.model.dtype} is not measured; run the audit")
+    elif not distances:
+        yield undecided("no distance is measured that could be held against the numerical floor; run the audit")
+    else:
+        bound = floor["interval"][1] if floor["interval"] else floor["value"]
+        told = f"the numerical floor of {floor['dtype']} reaches up to {bound:.3g} nats"
+        inside = [f"({row['i']}, {row['j']}) {' and '.join(row['in_noise'])}" for row in distances if row["in_noise"]]
+        drowned = ([f"inside it {', '.join(inside)}"] if inside else []) + _close_ranks(case, bound)
+        if drowned:
+            yield failed(f"{told}; found {'; '.join(drowned)}; expected distances and ranks clearly farther apart")
+        else:
+            yield passed(f"{told}; every distance and every gap between the ranks that select is clearly above it")
+
+
+def _close_ranks(case: Case, bound: float) -> list[str]:
+    """The protocols whose ranks, as far down as a budget reaches, are closer together than the floor."""
+    found = []
+    for method in case.audit.methods:
+        if method.name not in PROTOCOLS:
+            continue
+        known = {row[f"{method.name}_score"] for row in case.figures["blocks"] if not row["excluded"]} - {None}
+        lowest = sorted(known)[: max(method.budgets) + 1]
+        close = sum(after - before <= bound for before, after in pairwise(lowest))
+        if close:
+            found.append(f"{close} of the {len(lowest) - 1} gaps between the lowest {method.name} scores below it")
+    return found
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="Fewer than 8 prompts give no interval, and fewer than 16 evaluation windows decide nothing about a "
+    "population of texts: claims about it stay open.",
+    remedy="Raise `prompts`, or `words` of the evaluation text.",
+    waive="When every claim is about this very text (`scope: contract`).",
+)
+def too_few_units(case: Case) -> Iterator[Result]:
+    """There are too few prompts or evaluation windows for the intervals that verdicts need."""
+    scoring, evaluation = case.facts.scoring, case.facts.evaluation
+    if scoring is None or evaluation is None:
+        yield undecided("the texts are not read yet; run the audit")
+        return
+    windows = len(evaluation.scored)
+    told = f"found {scoring.prompts} prompts and {windows} evaluation windows"
+    if scoring.prompts < MINIMUM_UNITS or windows < MINIMUM_WINDOWS:
+        yield failed(f"{told}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
+    else:
+        yield passed(f"{told}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="An interval that does not contain the figure it is printed with belongs to another figure: another run, "
+    "another unit, a resampling that is centred elsewhere. Percentile intervals of skewed figures on few units can do "
+    "so on their own (Efron and Tibshirani 1993, chapter 13).",
+    remedy="Correct the published interval, or take `interval: student_t`, which is built around the estimate.",
+    waive="When the source itself explains why the interval lies beside the figure.",
+)
+def interval_beside_estimate(case: Case) -> Iterator[Result]:
+    """An interval does not contain the estimate it is printed with."""
+    for claim in _with_intervals(case):
+        yield _published(case, claim)
+    found = list(_estimates(case))
+    beside = [f"{name} {value:.4g} [{low:.4g}, {high:.4g}]" for name, value, (low, high) in found
+              if not _holds((low, high), value)]  # fmt: skip
+    if beside:
+        named = "; ".join(beside[:3]) + (f"; and {len(beside) - 3} more" if len(beside) > 3 else "")
+        yield failed(f"found {named}; expected every measured interval to contain its estimate")
+    elif found:
+        yield passed(f"each of {len(found)} measured intervals contains its estimate")
+    else:
+        yield undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
+
+
+def _with_intervals(case: Case) -> list[Claim]:
+    return [claim for claim in case.claims("removal") if claim.interval is not None]
+
+
+def _baseline(case: Case) -> float | None:
+    row = case.figures["baseline"]
+    return None if row is None else float(row["perplexity"])
+
+
+def _holds(interval: Sequence[float], value: float) -> bool:
+    """Whether an interval contains a value, but for the rounding of its arithmetic."""
+    slack = 1e-9 * (1.0 + abs(value))
+    return interval[0] - slack <= value <= interval[1] + slack
+
+
+def _published(case: Case, claim: Claim) -> Result:
+    interval, value = published_percent(claim, _baseline(case)), claim.equals or 0.0
+    if interval is None:
+        return undecided("its interval is in perplexity, and the baseline it would be held against is not measured",
+                         claim.id)  # fmt: skip
+    told = f"{value:g} % [{interval[0]:.4g}, {interval[1]:.4g}]"
+    if _holds(interval, value):
+        return passed(f"published as {told}", claim.id)
+    return failed(f"published as {told}; expected an interval that contains its estimate", claim.id)
+
+
+def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
+    """Every measured figure that has an interval, with its name."""
+    rows = [("baseline", case.figures["baseline"], "perplexity")]
+    rows += [(f"{arm['method']} {arm['layers']}", arm, "increase_percent") for arm in case.figures["arms"]]
+    rows += [(f"block {row['block']}", row, "single_deletion_increase_percent") for row in case.figures["blocks"]]
+    for pair in case.figures["pairs"]:
+        name = f"({pair['i']}, {pair['j']})"
+        rows += [(f"{name} replacement", pair["replacement"], "max")]
+        rows += [(f"{name} interchange", pair["interchange"], "distance"), (f"{name} ratio", pair["kl_ratio"], "value")]
+    for name, row, key in rows:
+        if row is not None and row["interval"] is not None:
+            yield name, row[key], row["interval"]
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="An increase in percent beside an interval of perplexities reads as if one were the error of the other: a "
+    "reader takes [27, 29] for percent. Tables of pruned models print perplexities, texts about them percentages.",
+    remedy="Turn the interval into percent of the baseline's perplexity: 100 * (perplexity / baseline - 1).",
+    waive="When the published text names both units beside the figures.",
+)
+def interval_in_another_unit(case: Case) -> Iterator[Result]:
+    """A published estimate is in percent and its interval in perplexity."""
+    claims = _with_intervals(case)
+    for claim in claims:
+        yield _one_unit(claim, _baseline(case))
+    if not claims:
+        yield not_applicable("no claim states an interval")
+
+
+def _one_unit(claim: Claim, baseline: float | None) -> Result:
+    assert claim.interval is not None
+    value, (low, high) = claim.equals or 0.0, claim.interval
+    told = f"{value:g} % [{low:g}, {high:g}]"
+    if claim.interval_unit == "perplexity":
+        return failed(f"found {told} with `interval_unit: perplexity`; expected the interval in percent", claim.id)
+    if _holds(claim.interval, value):
+        return passed(f"{told}: both in percent", claim.id)
+    if baseline is None:
+        return undecided(f"{told}: the interval may be of perplexities; the baseline is not measured", claim.id)
+    reached = baseline * (1 + value / 100)
+    for name, number in (("perplexity", reached), ("difference in perplexity", reached - baseline)):
+        if _holds(claim.interval, number):
+            return failed(f"found {told}, which contains the {name} that {value:g} % is here, {number:.4g}; expected "
+                          "the interval in percent", claim.id)  # fmt: skip
+    return passed(f"{told}: no perplexity either", claim.id)

@@ -1,0 +1,65 @@
+"""Rules about the waivers themselves. They look at the findings of all other rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checker.core.rule import Frame, Result, common, failed, not_applicable, passed
+from checker.judge.waivers import names_nothing
+
+
+@common(
+    "waiver",
+    level="error",
+    why="A waiver is a promise with a date. After it, the finding counts again.",
+    remedy="Mend what the rule found, or renew the waiver with a new date and reason.",
+    waive="Never; renew the waiver instead.",
+)
+def expired(case: Frame) -> Iterator[Result]:
+    """A waiver's expiry date has passed."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    for waiver in case.audit.waivers:
+        told = f"{waiver.location.place}: waiver of {waiver.rule}"
+        if waiver.expires < case.today:
+            yield failed(f"{told} expired on {waiver.expires}; expected a date that has not passed")
+        else:
+            yield passed(f"{told} holds until {waiver.expires}")
+
+
+@common(
+    "waiver",
+    level="error",
+    why="A waiver of a rule that does not exist protects nothing and hides a typing mistake. Some rules cannot be "
+    "waived: those about waivers, and `evidence/incomplete`.",
+    remedy="Correct the slug; `pruneaudit rules` lists them all.",
+    waive="Never; correct the waiver.",
+)
+def unknown(case: Frame) -> Iterator[Result]:
+    """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    for waiver in case.audit.waivers:
+        place = waiver.location.place
+        nothing = names_nothing(waiver, case.known_rules, case.audit.places.keys())
+        yield failed(f"{place}: {nothing}") if nothing else passed(f"{place}: {waiver.rule} exists")
+
+
+@common(
+    "waiver",
+    level="warning",
+    why="A waiver that matches no finding is left over from an earlier state and will hide the next finding of "
+    "its kind.",
+    remedy="Take the waiver out.",
+    waive="Never; take the waiver out.",
+)
+def unmatched(case: Frame) -> Iterator[Result]:
+    """A waiver matches no finding."""
+    if not case.audit.waivers:
+        yield not_applicable("the audit waives nothing")
+    for number, waiver in enumerate(case.audit.waivers):
+        told = f"{waiver.location.place}: the waiver of {waiver.rule}"
+        if number in case.matched_waivers:
+            yield passed(f"{told} matches a finding")
+        else:
+            yield failed(f"{told} matches no finding; expected one that is failed or open")

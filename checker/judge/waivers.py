@@ -1,0 +1,110 @@
+"""Waivers: which findings they accept, and how each of them stands on a day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+from checker.core.records import COMPLETENESS, Audited, Finding, Waiver
+from checker.spec import schema
+
+State = Literal["active", "expired", "unknown", "unmatched"]
+
+_NEVER = (COMPLETENESS, "policy/too-many-waivers")  # nor findings about the waivers themselves
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a waiver stands on a day."""
+
+    waiver: Waiver
+    state: State
+    days: int  # until its last day; below 0 once that is over
+    findings: int | None  # that it matches; None where there is no evidence to hold it against
+    problem: str = ""  # empty where it is active
+
+
+def may_be_waived(rule: str) -> bool:
+    return rule not in _NEVER and not rule.startswith("waiver/")
+
+
+def applied(waivers: Sequence[Waiver], findings: Iterable[Finding], today: str) -> tuple[list[Finding], Counter[int]]:
+    """The findings, with the reason of the first waiver that holds for each; and how many each waiver matches, by its
+    number. A waiver that has expired still matches; it waives nothing. ``today`` is an ISO date."""
+    matched: Counter[int] = Counter()
+    found = []
+    for finding in findings:
+        for number, waiver in enumerate(waivers):
+            if _fits(waiver, finding):
+                matched[number] += 1
+                if waiver.expires >= today and finding.waived is None:
+                    finding = replace(finding, waived=waiver.reason)
+        found.append(finding)
+    return found, matched
+
+
+def _fits(waiver: Waiver, finding: Finding) -> bool:
+    named = waiver.rule == finding.rule and waiver.claim in (None, finding.claim)
+    return named and finding.outcome in ("fail", "open") and may_be_waived(finding.rule)
+
+
+def names_nothing(waiver: Waiver, known_rules: Collection[str], claims: Collection[str]) -> str:
+    """What was found and expected where a waiver names a rule or claim that it cannot be of; else empty."""
+    if waiver.rule not in known_rules:
+        meant = _meant(waiver.rule, known_rules)
+        return f"found a waiver of rule {waiver.rule!r}; expected a rule that exists; {meant}"
+    if not may_be_waived(waiver.rule):
+        return f"found a waiver of {waiver.rule}; expected a rule that can be waived; take the waiver out"
+    if waiver.claim is not None and waiver.claim not in claims:
+        meant = _meant(waiver.claim, claims)
+        return f"found a waiver for claim {waiver.claim!r}; expected one of the audit's claims; {meant}"
+    return ""
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = schema.closest(word, sorted(known))
+    return f"did you mean {near!r}?" if near else "correct it, or take the waiver out"
+
+
+def standings(
+    audit: Audited, known_rules: Collection[str], matched: Mapping[int, int] | None, today: str
+) -> list[Standing]:
+    """How each of the audit's waivers stands; ``matched`` is None where nothing is measured that they could be held
+    against. The first that is wrong with a waiver is its state: unknown, expired, unmatched."""
+    claims = audit.places.keys()
+    found = []
+    for number, waiver in enumerate(audit.waivers):
+        days = (date.fromisoformat(waiver.expires) - date.fromisoformat(today)).days
+        findings = None if matched is None else matched.get(number, 0)
+        nothing = names_nothing(waiver, known_rules, claims)
+        if nothing:
+            found.append(Standing(waiver, "unknown", days, findings, nothing))
+        elif days < 0:
+            found.append(Standing(waiver, "expired", days, findings, _EXPIRED.format(waiver.expires)))
+        elif findings == 0:
+            found.append(Standing(waiver, "unmatched", days, findings, _UNMATCHED))
+        else:
+            found.append(Standing(waiver, "active", days, findings))
+    return found
+
+
+_EXPIRED = "expired on {}; expected a date that has not passed; mend what the rule found, or renew it with a new reason"
+_UNMATCHED = "matches no finding; expected one that is failed or open; take it out"
+
+
+def row(standing: Standing) -> dict[str, Any]:
+    """A waiver as report.json publishes it."""
+    waiver = standing.waiver
+    return {
+        "rule": waiver.rule,
+        "claim": waiver.claim,
+        "reason": waiver.reason,
+        "expires": waiver.expires,
+        "state": standing.state,
+        "days_left": standing.days,
+        "findings": standing.findings,
+        "location": waiver.location.place,
+    }

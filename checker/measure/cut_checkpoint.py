@@ -1,0 +1,305 @@
+"""Writes a layout as a checkpoint: a folder that ``from_pretrained`` loads and whose logits equal the layout's.
+
+There is no table of architectures. Blocks move inside their ModuleList, and whatever in the configuration counts blocks
+or lists something per block is cut with them. Then the saved folder is loaded and held against the layout, slot by slot
+and logit by logit, before it gets its name: what a configuration cannot express is found there, and refused.
+
+Shapes: T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from checker.checkpoints.config import cut_settings
+from checker.checkpoints.files import locate, weights_digest
+from checker.core.errors import CannotRun, UsageError
+from checker.core.layouts import Layout, Place
+from checker.core.records import ModelSource
+from checker.measure.blocks import BlockStack, find_stack, mix, text_config
+from checker.measure.models import fetch, load_model, load_tokenizer
+
+_CPU = torch.device("cpu")
+# Tokens on which the saved checkpoint is held against the layout.
+_PROOF_TOKENS = 32
+
+# What a module calls its block's number.
+_NUMBER = re.compile(r"(layer|block)_?(idx|id|index|number)$|^idx$")
+
+Marks = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What the saved checkpoint has to be."""
+
+    ids: torch.Tensor  # (1, T)
+    logits: torch.Tensor  # (1, T, V) float32, the engine's run of the layout
+    marks: tuple[Marks, ...]  # per place, of the slot in the whole model
+    settings: Mapping[str, Any]  # of the configuration, all that was cut
+
+
+def write(
+    source: ModelSource, layout: Layout, to: Path, *, digest: str | None = None, max_shard_size: str | None = None
+) -> Path:
+    """Writes ``layout`` of the model that ``source`` names, in the dtype in which it was audited, to the folder ``to``.
+
+    ``digest`` is the audited weights'. UsageError where ``to`` exists or the weights are others; CannotRun where the
+    model does not load, or where the layout cannot be a plain checkpoint.
+    """
+    _check_free(to)
+    files = fetch(source)
+    if digest is not None and (found := weights_digest(files)) != digest:
+        raise UsageError(
+            f"{files.folder}: found weights with sha256 {found}; expected {digest}, which the report is about; "
+            "fetch the model that was audited, or run the audit on this one"
+        )
+    tokenizer = load_tokenizer(files)
+    # Handed over without a name of its own here, so that ``save`` can let go of the model before it loads its copy.
+    return save(
+        load_model(files, source.dtype, _CPU),
+        tokenizer,
+        layout,
+        to,
+        name=source.blocks,
+        shard=max_shard_size,
+        own_code=bool(files.code),
+    )
+
+
+def save(
+    model: nn.Module,
+    tokenizer: Any,
+    layout: Layout,
+    to: Path,
+    *,
+    name: str | None = None,
+    shard: str | None = None,
+    own_code: bool = False,
+) -> Path:
+    """Cuts ``model`` to ``layout`` and saves it with its tokenizer; the folder appears whole or not at all.
+
+    ``name`` is the dotted name of the block stack where it is ambiguous, ``shard`` the size of a file, like ``5GB``,
+    ``own_code`` whether code that came with the model may run once more, where the saved folder is loaded.
+    The model is changed. Errors as in ``write``.
+    """
+    _check_free(to)
+    dtype: Any = str(next(model.parameters()).dtype).removeprefix("torch.")
+    _check_dequantised(model)
+    expected = _expect(model, layout, name)
+    cut(model, layout, name)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:
+        folder = Path(scratch) / "checkpoint"
+        _save(model, folder, layout, {} if shard is None else {"max_shard_size": shard})
+        with _quiet():
+            tokenizer.save_pretrained(folder)
+        del model  # two models at once would take twice the memory
+        source = ModelSource("directory", path=str(folder), dtype=dtype, blocks=name, trust_remote_code=own_code)
+        _prove(source, layout, expected)
+        folder.rename(to)
+    return to
+
+
+def _save(model: Any, folder: Path, layout: Layout, options: Mapping[str, str]) -> None:
+    """The library's own saving, with its refusal of a configuration explained."""
+    try:
+        with _quiet():
+            model.save_pretrained(folder, **options)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the library's validators raise many kinds
+        raise _inexpressible(layout, f"that it cannot be saved ({' '.join(str(error).split())})") from error
+
+
+def _check_free(to: Path) -> None:
+    if to.exists() or to.is_symlink():
+        raise UsageError(
+            f"{to}: found something there; expected nothing, export overwrites nothing; choose another --to"
+        )
+
+
+# --- cutting ---------------------------------------------------------------------------------------------------------
+
+
+def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:
+    """Makes ``model`` itself the layout: its blocks, their numbers, and the configuration. UsageError for slots that
+    the model lacks or that stand twice."""
+    stack = find_stack(model, name)
+    _check_slots(layout, len(stack))
+    blocks = list(stack)
+    changed = {
+        place.slot: mix([(blocks[block].state_dict(), share) for block, share in place.weights])
+        for place in layout.places
+        if not place.own
+    }
+    for slot, weights in changed.items():
+        blocks[slot].load_state_dict(weights)
+    del stack[:]
+    for number, slot in enumerate(layout.slots):
+        _renumber(blocks[slot], slot, number)
+        stack.append(blocks[slot])
+    for config in _configurations(model):
+        for key, value in cut_settings(_settings(config), len(blocks), layout.slots).items():
+            setattr(config, key, value)
+    _clear_quantiser(model)
+
+
+def _check_slots(layout: Layout, blocks: int) -> None:
+    slots = layout.slots
+    named = {block for place in layout.places for block, _ in place.weights} | set(slots)
+    if not slots or len(set(slots)) != len(slots) or not named <= set(range(blocks)):
+        raise UsageError(
+            f"layout {layout}: found slots or blocks that are no part of a checkpoint; expected each slot once, out of "
+            f"the model's {blocks} blocks; correct the layout"
+        )
+
+
+def _renumber(block: nn.Module, slot: int, number: int) -> None:
+    """Tells the parts of a block its new number, by which they find their cache."""
+    for part in block.modules():
+        for key, value in list(vars(part).items()):
+            if type(value) is int and _NUMBER.search(key):
+                setattr(part, key, value - slot + number)
+
+
+def _configurations(model: nn.Module) -> list[Any]:
+    """The configuration of the language model, and those of its parts that are copies of it."""
+    text = text_config(model)
+    parts: list[Any] = [part for part in model.modules() if hasattr(part, "config")]
+    found = {id(part.config): part.config for part in parts if type(part.config) is type(text)}
+    return list({id(text): text, **found}.values())
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    """What a configuration holds, and what it only works out where it is saved; the number of blocks comes first."""
+    written: dict[str, Any] = config.to_dict()
+    return {**vars(config), **{name: value for name, value in written.items() if name not in vars(config)}}
+
+
+# --- quantisers ------------------------------------------------------------------------------------------------------
+
+_QUANTISER_MARKS = ("hf_quantizer", "quantization_method", "is_quantized")
+
+
+def _check_dequantised(model: nn.Module) -> None:
+    """GGUF weights are de-quantised while they are read; others may stay packed, and then are no plain checkpoint."""
+    method = getattr(model, "quantization_method", None)
+    method = str(getattr(method, "value", method) or "gguf")
+    if method != "gguf":
+        raise CannotRun(
+            f"found weights quantised by {method}; expected floating-point weights, which alone can be saved as a "
+            "plain checkpoint; export from the checkpoint they were quantised from"
+        )
+
+
+def _clear_quantiser(model: nn.Module) -> None:
+    """Takes off the mark that reading GGUF leaves, with which the library refuses to save."""
+    for mark in _QUANTISER_MARKS:
+        vars(model).pop(mark, None)
+    for config in (model.config, text_config(model)):
+        vars(config).pop("quantization_config", None)
+
+
+# --- proving ---------------------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def _expect(model: nn.Module, layout: Layout, name: str | None) -> _Expected:
+    """What the layout is, from the whole model."""
+    stack = BlockStack(model, name)
+    _check_slots(layout, len(stack))
+    ids = _proof_ids(model)
+    entrance = stack.enter(ids)
+    hidden = entrance.hidden
+    for place in layout.places:
+        hidden = stack.run(place, hidden, entrance)
+    marks = tuple(_marks(stack.blocks[slot]) for slot in layout.slots)
+    settings = cut_settings(_settings(text_config(model)), len(stack), layout.slots)
+    return _Expected(ids, stack.leave(hidden, ids).float(), marks, settings)
+
+
+def _proof_ids(model: nn.Module) -> torch.Tensor:
+    """Token ids (1, T) from all over the vocabulary, without those to which the configuration gives a meaning."""
+    named: set[Any] = set()
+    for config in (model.config, text_config(model)):
+        for key, value in vars(config).items():
+            if re.search(r"token_(ids?|index)$", key):
+                named.update(value if isinstance(value, list) else [value])
+    free = [token for token in range(int(text_config(model).vocab_size)) if token not in named]
+    return torch.tensor([free[:: max(1, len(free) // _PROOF_TOKENS)][:_PROOF_TOKENS]])
+
+
+def _marks(block: nn.Module) -> Marks:
+    """The plain attributes of a block's parts, and their classes: what a slot is, beside weights and its number."""
+    marks: dict[str, Any] = {}
+    for path, part in block.named_modules():
+        marks[f"{path}.class".lstrip(".")] = type(part).__name__
+        for key, value in vars(part).items():
+            plain = value is None or isinstance(value, (bool, int, float, str))
+            if plain and not key.startswith("_") and key != "training" and not _NUMBER.search(key):
+                marks[f"{path}.{key}".lstrip(".")] = value
+    return marks
+
+
+def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
+    """Loads what was saved and holds it against the layout; CannotRun where it is something else."""
+    try:
+        model = load_model(locate(source), source.dtype, _CPU)
+        stack = find_stack(model, source.blocks)
+    except CannotRun as error:
+        raise _inexpressible(
+            layout, f"that once saved it does not load ({str(error).replace(f'{source.path}: ', '')})"
+        ) from error
+    settings = _settings(text_config(model))
+    for key, value in expected.settings.items():
+        if (found := settings.get(key)) != value:
+            raise _inexpressible(layout, f"that its configuration turns {key} into {found}, where {value} was saved")
+    for place, block, marks in zip(layout.places, stack, expected.marks, strict=True):
+        _check_marks(layout, place, _marks(block), marks)
+    with torch.inference_mode(), _quiet():
+        logits = model(input_ids=expected.ids, use_cache=False).logits.float()
+    apart = float((logits - expected.logits).abs().max())
+    # Relative to the largest logit, as where the engine is proved: rounding of the dtype, in another order.
+    tolerance = max(1e-4, 2.0 * torch.finfo(getattr(torch, source.dtype)).eps)
+    if not apart <= tolerance * float(expected.logits.abs().max()):
+        raise _inexpressible(layout, f"that once saved its logits differ from the layout's by {apart:.3g}")
+
+
+def _check_marks(layout: Layout, place: Place, found: Marks, expected: Marks) -> None:
+    for key in sorted({*found, *expected}):
+        if found.get(key) != expected.get(key):
+            raise _inexpressible(
+                layout, f"that slot {place.slot} has {key} {expected.get(key)}, and {found.get(key)} once saved"
+            )
+
+
+def _inexpressible(layout: Layout, found: str) -> CannotRun:
+    return CannotRun(
+        f"layout {layout}: found {found}; expected a checkpoint that is the layout; what a block of this architecture "
+        "is follows from its number in a way that its configuration cannot express; use another format, or another arm"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the library's bars and advice off the terminal."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,157 @@
+"""Files -> model and tokenizer, through transformers, which is shown those files and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from checker.checkpoints.files import Files, NotCached, locate
+from checker.core.errors import CannotRun
+from checker.core.records import ModelSource
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode on its device, and the tokenizer that belongs to it."""
+
+    model: nn.Module
+    tokenizer: Any
+
+
+def device_of(source: ModelSource) -> torch.device:
+    """The device an audit asks for; ``auto`` is CUDA where there is one."""
+    if source.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if source.device.startswith("cuda") and not torch.cuda.is_available():
+        raise CannotRun(f"model.device: found no CUDA device for {source.device!r}; expected one; use `device: auto`")
+    return torch.device(source.device)
+
+
+def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
+    """The model's files; a hub model that is not in the cache yet is downloaded: configuration, safetensors, card."""
+    try:
+        return locate(source, hub_cache)
+    except NotCached:
+        pass
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
+    if source.trust_remote_code:
+        patterns.append("*.py")
+    if source.file is not None and source.file.endswith(".gguf"):
+        patterns = [source.file]
+    try:
+        snapshot_download(source.repo, revision=source.revision, cache_dir=hub_cache, allow_patterns=patterns)
+    except Exception as error:  # the library raises many kinds; each means that the model is not to be had
+        raise CannotRun(
+            f"model {source.repo}: found no way to download it ({type(error).__name__}: {error}); expected it on the "
+            "hub or in the local cache; check the name and the network, or use `kind: directory`"
+        ) from error
+    return locate(source, hub_cache)
+
+
+def load_tokenizer(files: Files) -> Any:
+    """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
+    with _quiet(), _alone(files) as folder, _explained(files, folder, "tokenizer"):
+        return AutoTokenizer.from_pretrained(str(folder), **_options(files))
+
+
+def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
+    """The model in ``dtype`` on ``device``, in evaluation mode, without gradients.
+
+    CannotRun where it does not load, does not fit, or lacks weights that it needs.
+    """
+    options = _options(files) | {"dtype": getattr(torch, dtype), "output_loading_info": True}
+    if files.config is None:
+        _require("gguf", "accelerate")
+    else:
+        options["use_safetensors"] = True
+    with _quiet(), _alone(files) as folder, _explained(files, folder, "model"):
+        model, report = AutoModelForCausalLM.from_pretrained(str(folder), **options)
+        _check_complete(files, report)
+        loaded: nn.Module = model.to(device).eval().requires_grad_(False)
+        return loaded
+
+
+@contextmanager
+def _alone(files: Files) -> Iterator[Path]:
+    """A folder of links to the model's own files, and nothing else, for as long as the library reads.
+
+    It would also read what merely lies beside them, which no check has seen and no digest covers: adapters, a GGUF
+    file's neighbours, other weights that config.json names.
+    """
+    own = (*files.weights, *files.tokenizer, *files.code, *files.companions)
+    with TemporaryDirectory(prefix="pruneaudit-") as scratch:
+        folder = Path(scratch) / "model"
+        for path in (*own, *filter(None, (files.config, files.index))):
+            link = folder / path.relative_to(files.folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+        yield folder
+
+
+def _options(files: Files) -> dict[str, Any]:
+    """How transformers reads these files: from the disk, and without asking whether it may run their code."""
+    options: dict[str, Any] = {"trust_remote_code": bool(files.code), "local_files_only": True}
+    if files.config is None:
+        options["gguf_file"] = files.weights[0].name
+    return options
+
+
+def _check_complete(files: Files, report: Mapping[str, Any]) -> None:
+    """The library fills weights that a checkpoint lacks with random numbers, and says so in a warning only."""
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise CannotRun(
+            f"{files.folder}: found no weights for {', '.join(missing[:3])}{more}; expected weights for every "
+            "parameter; check that the checkpoint is whole and that its config.json belongs to it"
+        )
+
+
+def _require(*packages: str) -> None:
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise CannotRun(
+            f"found no package {' nor '.join(missing)}; expected it, to read GGUF; install `pruneaudit[measure]`"
+        )
+
+
+@contextmanager
+def _explained(files: Files, folder: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except CannotRun:
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CannotRun(f"out of memory while loading {files.folder}; try `dtype: bfloat16`") from error
+    except Exception as error:  # whatever a stranger's files make the loaders raise
+        first_line = str(error).strip().split("\n")[0]  # what follows is advice for users of the library
+        first_line = first_line.replace(str(folder), str(files.folder))
+        raise CannotRun(
+            f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {first_line}); expected one "
+            "that this version of transformers reads"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the loaders' own progress bars and advice off the terminal, where pruneaudit reports its own."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        with redirect_stderr(io.StringIO()):  # not all bars obey the library's switch for them
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)

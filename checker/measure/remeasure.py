@@ -1,0 +1,109 @@
+"""Measures some of a pack's layouts again, through the same engine, on the model and texts at hand.
+
+What ``verify`` cannot show, that the rows were measured as they say, this shows by sample: the rows of layouts drawn at
+random are taken out of the evidence, and measuring fills the gaps, as it does when a killed run resumes. Batches are
+fixed by the contract, so on an equal machine the values are equal; elsewhere they differ by rounding, for which the
+tolerance leaves room. Compared are means over a text's units, NLL per scored token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from checker.core.errors import CannotRun
+from checker.core.store import Answer, Store
+from checker.measure.run import Prepared, Progress, measure
+
+# Absolute (nats, or shares) plus relative. Between machines and batch sizes, distances move by some 4e-4 in float32.
+TOLERANCE: Mapping[str, tuple[float, float]] = {
+    "float32": (1e-3, 0.01),
+    "float16": (5e-3, 0.03),
+    "bfloat16": (1e-2, 0.05),
+}
+_TEXTS = ("scoring", "selection", "evaluation")
+Asked = tuple[str, str, str]  # text, quantity, layout
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One quantity of one layout: its mean in the pack, and as measured here."""
+
+    text: str
+    quantity: str
+    layout: str
+    found: float
+    measured: float
+    dtype: str
+
+    @property
+    def agrees(self) -> bool:
+        absolute, relative = TOLERANCE[self.dtype]
+        return abs(self.found - self.measured) <= absolute + relative * abs(self.measured)
+
+    def __str__(self) -> str:
+        absolute, relative = TOLERANCE[self.dtype]
+        return (
+            f"rows.parquet: {self.quantity} of {self.layout} on the {self.text} text: found a mean of "
+            f"{self.found:.6g}; expected {self.measured:.6g}, as measured here, within {absolute:g} and {relative:.0%} "
+            f"({self.dtype}); ask whoever sealed the pack how it was measured"
+        )
+
+
+def remeasure(
+    prepared: Prepared,
+    answers: Sequence[Answer],
+    place: Path,
+    number: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[Compared]:
+    """Measures ``number`` of the layouts that ``answers`` are of again, drawn with ``seed``; all where there are fewer.
+
+    ``answers`` are a pack's, ``prepared`` is its audit with its own model and texts, ``place`` is the pack's folder,
+    for messages. Raises CannotRun where as many units are not to be had here.
+    """
+    layouts = sorted({answer.layout for answer in answers if _drawable(answer)})
+    drawn = set(random.Random(seed).sample(layouts, min(number, len(layouts))))
+    taken = [answer for answer in answers if _drawable(answer) and answer.layout in drawn]
+    with Store(place, in_memory=True) as store:
+        store.add(answer for answer in answers if not (_drawable(answer) and answer.layout in drawn))
+        known = measure(prepared, store, progress)
+        again = [store.answer(answer) for answer in taken]
+    assert known.evaluation is not None
+    scored = {"evaluation": np.mean(known.evaluation.scored)}
+    if known.selection is not None:
+        every = (prepared.audit.selecting or prepared.audit.scoring).special_tokens == "every_window"
+        scored["selection"] = np.float64(known.selection.tokens - 1 - every)
+    return _compared(taken, again, scored, prepared.audit.model.dtype)
+
+
+def _drawable(answer: Answer) -> bool:
+    """Whether an answer is of a layout, under a text that is measured for layouts."""
+    return answer.text in _TEXTS and " " not in answer.asked
+
+
+def _compared(
+    taken: Sequence[Answer], again: Sequence[Answer | None], scored: Mapping[str, np.floating], dtype: str
+) -> list[Compared]:
+    values: dict[Asked, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    for before, after in zip(taken, again, strict=True):
+        found, measured = values[before.text, before.asked, before.layout]
+        found += before.values.tolist()
+        measured += [] if after is None else after.values.tolist()
+    compared = []
+    for (text, quantity, layout), (found, measured) in values.items():
+        if len(found) != len(measured):
+            raise CannotRun(
+                f"rows.parquet: found {len(found)} units of {quantity} of {layout}; expected {len(measured)}, as many "
+                "as were measured here; use the model and texts of the pack"
+            )
+        per = float(scored[text]) if quantity == "nll" else 1.0
+        means = (float(np.mean(found)) / per, float(np.mean(measured)) / per)
+        compared.append(Compared(text, quantity, layout, *means, dtype))
+    return compared

@@ -1,0 +1,481 @@
+"""Store first, then engine: answers every question of an audit, and leaves the run's record.
+
+Resume is replay: nothing is kept but questions and answers, so a run that was killed asks the same questions again and
+measures only what has no answer yet. The model is loaded when the first such question comes up, never before the texts
+were read and found in order; and until then nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from checker.checkpoints import digests as artifacts
+from checker.checkpoints import model_card
+from checker.checkpoints.files import Files, check_pin, facts, weights_digest
+from checker.checkpoints.provenance import claimed
+from checker.checkpoints.trust import check_agreed
+from checker.core import history
+from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
+from checker.core.layouts import Layout
+from checker.core.records import (
+    Audit,
+    Facts,
+    HiddenQuantity,
+    ModelFacts,
+    Quantity,
+    Question,
+    RemovalSet,
+    ScoringFacts,
+    Span,
+    Text,
+    Values,
+    digest,
+)
+from checker.core.store import MEASURING_CODE, Scope, Store
+from checker.measure import environment, passes, texts
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Engine
+from checker.measure.models import device_of, fetch, load_model, load_tokenizer
+from checker.selection.arms import arms
+from checker.selection.plan import Plan, claimed_layouts, contract_digest, ground, plan, together
+from checker.spec.sources import text_identity
+
+Wanted = Mapping[Layout, Collection[Quantity]]
+
+
+class Progress(Protocol):
+    """Who is told how a run goes. Work is counted in floating-point operations."""
+
+    def say(self, text: str) -> None: ...
+
+    def expect(self, work: float) -> None:
+        """What is left, from here on; a later call corrects an earlier one."""
+
+    def advance(self, work: float) -> None: ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        pass
+
+    def expect(self, work: float) -> None:
+        pass
+
+    def advance(self, work: float) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An audit whose model was found and whose texts were read and cut; no weight is loaded and nothing is written."""
+
+    audit: Audit
+    started: datetime
+    files: Files
+    facts: Facts
+    cuts: Mapping[Text, texts.Cut]
+    begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
+    tokenizer: Any
+
+
+def prepare(
+    audit: Audit,
+    progress: Progress | None = None,
+    hub_cache: Path | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> Prepared:
+    """Finds the model, holds its weights against their pin, and cuts the texts into windows.
+
+    ``trust_remote_code`` is the command line's word on code that comes with the model; the audit's own must be the
+    same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
+    """
+    check_agreed(audit.model, trust_remote_code)
+    told, started = progress or Silent(), datetime.now(UTC)
+    told.say(f"reading the model's files: {audit.model.kind}")
+    files = fetch(audit.model, hub_cache)
+    found = weights_digest(files)
+    check_pin(audit.model, files, found)
+    card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
+    model = replace(facts(files, audit.model), digest=found, card=card)
+    told.say("tokenising the texts")
+    tokenizer = load_tokenizer(files)
+    scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
+    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
+    cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
+    known = Facts(model, scoring_facts, evaluation_facts)
+    selecting = audit.selecting or audit.scoring
+    if selecting.source.kind != "self_generated":  # else the model is needed first
+        known = _with_selection(known, cuts, *texts.selection(selecting, tokenizer))
+    elif tokenizer.bos_token_id is None:
+        raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
+    _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
+    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    if any(claim.checkpoint for claim in audit.claims):
+        told.say("reading the checkpoints that claims name")
+        known = replace(known, checkpoints=claimed.read(audit, files))
+        audit = claimed.with_layers(audit, known.checkpoints)
+    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
+
+
+def _with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, found: ScoringFacts) -> Facts:
+    """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
+    assert known.evaluation is not None
+    cuts["selection"] = cut
+    shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
+    overlap = max(known.evaluation.shared_run, shared)
+    return replace(known, selection=found, evaluation=replace(known.evaluation, shared_run=overlap))
+
+
+def _check_context(model: ModelFacts, longest: int) -> None:
+    if model.context is not None and longest > model.context:
+        raise CannotRun(
+            f"found windows of {longest} tokens; expected at most the model's context of {model.context}; "
+            "lower `window` or `tokens`"
+        )
+
+
+def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
+    """Measures all that the audit needs and ``store`` does not hold yet.
+
+    Raises CannotRun (a model that does not load or cannot be audited, out of memory), NotFinite, EvidenceDamaged.
+    Whatever was measured before stays stored.
+    """
+    try:
+        return _Session(prepared, store, progress or Silent()).run()
+    except NotFinite as error:
+        history.write_stop(store, prepared.audit, prepared.facts.model, error)
+        raise
+
+
+class _Session:
+    """One run of one audit."""
+
+    def __init__(self, prepared: Prepared, store: Store, progress: Progress) -> None:
+        self.audit, self.facts, self.files = prepared.audit, prepared.facts, prepared.files
+        self.cuts, self.begin_token = dict(prepared.cuts), prepared.begin_token
+        self.model_facts, self.started = prepared.facts.model, prepared.started
+        self.store, self.progress = store, progress
+        if self.facts.selection is None:
+            self.facts = self._generate(prepared)
+        self.scopes = self._scopes(self.facts)
+        self.base = Layout.base(prepared.facts.model.blocks)
+
+    def run(self) -> Facts:
+        try:
+            self._measure_all()
+        except BaseException:
+            if "engine" in self.__dict__:  # what a run took counts, though it did not reach its end
+                self._write_environment()
+            raise
+        self._write_environment()
+        history.forget_stop(self.store, self.audit, self.model_facts)
+        return self.facts
+
+    def _measure_all(self) -> None:
+        self._write_record()
+        planned = plan(self.audit, self.facts)
+        where = ground(self.audit, self.model_facts)
+        self._announce(planned, {})
+        self._ensure_planned(planned)
+        chosen = arms(self.audit, where, self)
+        evaluation = self._evaluation_questions(planned, chosen.sets)
+        self._announce(planned, evaluation)
+        self._ensure("evaluation", evaluation)
+        self._measure_begin_token()
+        self._measure_floor()
+
+    # --- what methods ask (records.Ask) ---
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._of_layouts("scoring", "kl", layouts)
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        found = self._of_layouts("selection", "nll", layouts)
+        scored = self.cuts["selection"].batches[0].positions
+        return {layout: values / scored for layout, values in found.items()}
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._of_layouts("scoring", "similarity", layouts)
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        wanted = list(spans)
+        if quantity == "cka":
+            self._ensure_pooled("scoring", quantity, wanted, lambda: passes.cka(self.engine.stack, self._states()))
+        else:
+            self._ensure_spans(quantity, wanted)
+        parts = 1 if quantity == "cka" else len(self.cuts["scoring"].batches)
+        return {span: self._answer(Question("scoring", quantity, self.base, span), parts) for span in wanted}
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        wanted = list(blocks)
+        cut, batch_tokens = self.cuts["selection"], (self.audit.selecting or self.audit.scoring).batch_tokens
+
+        def gradients() -> dict[Span, Values]:
+            found = passes.taylor(self.engine.stack, cut.windows, batch_tokens)
+            return {(block, block): values for block, values in found.items()}
+
+        self._ensure_pooled("selection", "taylor", [(block, block) for block in wanted], gradients)
+        return {block: self._answer(Question("selection", "taylor", self.base, (block, block)), 1) for block in wanted}
+
+    def _of_layouts(
+        self, text: Literal["scoring", "selection"], quantity: Quantity, layouts: Iterable[Layout]
+    ) -> dict[Layout, Values]:
+        wanted = list(layouts)
+        self._ensure(text, {layout: {quantity} for layout in wanted})
+        parts = len(self.cuts[text].batches)
+        return {layout: self._answer(Question(text, quantity, layout), parts) for layout in wanted}
+
+    def _ensure_spans(self, quantity: HiddenQuantity, spans: Collection[Span]) -> None:
+        """One pass per batch shows every run of blocks."""
+        for number, batch in enumerate(self._states()):
+            questions = {span: Question("scoring", quantity, self.base, span) for span in spans}
+            missing = [
+                s for s, question in questions.items() if not self.store.has(self.scopes["scoring"], question, number)
+            ]
+            if missing:
+                for span, values in passes.of_spans(self.engine.stack, batch, quantity, missing).items():
+                    self.store.put(self.scopes["scoring"], questions[span], number, values)
+
+    def _ensure_pooled(
+        self,
+        text: Literal["scoring", "selection"],
+        quantity: Literal["cka", "taylor"],
+        spans: Collection[Span],
+        measured: Callable[[], Mapping[Span, Values]],
+    ) -> None:
+        questions = {span: Question(text, quantity, self.base, span) for span in spans}
+        if all(self.store.has(self.scopes[text], question, 0) for question in questions.values()):
+            return
+        for span, values in measured().items():
+            self.store.put(self.scopes[text], Question(text, quantity, self.base, span), 0, values)
+
+    def _states(self) -> list[texts.Batch]:
+        """The scoring batches, all of a prompt's tokens counting, whichever positions distances are taken at."""
+        extra = self.audit.scoring.begin_tokens_before
+        return [replace(batch, first=extra) for batch in self.cuts["scoring"].batches]
+
+    def _generate(self, prepared: Prepared) -> Facts:
+        """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
+        contract = self.audit.selecting
+        assert contract is not None
+        seed, weights = contract.source.seed, str(self.model_facts.digest)
+        key = digest([weights, self.audit.model.dtype, seed, contract.prompts, contract.tokens])
+        stored = self.store.read_record("generated", key)
+        if stored is None:
+            begin = int(prepared.tokenizer.bos_token_id)
+            found = passes.sample(self.engine.stack.model, begin, contract.prompts, contract.tokens, seed)
+            stored = {"ids": found}
+            self.store.write_record("generated", key, stored)
+        cut, facts = texts.generated(contract, stored["ids"], prepared.tokenizer)
+        return _with_selection(self.facts, self.cuts, cut, facts)
+
+    # --- records ---
+
+    def _scopes(self, known: Facts) -> dict[Text, Scope]:
+        digests = contract_digests(self.audit, known)
+        weights = str(self.model_facts.digest)
+        assert known.scoring is not None
+        assert known.evaluation is not None
+        self._check_tokens(digests["scoring"], known.scoring.tokens_digest)
+        self._check_tokens(digests["evaluation"], known.evaluation.tokens_digest)
+        return {
+            "selection": Scope(weights, digests["selection"]),
+            "scoring": Scope(weights, digests["scoring"]),
+            "evaluation": Scope(weights, digests["evaluation"]),
+            "begin_token": Scope(weights, digests["evaluation"]),
+            "float32": Scope(weights, digests["scoring"]),
+        }
+
+    def _check_tokens(self, contract: str, tokens: str) -> None:
+        """The same contract must give the same token ids, or stored and new answers would be mixed."""
+        before = self.store.read_record("tokens", contract)
+        if before is not None and before["digest"] != tokens:
+            raise EvidenceDamaged(
+                "found other token ids than the stored evidence under the same contract; expected the same text and "
+                "tokenizer; pin the text with `sha256` or `revision`, or measure again with --fresh"
+            )
+        self.store.write_record("tokens", contract, {"digest": tokens})
+
+    def _write_record(self) -> None:
+        audit = self.audit
+        assert self.facts.scoring is not None
+        assert self.facts.evaluation is not None
+        assert self.facts.selection is not None
+        digests = contract_digests(audit, self.facts)
+        for model in (audit.model, audit.model.unpinned):  # an audit that is pinned later can be judged
+            self.store.write_record("model", model.identity, asdict(self.model_facts))
+        for claim, fact in zip((c for c in audit.claims if c.checkpoint), self.facts.checkpoints, strict=True):
+            self.store.write_record(claimed.RECORD, claimed.key(self.model_facts.digest, claim), asdict(fact))
+        for source in (audit.scoring.source, audit.evaluation.source, (audit.selecting or audit.scoring).source):
+            self.store.write_record("text", source.identity, {"identity": text_identity(source)})
+        self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
+        self.store.write_record("selection", digests["selection"], asdict(self.facts.selection))
+        # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.
+        self.store.write_record("evaluation", together(digests), asdict(self.facts.evaluation))
+        if self.store.read_record(artifacts.RECORD, str(self.model_facts.digest)) is None:
+            read = {"files": artifacts.file_digests(self.files)}
+            self.store.write_record(artifacts.RECORD, str(self.model_facts.digest), read)
+        overrides = [list(override) for override in audit.overrides]
+        self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
+
+    def _write_environment(self) -> None:
+        """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
+        before = self.store.read_record("environment", self.audit.name)
+        if before is None or "engine" in self.__dict__:
+            content = environment.record(device_of(self.audit.model), self.started, before)
+            self.store.write_record("environment", self.audit.name, content)
+
+    # --- measuring ---
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine on the loaded model, proved to give the model's own logits."""
+        return self._engine(self.audit.model.dtype)
+
+    def _engine(self, dtype: str) -> Engine:
+        self.progress.say(f"loading the model ({dtype})")
+        stack = BlockStack(load_model(self.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
+        if len(stack) != self.model_facts.blocks:
+            raise CannotRun(
+                f"found a stack of {len(stack)} blocks in the loaded model; expected the {self.model_facts.blocks} "
+                "that its files announce"
+            )
+        engine = Engine(stack)
+        engine.prove(self.cuts["scoring"].batches[0])
+        return engine
+
+    def _ensure(self, text: Literal["scoring", "selection", "evaluation"], wanted: Wanted) -> None:
+        """Measures what is not stored, batch by batch."""
+        scope = self.scopes[text]
+        for number, batch in enumerate(self.cuts[text].batches):
+            missing = self._missing(scope, text, wanted, number)
+            if not missing:
+                continue
+
+            def emit(layout: Layout, quantity: Quantity, values: Values, number: int = number) -> None:
+                self.store.put(scope, Question(text, quantity, layout), number, values)
+
+            self.engine.measure(batch, missing, emit, self._tick)
+
+    def _ensure_planned(self, planned: Plan) -> None:
+        """What scoring methods ask first, together: one prefix tree for each text."""
+        for text in ("scoring", "selection"):
+            self._ensure(text, _of_text(planned, text))
+
+    def _missing(self, scope: Scope, text: Text, wanted: Wanted, batch: int) -> dict[Layout, set[Quantity]]:
+        missing: dict[Layout, set[Quantity]] = defaultdict(set)
+        for layout, quantities in wanted.items():
+            for quantity in quantities:
+                if not self.store.has(scope, Question(text, quantity, layout), batch):
+                    missing[layout].add(quantity)
+        return dict(missing)
+
+    def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> dict[Layout, set[Quantity]]:
+        questions: dict[Layout, set[Quantity]] = {question.layout: {"nll"} for question in planned.evaluation}
+        for removal in sets:
+            quantities: set[Quantity] = {"nll"} if removal.draw else {"nll", "kl", "top1"}
+            questions.setdefault(removal.layout(self.model_facts.blocks), set()).update(quantities)
+        for layout in claimed_layouts(self.audit, self.model_facts.blocks):
+            questions.setdefault(layout, set()).update({"nll", "kl", "top1"})
+        return questions
+
+    def _measure_begin_token(self) -> None:
+        """Summed NLL of one window without and with the begin token, and the tokens scored."""
+        base = Layout.base(self.model_facts.blocks)
+        question = Question("begin_token", "nll", base)
+        if self.begin_token is None or self.store.has(self.scopes["begin_token"], question, 0):
+            return
+        sums: list[float] = []
+        for batch in self.begin_token:
+            self.engine.measure(batch, {base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
+        values = np.array([*sums, self.begin_token[0].positions], dtype=np.float64)
+        self.store.put(self.scopes["begin_token"], question, 0, values)
+
+    def _measure_floor(self) -> None:
+        """In a low-precision dtype: KL between the float32 baseline and this dtype's, per prompt (design, 3.1)."""
+        if self.audit.model.dtype == "float32":
+            return
+        question = Question("float32", "kl", Layout.base(self.model_facts.blocks))
+        scope = self.scopes["float32"]
+        batches = self.cuts["scoring"].batches
+        missing = [number for number in range(len(batches)) if not self.store.has(scope, question, number)]
+        if not missing:
+            return
+        reference = self._engine("float32")
+        for number in missing:
+            values = self.engine.baseline_gap(batches[number], reference)
+            self.store.put(scope, question, number, values)
+
+    def _answer(self, question: Question, parts: int) -> Values:
+        values = self.store.get(self.scopes[question.text], question, parts)
+        if values is None:
+            raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
+        return values
+
+    # --- progress ---
+
+    def _announce(self, planned: Plan, evaluation: Wanted) -> None:
+        """Tells how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
+        known: dict[Text, Wanted] = {
+            "scoring": _of_text(planned, "scoring"),
+            "selection": _of_text(planned, "selection"),
+            "evaluation": evaluation,
+        }
+        work = sum(self._work(text, wanted) for text, wanted in known.items())
+        if not evaluation:
+            work = max(work, planned.cost.operations * (1.0 if work else 0.0))
+        self.progress.expect(work)
+
+    def _work(self, text: Text, wanted: Wanted) -> float:
+        work = 0.0
+        for number, batch in enumerate(self.cuts[text].batches):
+            missing = self._missing(self.scopes[text], text, wanted, number)
+            prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
+            work += len(prefixes) * self._operations("block", batch.ids.numel())
+            work += len(missing) * self._operations("head", batch.positions * len(batch.ids))
+        return work
+
+    def _operations(self, part: Literal["block", "head"], tokens: int) -> float:
+        model = self.model_facts
+        parameters = sum(model.block_parameters) / model.blocks if part == "block" else model.hidden * model.vocabulary
+        return 2.0 * parameters * tokens
+
+    def _tick(self, part: Literal["block", "head"], tokens: int) -> None:
+        self.progress.advance(self._operations(part, tokens))
+
+
+def _of_text(planned: Plan, text: str) -> Wanted:
+    """The layouts and quantities that scoring methods ask first of one text."""
+    wanted: dict[Layout, set[Quantity]] = defaultdict(set)
+    for question in planned.scoring:
+        if question.text == text and question.span is None:
+            wanted[question.layout].add(question.quantity)  # type: ignore[arg-type]
+    return dict(wanted)
+
+
+def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "selection", "evaluation"], str]:
+    """The contracts' digests, from the texts as they were read."""
+    assert known.scoring is not None
+    assert known.evaluation is not None
+    assert known.selection is not None
+    selecting = audit.selecting or audit.scoring
+    tokenizer, dtype = known.model.tokenizer_digest, audit.model.dtype
+    return {
+        "scoring": contract_digest(audit.scoring, known.scoring.text_digest, tokenizer, dtype),
+        "selection": contract_digest(selecting, known.selection.text_digest, tokenizer, dtype),
+        "evaluation": contract_digest(audit.evaluation, known.evaluation.text_digest, tokenizer, dtype),
+    }
+
+
+__all__ = ["MEASURING_CODE", "Prepared", "Progress", "Silent", "contract_digests", "measure", "prepare"]

@@ -1,0 +1,308 @@
+"""Contract -> token windows: reads a text, tokenises it once, and cuts it as the contract says.
+
+Shapes: W windows of a batch, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import torch
+
+from checker.core.errors import CannotRun
+from checker.core.records import (
+    EvaluationContract,
+    EvaluationFacts,
+    ScoringContract,
+    ScoringFacts,
+    SpecialTokens,
+    digest,
+)
+from checker.measure.text_rows import kept, read_whole
+from checker.spec.sources import text_identity
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of one length that run together; which ones is fixed by the contract, never by what is left to do."""
+
+    ids: torch.Tensor  # (W, T)
+    first: int  # the first position whose prediction is scored
+    last: int  # the last one, inclusive; T - 1 has no next token in the window
+    units: range  # which prompts or windows of the text these are
+    name: str  # what a unit is called: prompt or window
+
+    @property
+    def positions(self) -> int:
+        """Scored positions per window."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """Tokens that run together, and which of its positions' predictions are scored (inclusive)."""
+
+    ids: tuple[int, ...]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A text cut by its contract, with the words it was cut from."""
+
+    windows: tuple[Window, ...]
+    batches: tuple[Batch, ...]
+    words: tuple[str, ...]
+
+
+def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
+    """The prompts of a scoring contract, in batches. CannotRun names a prompt that is too short."""
+    if contract.source.kind == "self_generated":
+        raise ValueError("a self-generated text is sampled from the model, not read")
+    start = _start(contract.special_tokens, tokenizer)
+    if contract.tokens <= len(start):
+        raise CannotRun(
+            f"data.scoring.tokens: found {contract.tokens}; expected more than the {len(start)} that the tokenizer "
+            "puts at the start of each prompt; raise `tokens`, or use `special_tokens: none`"
+        )
+    kinds: tuple[str, ...] | None = None
+    if contract.assembly == "rows":
+        prompts, words, kinds = _row_prompts(contract, start, tokenizer)
+    else:
+        prompts, words = _window_prompts(contract, start, tokenizer)
+    if len(prompts) < contract.prompts:
+        raise CannotRun(
+            f"{contract.source.name}: found {len(prompts)} prompts of {contract.tokens} tokens; expected "
+            f"{contract.prompts}; lower `prompts` or use a longer text"
+        )
+    extra = len(_begin(tokenizer)) if contract.special_tokens == "every_window" else 0
+    last = len(prompts[0]) - 1
+    first = last if contract.positions == "last" else extra
+    windows = tuple(Window(ids, first, last) for ids in prompts)
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
+    facts = ScoringFacts(
+        text_digest=text_identity(contract.source),
+        tokens_digest=digest([window.ids for window in windows]),
+        kinds=kinds or ("",) * len(windows),
+        prompts=len(windows),
+        tokens=len(windows[0].ids),
+        batches=len(cut.batches),
+    )
+    return cut, facts
+
+
+def generated(contract: ScoringContract, prompts: Sequence[Sequence[int]], tokenizer: Any) -> tuple[Cut, ScoringFacts]:
+    """The model's own samples as prompts that losses are taken on; each begins with the begin token."""
+    windows = tuple(Window(tuple(ids), 0, len(ids) - 2) for ids in prompts)
+    words = " ".join(tokenizer.decode(ids[1:]) for ids in prompts).split()
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
+    tokens = digest([window.ids for window in windows])
+    kinds = ("",) * len(windows)
+    identity = text_identity(contract.source)
+    return cut, ScoringFacts(identity, tokens, kinds, len(windows), len(windows[0].ids), len(cut.batches))
+
+
+def selection(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
+    """The prompts that losses are taken on: of each, every token but the first is scored, once."""
+    cut, facts = scoring(contract, tokenizer)
+    extra = contract.begin_tokens_before
+    windows = tuple(replace(window, first=extra, last=len(window.ids) - 2) for window in cut.windows)
+    return replace(cut, windows=windows, batches=tuple(batches(windows, contract.batch_tokens, "prompt"))), facts
+
+
+def evaluation(
+    contract: EvaluationContract, tokenizer: Any, scoring_words: Sequence[str]
+) -> tuple[Cut, EvaluationFacts]:
+    """The windows of an evaluation contract, in batches; ``scoring_words`` is what overlap is looked for in."""
+    text = _evaluation_text(contract)
+    ids = [*_start(contract.special_tokens, tokenizer), *_tokenise(tokenizer, text)]
+    prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
+    windows = tuple(evaluation_windows(ids, contract, prefix))
+    if not windows:
+        raise CannotRun(
+            f"{contract.source.name}: found {len(ids)} tokens; expected at least "
+            f"{contract.window if contract.boundary == 'whole_window' else 2}; use a longer text"
+        )
+    words = text.split()
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "window")), tuple(words))
+    facts = EvaluationFacts(
+        text_digest=text_identity(contract.source),
+        tokens_digest=digest([window.ids for window in windows]),
+        tokens=len(ids),
+        scored=tuple(window.last - window.first + 1 for window in windows),
+        batches=len(cut.batches),
+        shared_run=longest_shared_run(scoring_words, words),
+    )
+    return cut, facts
+
+
+def evaluation_windows(
+    ids: Sequence[int], contract: EvaluationContract, prefix: tuple[int, ...] = ()
+) -> Iterator[Window]:
+    """Cuts a tokenised text into windows that score every token but the first once (design, 3.2).
+
+    ``prefix`` is put before every window and never scored.
+    """
+    reached, start = 1, 0  # tokens scored so far, the unscored first one included
+    extra = len(prefix)
+    while start == 0 or reached < len(ids):
+        end = min(start + contract.window, len(ids))
+        if contract.boundary == "whole_window":
+            if end - start < contract.window:
+                return
+            target = start + 1
+        else:
+            target = reached + (1 if contract.boundary == "skip_first" and start else 0)
+        if target < end:
+            yield Window((*prefix, *ids[start:end]), extra + target - 1 - start, extra + end - 2 - start)
+        reached, start = end, start + contract.stride
+
+
+def batches(windows: Sequence[Window], batch_tokens: int, name: str) -> Iterator[Batch]:
+    """Groups neighbouring windows of one shape, at most ``batch_tokens`` tokens at a time (at least one window)."""
+    start = 0
+    while start < len(windows):
+        window = windows[start]
+        limit = max(1, batch_tokens // len(window.ids))
+        end = start
+        while end < len(windows) and end - start < limit and _alike(windows[end], window):
+            end += 1
+        ids = torch.tensor([one.ids for one in windows[start:end]], dtype=torch.long)
+        yield Batch(ids, window.first, window.last, range(start, end), name)
+        start = end
+
+
+def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[Batch, Batch] | None:
+    """The evaluation text's beginning without and with the begin token, scoring the same tokens; None without one.
+
+    With the begin token it fills one window, so that it never exceeds the context that the contract fits.
+    """
+    begin = _begin(tokenizer)
+    if not begin:
+        return None
+    ids = tuple(_first_tokens(tokenizer, _evaluation_text(contract), contract.window - len(begin)))
+    if len(ids) < 2:
+        return None
+    without = Window(ids, 0, len(ids) - 2)
+    with_begin = Window((*begin, *ids), len(begin), len(begin) + len(ids) - 2)
+    one, other = (next(batches([window], 1, "window")) for window in (without, with_begin))
+    return one, other
+
+
+def longest_shared_run(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length in words of the longest run that stands in both texts.
+
+    A run is named by the names of its two parts, so a step takes one pass over the texts, however long the run.
+    """
+    doubled: list[_Runs] = [(one, other)]  # number k holds the runs of 2**k words
+    while not set(doubled[-1][0]).isdisjoint(doubled[-1][1]):
+        doubled.append(_joined(doubled[-1], doubled[-1], 2 ** (len(doubled) - 1)))
+    length, runs = 0, doubled[-1]
+    for power in reversed(range(len(doubled) - 1)):
+        longer = _joined(runs, doubled[power], length) if length else doubled[power]
+        if not set(longer[0]).isdisjoint(longer[1]):
+            length, runs = length + 2**power, longer
+    return length
+
+
+_Runs = tuple[Sequence[object], Sequence[object]]  # per text, the name of the run that starts at each word
+
+
+def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
+    """The runs made of one of ``first``, which are ``length`` words long, and the one of ``second`` that follows it."""
+    names: dict[tuple[object, object], int] = {}
+    one, other = (
+        [names.setdefault(both, len(names)) for both in zip(starts, ends[length:], strict=False)]
+        for starts, ends in zip(first, second, strict=True)
+    )
+    return one, other
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def _tokenise(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text, without special tokens."""
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _tokeniser_start(tokenizer: Any) -> tuple[int, ...]:
+    """What the tokenizer itself puts at the start of a text."""
+    plain = _tokenise(tokenizer, "a")
+    full = list(tokenizer("a")["input_ids"])
+    for start in range(len(full) - len(plain) + 1):
+        if full[start : start + len(plain)] == plain:
+            return tuple(full[:start])
+    raise CannotRun("the tokenizer's special tokens change the text itself; use `special_tokens: none`")
+
+
+def _begin(tokenizer: Any) -> tuple[int, ...]:
+    return (int(tokenizer.bos_token_id),) if tokenizer.bos_token_id is not None else ()
+
+
+def _start(special_tokens: SpecialTokens, tokenizer: Any) -> tuple[int, ...]:
+    """What stands before a text: the tokenizer's own start, or nothing."""
+    if special_tokens == "tokenizer":
+        return _tokeniser_start(tokenizer)
+    if special_tokens == "every_window" and not _begin(tokenizer):
+        raise CannotRun("special_tokens: found `every_window`, but the tokenizer has no begin token; use `none`")
+    return ()
+
+
+def _evaluation_text(contract: EvaluationContract) -> str:
+    text = read_whole(contract.source)
+    if contract.words is None:
+        return text
+    words = text.split()
+    if len(words) < contract.words:
+        raise CannotRun(
+            f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
+        )
+    return " ".join(words[: contract.words])
+
+
+def _first_tokens(tokenizer: Any, text: str, count: int) -> list[int]:
+    """The first ``count`` tokens of a text, without special tokens; of a long text, only as much is tokenised."""
+    beginning = text[: 32 * count]  # tokens cover some four characters each
+    ids = _tokenise(tokenizer, beginning)
+    # Next to the cut, tokens may be others than the whole text's: the last 64 are not relied on.
+    if len(beginning) < len(text) and len(ids) < count + 64:
+        ids = _tokenise(tokenizer, text)
+    return ids[:count]
+
+
+def _row_prompts(
+    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
+) -> tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]:
+    """The first rows, each cut to ``tokens`` tokens; their words; their kinds."""
+    prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
+    rows = list(islice(kept(contract.source), contract.prompts))
+    prompts = []
+    for number, row in rows:
+        ids = [*start, *_tokenise(tokenizer, row.text)]
+        if len(ids) < contract.tokens:
+            raise CannotRun(
+                f"{contract.source.name}, row {number}: found {len(ids)} tokens; expected at least {contract.tokens}; "
+                "lower `tokens` or leave the row out"
+            )
+        prompts.append((*prefix, *ids[: contract.tokens]))
+    return prompts, [word for _, row in rows for word in row.text.split()], tuple(row.kind for _, row in rows)
+
+
+def _window_prompts(
+    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
+) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Consecutive windows from a text's start, each of ``tokens`` tokens, its special tokens included; their words."""
+    prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else start
+    step = contract.tokens - len(start)
+    ids = _first_tokens(tokenizer, read_whole(contract.source), contract.prompts * step)
+    prompts = [(*prefix, *ids[k : k + step]) for k in range(0, len(ids) - step + 1, step)]
+    return prompts, tokenizer.decode(ids).split()
+
+
+def _alike(one: Window, other: Window) -> bool:
+    return (len(one.ids), one.first, one.last) == (len(other.ids), other.first, other.last)

@@ -1,0 +1,1 @@
+"""Published numbers: read, recomputed, and held against each other."""

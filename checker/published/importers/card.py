@@ -1,0 +1,239 @@
+"""A model card, or the folder of a model -> what it says of removed blocks and of perplexity, with the lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker.checkpoints import model_card
+from checker.checkpoints.trust import existing
+from checker.core.errors import InvalidAudit, UsageError
+from checker.published.importers import card_tables, mergekit
+from checker.published.importers.card_tables import Figure
+from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
+from checker.published.importers.importer import Importer, Request, block_count, blocks_of, model
+from checker.published.importers.mergekit import Recipe
+from checker.spec import document as documents
+
+_RECIPE = "mergekit_config.yml"  # what mergekit leaves beside the weights
+_LARGEST_RECIPE = 20_000  # characters
+_MOST_RECIPES = 10
+_MOST_NAMES = 20
+
+
+@dataclass
+class _Found:
+    """What was gathered so far."""
+
+    base: tuple[str, ...] = ()
+    recipes: list[Recipe] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def _from_card(request: Request) -> Draft:
+    found = _Found()
+    _read_card(request, request.path, request.name, found)
+    if request.path.name != model_card.NAME:
+        return _draft(request, found, request.path.stem)
+    _said(request.path.parent, found)
+    return _draft(request, found, request.path.resolve().parent.name)
+
+
+def _from_folder(request: Request) -> Draft:
+    folder, found = request.path.resolve(), _Found()
+    if not folder.is_dir():
+        raise UsageError(f"{request.path}: found no folder; expected that of a model; check the path")
+    card, recipe = existing(folder, model_card.NAME), existing(folder, _RECIPE)
+    if card is None and recipe is None:
+        raise UsageError(
+            f"{request.path}: found neither {model_card.NAME} nor {_RECIPE} there; expected the folder of a model with "
+            "one of them; name a file instead"
+        )
+    if recipe is not None:
+        document = documents.read(recipe, str(request.path / _RECIPE), "a mergekit configuration", "take it away")
+        found.recipes.append(mergekit.read(document, block_count(request), _RECIPE))
+    if card is not None:
+        _read_card(request, card.resolve(), model_card.NAME, found)
+        _said(folder, found)
+    if existing(folder, "config.json") is not None:
+        _compare_counts(folder, found)
+    return _draft(request, found, folder.name)
+
+
+def _compare_counts(folder: Path, found: _Found) -> None:
+    count = blocks_of(folder)
+    found.remarks.append(f"config.json: this checkpoint has {count} blocks")
+    found.wrong += [f"{recipe.where}: slices that keep {recipe.kept} blocks, where config.json says {count}"
+                    for recipe in found.recipes if recipe.kept != count]  # fmt: skip
+
+
+def _said(folder: Path, found: _Found) -> None:
+    """What the card's prose says of removed layers, as remarks: words are for a reader to enter."""
+    facts = model_card.facts(folder.resolve())
+    if facts is not None and facts.removal:
+        tests = f" (and names {', '.join(facts.tests)})" if facts.tests else ""
+        found.remarks.append(f"the card says: {facts.removal}{tests}")
+
+
+# --- the card --------------------------------------------------------------------------------------------------------
+
+
+def _read_card(request: Request, path: Path, name: str, found: _Found) -> None:
+    text = model_card.read(path)
+    block = model_card.find_block(text, str(request.path))
+    span = model_card.front_matter(text)
+    found.base = model_card.base_models(text)
+    _tags(text, span, name, found)
+    start = text.index("---", span[1]) + 3 if span else 0
+    first = len(re.findall(r"\r\n|\n|\r", text[:start])) + 1
+    body = text[start:].lstrip("\ufeff")
+    tables, fences, html = card_tables.parse(body, first)
+    own = range(block.line, block.line + block.text.count("\n") + 1) if block else range(0)
+    if block is not None:
+        found.wrong.append(f"{name}:{block.line}: the pruneaudit block; verify its pack instead")
+    found.wrong += [f"{name}:{line}: a table in HTML" for line in html if line not in own]
+    if sum(len(row) for table in tables for row in table.rows) > card_tables.MOST_CELLS:
+        raise UsageError(f"{path}: found more than {card_tables.MOST_CELLS:,} cells in tables; expected a model card; "
+                         "check the path")  # fmt: skip
+    for table in tables:
+        if table.lines and table.lines[0] not in own:
+            figures, left = card_tables.figures(table)
+            found.figures += figures
+            found.wrong += [f"{name}:{line}: numbers not taken over: {one_line(row)}" for line, row in left]
+    for fence in fences:
+        _recipe(request, fence, name, found)
+
+
+def _recipe(request: Request, fence: card_tables.Fence, name: str, found: _Found) -> None:
+    """Reads a code block that holds slices; another one is no matter of ours."""
+    if not re.search(r"^[ \t]*slices[ \t]*:", fence.text, re.MULTILINE):
+        return
+    try:
+        if len(fence.text) > _LARGEST_RECIPE or len(found.recipes) >= _MOST_RECIPES:
+            raise UsageError("too large, or too many")
+        document = documents.parse(fence.text, name)
+        recipe = mergekit.read(document, block_count(request), name, fence.line)
+    except (InvalidAudit, UsageError):
+        found.wrong.append(f"{name}:{fence.line}: slices that cannot be read")
+        return
+    if all(recipe.layers is None or recipe.layers != other.layers for other in found.recipes):
+        found.recipes.append(recipe)
+
+
+def _tags(text: str, span: tuple[int, int] | None, name: str, found: _Found) -> None:
+    """Tags and results of the front matter, which are told and not taken over."""
+    if span is None:
+        return
+    try:
+        document = documents.parse(text[slice(*span)], name)
+    except InvalidAudit:
+        found.wrong.append(f"{name}:1: front matter that is not YAML")
+        return
+    tags = document.get("tags")
+    if isinstance(tags, list) and tags:
+        found.remarks.append(f"{name}: tags {one_line(', '.join(map(str, tags[:_MOST_NAMES])))}")
+    if document.get("model-index") is not None:
+        line = document.place(("model-index",)).line + len(re.findall(r"\r\n|\n|\r", text[: span[0]]))
+        found.wrong.append(f"{name}:{line}: results in `model-index`")
+
+
+# --- the draft -------------------------------------------------------------------------------------------------------
+
+
+def _draft(request: Request, found: _Found, title: str) -> Draft:
+    blocks = block_count(request)
+    contracts, baselines = mergekit.blank_evaluation()
+    removals = [mergekit.removal(recipe, blocks, number) for number, recipe in enumerate(found.recipes, 1)]
+    where = request.name if request.path.is_file() else model_card.NAME
+    if found.figures:
+        contracts, baselines, printed = _of_figures(found, where)
+        removals = _joined(removals, printed, contracts)
+    if not removals:
+        none = Recipe(None, None, 0, 0, where, ())
+        removals = [mergekit.removal(none, blocks) | {"id": "removal", "where": blank("the place in the card")}]
+    wrong = [*(problem for recipe in found.recipes for problem in recipe.wrong), *found.wrong]
+    wrong += [
+        f"{recipe.where}: the slices leave out no block" for recipe in found.recipes if recipe.layers == () and blocks
+    ]
+    remarks = [*found.remarks, *(line for recipe in found.recipes for line in mergekit.remarks(recipe, blocks))]
+    return Draft(
+        origin=request.name or title,
+        title=f"Published numbers of {title}",
+        source=one_line(f"Model card of {title}") if title else blank("title of the card"),
+        models={MODEL: _model(found, blocks, wrong)},
+        contracts=contracts,
+        baselines=baselines,
+        removals=removals,
+        remarks=remarks,
+        not_understood=wrong,
+    )
+
+
+def _model(found: _Found, blocks: int | None, wrong: list[str]) -> dict[str, Any]:
+    """The unpruned model: the card's base model, or that of the slices; a blank where they name several."""
+    named = {*found.base, *(recipe.model for recipe in found.recipes if recipe.model)}
+    if len(named) == 1:
+        return model(named.pop(), blocks)
+    entry = model(None, blocks)
+    if named:
+        several = one_line(", ".join(sorted(named)))
+        wrong.append(f"several base models: {several}")
+        entry["name"] = blank(f"name of the unpruned model, one of {several}")
+    return entry
+
+
+def _of_figures(found: _Found, name: str) -> tuple[dict[str, Any], list[Any], list[dict[str, Any]]]:
+    """Contracts, one for each column of perplexities; baselines; removals."""
+    contracts: dict[str, Any] = {}
+    keys: dict[str, str] = {}
+    baselines: list[Any] = []
+    removals: list[dict[str, Any]] = []
+    for figure in found.figures:
+        if figure.measure not in keys:
+            keys[figure.measure] = name_for(figure.measure, contracts)
+            contracts[keys[figure.measure]] = {
+                "text": blank(f"the text that this was measured on (called {one_line(figure.measure, 60)})"),
+                "window": blank("tokens of a window"),
+                "stride": blank("tokens from one window's start to the next one's"),
+            }
+        said = {"model": MODEL, "contract": keys[figure.measure], "perplexity": figure.text,
+                "where": f"{name}, line {figure.line}, {one_line(figure.label, 60)}"}  # fmt: skip
+        if figure.of_unpruned:
+            baselines.append(said)
+        else:
+            removals.append(_removal(figure, said, [entry["id"] for entry in removals]))
+    return contracts, baselines, removals
+
+
+def _removal(figure: Figure, said: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
+    layers = blank("the removed blocks, counted from 0, as in [21, 22]")
+    if figure.layers:
+        layers = blank(f"[{', '.join(map(str, figure.layers))}] is printed; the same, counted from 0")
+    row = one_line(figure.label, 60)
+    entry = {"id": name_for(f"line-{figure.line}", taken),
+             "model": said.pop("model"),
+             "method": blank(f"what chose the blocks, as the source calls it (the row is {row})"),
+             "layers": layers} | said  # fmt: skip
+    if figure.increase is not None:
+        entry["increase"] = figure.increase
+    entry["selected_on"] = blank("the text that the blocks were chosen on, or unstated")
+    return entry | {"bold": True} if figure.bold else entry
+
+
+def _joined(recipes: list[dict[str, Any]], printed: list[dict[str, Any]], contracts: dict[str, Any]) -> list[Any]:
+    """One removal where slices and a single printed row speak of the same; else both kinds, one after the other."""
+    if len(recipes) == 1 and len(printed) == 1:
+        row = {key: value for key, value in printed[0].items() if key not in ("id", "layers", "method")}
+        joined = recipes[0] | row | {"where": f"{printed[0]['where']}; slices in {recipes[0]['where']}"}
+        return [joined]
+    first = next(iter(contracts))
+    return [*({**recipe, "contract": first} for recipe in recipes), *printed]
+
+
+CARD = Importer("card", "a model card", frozenset({"base", "blocks"}), _from_card)
+MODEL_FOLDER = Importer("model", "the folder of a model with its card", frozenset({"base", "blocks"}), _from_folder)

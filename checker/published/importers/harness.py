@@ -1,0 +1,256 @@
+"""Results of lm-evaluation-harness -> the perplexities in them; what ran on the same documents is told by their hashes.
+
+The harness (github.com/EleutherAI/lm-evaluation-harness) names a figure ``metric,filter``. With ``--log_samples`` it
+writes, per task, one line for each document with its ``doc_hash``, into ``samples_<task>_<time>.jsonl`` beside the
+results, or, called from Python, into ``samples`` of the results.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker.core.errors import UsageError
+from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
+from checker.published.importers.importer import Importer, Number, Request, model, parse_json, read_json_text
+from checker.published.score_files import is_decimal
+
+LARGEST_RESULTS = 32_000_000  # bytes
+LARGEST_SAMPLES = 512_000_000  # bytes of one file
+_LONGEST_LINE = 16_000_000  # characters of one sample
+_MOST_TASKS = 200
+_PERPLEXITIES = ("word_perplexity", "byte_perplexity", "perplexity")
+_SETTINGS = ("versions", "n-shot", "n-samples")  # per task; where they differ, so does the measurement
+_RIGHT = ("acc", "acc_norm", "exact_match")  # 0 or 1 for each document
+
+Documents = Mapping[tuple[str, str, int], Mapping[str, Any]]  # filter, hash, how often seen before
+
+
+@dataclass(frozen=True)
+class _Results:
+    """A file of results; ``samples`` are read when they are asked for."""
+
+    path: Path
+    name: str
+    content: Mapping[str, Any]
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> str | None:
+        config = self.content.get("config")
+        settings = config.get("model_args") if isinstance(config, dict) else None
+        if isinstance(settings, dict):
+            said = settings.get("pretrained")
+        else:
+            match = re.search(r"(?:^|,)pretrained=([^,]+)", str(settings or "")[:2000])
+            said = match[1] if match else self.content.get("model_name")
+        return said if isinstance(said, str) else None
+
+    @property
+    def dtype(self) -> str:
+        config = self.content.get("config")
+        said = config.get("model_dtype") if isinstance(config, dict) else None
+        return one_line(said.removeprefix("torch."), 100) if isinstance(said, str) else ""
+
+    def figures(self) -> Iterator[tuple[str, str, str]]:
+        """Task, metric and the figure as it is written."""
+        for task, measured in self.content["results"].items():
+            for metric, value in measured.items() if isinstance(measured, dict) else ():
+                if isinstance(value, Number) and "_stderr" not in metric and is_decimal(value):
+                    yield task, metric, str(value)
+
+    def setting(self, name: str, task: str) -> Any:
+        found = self.content.get(name)
+        return found.get(task) if isinstance(found, dict) else None
+
+
+def is_results(content: Any) -> bool:
+    """Whether JSON looks like results of the harness."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("results"), dict)
+        and any(name in content for name in ("configs", "versions", "n-shot", "lm_eval_version"))
+    )
+
+
+def _read(path: Path) -> _Results:
+    content = read_json_text(path, LARGEST_RESULTS, "results of lm-evaluation-harness")
+    if not is_results(content):
+        raise UsageError(f"{path}: found JSON without `results` and `configs` or `versions`; expected results of "
+                         "lm-evaluation-harness; for a list of scores, use --from json")  # fmt: skip
+    if len(content["results"]) > _MOST_TASKS:
+        raise UsageError(
+            f"{path}: found {len(content['results'])} tasks; expected at most {_MOST_TASKS}; import a part"
+        )
+    return _Results(path, one_line(path.name), content)
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+def _documents(results: _Results, task: str) -> Documents | None:
+    """The documents of a task; None where no samples are at hand."""
+    inside = results.content.get("samples")
+    if isinstance(inside, dict) and isinstance(inside.get(task), list):
+        return _keyed(inside[task])
+    if not re.fullmatch(r"[\w.+-]+", task, re.ASCII):  # a task's name comes from the file: it may lead nowhere else
+        return None
+    path = results.path.with_name(f"samples_{task}_{results.path.stem.removeprefix('results_')}.jsonl")
+    if path.is_symlink() or not path.is_file():
+        return None
+    if path.stat().st_size > LARGEST_SAMPLES:
+        results.wrong.append(f"{one_line(path.name)}: more than {LARGEST_SAMPLES:,} bytes")
+        return None
+    return _keyed(_lines(path, results.wrong))
+
+
+def _lines(path: Path, wrong: list[str]) -> Iterator[Any]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            try:
+                yield parse_json(line)
+            except (ValueError, RecursionError):
+                wrong.append(f"{one_line(path.name)}:{number}: a sample that cannot be read")
+                return
+
+
+def _keyed(samples: Any) -> Documents:
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for sample in samples:
+        digest = sample.get("doc_hash") if isinstance(sample, dict) else None
+        if isinstance(digest, str):
+            key = (str(sample.get("filter", "none")), digest)
+            found[(*key, seen[key])] = {name: sample[name] for name in _RIGHT if name in sample}
+            seen[key] += 1
+    return found
+
+
+# --- the draft -------------------------------------------------------------------------------------------------------
+
+
+def _draft(request: Request) -> Draft:
+    pruned = _read(request.path)
+    base = _read(request.base) if request.base is not None else None
+    remarks: list[str] = []
+    shared = {task: _same(pruned, base, task, remarks) for task in pruned.content["results"]} if base else {}
+    contracts: dict[str, Any] = {}
+    keys: dict[tuple[str, str, bool], str] = {}
+    entries: dict[bool, list[dict[str, Any]]] = {False: [], True: []}  # whether of the base
+    wrong: list[str] = []
+    for results, is_base in ((pruned, False), *(((base, True),) if base else ())):
+        for task, metric, value in results.figures():
+            if metric.partition(",")[0] not in _PERPLEXITIES:
+                wrong.append(
+                    f"{results.name}: {one_line(task, 60)}, {one_line(metric, 60)} {one_line(value, 40)}: no perplexity"
+                )
+                continue
+            apart = is_base and not shared.get(task, False)
+            key = keys.setdefault((task, metric, apart), name_for(f"{task}-{metric.partition(',')[0]}", contracts))
+            contracts.setdefault(key, _contract(results, task, metric))
+            entries[is_base].append({"contract": key, "perplexity": value, "archive": True,
+                                     "where": one_line(f"{results.name}, {task}, {metric}")})  # fmt: skip
+    if not entries[False]:
+        raise UsageError(f"{request.path}: found no figure called {', '.join(_PERPLEXITIES)}; expected one, for "
+                         "`published:` has no place for other measures; choose results with a perplexity")  # fmt: skip
+    return _assembled(request, pruned, base, (contracts, entries[True], entries[False]), (remarks, wrong))
+
+
+def _assembled(
+    request: Request,
+    pruned: _Results,
+    base: _Results | None,
+    parts: tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]],
+    told: tuple[list[str], list[str]],
+) -> Draft:
+    contracts, baselines, removals = parts
+    remarks, wrong = told
+    if base is None:
+        remarks.append("results of the unpruned model were not given (--base FILE); its perplexity is a blank")
+        baselines = [{"contract": entry["contract"],
+                      "perplexity": blank("perplexity of the unpruned model, as it is printed"),
+                      "where": blank("the place in the source")} for entry in removals]  # fmt: skip
+    name = pruned.model
+    return Draft(
+        origin=pruned.name,
+        title=f"Published perplexities of {name or pruned.name}",
+        source=blank("title of the paper, card or report that the results belong to"),
+        models={MODEL: model(base.model if base else None, request.blocks)},
+        contracts=contracts,
+        baselines=[{"model": MODEL, **entry} for entry in baselines],
+        removals=[_removal(entry, number, name) for number, entry in enumerate(removals, 1)],
+        remarks=remarks,
+        not_understood=[*pruned.wrong, *(base.wrong if base else ()), *wrong],
+    )
+
+
+def _removal(entry: dict[str, Any], number: int, name: str | None) -> dict[str, Any]:
+    called = f" ({one_line(name, 80)})" if name else ""
+    return {
+        "id": f"result-{number}",
+        "model": MODEL,
+        "method": blank("what chose the blocks, as the source calls it"),
+        "layers": blank(f"the blocks that the evaluated model{called} lacks, counted from 0, as in [21, 22]"),
+        "selected_on": blank("the text that the blocks were chosen on, or unstated"),
+        **entry,
+    }
+
+
+def _contract(results: _Results, task: str, metric: str) -> dict[str, Any]:
+    version = results.setting("versions", task)
+    said = f"{task}, {metric} of lm-evaluation-harness" + (f", task version {version}" if version is not None else "")
+    return {"text": one_line(said)} | ({"dtype": results.dtype} if results.dtype else {})
+
+
+def _same(pruned: _Results, base: _Results, task: str, remarks: list[str]) -> bool:
+    """Whether both files measured a task on the same documents, as far as they tell; what is known goes to remarks."""
+    name = one_line(task, 60)
+    if task not in base.content["results"]:
+        remarks.append(f"{name}: only in {pruned.name}")
+        return False
+    differing = [key for key in _SETTINGS if pruned.setting(key, task) != base.setting(key, task)]
+    differing += ["dtype"] if pruned.dtype != base.dtype else []
+    here, there = _documents(pruned, task), _documents(base, task)
+    if here is None or there is None:
+        missing = " and ".join(results.name for results, found in ((pruned, here), (base, there)) if found is None)
+        remarks.append(f"{name}: no samples beside {missing}, so nothing shows that both ran on the same documents")
+    else:
+        both = here.keys() & there.keys()
+        remarks.append(f"{name}: {len(both)} documents in both files by their hash, {len(here) - len(both)} only in "
+                       f"{pruned.name}, {len(there) - len(both)} only in {base.name}")  # fmt: skip
+        remarks += _changed(name, here, there)
+        if len(both) < len(here) or len(both) < len(there):
+            differing.append("documents")
+    if differing:
+        remarks.append(
+            f"{name}: the two files differ in {', '.join(differing)}, so that each has a contract of its own"
+        )
+    return not differing
+
+
+def _changed(task: str, here: Documents, there: Documents) -> Iterator[str]:
+    """On how many documents of both an answer became right or wrong."""
+    for metric in _RIGHT:
+        pairs = [(_right(here[key].get(metric)), _right(there[key].get(metric))) for key in here.keys() & there.keys()]
+        whole = [(now, before) for now, before in pairs if now is not None and before is not None]
+        if whole:
+            lost, won = (
+                sum(before and not now for now, before in whole),
+                sum(now and not before for now, before in whole),
+            )
+            yield f"{task}, {metric}: of {len(whole)} documents {lost} are right only with --base, {won} only without"
+
+
+def _right(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return None if str(value) not in ("0", "1", "0.0", "1.0") else str(value).startswith("1")
+
+
+HARNESS = Importer("harness", "results of lm-evaluation-harness", frozenset({"base", "blocks"}), _draft)

@@ -1,0 +1,127 @@
+"""The one shape of an importer: a file that people have -> a draft; and how files from strangers are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker.checkpoints.tensors import read_json
+from checker.checkpoints.trust import existing
+from checker.core.errors import UsageError
+from checker.published.importers.draft import Draft, blank, one_line
+
+LARGEST_TABLE = 10_000_000  # bytes
+MOST_ROWS = 10_000  # of a table of scores
+MOST_BLOCKS = 9999
+_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What shall be imported, and what the command line adds to it."""
+
+    path: Path
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # i, j, value, low, high -> names
+    records: str | None = None  # where the list stands in a JSON file, as a.b
+    base: Path | None = None  # the unpruned model's folder, or its results
+    blocks: int | None = None  # of the unpruned model
+
+    @property
+    def name(self) -> str:
+        return one_line(self.path.name)
+
+
+@dataclass(frozen=True)
+class Importer:
+    """``options`` are the names of what it takes beside the path."""
+
+    name: str
+    summary: str
+    options: frozenset[str]
+    draft: Callable[[Request], Draft]
+
+
+class Number(str):
+    """A number of a JSON file in the digits it was written with."""
+
+
+def read_text(path: Path, largest: int, wanted: str) -> str:
+    """UsageError where there is no such file, or where it is too large or not UTF-8."""
+    if not path.is_file():
+        raise UsageError(f"{path}: found no such file; expected {wanted}; check the path")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise UsageError(
+            f"{path}: found more than {largest:,} bytes; expected {wanted} below that; import a part of it"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: found bytes that are not UTF-8 at byte {error.start}; expected {wanted} in UTF-8; "
+            "save it as UTF-8"
+        ) from None
+
+
+def read_json_text(path: Path, largest: int, wanted: str) -> Any:
+    """JSON with every number as ``Number``; UsageError where it is none, or names a key twice."""
+    try:
+        return parse_json(read_text(path, largest, wanted))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: found something that is not JSON ({error}); expected {wanted}; check the file"
+        ) from None
+
+
+def parse_json(text: str) -> Any:
+    """ValueError or RecursionError where it is no JSON."""
+    return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key that stands twice in one object")
+    return found
+
+
+def block_count(request: Request) -> int | None:
+    """The blocks of the unpruned model: as ``--blocks`` says, else as the config.json of ``--base`` does."""
+    if request.blocks is not None or request.base is None:
+        return request.blocks
+    return blocks_of(request.base)
+
+
+def blocks_of(folder: Path) -> int:
+    """The count of blocks that a folder's config.json states; UsageError where it states none."""
+    config = existing(folder.resolve(), "config.json") if folder.is_dir() else None
+    if config is None:
+        raise UsageError(f"{folder}: found no config.json there; expected the folder of a model; give the number of "
+                         "blocks with --blocks instead")  # fmt: skip
+    whole = read_json(config)
+    nested = whole.get("text_config")
+    settings = {**whole, **nested} if isinstance(nested, dict) else whole
+    count = next((settings[key] for key in _COUNTS if settings.get(key) is not None), None)
+    if type(count) is not int or not 0 < count <= MOST_BLOCKS:
+        raise UsageError(f"{config}: found {one_line(count)!r} blocks; expected a whole number from 1 to "
+                         f"{MOST_BLOCKS}; give it with --blocks")  # fmt: skip
+    return count
+
+
+def model(name: str | None, blocks: int | None) -> dict[str, Any]:
+    """The entry of `models`, with blanks for what is not known."""
+    return {
+        "name": one_line(name) if name else blank("name of the unpruned model"),
+        "blocks": blocks or blank("number of its blocks, as in num_hidden_layers of its config.json"),
+    }
+
+
+def whole_number(text: object) -> int | None:
+    """A block's number; None where it is none."""
+    found = str(text).strip() if isinstance(text, str | int) and not isinstance(text, bool) else ""
+    return int(found) if re.fullmatch(r"[0-9]{1,4}", found) else None

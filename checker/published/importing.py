@@ -1,0 +1,93 @@
+"""A file that people have -> the draft of an audit of published numbers. It decides nothing (docs/importing.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker.core.errors import UsageError
+from checker.published.importers import IMPORTERS, pruneme
+from checker.published.importers import draft as drafts
+from checker.published.importers.harness import LARGEST_RESULTS, is_results
+from checker.published.importers.importer import LARGEST_TABLE, Request, read_json_text, read_text
+from checker.published.importers.tables import KEYS
+
+_SPLIT = re.compile(rf",(?=(?:{'|'.join(KEYS)})=)")
+_OPTIONS = {"columns": "--map", "records": "--records", "base": "--base", "blocks": "--blocks"}
+_SUFFIXES = {".md": "card", ".markdown": "card", ".yaml": "mergekit", ".yml": "mergekit"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A draft as an audit file, how many blanks it has, and what could not be understood."""
+
+    text: str
+    blanks: int
+    not_understood: tuple[str, ...]
+
+
+def imported(request: Request, kind: str | None = None) -> Imported:
+    """The draft of a file; ``kind`` is a name in IMPORTERS, found out where it is None.
+
+    UsageError where the file is of no known kind, holds nothing to import, or does not take an option that was given;
+    InvalidAudit where it is YAML that cannot be read.
+    """
+    importer = IMPORTERS[kind or kind_of(request.path)]
+    for name, option in _OPTIONS.items():
+        if getattr(request, name) not in (None, {}) and name not in importer.options:
+            takers = ", ".join(each.name for each in IMPORTERS.values() if name in each.options)
+            raise UsageError(f"{option}: found it for {importer.summary}; expected it only with --from {takers}; leave "
+                             "it out, or say with --from what the file is")  # fmt: skip
+    if request.base is not None and not request.base.exists():
+        raise UsageError(
+            f"{request.base}: found nothing there; expected the unpruned model, after --base; check the path"
+        )
+    draft = importer.draft(request)
+    text = drafts.render(draft)
+    return Imported(text, drafts.blanks(text), tuple(drafts.one_line(line, 400) for line in draft.not_understood))
+
+
+def kind_of(path: Path) -> str:
+    """What kind of file it is, by its name and its first lines; UsageError where that does not tell."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return "model"
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if suffix in (".csv", ".tsv"):
+        lines = read_text(path, LARGEST_TABLE, "a CSV file").splitlines()
+        return "csv" if pruneme.header_line(lines) is None else "pruneme"
+    if suffix == ".json":
+        return "harness" if is_results(read_json_text(path, LARGEST_RESULTS, "a JSON file")) else "json"
+    raise UsageError(
+        f"{path}: found a file of no known kind; expected one of {', '.join(IMPORTERS)}; say which with --from"
+    )
+
+
+def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """``i=layer_a,j=layer_b,value=replacement_max`` -> the names of the columns; `value` may be given several times."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in (part for mapping in mappings for part in _SPLIT.split(mapping)):
+        key, sign, name = (piece.strip() for piece in part.partition("="))
+        if key not in KEYS or not sign or not name or (key in found and key != "value"):
+            raise UsageError(f"--map: found {drafts.one_line(part, 60)!r}; expected {', '.join(KEYS)}, each with the "
+                             "name of a column and only `value` more than once; write it like --map "
+                             "i=layer_a,j=layer_b,value=replacement_max")  # fmt: skip
+        found[key] = (*found.get(key, ()), name)
+    if ("low" in found) != ("high" in found) or ("low" in found and len(found.get("value", ())) > 1):
+        raise UsageError("--map: found an interval that belongs to no one column; expected `low` and `high` together, "
+                         "with a single `value`; import the columns one by one")  # fmt: skip
+    return found
+
+
+def write(text: str, to: Path) -> None:
+    """Writes a new file; UsageError where there is one already."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with to.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{to}: found something there; expected nothing, import overwrites nothing; choose another "
+                         "--out") from None  # fmt: skip

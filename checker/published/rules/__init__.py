@@ -1,0 +1,29 @@
+"""One module per topic of rules about published numbers. A rule is a function from a ``Publication`` to results."""
+
+from __future__ import annotations
+
+from checker.core.rule import Rule
+from checker.published.rules import (
+    archive,
+    comparisons,
+    controls,
+    increases,
+    intervals,
+    numbers,
+    removals,
+    selection,
+    statements,
+    statistics,
+    tables,
+    trends,
+)
+
+RULES: dict[str, Rule] = {
+    rule.slug: rule
+    for module in (
+        *(statements, statistics, trends, increases, tables, selection),
+        *(removals, comparisons, controls, intervals, archive, numbers),
+    )
+    for rule in vars(module).values()
+    if isinstance(rule, Rule)
+}

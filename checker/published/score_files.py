@@ -1,0 +1,122 @@
+"""A CSV file of pair scores -> its rows, every mistake with its line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker.core.errors import Mistake
+from checker.published.printed import PATTERN, Printed
+from checker.published.publication import Pair, Score
+
+LARGEST_FILE = 10_000_000  # bytes
+COLUMNS = ("i", "j", "value")
+WITH_INTERVAL = (*COLUMNS, "low", "high")
+
+_DECIMAL = re.compile(PATTERN)
+_BLOCK = re.compile(r"[0-9]{1,4}")
+_SHOWN = 20  # mistakes that are listed of one file
+_LONGEST = 40  # characters of a field that a message repeats
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    rows: tuple[Score, ...]
+    name: str  # base name
+    sha256: str
+
+
+class Unreadable(Exception):
+    """No row of the file could be read: what was found, what was expected, what to do."""
+
+
+def read(path: Path, name: str) -> tuple[ScoreFile, list[Mistake]]:
+    """The rows of a file that ``name`` names, and the mistakes in them; Unreadable where it is no such table at all."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise Unreadable(f"a file of {path.stat().st_size} bytes", f"at most {LARGEST_FILE}", "split it")
+        content = path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"`{name}`, which cannot be read ({error.strerror})", "a CSV file of scores (relative paths "
+                         "start at the audit file's folder)", "correct the path") from None  # fmt: skip
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise Unreadable(f"`{name}`, which is not UTF-8", "a text file in UTF-8", "save it in UTF-8") from None
+    header, rows, mistakes = _parse(lines, name)
+    if header not in (COLUMNS, WITH_INTERVAL):
+        raise Unreadable(f"`{name}` with the first line `{_cut(','.join(header))}`", "the header `i,j,value`, or "
+                         "`i,j,value,low,high`", "name the columns so")  # fmt: skip
+    if len(mistakes) > _SHOWN:
+        mistakes[_SHOWN:] = [Mistake(name, 0, 0, f"{len(mistakes) - _SHOWN} further mistakes", "none",
+                                     "correct those above first")]  # fmt: skip
+    return ScoreFile(tuple(rows), path.name, hashlib.sha256(content).hexdigest()), mistakes
+
+
+def is_decimal(text: str) -> bool:
+    return _DECIMAL.fullmatch(text) is not None
+
+
+def _parse(lines: list[str], name: str) -> tuple[tuple[str, ...], list[Score], list[Mistake]]:
+    reader = csv.reader(lines, strict=True)
+    rows: list[Score] = []
+    mistakes: list[Mistake] = []
+    header: tuple[str, ...] = ()
+    first: dict[Pair, int] = {}
+    try:
+        header = tuple(field.strip() for field in next(reader, []))
+        for fields in reader:
+            if any(fields):
+                row = _row([field.strip() for field in fields], len(header), name, reader.line_num, mistakes)
+                rows += [row] if row and _new(row, first, name, reader.line_num, mistakes) else []
+    except csv.Error as error:
+        mistakes.append(Mistake(name, reader.line_num, 1, f"what CSV cannot read ({error})", "values joined by commas",
+                                "correct the line"))  # fmt: skip
+    return header, rows, mistakes
+
+
+def _row(fields: list[str], width: int, name: str, line: int, mistakes: list[Mistake]) -> Score | None:
+    if len(fields) != width:
+        mistakes.append(Mistake(name, line, 1, f"{len(fields)} values", f"{width}, as in the header",
+                                "add or remove values"))  # fmt: skip
+        return None
+    wrong = list(_wrong(fields, name, line))
+    mistakes += wrong
+    if wrong:
+        return None
+    value, *ends = map(Printed.of, fields[2:])
+    return Score(int(fields[0]), int(fields[1]), value, (ends[0], ends[1]) if ends else None)
+
+
+def _wrong(fields: list[str], name: str, line: int) -> Iterator[Mistake]:
+    for place, field in enumerate(fields):
+        pattern, expected = (_BLOCK, "the number of a block, from 0") if place < 2 else (_DECIMAL, "a decimal number")
+        if not pattern.fullmatch(field):
+            column = sum(len(other) + 1 for other in fields[:place]) + 1
+            yield Mistake(name, line, column, f"`{_cut(field)}`", expected, "correct it")
+
+
+def _new(row: Score, first: dict[Pair, int], name: str, line: int, mistakes: list[Mistake]) -> bool:
+    """Whether a row may stand: its lower block first, its pair not given before, its interval in order."""
+    pair = (row.i, row.j)
+    if row.i >= row.j:
+        mistakes.append(Mistake(name, line, 1, f"the pair {row.i}, {row.j}", "its lower block first",
+                                "swap them; for the other direction, give a table of its own"))  # fmt: skip
+    elif pair in first:
+        once = f"each pair once (the first is on line {first[pair]})"
+        mistakes.append(Mistake(name, line, 1, f"the pair {row.i}, {row.j} a second time", once, "remove one of them"))
+    elif row.interval and row.interval[1].surely_below(row.interval[0]):
+        mistakes.append(Mistake(name, line, 1, f"an interval from {row.interval[0]} to {row.interval[1]}",
+                                "its lower end first", "swap low and high"))  # fmt: skip
+    else:
+        first[pair] = line
+        return True
+    return False
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

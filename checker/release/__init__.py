@@ -1,0 +1,1 @@
+"""What is done with a judged run: packs, cards, exports, comparisons."""

@@ -1,0 +1,157 @@
+"""A pack as in-toto statements about the model: what the rules found, and what became of each claim. Unsigned.
+
+Two statements (https://in-toto.io/Statement/v1) about one subject, the model's root digest (``artifacts``), which is
+also the subject of a signature by the OpenSSF's model-signing:
+
+* ``test-result``: the standard predicate, https://in-toto.io/attestation/test-result/v0.1. A test is a rule. It failed
+  where a finding that counts under the audit's policy failed or is open; it warned where one failed or is open that is
+  waived or below the policy's level; a rule that did not apply is left out. The result is PASSED only where the audit
+  passed and nothing warned.
+* ``claims``: this package's own predicate, the claims with their verdicts and the figures they rest on.
+
+They stand in two files, because signing tools take one statement at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from checker.core.errors import EvidenceMissing, UsageError
+from checker.core.records import canonical
+from checker.release.pack import Pack
+from checker.release.verify import Verified
+
+Row = dict[str, Any]
+STATEMENT = "https://in-toto.io/Statement/v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+CLAIMS = "urn:pruneaudit:attestation:claims:1"
+FILES: Mapping[str, str] = {"test-result": "test-result.intoto.json", "claims": "claims.intoto.json"}
+UNSIGNED = "unsigned: anybody could have written this statement; only a signed envelope around it says who did"
+_LEVELS = ("note", "warning", "error")
+_RANK = {"passed": 0, "warned": 1, "failed": 2}
+
+
+def statements(verified: Verified) -> dict[str, Row]:
+    """The statements of a pack that reproduces, by name.
+
+    UsageError where it does not reproduce, EvidenceMissing where the pack does not know the model's files.
+    """
+    pack = verified.pack
+    if verified.differences:
+        raise UsageError(
+            f"{pack.folder}: found a pack that does not reproduce; expected one that does, nothing else is worth a "
+            f"signature; see: pruneaudit verify {pack.folder}"
+        )
+    root = pack.json("artifacts.json")["root"]
+    if root is None:
+        raise EvidenceMissing(
+            f"{pack.place('artifacts.json')}: found no digests of the model's files; expected those that a run "
+            "records; run the audit again, which measures nothing twice, and seal it again"
+        )
+    subject = [{"name": pack.report["model"]["source"], "digest": {"sha256": root}}]
+    predicates = {"test-result": (TEST_RESULT, _test_result(pack)), "claims": (CLAIMS, _claims(verified))}
+    return {
+        name: {"_type": STATEMENT, "subject": subject, "predicateType": kind, "predicate": predicate}
+        for name, (kind, predicate) in predicates.items()
+    }
+
+
+def write(made: Mapping[str, Row], to: Path) -> list[Path]:
+    """Writes the statements into the folder ``to``; UsageError where one of the files is there already."""
+    paths = [to / FILES[name] for name in made]
+    if there := next((path for path in paths if path.exists()), None):
+        raise UsageError(f"{there}: found a file; expected none, attest overwrites nothing; choose another --to")
+    to.mkdir(parents=True, exist_ok=True)
+    for path, statement in zip(paths, made.values(), strict=True):
+        path.write_bytes(canonical(statement).encode())
+    return paths
+
+
+# --- test-result -----------------------------------------------------------------------------------------------------
+
+
+def _test_result(pack: Pack) -> Row:
+    tests = _tests(pack.report)
+    named: dict[str, list[str]] = {state: [rule for rule, found in tests.items() if found == state] for state in _RANK}
+    passed = pack.report["outcome"] == "pass"
+    return {
+        "result": "FAILED" if not passed else "WARNED" if named["warned"] else "PASSED",
+        "configuration": [
+            {
+                "name": pack.report["audit"]["file"],
+                "digest": {"sha256": pack.manifest["files"]["audit.yaml"]["sha256"]},
+            },
+            {"name": "manifest.json", "digest": {"sha256": pack.digest}},
+        ],
+        "passedTests": named["passed"],
+        "warnedTests": named["warned"],
+        "failedTests": named["failed"],
+    }
+
+
+def _tests(report: Mapping[str, Any]) -> dict[str, str]:
+    """Every rule that applied, and how it came out: the worst of its findings."""
+    fail_on = report["policy"]["fail_on"]
+    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
+    tests: dict[str, str] = {}
+    for finding in report["findings"]:
+        state = _state(finding, least)
+        if state and _RANK[state] >= _RANK[tests.get(finding["rule"], "passed")]:
+            tests[finding["rule"]] = state
+    return tests
+
+
+def _state(finding: Mapping[str, Any], least: int) -> Literal["passed", "warned", "failed"] | None:
+    if finding["outcome"] not in ("fail", "open"):
+        return "passed" if finding["outcome"] == "pass" else None
+    counts = finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
+    return "failed" if counts else "warned"
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def _claims(verified: Verified) -> Row:
+    pack, report = verified.pack, verified.pack.report
+    return {
+        "signature": UNSIGNED,
+        "pack": {"digest": {"sha256": pack.digest}, "judged_on": verified.judging.day.isoformat()},
+        "tool": dict(verified.judging.tool),
+        "audit": report["audit"],
+        "weights": {"sha256": report["model"]["digest"]},
+        "contracts": {name: row and row["digest"] for name, row in report["contracts"].items()},
+        "outcome": report["outcome"],
+        "summary": report["summary"],
+        "claims": report["claims"],
+        "waived": [finding for finding in report["findings"] if finding["waived"] is not None],
+        "not_tested": report["not_tested"],
+    }
+
+
+@dataclass(frozen=True)
+class Signing:
+    """How to sign the statements with tools that exist, as lines for the terminal."""
+
+    root: str
+    paths: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Commands of cosign, which signs a statement as it stands, and of model-signing, which signs the files."""
+        signed = [f"  cosign attest-blob --statement {path} --bundle {path}.sigstore.json" for path in self.paths]
+        checked = [
+            f"  cosign verify-blob-attestation --bundle {path}.sigstore.json --digest {self.root} --digestAlg sha256 "
+            f"--type {kind} --certificate-identity WHO --certificate-oidc-issuer ISSUER"
+            for path, kind in zip(self.paths, (TEST_RESULT, CLAIMS), strict=False)
+        ]
+        return [
+            UNSIGNED,
+            "to sign them (cosign, of sigstore):",
+            *signed,
+            "to check them later:",
+            *checked,
+            "to sign the model itself, under the same digest where the folder holds only the files in artifacts.json:",
+            "  model_signing sign FOLDER",
+        ]

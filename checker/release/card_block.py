@@ -1,0 +1,226 @@
+"""The block and the front matter that a model card gets from an evidence pack. Writes files only; sends nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any
+
+from checker.checkpoints import model_card
+from checker.release import front_matter
+from checker.release.export import sealed_report
+from checker.release.front_matter import Metadata, Result
+from checker.release.pack import Pack, damaged
+from checker.reports.escape import visible
+from checker.reports.format import environment
+from checker.reports.tables import claims, numbers
+from checker.reports.tables.words import MARKS, OUTCOMES
+
+LONGEST = 40  # lines of a block, markers included
+_CLAIMS, _WAIVERS, _BUDGETS, _RESULTS = 12, 5, 6, 20  # at most so many are listed
+_LONG, _SHORT = 1200, 240  # characters
+_WORST_FIRST = ("contradicted", "open", "supported")
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a card is made from: an opened pack, its report, which is valid, and its audit with defaults filled in."""
+
+    pack: Pack
+    report: Row
+    audit: Row
+
+
+def source(pack: Pack) -> Source:
+    """The report and the audit of a pack; EvidenceDamaged where they are not what packs hold."""
+    audit = pack.json("audit.json")
+    if not isinstance(audit, Mapping):
+        raise damaged(pack.place("audit.json"), "something that is not a mapping", "the audit as `pack` resolved it")
+    return Source(pack, sealed_report(pack), audit)
+
+
+# --- the card --------------------------------------------------------------------------------------------------------
+
+
+def written(text: str, found: Source, file: str, *, block_only: bool = False) -> str:
+    """The card with the pack's block and, unless ``block_only``, its front matter; every other byte stays.
+
+    UsageError where the card cannot be changed in place, CannotRun where a package is missing.
+    """
+    text = model_card.with_block(text, block(found), file)
+    return text if block_only else front_matter.merged(text, metadata(found.report, found.audit), file)
+
+
+def disagreement(text: str, expected: str, file: str) -> str | None:
+    """The first line in which a card is not what the pack makes of it; None where it is."""
+    if text == expected:
+        return None
+    if model_card.find_block(text, file) is None:
+        return f"{file}: found no pruneaudit block; expected that of the pack"
+    lines, others = (re.split(r"\r\n|\n|\r", whole) for whole in (text, expected))
+    pairs = list(zip([*lines, ""], [*others, ""], strict=False))
+    line = next((number for number, (one, other) in enumerate(pairs) if one != other), len(pairs) - 1)
+    one, other = (_cut(visible(cell), _SHORT) or "nothing" for cell in pairs[line])
+    return f"{file}:{line + 1}: found `{one}`; expected `{other}`, as the pack has it"
+
+
+def other_base_model(text: str, found: Source) -> str | None:
+    """What to say where the card names another base model than the one that was audited; None else."""
+    audited, named = metadata(found.report, found.audit).base_model, model_card.base_models(text)
+    if audited is None or not named or audited in named:
+        return None
+    told = _cut(", ".join(named), _SHORT)
+    return f"names the base model {told}, and the pack is of {audited}; it was left as it is"
+
+
+def write(path: Path, text: str) -> None:
+    """Replaces a card whole, with the permissions it had, so that no reader finds half of it."""
+    number, draft = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(text.encode())
+        shutil.copymode(path, draft)
+        Path(draft).replace(path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+# --- the block -------------------------------------------------------------------------------------------------------
+
+
+def block(found: Source) -> str:
+    """The block in plain Markdown, at most ``LONGEST`` lines; the template escapes what comes from outside."""
+    report = found.report
+    ordered = sorted(report["claims"], key=lambda claim: _WORST_FIRST.index(claim["verdict"]))
+    waivers = sorted(report["waivers"], key=lambda waiver: waiver["state"] != "active")
+    page = environment(autoescape=False).get_template("card.md.j2")
+    text = page.render(
+        mark=MARKS[report["outcome"]],
+        outcome=OUTCOMES[report["outcome"]],
+        summary=_cut(report["summary"], _LONG),
+        claims=[_claim_cells(claim) for claim in ordered[:_CLAIMS]],
+        further=len(ordered[_CLAIMS:]),
+        model=_model(report["model"]),
+        texts=_texts(report["contracts"]),
+        metric=_cut(f"{report['regime']['metric']['name']}. {report['regime']['metric']['sentence']}", _LONG),
+        removal=_removal(report["regime"]["removal"]),
+        not_tested=_cut(" ".join(report["not_tested"]), _LONG),
+        waivers=[_waiver(waiver) for waiver in waivers[:_WAIVERS]],
+        further_waivers=len(waivers[_WAIVERS:]),
+        pack=found.pack.digest,
+        tool=report["tool"]["version"],
+    )
+    named = {"audit": report["audit"]["digest"], "model": report["model"]["digest"] or "none"}
+    # Ordinary spaces, which a terminal shows as they are: what is printed can be pasted, and its digest holds.
+    return model_card.marked(text.replace("\u00a0", " ").strip("\n").split("\n"), {**named, "pack": found.pack.digest})
+
+
+def _claim_cells(claim: Row) -> tuple[str, ...]:
+    """Claim, measured with its interval, what backs it, class of evidence, verdict."""
+    return (
+        _cut(f"{claim['id']}: {claim['says']}", _SHORT),
+        claims.measured(claim) or "–",
+        _backing(claim),
+        claim["evidence"],
+        str(claims.verdict(claim)),
+    )
+
+
+def _backing(claim: Row) -> str:
+    """The protocols that back a claim, and the one it names where that is not among them."""
+    answers = {name: protocol["backs"] for name, protocol in claim["protocols"].items() if protocol["backs"] != "na"}
+    backing = [name for name, answer in answers.items() if answer == "yes"]
+    told = ", ".join(backing) or ("open" if "open" in answers.values() else "no protocol" if answers else "–")
+    if not answers or claim["protocol"] in backing:
+        return told
+    return f"{told} (the claim names {claim['protocol'] or 'none'})"
+
+
+def _model(model: Row) -> str:
+    digest = f"sha256 {model['digest']}" if model["digest"] else "weights not hashed"
+    quantised = f", de-quantised from {model['quantization']}" if model["quantization"] else ""
+    return _cut(f"{model['source']}, {model['blocks']} blocks, {model['dtype']}{quantised}, {digest}", _LONG)
+
+
+def _texts(contracts: Row) -> str:
+    scoring, evaluation = contracts["scoring"], contracts["evaluation"]
+    windows = "" if evaluation["windows"] is None else f"{numbers.count(evaluation['windows'])} windows of "
+    return _cut(
+        f"distances on {scoring['prompts']} prompts of {scoring['tokens']} tokens of {scoring['text']}; perplexity on "
+        f"{windows}{evaluation['window']} tokens, stride {evaluation['stride']}, of {evaluation['text']}",
+        _LONG,
+    )
+
+
+def _removal(rows: Sequence[Row]) -> str:
+    told = [f"{row['regime']} at {numbers.count(row['budget'])}" for row in rows[:_BUDGETS]]
+    more = f" and {len(rows) - _BUDGETS} more budgets" if len(rows) > _BUDGETS else ""
+    return (", ".join(told) or "no budget was measured under both protocols") + more
+
+
+def _waiver(waiver: Row) -> tuple[str, str]:
+    """How a waiver stands, and what it says."""
+    about = f"{waiver['rule']}, claim {waiver['claim']}" if waiver["claim"] else f"{waiver['rule']}, whole audit"
+    state = "Waived" if waiver["state"] == "active" else f"Waiver, {waiver['state']}"
+    return state, _cut(f"{about}, until {waiver['expires']}: {waiver['reason']}", _SHORT)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+# --- front matter ----------------------------------------------------------------------------------------------------
+
+
+def metadata(report: Row, audit: Row) -> Metadata:
+    """What goes into the front matter: base model where it is one of the hub's, tag, and measured perplexities."""
+    model, evaluation = report["model"], report["contracts"]["evaluation"]
+    on_hub = model["kind"] == "hub" and _REPOSITORY.fullmatch(model["source"])
+    return Metadata(
+        model=_plain(model["source"].rsplit("/", 1)[-1]),
+        text=_plain(evaluation["text"]),
+        text_kind=_text_kind(audit),
+        results=tuple(_results(report)[:_RESULTS]),
+        base_model=model["source"] if on_hub else None,
+    )
+
+
+def _text_kind(audit: Row) -> str:
+    """A dataset's name on the hub, else `text`."""
+    evaluation = audit.get("evaluation")
+    text = evaluation.get("source") if isinstance(evaluation, Mapping) else None
+    repository = text.get("repo") if isinstance(text, Mapping) and text.get("kind") == "hub" else None
+    return repository if isinstance(repository, str) and _REPOSITORY.fullmatch(repository) else "text"
+
+
+def _results(report: Row) -> list[Result]:
+    baseline = report["baseline"]
+    if baseline is None:
+        return []
+    windows = {"windows": baseline["windows"], "tokens": baseline["tokens"]}
+    results = [Result("perplexity", "Perplexity of the unpruned model", _digits(baseline["perplexity"]), windows)]
+    for claim in report["claims"]:
+        if claim["kind"] != "removal" or claim["value"] is None or claim["unit"] != "percent":
+            continue
+        settings: dict[str, Any] = {"claim": _plain(claim["says"]), "verdict": claim["verdict"]}
+        if claim["interval"] is not None:
+            settings["interval"] = [_digits(end) for end in claim["interval"]]
+        name = f"Perplexity increase in percent, claim {_plain(claim['id'])}"
+        results.append(Result("perplexity_increase", name, _digits(claim["value"]), settings))
+    return results
+
+
+def _plain(text: str) -> str:
+    return _cut(visible(text), _SHORT)
+
+
+def _digits(value: float) -> float:
+    """Six significant digits: the card is read by people, the pack has them all."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,136 @@
+"""Which distances and costs moved from one report to another, and whether beyond their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checker.reports.tables import numbers
+
+_LISTED = 12  # distances or costs, the largest changes first
+_SAME = 1e-9  # relative: further apart than the last digits of a sum
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed. ``worse`` is said of verdicts only."""
+
+    section: str
+    what: str
+    before: Any
+    after: Any
+    text: str  # what, before and after in a line
+    worse: bool = False
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure with its interval, and how it is written."""
+
+    value: float
+    interval: Sequence[float] | None
+    write: Callable[[Any], str]
+    ends: Callable[[Any], str]
+
+    def __str__(self) -> str:
+        told = self.write(self.value) + (f" {self.ends(self.interval)}" if self.interval else "")
+        return told.replace("\u00a0", " ")
+
+    def holds(self, value: float) -> bool:
+        return self.interval is not None and self.interval[0] <= value <= self.interval[1]
+
+
+Figures = Mapping[str, _Figure]
+
+
+def _moved(section: str, noun: str, before: Figures, after: Figures) -> Iterator[Change]:
+    """Figures beyond their intervals, each; those within them, together; those that only one report has, together."""
+    both = [name for name in before if name in after]
+    differing = [name for name in both if not _equal(before[name].value, after[name].value)]
+    beyond = [name for name in differing if not _within(before[name], after[name])]
+    beyond.sort(key=lambda name: -abs(after[name].value - before[name].value))
+    for name in beyond[:_LISTED]:
+        one, other = before[name], after[name]
+        yield Change(section, name, one.value, other.value, f"{name}: {one} → {other}")
+    if len(beyond) > _LISTED:
+        more = len(beyond) - _LISTED
+        yield Change(section, f"further {noun}", None, more, f"and {more} more beyond their intervals")
+    if within := len(differing) - len(beyond):
+        stayed = "its interval" if within == 1 else "their intervals"
+        yield Change(section, f"{noun} within intervals", None, within,
+                     f"{_counted(within, noun)} moved and stayed within {stayed}")  # fmt: skip
+    yield from _one_sided(section, noun, before, after)
+
+
+def _one_sided(section: str, noun: str, before: Figures, after: Figures) -> Iterator[Change]:
+    lost, new = len(set(before) - set(after)), len(set(after) - set(before))
+    if lost:
+        yield Change(section, f"{noun} before", lost, 0, f"{_counted(lost, noun)} measured only before")
+    if new:
+        yield Change(section, f"{noun} after", 0, new, f"{_counted(new, noun)} measured only after")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun.removesuffix('s') if number == 1 else noun}"
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(one - other) <= _SAME * max(abs(one), abs(other))
+
+
+def _within(one: _Figure, other: _Figure) -> bool:
+    """Whether each value lies in the other's interval; figures without interval are never within."""
+    return one.holds(other.value) and other.holds(one.value)
+
+
+def distances(before: Row, after: Row) -> Iterator[Change]:
+    """Distances of two reports under one scoring contract."""
+    yield from _moved("distances", "distances", _distance_figures(before), _distance_figures(after))
+
+
+def _distance_figures(report: Row) -> Figures:
+    found = {}
+    for pair in report["pairs"]:
+        for protocol, key in (("replacement", "max"), ("interchange", "distance")):
+            if pair[protocol] is not None:
+                name = f"{protocol} of blocks {pair['i']} and {pair['j']}"
+                found[name] = _nats(pair[protocol][key], pair[protocol]["interval"])
+    for block in report["blocks"]:
+        if block["deletion"] is not None:
+            found[f"deletion of block {block['block']}"] = _nats(block["deletion"], block["deletion_interval"])
+    return found
+
+
+def _nats(value: float, interval: Sequence[float] | None) -> _Figure:
+    return _Figure(value, interval, lambda nats: f"{numbers.distance(nats)} nats", numbers.interval)
+
+
+def costs(before: Row, after: Row) -> Iterator[Change]:
+    """Perplexities and their increases, of two reports under one evaluation contract."""
+    yield from _moved("costs", "costs", _cost_figures(before), _cost_figures(after))
+
+
+def _cost_figures(report: Row) -> Figures:
+    found = {}
+    if report["baseline"] is not None:
+        baseline = report["baseline"]
+        found["perplexity of the unpruned model"] = _Figure(
+            baseline["perplexity"], baseline["interval"], numbers.perplexity, numbers.interval
+        )
+    for arm in report["arms"]:
+        if arm["increase_percent"] is not None:
+            name = f"increase without blocks {layers(arm)}"
+            cost = _Figure(arm["increase_percent"], arm["interval"], numbers.percent, numbers.percents)
+            found.setdefault(name, cost)  # one set, one cost, however many methods chose it
+    for block in report["blocks"]:
+        name, value = f"increase without blocks {block['block']}", block["single_deletion_increase_percent"]
+        if value is not None and name not in found:
+            found[name] = _Figure(value, block["interval"], numbers.percent, numbers.percents)
+    return found
+
+
+def layers(arm: Row) -> str:
+    """The blocks that an arm removes, and whether others were merged for them."""
+    return f"{numbers.layers(arm['layers'])}{', merged' if arm['merged'] else ''}"

@@ -1,0 +1,327 @@
+"""What other tools take an arm as: slices for mergekit, a list of layers, a table; and where its model came from.
+
+A checkpoint needs weights, and so torch; ``checkpoint_export`` writes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from checker import reports
+from checker.core.errors import UsageError
+from checker.core.layouts import Layout
+from checker.core.records import ModelSource
+from checker.core.store import Store
+from checker.release.pack import Pack, damaged
+from checker.spec import load
+
+Row = Mapping[str, Any]
+
+# What the constraints and the form of an arm are called where a report does not name them.
+_DEFAULT = "matched"
+_SHOWN = 8
+_LARGEST_REPORT = 64_000_000  # bytes
+_NAME = re.compile(r"(?P<method>[^:@]+)(?:@(?P<kind>[^:@]+))?:(?P<budget>\d+)(?::(?P<tie>\d+))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of a report: what it runs, and its row of figures."""
+
+    layout: Layout
+    row: Row
+    report: Row
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the whole model."""
+        return int(self.report["model"]["blocks"])
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def read_report(out: Path) -> Row:
+    """The report of measurements in the folder of a run; UsageError where there is none, or none that is valid."""
+    content = any_report(out)
+    if "arms" not in content:
+        raise UsageError(
+            f"{out / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
+            "folder of a run"
+        )
+    return content
+
+
+def any_report(out: Path) -> Row:
+    """As ``read_report``, of measurements or of published numbers."""
+    path = out / "report.json"
+    try:
+        if (size := path.stat().st_size) > _LARGEST_REPORT:
+            raise ValueError(f"{size} bytes, where {_LARGEST_REPORT} are more than any run writes")
+        content: Row = json.loads(path.read_text(encoding="utf-8"))
+        reports.check(content)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
+        ) from None
+    return content
+
+
+def sealed_report(pack: Pack) -> Row:
+    """The report in a pack; EvidenceDamaged where it does not follow its schema, whatever its digest."""
+    report = pack.report
+    try:
+        reports.check(report)
+        if "arms" not in report:
+            raise ValueError("a report of published numbers")
+    except (ValueError, RecursionError) as error:
+        raise damaged(pack.place("report.json"), f"no valid report ({error})", "a report of this version") from None
+    return report
+
+
+def find_arm(report: Row, name: str) -> Arm:
+    """The arm that ``METHOD:BUDGET`` or ``METHOD:BUDGET:TIE`` names.
+
+    Where ties were broken in several ways, TIE is needed: the ways may differ much in cost. ``METHOD@KIND`` names the
+    form (native) or the constraints of an arm; left out, the matched form under the audit's first constraints is meant,
+    where there is one. UsageError says which arms there are.
+    """
+    match = _NAME.fullmatch(name.strip())
+    if match is None:
+        raise UsageError(f"--arm: found {name!r}; expected METHOD:BUDGET or METHOD:BUDGET:TIE; "
+                         "write it like `--arm replacement:3`")  # fmt: skip
+    rows = [row for row in report["arms"] if (row["method"], row["budget"]) == (match["method"], int(match["budget"]))]
+    rows = _of_kind(rows, match["kind"])
+    if match["tie"] is not None:
+        rows = [row for row in rows if row["tie"] == int(match["tie"])]
+    if not rows:
+        raise UsageError(f"--arm: found no arm {name} in the report; expected one of {_names(report['arms'])}; "
+                         "choose one of these, or add it to the audit and run it")  # fmt: skip
+    if len({_layers_text(row) for row in rows}) > 1:
+        ways = "; ".join(f"{match['method']}:{match['budget']}:{row['tie']} removes {_layers_text(row)}{_cost(row)}"
+                         for row in rows[:_SHOWN])  # fmt: skip
+        more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+        raise UsageError(f"--arm: found {len(rows)} arms {name}; expected one; choose: {ways}{more}")
+    return Arm(_layout(rows[0], report["model"]["blocks"]), rows[0], report)
+
+
+def _of_kind(rows: Sequence[Row], kind: str | None) -> list[Row]:
+    """Rows of a form or of constraints called ``kind``, narrowed to one form and one set of constraints."""
+    found = [row for row in rows if kind is None or kind in _kinds(row)]
+    matched = [row for row in found if _kinds(row)[0] == _DEFAULT]
+    found = matched or found
+    return [row for row in found if _kinds(row) == _kinds(found[0])]
+
+
+def _kinds(row: Row) -> tuple[str, str]:
+    return row.get("form", _DEFAULT), row.get("selection", _DEFAULT)
+
+
+def _names(rows: Iterable[Row]) -> str:
+    names = list(dict.fromkeys(f"{row['method']}:{row['budget']}" for row in rows))
+    more = f" and {len(names) - 4 * _SHOWN} more" if len(names) > 4 * _SHOWN else ""
+    return (", ".join(names[: 4 * _SHOWN]) or "none, for the report has no arms") + more
+
+
+def _layers_text(row: Row) -> str:
+    merged = f" by {row['merged']}" if row.get("merged") else ""
+    return ",".join(map(str, row["layers"])) + merged
+
+
+def _cost(row: Row) -> str:
+    return "" if row["increase_percent"] is None else f" ({row['increase_percent']:+.1f} %)"
+
+
+def _layout(row: Row, blocks: int) -> Layout:
+    """What an arm runs; UsageError where layers and layout of the row cannot both be true."""
+    kept = [slot for slot in range(blocks) if slot not in set(row["layers"])]
+    merged = row.get("merged")
+    try:
+        layout = Layout.parse(merged) if merged else Layout.base(blocks).without(row["layers"])
+    except ValueError as error:
+        raise UsageError(f"report.json: {error}; judge again") from None
+    inside = all(0 <= block < blocks for place in layout.places for block, _ in place.weights)
+    if list(layout.slots) != kept or not inside or len(kept) != blocks - row["budget"] or not kept:
+        raise UsageError(
+            f"report.json: found an arm that removes {_layers_text(row)} at budget {row['budget']} of {blocks} blocks; "
+            "expected so many distinct blocks of the model, and at least one that stays; judge again"
+        )
+    return layout
+
+
+# --- the formats -----------------------------------------------------------------------------------------------------
+
+
+def mergekit(arm: Arm, base: str | None = None) -> str:
+    """Passthrough slices for mergekit: half-open ranges of the blocks that stay.
+
+    ``base`` names the checkpoint that mergekit shall read; left out, it is the report's. UsageError for an arm that
+    merges blocks, and for a model that was read from GGUF, which mergekit does not read.
+    """
+    if len(mixed := [place for place in arm.layout.places if len(place.weights) > 1 or place.weights[0][1] != 1.0]):
+        raise UsageError(f"--as mergekit: found merged weights, {mixed[0]}; expected whole blocks, which is all that "
+                         "passthrough copies; use `--as checkpoint`")  # fmt: skip
+    name = base or _base_name(arm.report["model"])
+    slices = [{"sources": [{"model": name, "layer_range": list(ends)}]} for ends in ranges(arm.layout)]
+    content = {"slices": slices, "merge_method": "passthrough", "dtype": arm.report["model"]["dtype"]}
+    comment = (
+        f"# pruneaudit: {_title(arm)} of {_printable(arm.report['model']['source'])}, "
+        f"which removes {_printable(_layers_text(arm.row))}{_cost(arm.row)}\n"
+        "# mergekit cuts no list per layer, like layer_types, and stops at a model that has one: for such a model,\n"
+        "# and for merged weights, use `pruneaudit export --as checkpoint`.\n"
+    )
+    return comment + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=1000)
+
+
+def ranges(layout: Layout) -> Iterator[tuple[int, int]]:
+    """Runs of neighbouring blocks, in the order in which they run, as half-open ranges [first, last + 1)."""
+    run: tuple[int, int] | None = None
+    for place in layout.places:
+        block = place.weights[0][0]
+        if run is not None and block == run[1]:
+            run = (run[0], block + 1)
+            continue
+        if run is not None:
+            yield run
+        run = (block, block + 1)
+    if run is not None:
+        yield run
+
+
+def _base_name(model: Row) -> str:
+    if model["source"].endswith(".gguf"):
+        raise UsageError(f"--as mergekit: found a model read from GGUF ({_printable(model['source'])}); expected a "
+                         "checkpoint, for mergekit reads no GGUF; name the checkpoint it was made from with `--base`, "
+                         "or use `--as checkpoint`")  # fmt: skip
+    pinned = f"@{model['revision']}" if model["kind"] == "hub" and model["revision"] else ""
+    return f"{model['source']}{pinned}"
+
+
+def prune_layers(arm: Arm, base: str | None = None) -> str:
+    """The removed blocks as one line, ``3,5,9``, as options called ``--prune-layers`` take it; from 0."""
+    _expect_deletion(arm, "prune-layers")
+    return ",".join(str(layer) for layer in sorted(arm.row["layers"])) + "\n"
+
+
+def _expect_deletion(arm: Arm, form: str) -> None:
+    changed = [place for place in arm.layout.places if not place.own]
+    if changed:
+        raise UsageError(f"--as {form}: found a block that does not stay as it is, {changed[0]}; expected an arm that "
+                         "only removes blocks; use `--as checkpoint`")  # fmt: skip
+
+
+_FIGURES = ("perplexity", "increase_percent", "kl", "top1_agreement")
+_BLOCK_FIGURES = ("deletion", "replacement_score", "interchange_score", "single_deletion_increase_percent")
+_COLUMNS = (
+    *("block", "kept", "new_number", "weights"),
+    *(f"block_{name}" for name in _BLOCK_FIGURES),
+    *("method", "budget", "tie"),
+    *(f"arm_{name}" for name in (*_FIGURES, "increase_low", "increase_high")),
+)
+
+
+def table(arm: Arm, base: str | None = None) -> str:
+    """CSV with one row per block: kept or not, its number afterwards, its own figures, and those of the arm.
+
+    Increases are percent, distances nats; a figure that was not measured is empty.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    low, high = arm.row["interval"] or (None, None)
+    about_arm = {name: arm.row[name] for name in ("method", "budget", "tie")}
+    about_arm |= {f"arm_{name}": arm.row[name] for name in _FIGURES}
+    about_arm |= {"arm_increase_low": low, "arm_increase_high": high}
+    figures = {row["block"]: row for row in arm.report["blocks"]}
+    for block in range(arm.blocks):
+        measured = {f"block_{name}": figures.get(block, {}).get(name) for name in _BLOCK_FIGURES}
+        writer.writerow({"block": block, **_fate(arm.layout, block), **measured, **about_arm})
+    return text.getvalue()
+
+
+def _fate(layout: Layout, slot: int) -> dict[str, Any]:
+    """What becomes of a slot."""
+    if slot not in layout.slots:
+        return {"kept": "no", "new_number": None, "weights": None}
+    number = layout.slots.index(slot)
+    return {"kept": "yes", "new_number": number, "weights": str(layout.places[number]).partition("@")[0]}
+
+
+FORMATS: Mapping[str, Callable[[Arm, str | None], str]] = {
+    "mergekit": mergekit,
+    "prune-layers": prune_layers,
+    "csv": table,
+}
+
+
+def write(text: str, to: Path) -> None:
+    """Writes a new file; UsageError where there is one already."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with to.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{to}: found something there; expected nothing, export overwrites nothing; "
+                         "choose another --to") from None  # fmt: skip
+
+
+def _title(arm: Arm) -> str:
+    tie = f", tie {arm.row['tie']} of {arm.row['ties']}" if arm.row["ties"] > 1 else ""
+    return f"{_printable(arm.row['method'])} at budget {arm.row['budget']}{tie}"
+
+
+def _printable(text: str) -> str:
+    """Text from a stranger's report on one line, so that it cannot end a comment."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+# --- where the model is ----------------------------------------------------------------------------------------------
+
+
+def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSource:
+    """Where the audited model is: as ``audit`` says (a file, or a packaged name), else as the evidence's record does.
+
+    What ``--set`` changed in the run is applied again. UsageError where neither is to be had, or where the record names
+    the model by a path that starts at an audit file which is not at hand.
+    """
+    if audit is not None:
+        overrides = [f"{override['key']}={override['value']}" for override in report["overrides"]]
+        return load.check(audit, overrides, attached=False).audit.model
+    path = out / "evidence.db"
+    record = None
+    if path.is_file():
+        with Store(path, create=False) as store:
+            record = store.read_record("audit", report["audit"]["name"])
+    if record is None:
+        raise UsageError(f"{path}: found no record of the audit {_printable(report['audit']['name'])!r}; expected what "
+                         "a run leaves there; name the audit file with `--audit`")  # fmt: skip
+    return _recorded_source(record)
+
+
+def _recorded_source(record: Row) -> ModelSource:
+    """The model source of an audit that is only known by its text."""
+    overrides = [f"{key}={value}" for key, value in record["overrides"]]
+    with TemporaryDirectory() as folder:
+        file = Path(folder).resolve() / "audit.yaml"
+        file.write_bytes(record["text"].encode())
+        source = load.check(file, overrides, attached=False).audit.model
+        if source.path is not None and Path(source.path).is_relative_to(Path(folder).resolve()):
+            raise UsageError(
+                f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "
+                "where the path starts; name the audit file with `--audit`"
+            )
+    return source

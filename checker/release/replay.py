@@ -1,0 +1,302 @@
+"""What a pack is judged by: its audit, resolved anew from the file's text, and its evidence in a store in memory.
+
+Nothing of the machine enters: no path of the pack leads to a file, and a sealed store keeps the judge from looking at
+texts or models that happen to lie here.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from datetime import date
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from checker.core.errors import InvalidAudit
+from checker.core.records import (
+    Audit,
+    CheckpointFacts,
+    Claim,
+    EvaluationFacts,
+    Location,
+    ModelFacts,
+    ModelSource,
+    Policy,
+    Question,
+    ScoringFacts,
+    TextSource,
+    Values,
+)
+from checker.core.store import Answer, Scope, Store
+from checker.release import rows
+from checker.release.pack import Pack, damaged
+from checker.spec import document as documents
+from checker.spec import load, policies
+
+Row = dict[str, Any]
+_FACTS: Mapping[str, type[Any]] = {
+    "model": ModelFacts,
+    "scoring": ScoringFacts,
+    "selection": ScoringFacts,
+    "evaluation": EvaluationFacts,
+    "checkpoint": CheckpointFacts,
+}
+_FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
+_LARGEST = 2**53  # of a whole number in facts
+_WANTED = "what `pack` wrote"
+
+
+class Witness(Store):
+    """A store that notes what is read of it."""
+
+    def __init__(self, path: Path, *, create: bool = True, in_memory: bool = False) -> None:
+        super().__init__(path, create=create, in_memory=in_memory)
+        self.asked: dict[tuple[Scope, Question], int] = {}  # the number of batches
+        self.records: dict[tuple[str, str], list[Row]] = {}
+
+    def get(self, scope: Scope, question: Question, batches: int) -> Values | None:
+        self.asked[scope, question] = batches
+        return super().get(scope, question, batches)
+
+    def read_record(self, name: str, key: str) -> Row | None:
+        found = super().read_record(name, key)
+        if found is not None:
+            self.records.setdefault((name, key), [found])
+        return found
+
+    def read_records(self, name: str, key: str) -> list[Row]:
+        found = super().read_records(name, key)
+        if found:
+            self.records[name, key] = found
+        return found
+
+    def answers(self) -> list[Answer]:
+        """Every stored answer that was read, batch by batch."""
+        parts = (
+            self.part(scope, question, batch)
+            for (scope, question), batches in self.asked.items()
+            for batch in range(batches)
+        )
+        return [part for part in parts if part is not None]
+
+
+# --- the audit -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a pack was judged: when, by which version, under whose policy."""
+
+    day: date
+    tool: Mapping[str, str]  # name, version, measuring_code
+    policy: Literal["audit", "given"]  # the audit file's own, or one that is stated only in audit.json
+
+
+def portable(audit: Audit) -> Audit:
+    """The audit with every path reduced to its last part: packs travel, folders do not."""
+    return replace(
+        audit,
+        path=_name(audit.path),
+        model=_without_folder(audit.model),
+        scoring=replace(audit.scoring, source=_without_folder(audit.scoring.source)),
+        evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
+        selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),
+        claims=tuple(map(_portable_claim, audit.claims)),
+        waivers=tuple(replace(waiver, location=_placed(waiver.location)) for waiver in audit.waivers),
+    )
+
+
+def resolved(audit: Audit) -> Row:
+    """A portable audit as audit.json holds it: everything but the text, which is audit.yaml."""
+    return {key: value for key, value in asdict(audit).items() if key != "text"}
+
+
+def resolve(text: str, file: str, overrides: Sequence[str], *, own_policy: bool = True) -> Audit:
+    """The portable audit of a file's text, as if the file stood alone in a folder; InvalidAudit holds its mistakes.
+
+    With ``own_policy=False`` what the text says of policy is left out: the files that it is built on are elsewhere.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder).resolve() / file
+        path.write_bytes(text.encode())
+        given = [*overrides, *(() if own_policy else ("policy=",))]
+        found = load.check(path, given, attached=False).audit
+    return replace(portable(found), overrides=found.overrides[: len(overrides)])
+
+
+def stands_alone(text: str, file: str, overrides: Sequence[str]) -> bool:
+    """Whether the policy of an audit file is built on ready policies alone, and so on no further file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder).resolve() / file
+        path.write_bytes(text.encode())
+        document = documents.read(path, file)
+        for override in overrides:
+            document.override(override)
+    named = document.get("policy", "extends")
+    return named is None or named in policies.ready()
+
+
+def audit_of(pack: Pack, judging: Judging) -> Audit:
+    """The audit of a pack, resolved anew; EvidenceDamaged where its text, name or policy cannot be read."""
+    stated = pack.json("audit.json")
+    place = pack.place("audit.json")
+    try:
+        file, overrides, policy = stated["path"], stated["overrides"], stated["policy"]
+    except (KeyError, TypeError) as error:
+        raise damaged(place, f"no {error}", "path, overrides and policy") from error
+    if not isinstance(file, str) or not _FILE.fullmatch(file):
+        raise damaged(place, f"the file name {file!r:.80}", "a plain file name")
+    if not fits(overrides, tuple[tuple[str, str], ...]):
+        raise damaged(place, f"the overrides {overrides!r:.80}", "pairs of key and value")
+    given = [f"{key}={value}" for key, value in overrides]
+    own = judging.policy == "audit"
+    try:
+        text = pack.bytes("audit.yaml").decode()
+        if own and not stands_alone(text, file, given):
+            raise damaged(pack.place("audit.yaml"), "a policy that is built on a file", "one that stands alone")
+        audit = resolve(text, file, given, own_policy=own)
+    except InvalidAudit as error:
+        raise damaged(pack.place("audit.yaml"), f"no valid audit ({error.mistakes[0]})", _WANTED) from error
+    except ValueError as error:
+        raise damaged(pack.place("audit.yaml"), f"no text ({error})", _WANTED) from error
+    return audit if own else replace(audit, policy=_policy(policy, place))
+
+
+def _policy(stated: Any, place: str) -> Policy:
+    if not fits(stated, Policy):
+        raise damaged(place, f"the policy {stated!r:.80}", "a policy")
+    return restored_policy(stated)
+
+
+def restored_policy(stated: Mapping[str, Any]) -> Policy:
+    """A policy from its public form."""
+    values: Row = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
+    return Policy(**values)
+
+
+def _name(path: str) -> str:
+    return PurePath(path).name
+
+
+def _without_folder(source: Any) -> Any:
+    """A model's or a text's source with its path reduced to its last part."""
+    assert isinstance(source, ModelSource | TextSource)
+    return source if source.path is None else replace(source, path=_name(source.path))
+
+
+def _portable_claim(claim: Claim) -> Claim:
+    checkpoint = claim.checkpoint and _name(claim.checkpoint)
+    return replace(claim, location=_placed(claim.location), checkpoint=checkpoint)
+
+
+def _placed(location: Location) -> Location:
+    return replace(location, file=_name(location.file))
+
+
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
+def judging_of(pack: Pack) -> Judging:
+    """When and by what a pack was judged; EvidenceDamaged where judging.json does not say."""
+    stated = pack.json("judging.json")
+    try:
+        day, tool, policy = stated["day"], stated["tool"], stated["policy"]
+        complete = fits(tool, Mapping[str, str]) and set(tool) == {"name", "version", "measuring_code"}
+        if complete and policy in ("audit", "given") and len(stated) == 3:
+            return Judging(date.fromisoformat(day), tool, policy)
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise damaged(pack.place("judging.json"), f"{stated!r:.80}", "the day of judging, the tool and whose policy")
+
+
+def store_of(pack: Pack, judging: Judging, audit: Audit) -> Witness:
+    """A pack's evidence in memory; EvidenceDamaged where rows or records are not what they should be."""
+    try:
+        answers = rows.read(pack.bytes("rows.parquet"))
+    except rows.BadRows as error:
+        raise damaged(pack.place("rows.parquet"), error.found, error.expected) from error
+    store = Witness(pack.folder, in_memory=True)
+    try:
+        for name, key, content in _records(pack, len(answers)):
+            store.write_record(name, key, content)
+        environment = pack.json("environment.json")
+        if environment is not None:
+            if not isinstance(environment, dict):
+                raise damaged(pack.place("environment.json"), f"{environment!r:.80}", "a mapping")
+            store.write_record("environment", audit.name, environment)
+        store.add(answers, judging.tool["measuring_code"])
+        if store.units() != sum(len(answer.values) for answer in answers):
+            raise damaged(pack.place("rows.parquet"), "an answer given twice", "every answer once")
+    except BaseException:
+        store.close()
+        raise
+    store.records.clear()  # of what filling it read
+    return store
+
+
+def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, Row]]:
+    """Name, key and content of every record, held against what a run writes."""
+    place = pack.place("records.json")
+    stated = pack.json("records.json")
+    if not isinstance(stated, list):
+        raise damaged(place, f"{stated!r:.80}", "a list of records")
+    for record in stated:
+        if not isinstance(record, dict) or set(record) != {"name", "key", "content"}:
+            raise damaged(place, f"{record!r:.80}", "name, key and content of a record")
+        name, key, content = record["name"], record["key"], record["content"]
+        if not (isinstance(name, str) and isinstance(key, str) and isinstance(content, dict)):
+            raise damaged(place, f"{record!r:.80}", "name, key and content of a record")
+        if problem := _problem(name, content, answers):
+            raise damaged(place, f"{problem} in the record of {name!r:.40}", _WANTED)
+        yield name, key, content
+
+
+def _problem(name: str, content: Row, answers: int) -> str | None:
+    """What is wrong with facts, or None: wrong types, or numbers that no answers could go with."""
+    if name == "text" and (set(content) != {"identity"} or not isinstance(content["identity"], str)):
+        return f"{content!r:.80}"
+    kind = _FACTS.get(name)
+    if kind is None:
+        return None
+    hints = get_type_hints(kind)
+    for key in hints:
+        if key not in content and not hasattr(kind, key):
+            return f"no {key!r}"
+    for key, value in content.items():
+        if key not in hints or not fits(value, hints[key]):
+            return f"{key!r:.40} {value!r:.80}"
+    if name == "model":
+        blocks, kinds = content["blocks"], content.get("slot_kinds")
+        if blocks < 1 or not len(content["block_parameters"]) == len(content["block_shapes"]) == blocks:
+            return f"{blocks} blocks, of which not each one is described,"
+        return f"{len(kinds)} kinds of {blocks} slots" if kinds and len(kinds) != blocks else None
+    batches = content.get("batches", 0)
+    return f"{batches} batches, more than there are answers," if batches > answers else None
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value can be what a type says: whole numbers from 0, texts, lists for tuples, records."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is tuple:
+        return isinstance(value, list) and (
+            all(fits(item, inner[0]) for item in value)
+            if inner[-1] is Ellipsis
+            else len(value) == len(inner) and all(map(fits, value, inner))
+        )
+    if origin is Literal:
+        return value in inner
+    if is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return isinstance(value, dict) and all(key in hints and fits(item, hints[key]) for key, item in value.items())
+    if origin is not None:  # a mapping
+        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
+    if hint is int:
+        return type(value) is int and 0 <= value < _LARGEST
+    if hint is float:
+        return type(value) in (int, float)
+    return value is None if hint is type(None) else type(value) is hint

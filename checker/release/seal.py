@@ -1,0 +1,201 @@
+"""Seals the folder of a run into an evidence pack: what was judged, by which audit, and all that the verdicts rest on.
+
+The evidence is judged once more on the day of sealing, by what goes into the pack alone; that report is sealed. The
+same evidence, audit, day and version of this package and of pyarrow give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from checker import __version__
+from checker.checkpoints import digests
+from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
+from checker.core.records import Audit, canonical, digest
+from checker.core.store import MEASURING_CODE, Answer, Store
+from checker.judge.measured import judge
+from checker.release import export, replay, rows
+from checker.release.pack import FILES, MANIFEST, Pack, manifest_of, open_pack
+from checker.release.replay import Witness
+from checker.release.table_reader import LARGEST_ROWS
+from checker.spec import load, policies
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is sealed: an audit, and whether its policy is all its own."""
+
+    audit: Audit  # portable
+    own_policy: bool
+
+
+def seal(out: Path, to: Path, judged: Judged, day: date | None = None) -> Pack:
+    """Seals the run in ``out`` into the new folder ``to``; a pack of the same bytes that lies there already stays.
+
+    Raises EvidenceMissing where nothing was measured for this audit, EvidenceDamaged where the evidence is, UsageError
+    where something else lies at ``to``. An audit that is open or fails is sealed like any other.
+    """
+    contents = _contents(out / "evidence.db", judged, day or date.today())
+    everything = {**contents, MANIFEST: manifest_of(contents)}
+    if to.exists():
+        _check_same(to, everything)
+    else:
+        _write(to, everything)
+    return open_pack(to)
+
+
+# --- what was judged -------------------------------------------------------------------------------------------------
+
+
+def judged_by(path: str, overrides: Sequence[str] = ()) -> Judged:
+    """An audit file, to seal a run by; InvalidAudit holds its mistakes."""
+    audit = load.check(path, overrides, attached=False).audit
+    given = [f"{key}={value}" for key, value in audit.overrides]
+    own = replay.stands_alone(audit.text, Path(audit.path).name, given)
+    portable = replay.portable(audit)
+    return Judged(portable if own else _with_policy(portable, policies.row(audit.policy)), own)
+
+
+def _with_policy(audit: Audit, policy: Mapping[str, Any]) -> Audit:
+    """The audit under a policy in its public form, as it comes out of the pack: keys in canonical order."""
+    return replace(audit, policy=replay.restored_policy(json.loads(canonical(policy))))
+
+
+def judged_last(out: Path) -> Judged:
+    """What the report in ``out`` was judged by: the audit file that the run recorded, and the report's policy.
+
+    UsageError where the report was judged by another text than the run's, which only its file can tell.
+    """
+    report = export.read_report(out)
+    about, path = report["audit"], out / "evidence.db"
+    with Store(path, create=False) as store:
+        record = store.read_record("audit", about["name"])
+    if record is None or digest([record["text"], record["overrides"]]) != about["digest"]:
+        raise UsageError(
+            f"{out}: found a report by another audit file than the run's; expected the text of that file; name it: "
+            "--audit FILE, and --set as when it was judged"
+        )
+    overrides = [f"{key}={value}" for key, value in record["overrides"]]
+    own = replay.stands_alone(record["text"], about["file"], overrides)
+    try:
+        audit = replay.resolve(record["text"], about["file"], overrides, own_policy=own)
+    except InvalidAudit as error:
+        raise UsageError(
+            f"{path}: found an audit file that this version does not take:\n{error}\nexpected a valid one; name the "
+            "file as it is now: --audit FILE"
+        ) from error
+    return Judged(audit if own else _with_policy(audit, report["policy"]), own)
+
+
+# --- what goes in ----------------------------------------------------------------------------------------------------
+
+
+def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
+    audit = judged.audit
+    answers, records = _read(evidence, audit, day)
+    environment = records.pop(("environment", audit.name), [None])[-1]
+    report = _judge(audit, answers, records, environment, day)
+    tool = {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE}
+    listed = [{"name": name, "key": key, "content": content}
+              for (name, key), found in sorted(records.items()) for content in found]  # fmt: skip
+    values: dict[str, Any] = {
+        "artifacts.json": _artifacts(evidence, report["model"]["digest"]),
+        "audit.json": replay.resolved(audit),
+        "contracts.json": report["contracts"],
+        "environment.json": environment,
+        "judging.json": {"day": day.isoformat(), "tool": tool, "policy": "audit" if judged.own_policy else "given"},
+        "records.json": listed,
+        "report.json": report,
+    }
+    encoded = {name: canonical(value).encode() for name, value in values.items()}
+    return {**encoded, "audit.yaml": audit.text.encode(), "rows.parquet": rows.write(answers)}
+
+
+def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[tuple[str, str], list[Row]]]:
+    """The answers and records that judging the audit reads; nothing else is sealed."""
+    with Witness(evidence, create=False) as store:
+        store.sealed = True
+        report = judge(audit, store, day)
+        answers = store.answers()
+    units = sum(len(answer.values) for answer in answers)
+    if units > LARGEST_ROWS:
+        raise UsageError(
+            f"{evidence}: found {units} values; expected at most {LARGEST_ROWS}, which a pack holds; audit fewer "
+            "methods at once"
+        )
+    unread = [name for name in ("scoring", "evaluation") if report["contracts"][name]["digest"] is None]
+    if unread:
+        raise EvidenceMissing(
+            f"{evidence}: found no measurement under the audit's {unread[0]} contract; expected at least a part; "
+            "measure first: pruneaudit run"
+        )
+    return answers, store.records
+
+
+def _judge(
+    audit: Audit,
+    answers: Sequence[Answer],
+    records: Mapping[tuple[str, str], Sequence[Row]],
+    environment: Row | None,
+    day: date,
+) -> Row:
+    """The report as whoever opens the pack will find it."""
+    with Witness(Path("rows.parquet"), in_memory=True) as store:
+        for (name, key), found in records.items():
+            for content in found:
+                store.write_record(name, key, content)
+        if environment is not None:
+            store.write_record("environment", audit.name, environment)
+        store.add(answers)
+        report: Row = json.loads(canonical(judge(audit, store, day)))
+    return report
+
+
+def _artifacts(evidence: Path, weights: str) -> Row:
+    """sha256 of the model's files as the run read them; without them, where an older version measured."""
+    with Store(evidence, create=False) as store:
+        record = store.read_record(digests.RECORD, weights)
+    files = record["files"] if record else {}
+    return {"files": files, "root": digests.root_digest(files) if files else None}
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
+    """UsageError unless ``to`` holds exactly these files."""
+    found = {path.name for path in to.iterdir()} if to.is_dir() else set()
+    if found != set(contents) or any((to / name).read_bytes() != content for name, content in contents.items()):
+        what = "another pack" if MANIFEST in found else "something"
+        raise UsageError(
+            f"{to}: found {what} there; expected nothing, pack overwrites nothing; choose another --to, or take it away"
+        )
+
+
+def _write(to: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes beside the target and renames, so that nobody finds half a pack."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+    try:
+        for name in (*FILES, MANIFEST):
+            (draft / name).write_bytes(contents[name])
+        draft.chmod(0o777 & ~_mask())
+        draft.rename(to)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _mask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

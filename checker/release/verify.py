@@ -1,0 +1,273 @@
+"""Does a pack reproduce: the same judge over its rows and records gives its report, figure by figure.
+
+Numbers are compared to 1e-9 relative (1e-12 absolute near zero), because sums and logarithms differ in their last
+digits from one processor to another; everything else exactly. ``tool`` is not compared but told, since a pack of
+another version may well reproduce.
+
+What this shows is that the report follows from the rows. It does not show that the rows were measured honestly, or on
+the model that is named: whoever makes up rows can seal them. ``remeasure`` looks at that, by sample.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from checker import __version__, reports
+from checker.checkpoints import digests as artifacts
+from checker.core.errors import EvidenceDamaged, PruneauditError
+from checker.core.records import Audit, canonical
+from checker.core.store import MEASURING_CODE
+from checker.judge.measured import judge
+from checker.release.pack import Pack, damaged
+from checker.release.replay import Judging, Witness, audit_of, judging_of, resolved, store_of
+
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
+T = TypeVar("T")
+_ABSENT = object()
+_TOLD = "tool"  # not compared
+_FOLLOWS = "the report does not follow from its rows: do not rely on it, and ask whoever sealed it"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of a pack that is not what its rows and records give."""
+
+    file: str
+    place: str
+    found: Any
+    expected: Any
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.place}: found {_shown(self.found)}; expected {_shown(self.expected)}; {_FOLLOWS}"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verifying a pack came to; ``report`` is the one that its rows give."""
+
+    pack: Pack
+    judging: Judging
+    report: Mapping[str, Any]
+    differences: tuple[Difference, ...]
+    figures: int  # compared
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.differences else 0
+
+
+def verify(pack: Pack) -> Verified:
+    """Judges a pack's evidence again, as of its day, and compares every figure. No torch, no weights, no network.
+
+    EvidenceDamaged where a file's bytes are those of the manifest and yet not what a pack holds.
+    """
+    judging = _read(pack, judging_of, pack)
+    audit = _read(pack, audit_of, pack, judging)
+    stated = pack.report
+    _read(pack, _check_schema, pack, stated)
+    with _read(pack, store_of, pack, judging, audit) as store:
+        report = _read(pack, _judged, audit, store, judging)
+        unread = list(_unread(pack, store))
+    differences = [
+        *_compared("audit.json", json.loads(canonical(resolved(audit))), pack.json("audit.json")),
+        *unread,
+        *_compared("report.json", _without_tool(report), _without_tool(stated)),
+        *_compared("contracts.json", report["contracts"], pack.json("contracts.json")),
+        *_tool(judging, stated),
+        *_prompts(pack, report),
+        *_artifacts(pack, report),
+    ]
+    return Verified(pack, judging, report, tuple(differences), _count(stated), tuple(_notes(judging)))
+
+
+def _judged(audit: Audit, store: Witness, judging: Judging) -> Mapping[str, Any]:
+    """The report as it would have been sealed; ValueError where a figure is not finite."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of values no model gives
+        # In the judge's own order: a distance comes before the claim that rests on it.
+        report: Mapping[str, Any] = json.loads(json.dumps(judge(audit, store, judging.day), allow_nan=False))
+    return report
+
+
+def _read(pack: Pack, action: Callable[..., T], *arguments: Any) -> T:
+    """Whatever a stranger's values make the reader or the judge stumble over is damage, not a crash."""
+    try:
+        return action(*arguments)
+    except EvidenceDamaged:
+        raise
+    except PruneauditError as error:
+        raise damaged(
+            pack.place("records.json"), f"evidence that cannot be judged ({error})", "whole evidence"
+        ) from error
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise damaged(f"{pack.place('records.json')}, rows.parquet", f"evidence that cannot be judged ({what})",
+                      "whole evidence") from error  # fmt: skip
+
+
+def _check_schema(pack: Pack, report: Mapping[str, Any]) -> None:
+    try:
+        reports.check(report)
+    except ValueError as error:
+        raise damaged(pack.place("report.json"), f"no valid report ({str(error)[:300]})", "a report") from error
+
+
+# --- differences -----------------------------------------------------------------------------------------------------
+
+
+def _compared(file: str, expected: Any, found: Any, place: str = "") -> Iterator[Difference]:
+    """Where two JSON values differ, in the order of the first."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for key in dict.fromkeys([*expected, *found]):
+            inner = f"{place}.{key}" if place else str(key)
+            yield from _compared(file, expected.get(key, _ABSENT), found.get(key, _ABSENT), inner)
+    elif isinstance(expected, list) and isinstance(found, list):
+        for number in range(max(len(expected), len(found))):
+            inner = f"{place}[{_label(expected, found, number)}]"
+            yield from _compared(file, _item(expected, number), _item(found, number), inner)
+    elif not _equal(expected, found):
+        yield Difference(file, place or "the whole", found, expected)
+
+
+def _item(values: list[Any], number: int) -> Any:
+    return values[number] if number < len(values) else _ABSENT
+
+
+def _label(expected: list[Any], found: list[Any], number: int) -> str:
+    """What a reader finds a row by: its number, and the name of a claim or a rule."""
+    row = _item(expected, number)
+    row = row if isinstance(row, Mapping) else _item(found, number)
+    name = next((row[key] for key in ("id", "rule") if key in row), None) if isinstance(row, Mapping) else None
+    return f"{number}, {name}" if isinstance(name, str) else str(number)
+
+
+def _equal(expected: Any, found: Any) -> bool:
+    if isinstance(expected, float) or isinstance(found, float):
+        try:
+            numbers = type(expected) in (int, float) and type(found) in (int, float)
+            return numbers and math.isclose(expected, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        except OverflowError:  # a whole number beyond any float
+            return False
+    return type(expected) is type(found) and bool(expected == found)
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "nothing"
+    text = canonical(value)
+    return text if len(text) <= 300 else f"{text[:140]} … {text[-140:]}"
+
+
+def _without_tool(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if key != _TOLD}
+
+
+def _tool(judging: Judging, stated: Mapping[str, Any]) -> Iterator[Difference]:
+    """The version is said twice, once for whoever reads the report alone."""
+    yield from _compared("report.json", dict(judging.tool), stated.get(_TOLD, {}), _TOLD)
+
+
+def _unread(pack: Pack, store: Witness) -> Iterator[Difference]:
+    """What nothing rests on: it would be published as evidence, and nobody would have looked at it."""
+    read, stored = sum(len(answer.values) for answer in store.answers()), store.units()
+    if read != stored:
+        yield Difference("rows.parquet", "rows that no figure rests on", stored - read, 0)
+    listed = Counter((record["name"], record["key"]) for record in pack.json("records.json"))
+    for (name, key), number in sorted(listed.items()):
+        unread = number - len(store.records.get((name, key), ()))
+        if unread:
+            yield Difference("records.json", f"records {name} {key[:12]} that no figure rests on", unread, 0)
+
+
+def _prompts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
+    """The recorded length of prompts is that of the contract, a begin token before each included."""
+    for record in pack.json("records.json"):
+        if record["name"] in ("scoring", "selection"):
+            contract = report["contracts"][record["name"]] or report["contracts"]["scoring"]
+            tokens = contract["tokens"] + (contract["special_tokens"] == "every_window")
+            yield from _compared("records.json", tokens, record["content"]["tokens"], f"{record['name']}: tokens")
+
+
+def _artifacts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
+    """The files' digests give the root digest, and the digest under which the weights were measured."""
+    stated = pack.json("artifacts.json")
+    place = pack.place("artifacts.json")
+    if not isinstance(stated, dict) or set(stated) != {"files", "root"} or not isinstance(stated["files"], dict):
+        raise damaged(place, f"{stated!r:.80}", "files and root")
+    files = stated["files"]
+    try:
+        root = artifacts.root_digest(files) if files else None
+    except (TypeError, ValueError) as error:
+        raise damaged(place, f"no digest ({error})", "sha256 digests") from error
+    yield from _compared("artifacts.json", root, stated["root"], "root")
+    if files:
+        weights = artifacts.weights_digest(files)
+        yield from _compared("artifacts.json", report["model"]["digest"], weights, "the digest of the weights")
+
+
+def _notes(judging: Judging) -> Iterator[str]:
+    version, code = judging.tool["version"], judging.tool["measuring_code"]
+    if version != __version__:
+        yield (f"the pack was made by pruneaudit {version}, this is {__version__}: where they differ in what they "
+               f"judge, figures differ; to compare like with like: pip install pruneaudit=={version}")  # fmt: skip
+    if code != MEASURING_CODE:
+        yield f"the rows were measured by version {code} of the measuring code, this is {MEASURING_CODE}"
+    if judging.policy == "given":
+        yield "the policy is taken as audit.json states it, because it is built on files that are not in the pack"
+
+
+def _count(value: Any) -> int:
+    """Numbers, texts and truth values in a JSON value."""
+    if isinstance(value, Mapping):
+        return sum(map(_count, value.values()))
+    return sum(map(_count, value)) if isinstance(value, list) else 1
+
+
+# --- expectations ----------------------------------------------------------------------------------------------------
+
+
+def expect(pack: Pack, digest: str | None = None, model: str | None = None, audit: Path | None = None) -> None:
+    """Holds a pack against what its reader knows from elsewhere; EvidenceDamaged where it is another.
+
+    ``digest`` is the pack's, ``model`` the model's root digest or the digest of its weights, ``audit`` a file.
+    """
+    if digest is not None and digest.lower() != pack.digest:
+        raise _unexpected(str(pack.folder), f"a pack with the digest {pack.digest}", digest, "--expect-pack")
+    if model is not None:
+        digests = [pack.json("artifacts.json")["root"], pack.report["model"]["digest"]]
+        if model.lower() not in digests:
+            found = f"a model with the root digest {digests[0]} and weights {digests[1]}"
+            raise _unexpected(pack.place("artifacts.json"), found, model, "--expect-model")
+    if audit is not None:
+        _expect_audit(pack, audit)
+
+
+def _expect_audit(pack: Pack, audit: Path) -> None:
+    place = pack.place("audit.yaml")
+    if audit.read_bytes().decode("utf-8-sig").encode() != pack.bytes("audit.yaml"):
+        raise _unexpected(place, "another text", f"that of {audit}", "--expect-audit")
+    overrides = [f"{key}={value}" for key, value in pack.json("audit.json")["overrides"]]
+    if overrides:
+        raise _unexpected(pack.place("audit.json"), f"values changed with --set {' '.join(overrides)}",
+                          f"{audit} as it stands", "--expect-audit")  # fmt: skip
+
+
+def _unexpected(place: str, found: str, expected: str, option: str) -> EvidenceDamaged:
+    return EvidenceDamaged(f"{place}: found {found}; expected {expected}, as {option} says; ask whoever gave you the "
+                           "pack, or correct the option")  # fmt: skip

@@ -1,0 +1,187 @@
+"""Whether methods agree: rank correlations between their block scores, and the scores themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from checker.reports.charts.distances import NARROW, WIDE, shorten
+from checker.reports.charts.svg import LETTER, drawing, element, number, text
+from checker.reports.tables import numbers
+from checker.reports.tables.table import Cell, Field, Figure, Record, Table, plain, table, with_interval, within
+
+_STEPS = (0.25, 0.5, 0.75)
+_NAMES = 132.0
+
+
+def agreement(report: Record) -> Figure | None:
+    """The matrix of rank correlations; None where no two methods' scores were compared."""
+    if not any(row[kind] for row in report["agreement"] for kind in ("spearman", "kendall")):
+        return None
+    sentence = _sentence(report["agreement"])
+    wide, narrow = (_draw(report["agreement"], width, sentence) for width in (WIDE, NARROW))
+    key = "Spearman's rank correlation below the diagonal, Kendall's above it."
+    if any(row[kind] is None for row in report["agreement"] for kind in ("spearman", "kendall")):
+        key += " A dash was not measured."
+    return Figure("agreement", sentence, wide, narrow, _pairs(report), key)
+
+
+def matrix(report: Record) -> Table:
+    """Spearman's rank correlations below the diagonal, Kendall's above it."""
+    rows = report["agreement"]
+    methods, cells = _methods(rows), _cells(rows)
+
+    def column(place: int) -> Field:
+        return Field(str(place + 1), lambda row: Cell("–" if row == place else _written(cells.get((row, place)))))
+
+    fields = [Field("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
+    fields += [column(place) for place in range(len(methods))]
+    caption = "Rank correlation of block scores: Spearman below the diagonal, Kendall above it"
+    return table("agreement-matrix", caption, fields, range(len(methods)))
+
+
+def sources(report: Record) -> Table:
+    """Where each scoring method comes from, and how finely its scores are told apart."""
+    fields = [
+        Field("Method", plain("method")),
+        Field("Blocks scored", lambda row: Cell(str(sum(v is not None for v in row["values"]))), numeric=True),
+        Field("Resolution", lambda row: _resolution(row["resolution"]), numeric=True),
+        Field("Source", plain("source")),
+    ]
+    note = "Scores closer than the resolution of the number format are no ranking."
+    if all(row["resolution"] is None for row in report["scores"]):
+        fields, note = [field for field in fields if field.title != "Resolution"], ""
+    return table("sources", "Methods that score blocks", fields, report["scores"], note)
+
+
+def scores(report: Record) -> Table:
+    """Every method's score of every block."""
+
+    def column(found: Record) -> Field:
+        return Field(found["method"], lambda block: _score(found["values"], block), numeric=True)
+
+    blocks = range(max((len(found["values"]) for found in report["scores"]), default=0))
+    fields = [Field("Block", lambda block: Cell(str(block))), *(column(found) for found in report["scores"])]
+    caption = "Every method's score of every block, each in its own unit; the lowest go first"
+    return table("scores", caption, fields, blocks)
+
+
+def _resolution(value: float | None) -> Cell:
+    return Cell("–" if value is None else numbers.significant(value, 2))
+
+
+def _score(values: Sequence[float | None], block: int) -> Cell:
+    value = values[block] if block < len(values) else None
+    return Cell("–" if value is None else numbers.significant(value))
+
+
+def _pairs(report: Record) -> Table:
+    correlation = with_interval("value", numbers.correlation, write_ends=numbers.correlations)
+    fields = [
+        Field("Methods", lambda row: Cell(f"{row['a']}, {row['b']}")),
+        Field("Spearman", within("spearman", correlation), numeric=True),
+        Field("Kendall", within("kendall", correlation), numeric=True),
+        Field("Blocks", plain("blocks", numbers.count), numeric=True),
+    ]
+    return table("agreement", "Rank correlation of every two methods' block scores", fields, report["agreement"])
+
+
+def _sentence(rows: Sequence[Record]) -> str:
+    found = [row for row in rows if row["spearman"] is not None]
+    if not found:
+        return "Only Kendall's rank correlation was measured."
+    low, high = (pick(found, key=lambda row: float(row["spearman"]["value"])) for pick in (min, max))
+    if low is high:
+        return f"The block scores of {_named(low)}."
+    return f"Most alike are the block scores of {_named(high)}; least alike those of {_named(low)}."
+
+
+def _named(row: Record) -> str:
+    spearman = row["spearman"]
+    ends = "" if spearman["interval"] is None else f" {numbers.correlations(spearman['interval'])}"
+    return f"{row['a']} and {row['b']} (Spearman {numbers.correlation(spearman['value'])}{ends})"
+
+
+def _methods(rows: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(row[end] for row in rows for end in ("a", "b")))
+
+
+def _cells(rows: Sequence[Record]) -> dict[tuple[int, int], float]:
+    """(row, column) -> rank correlation, Spearman's below the diagonal and Kendall's above it."""
+    methods, cells = _methods(rows), {}
+    for row in rows:
+        first, second = sorted((methods.index(row["a"]), methods.index(row["b"])))
+        for place, kind in (((second, first), "spearman"), ((first, second), "kendall")):
+            if row[kind] is not None:
+                cells[place] = float(row[kind]["value"])
+    return cells
+
+
+def _written(value: float | None) -> str:
+    return "–" if value is None else numbers.correlation(value)
+
+
+def _brief(value: float | None) -> str:
+    """Two decimals without the leading zero, for small cells."""
+    if value is None:
+        return "–"
+    if abs(value) >= 0.995:
+        return f"{value:.0f}".replace("-", "−")
+    return f"{value:.2f}".replace("-", "−").replace("0.", ".", 1)
+
+
+def _draw(rows: Sequence[Record], width: float, label: str) -> Markup:
+    methods, cells = _methods(rows), _cells(rows)
+    beside = width >= WIDE
+    left, top = (_NAMES if beside else 24.0), 26.0
+    side = min(46.0, (width - left - 4) / len(methods))
+    height = min(side, 30.0)
+    bottom = top + height * len(methods)
+    parts = _shades(cells, len(methods), (left, top), (side, height))
+    for place, method in enumerate(methods):
+        y = top + height * (place + 0.5) + 4
+        name = shorten(f"{place + 1}  {method}", left - 8) if beside else str(place + 1)
+        parts.append(text(left - 8, y, name, "", "end"))
+        parts.append(text(left + side * (place + 0.5), top - 8, str(place + 1), "tick", "middle"))
+        written = [
+            text(left + side * (column + 0.5), y, _brief(cells.get((place, column))))
+            for column in range(len(methods))
+            if column != place
+        ]
+        parts.append(element("g", *written, class_="value", text_anchor="middle"))
+    if not beside:
+        parts += _names(methods, bottom + 20, width)
+    return drawing(width, bottom + (8 if beside else 12 + 16 * ((len(methods) + 1) // 2)), label, *parts)
+
+
+def _shades(
+    cells: dict[tuple[int, int], float], methods: int, at: tuple[float, float], size: tuple[float, float]
+) -> list[Markup]:
+    """All cells of one shade as one path, in units of a cell: the stronger the correlation, the deeper."""
+    shades: dict[str, list[str]] = {}
+    for row in range(methods):
+        for column in range(methods):
+            shades.setdefault(_shade(cells.get((row, column))), []).append(f"M{column} {row}h.97v.96h-.97z")
+    transform = f"translate({number(at[0])} {number(at[1])}) scale({size[0]:.4f} {size[1]:.4f})"
+    return [
+        element("path", d="".join(squares), class_=class_, transform=transform)
+        for class_, squares in sorted(shades.items())
+    ]
+
+
+def _shade(value: float | None) -> str:
+    if value is None:
+        return "empty"
+    step = 1 + sum(abs(value) >= edge for edge in _STEPS)
+    return f"{'with' if value >= 0 else 'against'} o{step}"
+
+
+def _names(methods: Sequence[str], top: float, width: float) -> list[Markup]:
+    """The methods and their numbers in two columns, under a matrix that leaves no room beside it."""
+    half = (len(methods) + 1) // 2
+    parts = []
+    for place, method in enumerate(methods):
+        x = 0.0 if place < half else width / 2
+        parts.append(text(x, top + 16 * (place % half), shorten(f"{place + 1}  {method}", width / 2 - LETTER), ""))
+    return parts

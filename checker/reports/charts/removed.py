@@ -1,0 +1,150 @@
+"""The map of what each method removes: a row per method, a column per block, a panel per budget."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from checker.reports.charts.distances import NARROW, WIDE, shorten
+from checker.reports.charts.svg import LETTER, Scale, circle, drawing, element, number, rectangle, strokes, text
+from checker.reports.tables import numbers
+from checker.reports.tables.arms import merges
+from checker.reports.tables.comparison import Comparison, groups
+from checker.reports.tables.table import Cell, Field, Figure, Record, Table, table
+
+_HEADING, _ROW, _AXIS, _GAP = 26.0, 15.0, 20.0, 14.0
+_LONGEST_CELL = 18.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one method removes at one budget, over its resolutions."""
+
+    budget: int
+    method: str
+    resolutions: Sequence[Record]
+
+    @property
+    def always(self) -> list[int]:
+        """Blocks that every resolution removes."""
+        sets = [set(arm["layers"]) for arm in self.resolutions]
+        return sorted(set.intersection(*sets))
+
+    @property
+    def sometimes(self) -> list[int]:
+        """Blocks that some resolutions remove, and others keep."""
+        return sorted({layer for arm in self.resolutions for layer in arm["layers"]} - set(self.always))
+
+    @property
+    def merged_into(self) -> list[int]:
+        """Blocks that run merged weights."""
+        return sorted({_slot(place) for arm in self.resolutions for place in merges(arm)})
+
+
+def removed(found: Comparison, blocks: int) -> Figure | None:
+    """Which blocks each method removes at each budget; None where no method chose any."""
+    rows = [Row(budget, method, group) for (budget, method), group in groups(found.chosen).items()]
+    if not rows:
+        return None
+    sentence = _sentence(rows)
+    wide, narrow = (_draw(rows, blocks, width, sentence) for width in (WIDE, NARROW))
+    return Figure("removed", sentence, wide, narrow, _table(rows), _key(rows))
+
+
+def _slot(place: str) -> int:
+    return int(re.sub(r".*@", "", place))
+
+
+def _panels(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    panels: dict[int, list[Row]] = {}
+    for row in rows:
+        panels.setdefault(row.budget, []).append(row)
+    return panels
+
+
+def _sentence(rows: Sequence[Row]) -> str:
+    parts = []
+    for budget, group in _panels(rows).items():
+        counted = Counter(block for row in group for block in row.always)
+        if counted:
+            block, times = min(counted.items(), key=lambda item: (-item[1], item[0]))
+            parts.append(f"at {budget} removed, block {block} ({times} of {len(group)} methods)")
+    if not parts:
+        return "No block is removed by any method whichever way its ties are broken."
+    return f"The block that most methods remove: {'; '.join(parts)}."
+
+
+def _key(rows: Sequence[Row]) -> str:
+    said = ["A full cell is a block that the method removes."]
+    if any(row.sometimes for row in rows):
+        said.append("A half cell is removed in some resolutions of the ties only.")
+    if any(row.merged_into for row in rows):
+        said.append("A dot marks a block that stays and takes merged weights.")
+    return " ".join(said)
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    fields = [
+        Field("Removed", lambda row: Cell(str(row.budget))),
+        Field("Method", lambda row: Cell(row.method)),
+        Field("Removed in every resolution", lambda row: Cell(numbers.layers(row.always))),
+        Field("In some resolutions", lambda row: Cell(numbers.layers(row.sometimes))),
+        Field("Resolutions", lambda row: Cell(numbers.ties(row.resolutions[0])), numeric=True),
+    ]
+    if any(row.merged_into for row in rows):
+        fields.append(Field("Merged into", lambda row: Cell(numbers.layers(row.merged_into))))
+    return table("removed", "Blocks that each method removes", fields, rows, by_budget=True)
+
+
+def _draw(rows: Sequence[Row], blocks: int, width: float, label: str) -> Markup:
+    left = min(132.0, 14 + LETTER * max(len(row.method) for row in rows))
+    cell = min(_LONGEST_CELL, (width - left - 10) / max(1, blocks))
+    parts, y = [], 0.0
+    for budget, group in _panels(rows).items():
+        plural = "block" if budget == 1 else "blocks"
+        parts.append(text(0, y + 14, f"{budget} {plural} removed", "heading"))
+        parts += _panel(group, blocks, (left, y + _HEADING), cell)
+        y += _HEADING + _ROW * len(group) + _AXIS + _GAP
+    return drawing(width, y, label, *parts)
+
+
+def _panel(group: Sequence[Row], blocks: int, at: tuple[float, float], cell: float) -> list[Markup]:
+    left, top = at
+    height = _ROW * len(group)
+    ticks = Scale(0, max(1, blocks - 1), left + cell / 2, left + (max(2, blocks) - 0.5) * cell).ticks(24)
+    lines = [
+        ((left, top + _ROW * place), (left + cell * blocks, top + _ROW * place)) for place in range(len(group) + 1)
+    ]
+    lines += [((left + tick * cell, top), (left + tick * cell, top + height)) for tick in ticks]
+    parts = [rectangle(left, top, cell * blocks, height, "empty"), strokes(lines, "rule")]
+    parts += [text(left - 6, top + _ROW * (place + 0.76), shorten(row.method, left - 6), "", "end")
+              for place, row in enumerate(group)]  # fmt: skip
+    full = [(place, block) for place, row in enumerate(group) for block in row.always]
+    half = [(place, block) for place, row in enumerate(group) for block in row.sometimes]
+    d = _cells(full, 0.1, 0.8) + _cells(half, 0.52, 0.38)
+    if d:
+        transform = f"translate({number(left)} {number(top)}) scale({cell:.4f} {_ROW:g})"
+        parts.append(element("path", d=d, class_="gone", transform=transform))
+    parts += _dots(group, at, cell)
+    parts += [text(left + (tick + 0.5) * cell, top + height + 14, str(int(tick)), "tick", "middle") for tick in ticks]
+    return parts
+
+
+def _cells(found: Iterable[tuple[int, int]], top: float, height: float) -> str:
+    """Cells as one path, in units of a cell."""
+    tall = f"{height:g}".lstrip("0")
+    return "".join(f"M{block + 0.08:g} {place + top:g}h.84v{tall}h-.84z" for place, block in found)
+
+
+def _dots(group: Sequence[Row], at: tuple[float, float], cell: float) -> list[Markup]:
+    radius = min(3.5, cell / 3)
+    centres = [
+        (at[0] + (block + 0.5) * cell, at[1] + _ROW * (place + 0.5))
+        for place, row in enumerate(group)
+        for block in row.merged_into
+    ]
+    return [element("path", d="".join(circle(x, y, radius) for x, y in centres), class_="dot")] if centres else []

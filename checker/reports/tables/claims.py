@@ -1,0 +1,192 @@
+"""Claims and findings, in the words and marks that every format shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from checker.reports.tables import numbers
+from checker.reports.tables.table import Cell, Field, Record, Table, pairs_of, table
+from checker.reports.tables.words import ANSWERS, VERDICTS
+
+PROTOCOLS = ("replacement", "interchange")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one protocol says of a claim."""
+
+    protocol: str
+    backs: Cell
+    criteria: tuple[tuple[str, Cell], ...]
+    distance: str  # empty where none decides
+    why: str
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim, ready to be shown."""
+
+    id: str
+    says: str
+    about: str
+    verdict: Cell
+    measured: str
+    bound: str  # empty where the claim names none
+    message: str
+    location: str
+    readings: tuple[Reading | None, ...]  # in the order of PROTOCOLS
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One finding, ready to be shown."""
+
+    rule: str
+    outcome: Cell
+    level: str
+    claim: str
+    message: str
+    location: str
+    waived: str
+
+
+def claims(report: Record) -> list[ClaimView]:
+    return [_claim(claim) for claim in report["claims"]]
+
+
+def findings(report: Record, *outcomes: str) -> list[FindingView]:
+    """The findings with these outcomes, the gravest level first, waived ones last."""
+    order = ("error", "warning", "note")
+    found = [finding for finding in report["findings"] if finding["outcome"] in outcomes]
+    found.sort(key=lambda finding: (finding["waived"] is not None, order.index(finding["level"])))
+    return [_finding(finding) for finding in found]
+
+
+def together(found: list[FindingView]) -> list[FindingView]:
+    """Findings that are not applicable, those with one reason as one: what a reader skips shall be short."""
+    rules: dict[str, list[str]] = {}
+    for finding in found:
+        rules.setdefault(finding.message, []).append(finding.rule)
+    first = {finding.message: finding for finding in reversed(found)}
+    return [replace(first[message], rule=", ".join(dict.fromkeys(names))) for message, names in rules.items()]
+
+
+def waiver_counts(report: Record) -> str:
+    """How many waivers there are in each state."""
+    counts = Counter(waiver["state"] for waiver in report["waivers"])
+    return ", ".join(f"{number} {state}" for state, number in counts.items())
+
+
+def waivers(report: Record) -> Table:
+    """Every waiver, and how it stood when the audit was judged."""
+    fields = (
+        Field("Rule", lambda waiver: Cell(waiver["rule"])),
+        Field("Claim", lambda waiver: Cell(waiver["claim"] or "the whole audit")),
+        Field("State", _state),
+        Field("Findings", lambda waiver: Cell(numbers.count(waiver["findings"] or 0)), numeric=True),
+        Field("Last day", lambda waiver: Cell(waiver["expires"], _left(waiver["days_left"]))),
+        Field("Reason", lambda waiver: Cell(waiver["reason"])),
+    )
+    return table("waivers", "Waivers: findings that are accepted for a time", fields, report["waivers"])
+
+
+def _state(waiver: Record) -> Cell:
+    return Cell(waiver["state"], "", "pass" if waiver["state"] == "active" else "fail")
+
+
+def _left(days: int) -> str:
+    if days < 0:
+        return f"{numbers.count(-days)} {'day' if days == -1 else 'days'} ago"
+    return "today" if days == 0 else f"{numbers.count(days)} {'day' if days == 1 else 'days'} left"
+
+
+def overrides(report: Record) -> Table:
+    rows = [(override["key"], override["value"]) for override in report["overrides"]]
+    return pairs_of("overrides", "Values of the audit file that were overridden with --set", rows)
+
+
+def verdict(claim: Record) -> Cell:
+    return Cell(claim["verdict"], "", VERDICTS[claim["verdict"]])
+
+
+def measured(claim: Record) -> str:
+    """The deciding figure with its interval; empty where the claim is not decided by a figure."""
+    if claim["value"] is None:
+        return "" if claim["unit"] == "" else numbers.NOT_MEASURED
+    value = numbers.in_unit(claim["value"], claim["unit"])
+    return f"{value} {numbers.interval_in_unit(claim['interval'], claim['unit'])}"
+
+
+def selects(reading: Record | None) -> str:
+    """Provenance in words; empty where the question does not arise."""
+    if reading is None:
+        return ""
+    parts = []
+    if reading["share_of_ties"] is not None:
+        parts.append(f"{numbers.share(reading['share_of_ties'])} of tie resolutions")
+    if reading["share_of_resamples"] is not None:
+        parts.append(f"{numbers.share(reading['share_of_resamples'])} of resampled prompts")
+    if reading["rank"] is not None:
+        of = "" if reading["of"] is None else f" of {numbers.count(reading['of'])}"
+        parts.append(f"rank {numbers.count(reading['rank'])}{of}")
+    return ", ".join(parts)
+
+
+def _claim(claim: Record) -> ClaimView:
+    rests = f"rests on {claim['protocol']}" if claim["protocol"] else "names no protocol"
+    bound = claim["threshold"]
+    return ClaimView(
+        id=claim["id"],
+        says=claim["says"],
+        about=f"{claim['kind']} claim, scope {claim['scope']}, {claim['evidence']} evidence, {rests}",
+        verdict=verdict(claim),
+        measured=measured(claim),
+        bound="" if bound is None else numbers.declared(bound, claim["unit"]),
+        message=sentence(claim["message"]),
+        location=claim["location"] or "",
+        readings=tuple(_reading(name, claim["protocols"].get(name)) for name in PROTOCOLS),
+    )
+
+
+def _reading(protocol: str, backing: Mapping[str, Any] | None) -> Reading | None:
+    if backing is None:
+        return None
+    criteria = [(name, _answer(backing[name])) for name in ("admits", "predicts") if backing[name] != "na"]
+    provenance = selects(backing["selects"])
+    if provenance:
+        criteria.append(("selects", Cell(provenance)))
+    return Reading(protocol, _answer(backing["backs"]), tuple(criteria), _distance(backing), sentence(backing["why"]))
+
+
+def sentence(message: str) -> str:
+    """A message as it stands alone; in a finding it follows a colon."""
+    return message[:1].upper() + message[1:].removesuffix(".") + "."
+
+
+def _distance(backing: Record) -> str:
+    if backing["value"] is None:
+        return ""
+    bound = "" if backing["threshold"] is None else f", threshold {numbers.declared(backing['threshold'])}"
+    return f"{numbers.distance(backing['value'])} nats {numbers.interval(backing['interval'])}{bound}"
+
+
+def _answer(word: str) -> Cell:
+    text, mark = ANSWERS[word]
+    return Cell(text, "", mark)
+
+
+def _finding(finding: Record) -> FindingView:
+    outcome = "na" if finding["outcome"] == "not_applicable" else finding["outcome"]
+    names = {"pass": "passed", "fail": "failed", "open": "open", "na": "not applicable"}
+    return FindingView(
+        rule=finding["rule"],
+        outcome=Cell(names[outcome], "", outcome),
+        level=finding["level"],
+        claim=finding["claim"] or "",
+        message=finding["message"],
+        location=finding["location"] or "",
+        waived=finding["waived"] or "",
+    )

@@ -1,0 +1,89 @@
+"""Which arms stand beside each other: those of one form under one set of constraints, and never any others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from checker.reports.tables.table import Record
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms that may be held against each other, with the random control under the same constraints."""
+
+    form: str
+    selection: str
+    arms: tuple[Record, ...]
+    random: tuple[Record, ...]
+    differences: tuple[Record, ...]
+
+    @property
+    def chosen(self) -> list[Record]:
+        """The arms that a method chose, without the random draws."""
+        return [arm for arm in self.arms if not arm["draw"]]
+
+    @property
+    def drawn(self) -> list[Record]:
+        """The draws of the random control."""
+        return [arm for arm in self.arms if arm["draw"]]
+
+    @property
+    def native(self) -> bool:
+        return self.form == "native"
+
+    @property
+    def title(self) -> str:
+        """The constraints in words."""
+        spacings = sorted({arm["spacing"] for arm in self.arms if arm["spacing"] is not None})
+        return self.selection + (f" (spacing {', '.join(map(str, spacings))})" if spacings else "")
+
+
+def comparisons(report: Record) -> tuple[Comparison, Comparison | None, list[Comparison]]:
+    """The matched arms of the first selection, the native forms (None without), and every further selection."""
+    first = first_selection(report)
+    names = list(dict.fromkeys(arm["selection"] for arm in report["arms"] if arm["form"] == "matched"))
+    native = _comparison(report, "native", None)
+    further = [_comparison(report, "matched", name) for name in names if name != first]
+    return _comparison(report, "matched", first), native if native.arms else None, further
+
+
+def first_selection(report: Record) -> str:
+    """The name of the constraints that verdicts and regimes rest on.
+
+    Where the report does not name them, they are those that most methods' arms begin with: every method runs under
+    them first, and may reach no set there.
+    """
+    named = report["thresholds"].get("selection")
+    if named is not None:
+        return str(named)
+    begins: dict[str, str] = {}
+    for arm in report["arms"]:
+        if arm["form"] == "matched":
+            begins.setdefault(arm["method"], arm["selection"])
+    return Counter(begins.values()).most_common(1)[0][0] if begins else ""
+
+
+def groups(arms: Sequence[Record]) -> dict[tuple[int, str], list[Record]]:
+    """Arms by (budget, method), budgets ascending, methods in the report's order, resolutions by cost."""
+    methods = list(dict.fromkeys(arm["method"] for arm in arms))
+    found: dict[tuple[int, str], list[Record]] = {
+        (budget, method): [] for budget in sorted({arm["budget"] for arm in arms}) for method in methods
+    }
+    for arm in sorted(
+        arms, key=lambda arm: (arm["increase_percent"] is None, arm["increase_percent"] or 0.0, arm["tie"])
+    ):
+        found[arm["budget"], arm["method"]].append(arm)
+    return {key: group for key, group in found.items() if group}
+
+
+def _comparison(report: Record, form: str, selection: str | None) -> Comparison:
+    def rows(name: str) -> tuple[Record, ...]:
+        return tuple(
+            row
+            for row in report[name]
+            if row.get("form", "matched") == form and (selection is None or row["selection"] == selection)
+        )
+
+    return Comparison(form, selection or form, rows("arms"), rows("random"), rows("differences"))

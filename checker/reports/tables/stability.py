@@ -1,0 +1,133 @@
+"""Whether methods stay with their scores and selections on other prompts, and how many more would settle them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checker.reports.tables import numbers
+from checker.reports.tables.table import Cell, Field, Record, Table, plain, table, with_interval
+
+_PORTIONS = {(0, 1): "First quarter", (0, 2): "First half", (0, 3): "First three quarters", (2, 4): "Second half"}
+_CORRELATION = with_interval("value", numbers.correlation, write_ends=numbers.correlations)
+
+
+def sentence(report: Record) -> str:
+    """The two halves' most and least stable methods, and how many selections are settled; empty without figures."""
+    parts = []
+    halves = [row for row in report["stability"] if row["halves"] is not None]
+    if len(halves) > 1:
+        low, high = (pick(halves, key=lambda row: float(row["halves"]["value"])) for pick in (min, max))
+        parts.append(
+            f"Between the two halves of the prompts, {high['method']} changes its ranking of blocks least (rank "
+            f"correlation {numbers.correlation(high['halves']['value'])}) and {low['method']} most "
+            f"({numbers.correlation(low['halves']['value'])})."
+        )
+    counted = []
+    for budget in _budgets(report):
+        answers = [found["prompts"] for row in report["stability"] for found in _further(row, budget)]
+        counted.append(f"{sum(answer == 0 for answer in answers)} of {len(answers)} at {budget} removed")
+    if counted:
+        parts.append(f"Selections that the prompts at hand settle: {', '.join(counted)}.")
+    return " ".join(parts)
+
+
+def correlations(report: Record) -> Table:
+    """How far scores on a part of the prompts rank blocks as those on all of them do."""
+    fields = [
+        Field("Method", plain("method")),
+        Field("Two halves with each other", lambda row: _correlation(row["halves"]), numeric=True),
+        *(_portion_field(portion) for portion in _portions(report)),
+    ]
+    caption = "Rank correlation of block scores on a part of the prompts with those on all of them"
+    return table("stability", caption, fields, report["stability"])
+
+
+def settling(report: Record) -> Table:
+    """How many further prompts would settle each method's selection."""
+
+    def column(budget: int) -> Field:
+        return Field(f"{budget} removed", lambda row: _settled(_further(row, budget)), numeric=False)
+
+    fields = [Field("Method", plain("method")), *(column(budget) for budget in _budgets(report))]
+    note = (
+        "A selection is settled where the interval of the difference between the last block in and the first one out "
+        "lies off 0."
+    )
+    if any(found["prompts"] is None for row in report["stability"] for found in row["further_prompts"]):
+        note += (
+            " No number: the two are equal, nothing else is left to choose, or the score is not a mean over prompts."
+        )
+    return table("settling", "Further prompts that would settle a selection", fields, report["stability"], note)
+
+
+def overlaps(report: Record) -> Table:
+    """How many blocks a selection on a part of the prompts shares with that on all of them."""
+    rows = [
+        (budget, found)
+        for budget in sorted({o["budget"] for r in report["stability"] for p in r["portions"] for o in p["overlap"]})
+        for found in report["stability"]
+    ]
+
+    def column(portion: tuple[int, int]) -> Field:
+        return Field(_name(portion), lambda row: _shared(row[1], portion, row[0]), numeric=True)
+
+    fields = [
+        Field("Removed", lambda row: Cell(str(row[0]))),
+        Field("Method", lambda row: Cell(row[1]["method"])),
+        *(column(portion) for portion in _portions(report)),
+    ]
+    caption = "Blocks that a selection on a part of the prompts shares with that on all of them"
+    note = "Among equal scores the lower block is taken."
+    return table("overlaps", caption, fields, rows, note, by_budget=True)
+
+
+def _budgets(report: Record) -> list[int]:
+    return sorted({found["budget"] for row in report["stability"] for found in row["further_prompts"]})
+
+
+def _further(row: Record, budget: int) -> list[Record]:
+    return [found for found in row["further_prompts"] if found["budget"] == budget]
+
+
+def _portions(report: Record) -> list[tuple[int, int]]:
+    """The parts of the prompts that occur, from the first quarter on, those that start later after the others."""
+    return sorted({_quarters(portion) for row in report["stability"] for portion in row["portions"]})
+
+
+def _quarters(portion: Record) -> tuple[int, int]:
+    return portion["from_quarter"], portion["to_quarter"]
+
+
+def _name(portion: tuple[int, int]) -> str:
+    return _PORTIONS.get(portion, f"Quarters {portion[0] + 1} to {portion[1]}")
+
+
+def _portion_field(portion: tuple[int, int]) -> Field:
+    def write(row: Record) -> Cell:
+        found = [part["rank_correlation"] for part in row["portions"] if _quarters(part) == portion]
+        return _correlation(found[0] if found else None)
+
+    return Field(_name(portion), write, numeric=True)
+
+
+def _correlation(found: Record | None) -> Cell:
+    return Cell(numbers.NOT_MEASURED) if found is None else _CORRELATION(found)
+
+
+def _settled(found: Sequence[Record]) -> Cell:
+    if not found:
+        return Cell("–")
+    further = found[0]["prompts"]
+    if further is None:
+        return Cell("no number", "", "na")
+    if further == 0:
+        return Cell("settled", "", "pass")
+    return Cell(f"about {numbers.count(further)}", "", "open")
+
+
+def _shared(row: Record, portion: tuple[int, int], budget: int) -> Cell:
+    for part in row["portions"]:
+        for overlap in part["overlap"]:
+            if _quarters(part) == portion and overlap["budget"] == budget and overlap["shared"] is not None:
+                return Cell(f"{overlap['shared']} of {overlap['of']}")
+    return Cell("–")

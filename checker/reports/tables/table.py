@@ -1,0 +1,141 @@
+"""What a section is made of, whatever the format: tables of cells, figures with a sentence and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from checker.reports.tables import numbers
+from checker.reports.tables.words import MARKS
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, a quieter text after it (an interval), and the word of a verdict where the cell is one."""
+
+    text: str
+    aside: str = ""
+    word: str = ""  # pass, fail, open or na
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.word] if self.word else ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.mark, self.text, self.aside) if part)
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns; the first cell of a row names it.
+
+    Where rows stand ``by_budget``, the first cell is the budget and the second one names the row.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    by_budget: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart drawn wide and narrow, the sentence that says what it shows, its data, and how its marks are read."""
+
+    name: str
+    sentence: str
+    wide: Markup
+    narrow: Markup
+    table: Table
+    key: str = ""
+
+
+Write = Callable[[Any], Cell]
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one column is made from a record. A ``quiet`` column whose cells are all equal becomes part of the note."""
+
+    title: str
+    write: Write
+    numeric: bool = False
+    quiet: bool = False
+
+
+def table(
+    name: str,
+    caption: str,
+    fields: Sequence[Field],
+    records: Sequence[Any],
+    note: str = "",
+    by_budget: bool = False,
+) -> Table:
+    """One row per record; equal quiet columns and a missing interval are said once, in the note."""
+    cells = [[field.write(record) for field in fields] for record in records]
+    constant = {
+        place
+        for place, field in enumerate(fields)
+        if field.quiet and len({row[place] for row in cells}) == 1 and len(cells) > 1
+    }
+    said = [f"{fields[place].title}: {cells[0][place]}" for place in sorted(constant)]
+    if any(cell.aside == numbers.NO_INTERVAL for row in cells for cell in row):
+        said.append("no interval: fewer than 8 units")
+    kept = [place for place in range(len(fields)) if place not in constant]
+    sentence = (
+        f"In every row, {'; '.join(said)}." if constant else "".join(f"{part[0].upper()}{part[1:]}." for part in said)
+    )
+    return Table(
+        name,
+        caption,
+        tuple(Column(fields[place].title, fields[place].numeric) for place in kept),
+        tuple(tuple(_short(row[place]) for place in kept) for row in cells),
+        " ".join(part for part in (note, sentence) if part),
+        by_budget,
+    )
+
+
+def pairs_of(name: str, caption: str, rows: Iterable[tuple[str, str | None]]) -> Table:
+    """A table of names and values."""
+    cells = tuple((Cell(key), Cell(numbers.NOT_MEASURED if value is None else value)) for key, value in rows)
+    return Table(name, caption, (Column("What"), Column("Value")), cells)
+
+
+def plain(key: str, write: Callable[[Any], str] = str) -> Write:
+    """A column that writes one value of the record."""
+    return lambda record: Cell(write(record[key]))
+
+
+def with_interval(
+    key: str, write: Callable[[Any], str], ends: str = "interval", write_ends: Callable[[Any], str] = numbers.interval
+) -> Write:
+    """A column that writes a value and its interval; no interval where nothing was measured."""
+
+    def cell(record: Any) -> Cell:
+        if record is None or record[key] is None:
+            return Cell(numbers.NOT_MEASURED)
+        return Cell(write(record[key]), write_ends(record[ends]))
+
+    return cell
+
+
+def within(key: str, write: Write) -> Write:
+    """A column about a part of the record that may be missing."""
+    return lambda record: Cell(numbers.NOT_MEASURED) if record[key] is None else write(record[key])
+
+
+def _short(cell: Cell) -> Cell:
+    return Cell(cell.text, "no interval", cell.word) if cell.aside == numbers.NO_INTERVAL else cell

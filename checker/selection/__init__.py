@@ -1,0 +1,1 @@
+"""How blocks are chosen, and what that needs."""

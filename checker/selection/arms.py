@@ -1,0 +1,249 @@
+"""Methods under constraints -> removal sets: every method at every budget, in its matched and its native form."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from checker.core.errors import EvidenceMissing, NotFinite
+from checker.core.layouts import Geometry, Layout
+from checker.core.records import (
+    Ask,
+    Audit,
+    Form,
+    Ground,
+    HiddenQuantity,
+    MethodSettings,
+    RemovalSet,
+    Selection,
+    Span,
+    Values,
+)
+from checker.selection.methods import METHODS
+from checker.selection.methods.method import Method, Sets
+from checker.selection.methods.worst_first import turned_round
+from checker.selection.select import select
+
+# Relative steps of each dtype's numbers: similarities of states that carry such rounding are told apart no finer.
+RESOLUTION = {"float32": 2.0**-23, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Every removal set that the audit's methods choose, and why some choose none."""
+
+    sets: tuple[RemovalSet, ...]
+    gaps: tuple[str, ...]
+
+
+def scored_by(audit: Audit) -> tuple[str, ...]:
+    """The methods whose distances are measured: the audit's protocols, its scoring methods, and always deletion.
+
+    Deletion stands beside the protocols in every table, because neither of them measures removability (design, 3.4).
+    """
+    turned = {method.of for method in audit.methods if METHODS[method.name].turns_round}
+    seeding = {method.seeded_by for method in audit.methods if METHODS[method.name].seeded}
+    wanted = {*audit.protocols, "deletion", *(method.name for method in audit.methods), *turned, *seeding}
+    return tuple(name for name, method in METHODS.items() if name in wanted and method.distances)
+
+
+def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
+    """Runs every method at every budget, under every selection's constraints and in its paper's own form.
+
+    A method whose evidence is missing, whose calls end, or that reaches no set, is a gap; the rest go on.
+    """
+    sets: list[RemovalSet] = []
+    gaps: list[str] = []
+    for settings in audit.methods:
+        runs = _Runs(audit, where, ask, settings)
+        for form, selection in runs.forms():
+            for budget in settings.budgets:
+                try:
+                    found = runs.sets(form, selection, budget)
+                except EvidenceMissing as missing:
+                    gaps.append(f"{runs.name(form, selection, budget)}: {missing}")
+                    continue
+                if not found:
+                    gaps.append(f"{runs.name(form, selection, budget)}: {runs.procedure} reaches no set of that size")
+                sets.extend(found)
+    return Arms(tuple(sets), tuple(dict.fromkeys(gaps)))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """One method of an audit, run at its budgets in its forms."""
+
+    audit: Audit
+    where: Ground
+    ask: Ask
+    settings: MethodSettings
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.settings.name]
+
+    @property
+    def procedure(self) -> str:
+        return "the ascending order" if self.method.sets is None else "its procedure"
+
+    def forms(self) -> Iterable[tuple[Form, Selection]]:
+        """The matched form once for each selection, and the native form once where the method has one."""
+        if "matched" in self.settings.forms:
+            yield from (("matched", selection) for selection in self.audit.selections)
+        if "native" in self.settings.forms and self.method.native is not None:
+            yield "native", Selection(name="native")
+
+    def name(self, form: Form, selection: Selection, budget: int) -> str:
+        """What a gap calls a run. Scores are taken once for all budgets, and so are missing ones."""
+        if self._without_scores:
+            return self.settings.name
+        name = f"{self.settings.name} at budget {budget}"
+        if form == "native":
+            return f"{name}, in its own form"
+        return name if len(self.audit.selections) == 1 else f"{name}, selection {selection.name}"
+
+    def sets(self, form: Form, selection: Selection, budget: int) -> tuple[RemovalSet, ...]:
+        """The removal sets of one form at one budget; EvidenceMissing where they cannot be told."""
+        chooses = self.method.sets if form == "matched" else self.method.native
+        geometry, total, all_counted = selection.geometry(self.where.blocks), 1, True
+        if chooses is None:
+            scores, calls = self._scores
+            selected = select(scores, geometry, budget, selection.ties)
+            if METHODS[self.settings.of if self.method.turns_round else self.settings.name].resolved_by_dtype:
+                _check_resolved(scores, selected.sets, geometry, self.audit.model.dtype)
+            layouts = tuple(self.where.base.without(layers) for layers in selected.sets)
+            total, all_counted = selected.total, selected.counted
+        else:
+            layouts, calls = self._searched(chooses, geometry, budget)
+        return tuple(
+            RemovalSet(
+                self.settings.name,
+                budget,
+                removed(layout, self.where.blocks),
+                tie=number,
+                ties=total,
+                ties_counted=all_counted,
+                draw=self.method.control,
+                form=form,
+                selection=selection.name,
+                merged=layout if any(not place.own for place in layout.places) else None,
+                calls=calls,
+            )
+            for number, layout in enumerate(layouts)
+        )
+
+    def _searched(self, chooses: Sets, geometry: Geometry, budget: int) -> tuple[tuple[Layout, ...], int]:
+        """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
+        settings, where = self.settings, replace(self.where, geometry=geometry)
+        counted = _Counted(self.ask, settings.calls if self.method.capped else None)
+        if self.method.seeded and settings.seeded_by is not None:
+            where = replace(where, seeds=block_scores(replace(settings, name=settings.seeded_by), where, counted))
+            settings = replace(settings, calls=settings.calls - counted.calls)
+        return chooses(counted, where, budget, settings), counted.calls
+
+    @cached_property
+    def _scores(self) -> tuple[dict[int, float], int]:
+        counted = _Counted(self.ask, None)
+        return block_scores(self.settings, self.where, counted), counted.calls
+
+    @property
+    def _without_scores(self) -> bool:
+        """Whether it is the scores that are missing."""
+        return self.method.sets is None and "_scores" not in self.__dict__
+
+
+def removed(layout: Layout, blocks: int) -> tuple[int, ...]:
+    """The slots that a layout of a stack of ``blocks`` leaves out."""
+    return tuple(sorted(set(range(blocks)) - set(layout.slots)))
+
+
+def block_scores(settings: MethodSettings, where: Ground, ask: Ask) -> dict[int, float]:
+    """A scoring method's score per block, on all prompts."""
+    method = METHODS[settings.name]
+    if method.turns_round:
+        return turned_round(block_scores(replace(settings, name=settings.of), where, ask))
+    assert method.distances is not None
+    assert method.scores is not None
+    means = {key: whole(method, values) for key, values in method.distances(ask, where).items()}
+    return method.scores(means, where)
+
+
+def whole(method: Method, values: Values) -> float:
+    """A quantity on all prompts: the mean over them, or the first portion where it is pooled."""
+    return float(values[0]) if method.pooled else float(np.mean(values))
+
+
+def _check_resolved(
+    scores: Mapping[int, float], sets: Iterable[tuple[int, ...]], geometry: Geometry, dtype: str
+) -> None:
+    """A ranking whose decisive step is below the dtype's resolution is no ranking: EvidenceMissing."""
+    for layers in sets:
+        step = min(_decisive_steps(scores, layers, geometry), default=None)
+        if step is not None and step < RESOLUTION[dtype]:
+            raise EvidenceMissing(
+                f"the step between what is removed and what is kept is {step:.2g}, below the resolution of {dtype}, "
+                f"{RESOLUTION[dtype]:.2g}; this is no ranking"
+            )
+
+
+def _decisive_steps(scores: Mapping[int, float], layers: tuple[int, ...], geometry: Geometry) -> Iterable[float]:
+    """Per block that might have been removed and is kept, how far its score lies above that of what kept it out.
+
+    That is the removed block of least score among those too near to it, or the last one removed where none is near.
+    """
+    for block in geometry.candidates:
+        if block in scores and block not in layers:
+            near = [scores[layer] for layer in layers if abs(layer - block) <= geometry.spacing]
+            yield scores[block] - (min(near) if near else max(scores[layer] for layer in layers))
+
+
+class _Counted:
+    """Passes a method's questions on and counts what is evaluated; EvidenceMissing where that exceeds its calls.
+
+    NotFinite where an answer is not finite, whoever gave it: a method never ranks one.
+    """
+
+    def __init__(self, ask: Ask, limit: int | None) -> None:
+        self.ask, self.limit = ask, limit
+        self.asked: set[object] = set()
+
+    @property
+    def calls(self) -> int:
+        return len(self.asked)
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return _finite("kl", self.ask.kl(self._count("kl", layouts)))
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return _finite("loss", self.ask.loss(self._count("loss", layouts)))
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return _finite("similarity", self.ask.similarity(self._count("similarity", layouts)))
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        self._count(quantity, [Layout(())])  # all runs of blocks are seen in one pass
+        return _finite(quantity, self.ask.hidden(quantity, spans))
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        self._count("taylor", [Layout(())])  # all blocks' gradients come from one pass
+        return _finite("taylor", self.ask.taylor(blocks))
+
+    def _count(self, quantity: str, layouts: Iterable[Layout]) -> list[Layout]:
+        wanted = list(layouts)
+        self.asked.update((quantity, layout) for layout in wanted)
+        if self.limit is not None and self.calls > self.limit:
+            raise EvidenceMissing(f"it takes more than the {self.limit:,} evaluations declared; raise `calls`")
+        return wanted
+
+
+def _finite(quantity: str, answers: dict[K, Values]) -> dict[K, Values]:
+    for asked, values in answers.items():
+        if not np.isfinite(values).all():
+            raise NotFinite(str(asked), "one of its values", quantity)
+    return answers

@@ -1,0 +1,29 @@
+"""Averaging: may two blocks both run the mean of their weights? Garcia, "No Free Swap", arXiv 2605.16234 (2026)."""
+
+from __future__ import annotations
+
+from checker.core.layouts import Layout
+from checker.core.records import Ask, Ground, Values
+from checker.selection.methods.method import Method, least_over_partners
+
+
+def layout(base: Layout, i: int, j: int) -> Layout:
+    """The mean of both blocks' weights in both slots."""
+    mean = {i: 0.5, j: 0.5}
+    return base.with_weights({i: mean, j: mean})
+
+
+def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+    """KL(base || averaged) in nats, per pair (i, j) with i < j, per prompt."""
+    layouts = {(i, j): layout(ground.base, i, j) for i, j in ground.pairs}
+    answers = ask.kl(layouts.values())
+    return {pair: answers[variant] for pair, variant in layouts.items()}
+
+
+METHOD = Method(
+    name="averaging",
+    summary="smallest KL after the block and a partner both run the mean of their weights",
+    source='Garcia 2026, "No Free Swap", arXiv 2605.16234, the averaging protocol',
+    distances=distances,
+    scores=least_over_partners,
+)

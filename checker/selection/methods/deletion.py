@@ -1,0 +1,22 @@
+"""Deletion: how far do the model's predictions move when one block is left out?"""
+
+from __future__ import annotations
+
+from checker.core.records import Ask, Ground, Values
+from checker.selection.methods.method import Method, per_block
+
+
+def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+    """KL(base || base without the block) in nats, per block, per prompt."""
+    layouts = {(block,): ground.base.without([block]) for block in range(ground.blocks)}
+    answers = ask.kl(layouts.values())
+    return {key: answers[variant] for key, variant in layouts.items()}
+
+
+METHOD = Method(
+    name="deletion",
+    summary="KL after deleting the block",
+    source="single-block ablation, scored by KL divergence (design, 3.1)",
+    distances=distances,
+    scores=per_block,
+)

@@ -1,0 +1,45 @@
+"""SLEB: delete the block that costs least, then look again. Song et al. 2024, arXiv 2402.09025, algorithm 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from checker.core.layouts import Layout
+from checker.core.records import Ask, Ground, MethodSettings
+from checker.selection.methods.method import Method, mean_losses
+
+
+def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+    """One set: at each step the allowed block whose deletion leaves the least mean loss; the lower one among equals.
+
+    No set where the steps cannot reach the budget under the constraints.
+    """
+    taken: tuple[int, ...] = ()
+    while len(taken) < budget:
+        candidates = [
+            tuple(sorted((*taken, block)))
+            for block in ground.geometry.candidates
+            if block not in taken and ground.geometry.allows((*taken, block))
+        ]
+        if not candidates:
+            return ()
+        losses = mean_losses(ask, ground, candidates)
+        taken = min(candidates, key=lambda candidate: (losses[candidate], candidate))
+    return (ground.base.without(taken),)
+
+
+def native(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+    """The paper's own form: the first and the last block are barred, and nothing is spaced."""
+    free = replace(ground.geometry, spacing=0, exclude=(0, ground.blocks - 1))
+    return sets(ask, replace(ground, geometry=free), budget, settings)
+
+
+METHOD = Method(
+    name="sleb",
+    summary="loss on the selection text without the block, looked at again after each removal",
+    source='Song et al. 2024, "SLEB", arXiv 2402.09025, algorithm 1',
+    sets=sets,
+    native=native,
+    looks_at="selection",
+    capped=True,
+)

@@ -1,0 +1,1 @@
+"""An audit file -> ``Audit``, with every mistake in it at once."""

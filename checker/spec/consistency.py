@@ -1,0 +1,274 @@
+"""What a schema cannot say of an audit file: values that must fit each other, and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from checker.core.records import FROM_CHECKPOINT, MethodSettings, ModelFacts, Selection, Statistics
+from checker.spec.document import Document, Where
+
+
+def check(document: Document) -> None:
+    """Adds the mistakes that show without the model. What is wrong already is not looked at again."""
+    _version_first(document)
+    _stride(document)
+    _thresholds(document)
+    _methods_once(document)
+    _selection_names(document)
+    _regions(document)
+    _claim_ids(document)
+    for where in _items(document, "claims"):
+        _claim(document, where)
+
+
+def check_blocks(document: Document, facts: ModelFacts) -> None:
+    """Adds the mistakes that show against the model: its number of blocks and its context."""
+    _gap(document, facts.blocks)
+    for where in selections(document):
+        _block_numbers(document, (*where, "exclude"), facts.blocks)
+        _block_numbers(document, (*where, "region"), facts.blocks)
+    for where in _items(document, "claims"):
+        _block_numbers(document, (*where, "layers"), facts.blocks)
+        _block_numbers(document, (*where, "pair"), facts.blocks)
+        _blocks_left(document, where, facts.blocks)
+    _budgets(document, facts.blocks)
+    if facts.context is not None:
+        _context(document, ("data", "evaluation", "window"), facts.context)
+        for section in ("scoring", "selection"):
+            _context(document, ("data", section, "tokens"), facts.context)
+
+
+def selections(document: Document) -> tuple[Where, ...]:
+    """The paths of the audit's selections: the items of a list, or the one section (whether or not it is written)."""
+    several = isinstance(document.get("selection"), list)
+    return tuple(_items(document, "selection")) if several else (("selection",),)
+
+
+def selection(document: Document, where: Where) -> Selection:
+    """The constraints that stand at a path where nothing is wrong; the defaults where nothing stands."""
+    section: dict[str, Any] = document.get(*where) or {}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+    return Selection(**values)
+
+
+def _items(document: Document, *where: str | int) -> Iterator[Where]:
+    """The paths of a list's items; none where it is missing or no list."""
+    found = document.get(*where)
+    yield from ((*where, index) for index in range(len(found) if isinstance(found, list) else 0))
+
+
+# --- without the model -----------------------------------------------------------------------------------------------
+
+
+def _version_first(document: Document) -> None:
+    keys = list(document.data) if isinstance(document.data, dict) else []
+    if "pruneaudit" in keys[1:]:
+        document.complain(("pruneaudit",), f"`pruneaudit` after `{keys[0]}`", "it as the first key",
+                          "move it to the top of the file", key=("pruneaudit",))  # fmt: skip
+
+
+def _stride(document: Document) -> None:
+    where, boundary = ("data", "evaluation", "stride"), ("data", "evaluation", "boundary")
+    window, stride = document.sound("data", "evaluation", "window"), document.sound(*where)
+    if window is None or stride is None or stride < window:
+        return
+    if document.get(*boundary) == "whole_window":
+        if stride > window:
+            document.complain(where, f"a stride of {stride} tokens", f"at most the window of {window}, so that no "
+                              "token is passed over", "lower `stride` or raise `window`")  # fmt: skip
+    elif stride > window or not document.doubted(boundary):
+        document.complain(where, f"a stride of {stride} tokens", f"less than the window of {window}, so that every "
+                          "token has some left context", "lower `stride` or raise `window`")  # fmt: skip
+
+
+def _thresholds(document: Document) -> None:
+    if document.doubted(("statistics",)):
+        return
+    similar = document.get("statistics", "similar") or Statistics.similar
+    conditional = document.get("statistics", "conditional") or Statistics.conditional
+    if similar >= conditional:
+        key = "similar" if document.get("statistics", "similar") is not None else "conditional"
+        document.complain(("statistics", key), f"`similar` at {similar} and `conditional` at {conditional} nats",
+                          "`similar` below `conditional`", "lower `similar` or raise `conditional`")  # fmt: skip
+
+
+def _methods_once(document: Document) -> None:
+    seen: set[str] = set()
+    for where in _items(document, "methods"):
+        method = document.sound(*where)
+        name = method.get("kind") if isinstance(method, dict) else method
+        if name in seen:
+            document.complain(where, f"the method `{name}` a second time", "each method once, "
+                              "because its arms go by its name", "give one entry all its `budgets`, and other settings "
+                              "an audit file of their own")  # fmt: skip
+        elif name is not None:
+            seen.add(name)
+
+
+def _selection_names(document: Document) -> None:
+    seen: dict[str, int] = {}
+    for index, where in enumerate(selections(document)):
+        named = (*where, "name")
+        if not isinstance(document.get(*where), dict) or document.doubted(named):
+            continue
+        name = document.get(*named)
+        if name is None and index:
+            document.complain(named, f"no `name` in `selection[{index}]`", "a name of its own for every selection "
+                              "after the first", "add it, for instance `name: free`", key=where)  # fmt: skip
+            continue
+        name = name or Selection.name
+        if name == "native":
+            document.complain(named, f"`{name}`, which names a method's own form", "a name that is free",
+                              "choose another name")  # fmt: skip
+        elif name in seen:
+            first = f"the first is on line {seen[name]}" if seen[name] else "the first has it"
+            document.complain(named, f"the name `{name}` a second time", f"a name of its own for every selection "
+                              f"({first})", "give one of the two another name")  # fmt: skip
+        else:
+            seen[name] = document.place(named).line
+
+
+def _regions(document: Document) -> None:
+    for where in selections(document):
+        region = document.sound(*where, "region")
+        if region is not None and region[0] > region[1]:
+            document.complain((*where, "region"), f"a region from block {region[0]} to block {region[1]}",
+                              "the lower block first", f"write [{region[1]}, {region[0]}]")  # fmt: skip
+
+
+def _claim_ids(document: Document) -> None:
+    seen: dict[str, int] = {}
+    for where in _items(document, "claims"):
+        name = document.sound(*where, "id")
+        if name in seen:
+            first = f" (the first is on line {seen[name]})" if seen[name] else ""
+            document.complain((*where, "id"), f"the claim id `{name}` a second time", f"each id once{first}",
+                              "give one of the two another id")  # fmt: skip
+        elif name is not None:
+            seen[name] = document.place((*where, "id")).line
+
+
+def _claim(document: Document, where: Where) -> None:
+    kind = document.sound(*where, "kind")
+    if kind == "removal":
+        _exactly_one(document, where, "layers", "method")
+        _checkpoint(document, where)
+        if isinstance(document.get(*where, "perplexity_increase"), dict):
+            _exactly_one(document, (*where, "perplexity_increase"), "at_most", "equals")
+            _interval(document, (*where, "perplexity_increase", "interval"))
+    elif kind == "redundant":
+        _exactly_one(document, where, "pair", "pairs")
+    elif kind == "regime":
+        _exactly_one(document, where, "metric", "removal")
+    elif kind == "comparison":
+        better, worse = document.sound(*where, "better"), document.sound(*where, "worse")
+        if better is not None and better == worse:
+            document.complain((*where, "worse"), f"`{worse}` as the better and the worse method",
+                              "two methods", "name the method it is compared with")  # fmt: skip
+
+
+def _checkpoint(document: Document, where: Where) -> None:
+    """A removal is told from a checkpoint only where one is named, and the model is such a folder, too."""
+    if document.doubted((*where, "checkpoint")) or document.doubted((*where, "layers")):
+        return
+    named = document.get(*where, "checkpoint")
+    if document.get(*where, "layers") == FROM_CHECKPOINT and named is None:
+        document.complain((*where, "layers"), f"`{FROM_CHECKPOINT}` and no `checkpoint`", "the folder of the pruned "
+                          "model", "add `checkpoint`, or name the blocks")  # fmt: skip
+    kind = document.sound("model", "kind")
+    if named is not None and kind in ("gguf", "package"):
+        document.complain((*where, "checkpoint"), f"a checkpoint beside a model of kind {kind}", "a model in "
+                          "safetensors, whose values can be compared: kind hub or directory", "audit the model that "
+                          "was pruned, or take `checkpoint` away", key=(*where, "checkpoint"))  # fmt: skip
+
+
+def _interval(document: Document, where: Where) -> None:
+    interval = document.sound(*where)
+    if interval is not None and interval[0] > interval[1]:
+        document.complain(where, f"an interval from {interval[0]:g} to {interval[1]:g}", "its lower end first",
+                          f"write [{interval[1]:g}, {interval[0]:g}]")  # fmt: skip
+
+
+def _exactly_one(document: Document, where: Where, one: str, other: str) -> None:
+    # A misspelt key has its own mistake; that one of the two is missing would only repeat it.
+    if any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong):
+        return
+    there = [name for name in (one, other) if name in document.get(*where)]
+    if len(there) == 2:
+        document.complain(where, f"both `{one}` and `{other}`", "one of them", "take one of them away",
+                          key=(*where, other))  # fmt: skip
+    elif not there and document.get(*where):
+        document.complain(where, f"neither `{one}` nor `{other}`", "one of them", f"add `{one}` or `{other}`",
+                          key=where)  # fmt: skip
+
+
+# --- against the model -----------------------------------------------------------------------------------------------
+
+
+def _gap(document: Document, blocks: int) -> None:
+    where = ("pairs", "max_gap")
+    gap = document.sound(*where)
+    if gap is not None and gap >= blocks:
+        document.complain(where, f"pairs up to {gap} blocks apart",
+                          f"at most {blocks - 1} in a model of {blocks} blocks", "lower it")  # fmt: skip
+
+
+def _block_numbers(document: Document, where: Where, blocks: int) -> None:
+    for item in _items(document, *where):
+        block = document.sound(*item)
+        if block is not None and block >= blocks:
+            document.complain(item, f"block {block}", f"a block of the model, from 0 to {blocks - 1}",
+                              "correct the number; the first block is 0")  # fmt: skip
+
+
+def _blocks_left(document: Document, where: Where, blocks: int) -> None:
+    layers, budget = document.sound(*where, "layers"), document.sound(*where, "budget")
+    if isinstance(layers, list) and len(layers) >= blocks:
+        document.complain((*where, "layers"), f"all {blocks} blocks", "at least one block left", "name fewer blocks")
+    if budget is not None and budget >= blocks:
+        document.complain((*where, "budget"), f"a budget of {budget} in a model of {blocks} blocks",
+                          f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
+
+
+def _budgets(document: Document, blocks: int) -> None:
+    """Every budget must leave a block, and be within reach of every selection that the methods obey."""
+    sound = [where for where in selections(document) if not document.doubted(where)]
+    limits = {where: selection(document, where) for where in sound}
+    for where in _items(document, "budgets"):
+        _budget(document, where, blocks, limits)
+    for method in _items(document, "methods"):
+        matched = "matched" in (document.sound(*method, "forms") or MethodSettings.forms)
+        for where in _items(document, *method, "budgets"):
+            _budget(document, where, blocks, limits if matched else {})
+
+
+def _budget(document: Document, where: Where, blocks: int, limits: Mapping[Where, Selection]) -> None:
+    budget = document.sound(*where)
+    if budget is None:
+        return
+    if budget >= blocks:
+        document.complain(where, f"a budget of {budget} in a model of {blocks} blocks",
+                          f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
+        return
+    for holder, limit in limits.items():
+        if not limit.geometry(blocks).count(budget):
+            under, loosen = ("", "selection")
+            if len(holder) > 1:
+                under, loosen = f" under the selection `{limit.name}`", f"selection[{holder[1]}]"
+            document.complain(where, f"a budget of {budget}{under}", _reach(limit, blocks),
+                              f"lower the budget, or loosen `{loosen}`")  # fmt: skip
+
+
+def _reach(limit: Selection, blocks: int) -> str:
+    first, last = limit.region or (0, blocks - 1)
+    excluded = sum(first <= block <= last for block in set(limit.exclude))
+    among = f"{blocks} blocks" if limit.region is None else f"the blocks {first} to {last}"
+    return (f"at most {limit.geometry(blocks).largest}, the largest that can be reached in {among} "
+            f"at spacing {limit.spacing} with {excluded} excluded")  # fmt: skip
+
+
+def _context(document: Document, where: Where, context: int) -> None:
+    length = document.sound(*where)
+    if length is not None and length > context:
+        document.complain(where, f"{length} tokens", f"at most {context}, the model's context", f"lower `{where[-1]}`")

@@ -1,0 +1,380 @@
+"""Audit file -> ``Audit``: schema, meaning, attached files and the model's headers, all mistakes at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from checker.checkpoints import files
+from checker.core import resources
+from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
+from checker.core.layouts import Geometry
+from checker.core.records import (
+    Audit,
+    EvaluationContract,
+    MethodSettings,
+    ModelFacts,
+    ModelSource,
+    Policy,
+    ScoringContract,
+    Statistics,
+    TextSource,
+    Waiver,
+)
+from checker.spec import claims, consistency, policies, sources
+from checker.spec import document as documents
+from checker.spec import schema as grammar
+from checker.spec.document import Document, Where
+
+R = TypeVar("R")
+
+METHODS = (
+    "interchange", "replacement", "deletion", "averaging", "block_influence", "angular_distance", "deepest", "cka",
+    "deletion_loss", "sleb", "taylor", "laco", "beam", "exhaustive", "random", "worst_first",
+)  # fmt: skip
+DEFAULT_METHODS = ("interchange", "replacement", "deletion")
+DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {}, "interchange": {}}
+
+_DRAFT = """\
+# `pruneaudit validate` checks this file, `pruneaudit plan` says what it costs, `pruneaudit run` measures it.
+pruneaudit: 1
+title: {title}
+
+model:
+{model}
+
+data:
+  scoring:                     # unlabelled text on which distances between layers are taken
+    kind: rows                 # one prompt from each row; or file, package, hub
+    path: prompts.jsonl        # relative paths start at this file
+    prompts: 16                # fewer than 8 give no interval
+    tokens: {tokens}                 # per prompt; a row that is shorter is an error
+  evaluation:                  # text on which perplexity is measured; it must not overlap with the one above
+    kind: file
+    path: evaluation.txt
+    words: 5000
+    window: {window}                # tokens
+    stride: {stride}                # tokens; below the window
+
+protocols: {{replacement: {{direction: into}}, interchange: {{}}}}
+pairs: {{max_gap: 1}}            # 1: adjacent blocks only
+budgets: [{budgets}]             # how many blocks to remove{blocks}
+methods: [interchange, replacement, deletion, {{kind: random, draws: 39, budgets: [{control}]}}]
+# others: {others}
+selection: {{spacing: 1, ties: all, exclude: []}}   # spacing 1: no two neighbours
+
+# What somebody wrote about this model. Each claim is decided on its own; see `docs/spec.md` for the other kinds.
+claims: []
+#  - id: a-few-layers
+#    says: A few layers can be removed for at most 10 % perplexity.
+#    kind: removal            # or redundant, comparison, regime, transfer
+#    method: interchange      # or the blocks themselves, `layers: [...]`
+#    budget: {control}
+#    perplexity_increase: {{at_most: 10}}
+#    protocol: interchange    # the test that the claim rests on
+
+policy: {{fail_on: error}}
+"""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An audit file as it was read, before it is held against the schema."""
+
+    file: Path
+    document: Document
+    overrides: tuple[tuple[str, str], ...]
+
+    @property
+    def published(self) -> bool:
+        """Whether it is an audit of published numbers."""
+        return isinstance(self.document.data, dict) and "published" in self.document.data
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A valid audit, what its model's headers say, and what could not be checked on this machine."""
+
+    audit: Audit
+    facts: ModelFacts | None
+    notes: tuple[str, ...]
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
+    """The audit of a file or of a packaged name; InvalidAudit holds every mistake there is."""
+    return check(path, overrides, hub_cache=hub_cache).audit
+
+
+def check(
+    path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None, attached: bool = True
+) -> Checked:
+    """As ``load``, with the model's facts and notes on what was not checked.
+
+    ``overrides`` are texts like ``data.scoring.prompts=8``. ``attached=False`` leaves out whatever lies outside of the
+    audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake;
+    UsageError where the file is an audit of published numbers.
+    """
+    opened = read(path, overrides)
+    if opened.published:
+        raise UsageError(
+            f"{opened.file.resolve()}: found an audit of published numbers; expected one that names a model; decide it "
+            "with `pruneaudit judge`, which measures nothing"
+        )
+    return check_opened(opened, hub_cache, attached=attached)
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Opened:
+    """The audit file of a path or of a packaged name, with ``overrides`` in it; InvalidAudit where it is not YAML."""
+    file, name = _find(path)
+    document = documents.read(file, name)
+    return Opened(file, document, tuple(document.override(assignment) for assignment in overrides))
+
+
+def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
+    """As ``check``, of a file that was read already and is no audit of published numbers."""
+    document = opened.document
+    grammar.check(document, schema())
+    consistency.check(document)
+    chain = policies.layers(document)
+    facts, notes = None, []
+    if attached:
+        notes = _check_texts(document)
+        _check_checkpoints(document)
+        facts, more = _model_facts(document, hub_cache)
+        notes += more
+        if facts is not None:
+            consistency.check_blocks(document, facts)
+    if document.mistakes:
+        raise InvalidAudit(document.mistakes)
+    audit = _audit(document, opened.file, opened.overrides, policies.merged(chain))
+    return Checked(audit, facts, tuple(notes))
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of an audit file."""
+    found: dict[str, Any] = json.loads((resources.schemas() / "audit.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def packaged() -> tuple[str, ...]:
+    """The names of the packaged audits."""
+    return tuple(sorted(path.stem for path in resources.audits().glob("*.yaml")))
+
+
+def _find(path: str | Path) -> tuple[Path, str]:
+    """The file, and what messages call it. A bare name means a packaged audit, unless a file of that name exists."""
+    name = str(path)
+    bare = isinstance(path, str) and "/" not in name and Path(name).suffix not in (".yaml", ".yml")
+    if not bare or Path(name).is_file():
+        return Path(path), name
+    if name in packaged():
+        found = resources.audits() / f"{name}.yaml"
+        return found, str(found)
+    near = grammar.closest(name, packaged())
+    remedy = f"did you mean `{near}`?" if near else "give a file's path or one of these names"
+    raise InvalidAudit([Mistake(name or "audit", 0, 0, f"`{name}`, which is neither a file nor a packaged audit",
+                                f"a file or {grammar.enumerate_words(packaged())}", remedy)])  # fmt: skip
+
+
+def draft(source: ModelSource, facts: ModelFacts | None) -> str:
+    """A commented audit file for a model; its texts are ``prompts.jsonl`` and ``evaluation.txt`` beside it.
+
+    Budgets are sized by the number of blocks, windows by the context; without facts it is kept small.
+    """
+    blocks = facts.blocks if facts else 0
+    largest = Geometry(blocks).largest if blocks else 1
+    budgets = sorted({min(max(1, wanted), max(1, largest)) for wanted in (1, blocks // 10, blocks // 6)})
+    context = (facts.context if facts else None) or 512
+    window = min(512, context)
+    settings = {key: value for key, value in asdict(source).items() if value and key != "device"}
+    name = source.repo or source.file or Path(source.path or "model").name
+    return _DRAFT.format(
+        title=_quoted(f"{name}, which layers can go?"),
+        model="\n".join(f"  {key}: {_quoted(value)}" for key, value in settings.items()),
+        tokens=min(64, context),
+        window=window,
+        stride=window // 2,
+        budgets=", ".join(map(str, budgets)),
+        control=budgets[-1] if len(budgets) < 3 else budgets[1],
+        others=", ".join(name for name in METHODS if name not in (*DEFAULT_METHODS, "random")),
+        blocks=f"; the model has {blocks}" if blocks else "",
+    )
+
+
+def _quoted(value: str) -> str:
+    """A text as a YAML scalar: bare where that is safe, else in JSON's quotes, which YAML reads as well."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and documents.is_text(value)
+    return value if plain else json.dumps(value)
+
+
+# --- what lies outside of the file -----------------------------------------------------------------------------------
+
+
+def _check_texts(document: Document) -> list[str]:
+    """Looks for the text files and holds them against their sha256; the notes name packages that are not at hand."""
+    notes = []
+    for section in ("scoring", "selection", "evaluation"):
+        where = ("data", section)
+        kind = document.sound(*where, "kind")
+        if kind in ("file", "rows"):
+            file = _existing(document, (*where, "path"), folder=False)
+        elif kind == "package" and not document.doubted(where):
+            try:
+                file = sources.text_file(_text(document, where))
+            except (CannotRun, ImportError, ValueError) as error:  # the latter two from odd packages
+                file = None
+                notes.append(f"`data.{section}` was not checked: {error}")
+        else:
+            file = None
+        if file is not None:
+            _check_sha256(document, where, file)
+    return notes
+
+
+def _check_checkpoints(document: Document) -> None:
+    """Looks for the folders of the pruned models that claims name."""
+    claims = document.get("claims")
+    for index, claim in enumerate(claims if isinstance(claims, list) else ()):
+        if isinstance(claim, dict) and "checkpoint" in claim:
+            _existing(document, ("claims", index, "checkpoint"), folder=True)
+
+
+def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
+    """The path that a value names; None, and a mistake, where there is nothing of the kind."""
+    named = document.sound(*where)
+    if named is None:
+        return None
+    path = document.resolve(where, named)
+    try:
+        there, right = path.exists(), path.is_dir() if folder else path.is_file()
+    except OSError:  # a name the system cannot take, a folder that may not be entered
+        there = right = False
+    if right:
+        return path
+    if there:
+        found = f"`{named}`, which is {'a file' if folder else 'a folder'}"
+    else:
+        override = document.place(where).file.startswith(documents.OVERRIDE)
+        start = "the working directory" if override else "the audit file's folder"
+        found = f"`{named}`, which does not exist (relative paths start at {start})"
+    document.complain(where, found, "a folder" if folder else "a file", "correct the path")
+    return None
+
+
+def _check_sha256(document: Document, where: Where, file: Path) -> None:
+    pinned = document.sound(*where, "sha256")
+    if pinned is None:
+        return
+    try:
+        found = files.file_sha256(file)
+    except OSError as error:
+        document.complain(where, f"a file that cannot be read ({error.strerror})", "a text", "see who may read it")
+        return
+    if found != pinned:
+        document.complain((*where, "sha256"), f"a file with sha256 {found}", f"{pinned}, as pinned here",
+                          "fetch the file that was pinned, or pin this one if the change is meant")  # fmt: skip
+
+
+def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts | None, list[str]]:
+    """What the model's headers say, or why that is not known; a path that leads nowhere is a mistake."""
+    kind = document.sound("model", "kind")
+    if kind in ("directory", "gguf") and _existing(document, ("model", "path"), folder=kind == "directory") is None:
+        return None, []
+    if document.doubted(("model",)) or kind is None:
+        return None, []
+    source = _model(document)
+    try:
+        return files.facts(files.locate(source, hub_cache), source), []
+    except CannotRun as error:
+        return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
+
+
+# --- the records -----------------------------------------------------------------------------------------------------
+
+
+def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...], policy: Policy) -> Audit:
+    data = document.data
+    budgets = tuple(data["budgets"])
+    protocols = {name: dict(settings) for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}
+    methods = tuple(_method(method, budgets) for method in data.get("methods", DEFAULT_METHODS))
+    selections = tuple(consistency.selection(document, where) for where in consistency.selections(document))
+    return Audit(
+        name=file.stem,
+        title=data.get("title", file.stem),
+        path=str(file.resolve()),
+        text=document.text,
+        overrides=overrides,
+        model=_model(document),
+        scoring=_scoring(document, ("data", "scoring")),
+        evaluation=_evaluation(document),
+        protocols=protocols,
+        max_gap=data.get("pairs", {}).get("max_gap", 1),
+        budgets=budgets,
+        methods=methods,
+        selection=selections[0],
+        further_selections=selections[1:],
+        selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
+        statistics=_record(Statistics, data.get("statistics", {})),
+        claims=tuple(claims.claim(document, index) for index in range(len(data.get("claims", ())))),
+        waivers=waivers(document),
+        policy=policy,
+    )
+
+
+def waivers(document: Document) -> tuple[Waiver, ...]:
+    """The waivers of a document without mistakes."""
+    return tuple(
+        Waiver(**{**waiver, "expires": str(waiver["expires"])}, location=document.place(("waivers", number)))
+        for number, waiver in enumerate(document.data.get("waivers", ()))
+    )
+
+
+def _record(kind: type[R], values: Mapping[str, Any]) -> R:
+    """A dataclass from a section of the file: whole numbers as floats where the default is one."""
+    defaults = {name: getattr(kind, name, None) for name in values}
+    return kind(**{key: float(value) if isinstance(defaults[key], float) else value for key, value in values.items()})
+
+
+def _model(document: Document) -> ModelSource:
+    section = dict(document.data["model"])
+    if "path" in section:
+        section["path"] = str(document.resolve(("model", "path"), section["path"]))
+    return ModelSource(**section)
+
+
+def _text(document: Document, where: Where) -> TextSource:
+    known = {field.name for field in fields(TextSource)}
+    section = {key: value for key, value in document.get(*where).items() if key in known}
+    if "path" in section:
+        section["path"] = str(document.resolve((*where, "path"), section["path"]))
+    return TextSource(**section)
+
+
+def _own(document: Document, where: Where, contract: type[Any]) -> dict[str, Any]:
+    """The keys of a section that belong to the contract, not to its source."""
+    known = {field.name for field in fields(contract)}
+    return {key: value for key, value in document.get(*where).items() if key in known}
+
+
+def _scoring(document: Document, where: Where) -> ScoringContract:
+    source, own = _text(document, where), _own(document, where, ScoringContract)
+    own.setdefault("assembly", "windows" if source.kind in ("file", "package") else "rows")
+    return ScoringContract(source=source, **own)
+
+
+def _evaluation(document: Document) -> EvaluationContract:
+    where = ("data", "evaluation")
+    return EvaluationContract(source=_text(document, where), **_own(document, where, EvaluationContract))
+
+
+def _method(method: str | dict[str, Any], budgets: tuple[int, ...]) -> MethodSettings:
+    settings = {"kind": method} if isinstance(method, str) else dict(method)
+    name = settings.pop("kind")
+    own: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return MethodSettings(name=name, **{"budgets": budgets, **own})

@@ -1,0 +1,203 @@
+"""The policy in force: what an audit file, the policies it extends and the command line say, nearest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
+
+from checker.core import resources
+from checker.core.errors import InvalidAudit
+from checker.core.records import COMPLETENESS, Location, Policy
+from checker.spec import document as documents
+from checker.spec import schema as grammar
+from checker.spec.document import Document, Where
+
+LONGEST = 8  # policies that one may be built on, each on the next
+OPTION = "--policy "
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One policy of a chain: the document it stands in, and where in it."""
+
+    document: Document
+    where: Where
+    name: str = ""  # of the ready policy or the file; empty for the one that the chain begins with
+
+    def section(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.document.get(*self.where) or {}
+        return found
+
+
+def ready() -> tuple[str, ...]:
+    """The names of the policies that come with the package."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of a policy file: the audit file's own definition of a policy."""
+    audit = json.loads((resources.schemas() / "audit.schema.json").read_text(encoding="utf-8"))
+    return {**audit["$defs"]["policy"], "$defs": audit["$defs"]}
+
+
+def load(name: str) -> Policy:
+    """The policy of a file or of a ready one's name; InvalidAudit holds every mistake in it and in what it extends.
+
+    A relative path starts at the working directory.
+    """
+    label = Location(OPTION + name)
+    document = Document(label.file, Path.cwd(), data={"extends": name})
+    document.values = {(): label, ("extends",): label}
+    chain = layers(document, ())
+    if document.mistakes:
+        raise InvalidAudit(document.mistakes)
+    return merged(chain)
+
+
+def layers(document: Document, where: Where = ("policy",)) -> tuple[Layer, ...]:
+    """The policy at ``where`` and those it is built on, nearest first; their mistakes are added to the document's."""
+    chain = [Layer(document, where)]
+    files: list[Path] = []
+    while (named := chain[-1].document.sound(*chain[-1].where, "extends")) is not None:
+        file = _found(chain[-1], named)
+        if file is None or not _may_follow(chain, files, file):
+            break
+        name = _label(chain[-1], named)
+        following = _read(document, file, name)
+        if following is None:
+            break
+        files.append(file)
+        chain.append(Layer(following, (), PurePath(name).name))
+    document.mistakes += [mistake for layer in chain[1:] for mistake in layer.document.mistakes]
+    return tuple(chain)
+
+
+def merged(chain: Iterable[Layer]) -> Policy:
+    """The policy that a chain without mistakes comes to. The nearest value counts, a list as a whole; a family's level
+    goes before those of its rules farther away."""
+    chain = tuple(chain)
+    values: dict[str, Any] = {}
+    rules: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for layer in reversed(chain):
+        own: Mapping[str, str] = layer.section().get("rules", {})
+        for hidden in [rule for rule in rules if rule.partition("/")[0] in own]:
+            del rules[hidden], sources[f"rules.{hidden}"]
+        rules |= own
+        sources |= {f"rules.{rule}": _origin(layer, "rules", rule) for rule in own}
+        for key, value in layer.section().items():
+            if key not in ("extends", "rules"):
+                values[key] = _value(key, value)
+                sources[key] = _origin(layer, key)
+    return Policy(rules=rules, extends=tuple(layer.name for layer in chain[1:]), sources=sources, **values)
+
+
+def row(policy: Policy) -> dict[str, Any]:
+    """The policy in force as report.json publishes it."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(policy).items()}
+
+
+def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The keys of ``policy.rules`` that set nothing, each with what was expected and what to do."""
+    slugs = set(known)
+    families = {slug.partition("/")[0] for slug in slugs}
+    for rule in policy.rules:
+        if rule == COMPLETENESS:
+            yield rule, "its own level, error, as an incomplete run never passes; take it out of the policy"
+        elif rule not in slugs | families:
+            near = grammar.closest(rule, sorted(slugs | families))
+            remedy = f"did you mean {near!r}?" if near else "`pruneaudit rules` lists them"
+            yield rule, f"a rule or a family of rules that exists; {remedy}"
+
+
+# --- where a policy lies ---------------------------------------------------------------------------------------------
+
+
+def _folder() -> Path:
+    return resources.audits() / "policies"
+
+
+def _is_path(named: str) -> bool:
+    """Whether a policy is named by its path. A bare name never is: no file at hand can pose as a ready policy."""
+    return "/" in named or "\\" in named or PureWindowsPath(named).suffix in (".yaml", ".yml")
+
+
+def _found(layer: Layer, named: str) -> Path | None:
+    """The file that ``extends`` names; None, and a mistake at its place, where there is none."""
+    where = (*layer.where, "extends")
+    if not _is_path(named):
+        if named in ready():
+            return _folder() / f"{named}.yaml"
+        near = grammar.closest(named, ready())
+        remedy = f"did you mean `{near}`?" if near else "choose one of these, or give the path of a file"
+        expected = f"{grammar.enumerate_words(ready())}, or a path that ends in .yaml"
+        layer.document.complain(where, f"`{named}`, which is not a ready policy", expected, remedy)
+        return None
+    file = layer.document.resolve(where, named)
+    try:
+        there, right = file.exists(), file.is_file()
+    except OSError:  # a name the system cannot take, a folder that may not be entered
+        there = right = False
+    if right:
+        return file
+    start = "the working directory" if _commanded(layer) else "the folder of the file that names them"
+    kind = "is no file" if there else f"does not exist (relative paths start at {start})"
+    layer.document.complain(where, f"`{named}`, which {kind}", "a policy file", "correct the path")
+    return None
+
+
+def _may_follow(chain: list[Layer], files: list[Path], file: Path) -> bool:
+    """Whether a chain may go on with a file; a mistake where it leads back or is too long."""
+    last, where = chain[-1].document, (*chain[-1].where, "extends")
+    named = last.get(*where)
+    if file in files:
+        last.complain(where, f"`{named}`, which leads back here", "policies that end somewhere",
+                      "take one `extends` of the circle away")  # fmt: skip
+    elif len(files) == LONGEST:
+        last.complain(where, f"policy number {LONGEST + 1} of a chain, `{named}`", f"at most {LONGEST}",
+                      "build on fewer policies")  # fmt: skip
+    else:
+        return True
+    return False
+
+
+def _commanded(layer: Layer) -> bool:
+    """Whether it is the command line that says what a policy extends."""
+    return layer.document.place((*layer.where, "extends")).file.startswith((documents.OVERRIDE, OPTION))
+
+
+def _label(layer: Layer, named: str) -> str:
+    """What messages call the policy that a layer extends: a path as seen from where the layer's own file was named."""
+    if not _is_path(named) or _commanded(layer):
+        return named
+    return str(PurePath(layer.document.file).parent / named)
+
+
+def _read(document: Document, file: Path, name: str) -> Document | None:
+    """A policy file, held against its schema; None, and its mistake in ``document``, where it cannot be read."""
+    try:
+        found = documents.read(file, name, "a policy", "write keys like `fail_on: warning`")
+    except InvalidAudit as error:
+        document.mistakes += error.mistakes
+        return None
+    grammar.check(found, schema())
+    return found
+
+
+def _value(key: str, value: Any) -> Any:
+    """A value in the form that the record has it in."""
+    if key == "maximum_interval_width_percent":
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _origin(layer: Layer, *key: str) -> str:
+    """Where a value is set, as reports name it."""
+    where = (*layer.where, *key)
+    place = layer.document.keys.get(where) or layer.document.place(where)
+    return place.file if place.file.startswith(documents.OVERRIDE) else place.place

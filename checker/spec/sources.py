@@ -1,0 +1,62 @@
+"""Finds a text's file and names the text by digest or revision, without tokenising it and without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from checker.checkpoints.files import file_sha256
+from checker.core.errors import CannotRun, DigestMismatch
+from checker.core.records import TextSource, canonical
+
+
+def text_file(source: TextSource) -> Path | None:
+    """The local file a source reads, or None where it has none (a hub dataset, the model's own samples).
+
+    CannotRun where the file is missing.
+    """
+    if source.kind in ("hub", "self_generated"):
+        return None
+    path = _in_package(source) if source.kind == "package" else Path(str(source.path))
+    if not path.is_file():
+        raise CannotRun(f"{path}: found no such file; expected the text that the audit names; check its path")
+    return path
+
+
+def holds_rows(source: TextSource) -> bool:
+    """Whether a source is a table of rows (jsonl, parquet, a hub dataset, samples) and not one plain text."""
+    named = source.file if source.kind == "package" else source.path
+    return source.kind in ("rows", "hub", "self_generated") or str(named).endswith((".jsonl", ".parquet"))
+
+
+def text_identity(source: TextSource) -> str:
+    """What names the text in a contract's digest: the file's sha256, or a hub dataset's name and revision.
+
+    Of the model's own samples it is their seed, which names them only beside the model; answers are keyed by both.
+    DigestMismatch where the audit pins another digest.
+    """
+    if source.kind == "self_generated":
+        return canonical([source.kind, source.seed])
+    path = text_file(source)
+    if path is None:
+        return canonical([source.repo, source.config, source.split, source.column, source.revision or "unpinned"])
+    found = file_sha256(path)
+    if source.sha256 and source.sha256 != found:
+        raise DigestMismatch(str(path), found, source.sha256)
+    return found
+
+
+def _in_package(source: TextSource) -> Path:
+    package, file = str(source.package), str(source.file)
+    try:  # of a name without dots, find_spec looks for the file and executes nothing
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except ValueError:  # a module of that name runs, but came from no file
+        spec = None
+    folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()] if spec else []
+    inside = [path for folder in folders if (path := (folder / file).resolve()).is_relative_to(folder)]
+    if not inside:
+        raise CannotRun(
+            f"found no package {package!r} with a file {file!r} inside its folder; expected it installed; install the "
+            "package, or correct `package` and `file`"
+        )
+    return next((path for path in inside if path.is_file()), inside[0])
