@@ -1,0 +1,493 @@
+"""Verifying a pack: what damage and forgery come to, and what the command says. Exit codes are those users see."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pack_mutations as mutations
+import pytest
+import sealed_run
+from command_line import Command, command
+from folders import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sealed_run import DAY
+
+from checker import __version__
+from checker.core.errors import EvidenceDamaged, UsageError
+from checker.core.records import canonical
+from checker.release import seal
+from checker.release.pack import DEEPEST, FILES, MANIFEST, Pack, open_pack, parse
+from checker.release.verify import expect, verify
+
+__all__ = ["command"]  # the fixture
+RESTORE = "fetch the pack again from where it was published, or seal it again: pruneaudit pack"
+FOLLOWS = "the report does not follow from its rows: do not rely on it, and ask whoever sealed it"
+REPOSITORY = ROOT
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return sealed_run.sealed(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> mutations.Contents:
+    """The files of a pack that is verified fast."""
+    folder = sealed_run.sealed_small(tmp_path_factory.mktemp("small")).folder
+    return {name: (folder / name).read_bytes() for name in (*FILES, MANIFEST)}
+
+
+@pytest.fixture(scope="module")
+def contents(sealed: Pack) -> mutations.Contents:
+    return {name: (sealed.folder / name).read_bytes() for name in (*FILES, MANIFEST)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "pack"
+
+
+def forged(folder: Path, contents: mutations.Contents, name: str, change: Callable[[Any], Any]) -> mutations.Outcome:
+    """What comes of a JSON file that is changed, with a manifest that fits."""
+    value = json.loads(contents[name])
+    content = canonical(change(value) or value).encode()
+    return mutations.outcome(mutations.put(folder, mutations.mended({**contents, name: content})))
+
+
+# --- a whole pack ----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_reproduces_and_what_that_does_not_show(sealed: Pack, command: Command) -> None:
+    done = command("verify", sealed.folder)
+    assert (done.code, done.err) == (0, "")
+    first, outcome, digest, model, last = done.out.splitlines()
+    report = sealed.report
+    figures = sum(1 for where in mutations.places(report) if not isinstance(at(report, where), dict | list))
+    assert (
+        first == f"{sealed.folder}: reproduces: {figures} figures of the report follow from its rows, as of 2030-06-15"
+    )
+    assert outcome == f"the audit's outcome: pass. {sealed.report['summary']}"
+    assert digest == f"pack digest {sealed.digest}"
+    root = sealed.json("artifacts.json")["root"]
+    assert model == f"model root digest {root}, weights {sealed.report['model']['digest']}"
+    assert last == (
+        "not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them"
+    )
+
+
+def at(value: Any, where: tuple[Any, ...]) -> Any:
+    for key in where:
+        value = value[key]
+    return value
+
+
+def test_verifying_the_default_size_takes_little_time_and_no_torch(tmp_path: Path) -> None:
+    """More rows than the default audit has, in a process of its own where measuring packages cannot be imported."""
+    out = sealed_run.large(tmp_path)
+    made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
+    assert sum(len(answer.values) for answer in seal.rows.read(made.bytes("rows.parquet"))) > 60_000
+    forbid = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'datasets', 'safetensors', 'gguf')))"
+    )
+    code = f"{forbid}; sys.argv[1:] = ['verify', {str(made.folder)!r}]; from checker.cli import main; main()"
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                          cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - started < 5 * (1 + os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [MANIFEST, *FILES])
+def test_flipping_any_byte_of_any_file_is_damage_that_names_the_file(
+    name: str, folder: Path, small: mutations.Contents
+) -> None:
+    """Every byte of small files, every so many of large ones; a flip in the manifest may show at the file it names."""
+    mutations.put(folder, small)
+    content = small[name]
+    for place in range(0, len(content), 1 + len(content) // 150):
+        (folder / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(EvidenceDamaged) as raised:
+            open_pack(folder)
+        assert str(folder / name) in str(raised.value) or (name == MANIFEST and MANIFEST in str(raised.value))
+
+
+def test_the_message_says_what_was_found_and_expected(
+    folder: Path, contents: mutations.Contents, command: Command
+) -> None:
+    mutations.put(folder, {**contents, "audit.yaml": b"pruneaudit: 1\n"})
+    done = command("verify", folder)
+    found = canonical({"bytes": 14, "sha256": sealed_run.sha256(b"pruneaudit: 1\n")})
+    expected = canonical(json.loads(contents[MANIFEST])["files"]["audit.yaml"])
+    assert (done.code, done.out) == (5, "")
+    assert done.err == (
+        f"{folder / 'audit.yaml'}: found {found}; expected {expected}, as manifest.json says; {RESTORE}\n"
+    )
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damage_is_refused_and_names_the_file(
+    small: mutations.Contents, tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    kind = data.draw(st.sampled_from(mutations.DAMAGE))
+    damaged, name = kind(data.draw, small)
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    found = mutations.outcome(mutations.put(folder, damaged))
+    assert found.code == 5
+    assert name in found.message or (name == MANIFEST and any(file in found.message for file in FILES))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_what_is_no_plain_file_is_refused(
+    small: mutations.Contents, tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    """Links, devices, pipes that would never end, folders, files larger than any pack; none of them is read."""
+    folder = mutations.put(tmp_path_factory.getbasetemp() / "strange" / "pack", small)
+    name = mutations.strange(data.draw, folder)
+    found = mutations.outcome(folder)
+    assert found.code == 5
+    assert found.message.startswith(f"{folder / name}: found ")
+
+
+def test_a_link_to_a_whole_pack_is_followed_but_not_one_inside(
+    sealed: Pack, folder: Path, contents: mutations.Contents
+) -> None:
+    folder.symlink_to(sealed.folder)
+    assert open_pack(folder).digest == sealed.digest
+    folder.unlink()
+    mutations.put(folder, contents)
+    (folder / "report.json").unlink()
+    (folder / "report.json").symlink_to(sealed.folder / "report.json")
+    with pytest.raises(EvidenceDamaged) as raised:
+        open_pack(folder)
+    assert str(raised.value) == (f"{folder / 'report.json'}: found a symbolic link; expected a plain file; {RESTORE}")
+
+
+def test_extra_and_missing_files_are_refused(folder: Path, contents: mutations.Contents) -> None:
+    mutations.put(folder, {**contents, "\x1b[2Jnotes": b""})
+    with pytest.raises(EvidenceDamaged) as raised:
+        open_pack(folder)
+    assert str(raised.value) == (
+        f"{folder}: found '\\x1b[2Jnotes'; expected only manifest.json and the files it names; {RESTORE}"
+    )
+    mutations.put(folder, {name: content for name, content in contents.items() if name != "rows.parquet"})
+    with pytest.raises(EvidenceDamaged, match=r"rows\.parquet: found no such file; expected every file of a pack"):
+        open_pack(folder)
+
+
+@pytest.mark.parametrize("name", mutations.HOSTILE)
+def test_no_name_in_a_manifest_leads_anywhere(name: str, folder: Path, small: mutations.Contents) -> None:
+    manifest = json.loads(small[MANIFEST])
+    manifest["files"][name] = manifest["files"].pop("rows.parquet")
+    written = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    found = mutations.outcome(mutations.put(folder, {**small, MANIFEST: written}))
+    assert found.code == 5
+    assert found.message.startswith(f"{folder / MANIFEST}: found ")
+
+
+def test_there_must_be_a_folder(folder: Path, command: Command) -> None:
+    with pytest.raises(UsageError, match="found no folder; expected a pack"):
+        open_pack(folder)
+    assert command("verify", folder).code == 2
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a":1,"a":2}', "found JSON that is not canonical from byte 5 on"),
+        (b'{"a": 1}', "found JSON that is not canonical from byte 5 on"),
+        (b'{"b":1,"a":2}', "found JSON that is not canonical from byte 2 on"),
+        (b"[NaN]", "found no canonical JSON (Out of range float values are not JSON compliant"),
+        (b"[1e999]", "found no canonical JSON (Out of range float values are not JSON compliant"),
+        (b"[1E2]", "found JSON that is not canonical from byte 2 on"),
+        (b"[" * 100_000, f"found JSON that is too deep; expected at most {DEEPEST} levels"),
+        (b'{"a":' * 100_000, f"found JSON that is too deep; expected at most {DEEPEST} levels"),
+        (b"1" * 5000, "found no canonical JSON (Exceeds the limit"),
+        (b'"\\ud800"', "found no canonical JSON ("),
+        (b"\xff", "found no canonical JSON ("),
+        (b"", "found no canonical JSON ("),
+    ],
+)
+def test_only_canonical_json_is_read(content: bytes, message: str) -> None:
+    with pytest.raises(EvidenceDamaged) as raised:
+        parse(content, "pack/report.json")
+    assert str(raised.value).startswith(f"pack/report.json: {message}")
+
+
+def test_brackets_in_strings_are_no_depth() -> None:
+    value = {"a": "[" * 100, 'b"\\': ["]}", "\\"]}
+    assert parse(canonical(value).encode(), "x") == value
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_edited_figure_is_named_with_both_values(
+    folder: Path, contents: mutations.Contents, command: Command
+) -> None:
+    """The distance of the pair (4, 5) is 0.02; whoever edits the report mends its digest as well."""
+
+    def edit(report: Any) -> None:
+        report["pairs"][4]["interchange"]["distance"] = 0.001
+        report["claims"][1]["value"] = 0.001
+
+    assert forged(folder, contents, "report.json", edit).code == 1
+    done = command("verify", folder)
+    assert (done.code, done.out) == (1, "")
+    expected = json.loads(contents["report.json"])["pairs"][4]["interchange"]["distance"]
+    first, others = done.err.splitlines()
+    assert first == (
+        f"{folder}: report.json: pairs[4].interchange.distance: found 0.001; expected {expected!r}; {FOLLOWS}"
+    )
+    assert others == "1 more differ, the last one report.json: claims[1, twins].value"
+
+
+def test_an_edited_verdict_or_finding_is_named(folder: Path, contents: mutations.Contents) -> None:
+    def verdict(report: Any) -> None:
+        report["claims"][0]["verdict"] = "contradicted"
+
+    assert 'report.json: claims[0, two-blocks].verdict: found "contradicted"; expected "supported"' in (
+        forged(folder, contents, "report.json", verdict).message
+    )
+
+    def finding(report: Any) -> None:
+        failed = next(row for row in report["findings"] if row["outcome"] == "fail")
+        failed["outcome"] = "pass"
+
+    assert 'outcome: found "pass"; expected "fail"' in forged(folder, contents, "report.json", finding).message
+    gone = forged(folder, contents, "report.json", lambda report: report["findings"].pop() and None)
+    assert gone.message.startswith("report.json: findings[")
+    assert "found nothing; expected {" in gone.message
+
+
+def test_every_edited_number_of_the_evidence_is_noticed(folder: Path, small: mutations.Contents) -> None:
+    """All numbers but those of the report, which are compared one by one."""
+    for name in ("records.json", "environment.json", "artifacts.json", "contracts.json", "audit.json"):
+        value = json.loads(small[name])
+        numbers = [where for where in mutations.places(value) if type(at(value, where)) in (int, float)]
+        for where in numbers[:: 1 + len(numbers) // 4]:
+            nudged = canonical(mutations.changed(value, where, None, "nudge")).encode()
+            found = mutations.outcome(mutations.put(folder, mutations.mended({**small, name: nudged})))
+            assert found.code in (1, 5), (name, where)
+            assert any(file in found.message for file in FILES)
+
+
+def test_an_edited_row_is_noticed_by_the_figures_that_rest_on_it(folder: Path, small: mutations.Contents) -> None:
+    answers = seal.rows.read(small["rows.parquet"])
+    for number in range(0, len(answers), 1 + len(answers) // 6):
+        values = answers[number].values.copy()
+        values[0] += 1e-4 * max(1.0, abs(values[0]))
+        edited = [*answers[:number], seal.replace(answers[number], values=values), *answers[number + 1 :]]
+        rows = {"rows.parquet": seal.rows.write(edited)}
+        found = mutations.outcome(mutations.put(folder, mutations.mended({**small, **rows})))
+        assert found.code == 1, answers[number]
+        assert found.message.startswith("report.json: ")
+
+
+def test_rounding_of_another_machine_is_no_difference(folder: Path, contents: mutations.Contents) -> None:
+    def last_digit(report: Any) -> None:
+        report["baseline"]["perplexity"] *= 1 + 1e-12
+
+    assert forged(folder, contents, "report.json", last_digit).code == 0
+
+    def sixth_digit(report: Any) -> None:
+        report["baseline"]["perplexity"] *= 1 + 1e-6
+
+    assert forged(folder, contents, "report.json", sixth_digit).message.startswith("report.json: baseline.perplexity: ")
+
+
+def test_rows_and_records_that_nothing_rests_on_are_named(folder: Path, contents: mutations.Contents) -> None:
+    answers = seal.rows.read(contents["rows.parquet"])
+    more = {"rows.parquet": seal.rows.write([*answers, seal.replace(answers[0], layout="(7)")])}
+    found = mutations.outcome(mutations.put(folder, mutations.mended({**contents, **more})))
+    units = len(answers[0].values)
+    assert found.message.startswith(f"rows.parquet: rows that no figure rests on: found {units}; expected 0; ")
+    record = {"name": "text", "key": "k", "content": {"identity": "another text"}}
+    found = forged(folder, contents, "records.json", lambda records: [*records, record])
+    assert found.message.startswith("records.json: records text k that no figure rests on: found 1; expected 0; ")
+
+
+def test_a_record_holds_what_a_run_writes_and_no_more(folder: Path, small: mutations.Contents) -> None:
+    def more(records: Any) -> None:
+        next(record for record in records if record["name"] == "text")["content"]["more"] = 1
+
+    found = forged(folder, small, "records.json", more)
+    assert found.code == 5
+    assert "records.json: found {'identity': " in found.message
+
+    def fewer(records: Any) -> None:
+        del next(record for record in records if record["name"] == "model")["content"]["blocks"]
+
+    assert (
+        "records.json: found no 'blocks' in the record of 'model'; "
+        in forged(folder, small, "records.json", fewer).message
+    )
+
+
+def test_an_audit_other_than_the_resolved_one_is_named(folder: Path, contents: mutations.Contents) -> None:
+    def softer(audit: Any) -> None:
+        audit["claims"][0]["at_most"] = 50.0
+
+    assert forged(folder, contents, "audit.json", softer).message.startswith(
+        "audit.json: claims[0, two-blocks].at_most: found 50.0; expected 20.0; "
+    )
+
+
+def test_no_policy_file_outside_the_pack_is_opened(folder: Path, small: mutations.Contents, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("fail_on: note\n")
+    for named in (str(tmp_path / "policy.yaml"), "../policy.yaml", "/dev/zero"):
+        text = small["audit.yaml"] + f"policy: {{extends: {named}}}\n".encode()
+        found = mutations.outcome(mutations.put(folder, mutations.mended({**small, "audit.yaml": text})))
+        assert found.code == 5
+        found_policy = "found a policy that is built on a file; expected one that stands alone"
+        assert found.message == f"{folder / 'audit.yaml'}: {found_policy}; {RESTORE}"
+
+
+@pytest.mark.parametrize("path", ["../sample.yaml", "/etc/passwd", "", "a\0b", "..", ".hidden", 1, None])
+def test_no_file_name_in_a_pack_leads_anywhere(path: object, folder: Path, small: mutations.Contents) -> None:
+    found = forged(folder, small, "audit.json", lambda audit: {**audit, "path": path})
+    assert found.code == 5
+    assert found.message.startswith(f"{folder / 'audit.json'}: found the file name ")
+
+
+def test_a_pack_of_another_version_says_so(folder: Path, contents: mutations.Contents, command: Command) -> None:
+    judging, report = json.loads(contents["judging.json"]), json.loads(contents["report.json"])
+    judging["tool"]["version"] = report["tool"]["version"] = "9.9.9"
+    files = {"judging.json": canonical(judging).encode(), "report.json": canonical(report).encode()}
+    done = command("verify", mutations.put(folder, mutations.mended({**contents, **files})))
+    assert done.code == 0
+    assert done.err == (
+        f"note: the pack was made by pruneaudit 9.9.9, this is {__version__}: where they differ in what they judge, "
+        "figures differ; to compare like with like: pip install pruneaudit==9.9.9\n"
+    )
+    report["tool"]["version"] = "9.9.8"
+    files["report.json"] = canonical(report).encode()
+    done = command("verify", mutations.put(folder, mutations.mended({**contents, **files})))
+    assert done.code == 1
+    assert 'report.json: tool.version: found "9.9.8"; expected "9.9.9"' in done.err
+
+
+# --- expectations ----------------------------------------------------------------------------------------------------
+
+
+def test_expectations_come_from_outside_the_pack(sealed: Pack, command: Command, tmp_path: Path) -> None:
+    file = sealed.folder.parent / "sample.yaml"
+    root, weights = sealed.json("artifacts.json")["root"], sealed.report["model"]["digest"]
+    expectations = ("--expect-pack", sealed.digest.upper(), "--expect-model", root, "--expect-audit", file)
+    assert command("verify", sealed.folder, *expectations).code == 0
+    assert command("verify", sealed.folder, "--expect-model", weights).code == 0
+    done = command("verify", sealed.folder, "--expect-pack", "ab" * 32)
+    ask = "ask whoever gave you the pack, or correct the option"
+    assert (done.code, done.out, done.err) == (
+        5,
+        "",
+        f"{sealed.folder}: found a pack with the digest {sealed.digest}; expected {'ab' * 32}, as --expect-pack says; "
+        f"{ask}\n",
+    )
+    done = command("verify", sealed.folder, "--expect-model", "cd" * 32)
+    assert done.code == 5
+    assert f"found a model with the root digest {root} and weights {weights}; expected {'cd' * 32}" in done.err
+    other = tmp_path / "sample.yaml"
+    other.write_bytes(file.read_bytes().replace(b"at_most: 20", b"at_most: 21"))
+    done = command("verify", sealed.folder, "--expect-audit", other)
+    assert done.code == 5
+    assert f"audit.yaml: found another text; expected that of {other}, as --expect-audit says" in done.err
+
+
+def test_an_expected_audit_was_not_changed_with_set(sealed: Pack, tmp_path: Path) -> None:
+    file = sealed.folder.parent / "sample.yaml"
+    out = sealed.folder.parent / "run"
+    made = seal.seal(out, tmp_path / "pack", seal.judged_by(str(file), ["statistics.margin=0.2"]), DAY)
+    with pytest.raises(EvidenceDamaged, match=r"found values changed with --set statistics\.margin=0\.2; expected "):
+        expect(made, audit=file)
+
+
+# --- forgery ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_forged_packs_never_crash_it(
+    small: mutations.Contents, tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    """A small run; ``benchmarks/fuzz_packs.py`` is the long one."""
+    kind = data.draw(st.sampled_from(mutations.FORGERY))
+    files = kind(data.draw, small)
+    files = files if kind is mutations.misnamed else mutations.mended(files)
+    found = mutations.outcome(mutations.put(tmp_path_factory.getbasetemp() / "forged", files))
+    assert found.code in (0, 1, 5)
+    assert found.code == 0 or any(name in found.message for name in (*FILES, MANIFEST))
+
+
+@pytest.mark.parametrize("size", [3_999_999, 4_000_001])
+def test_a_table_that_unpacks_to_more_than_it_holds_is_refused(
+    size: int, folder: Path, contents: mutations.Contents
+) -> None:
+    import io
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    one = pq.read_table(pa.BufferReader(contents["rows.parquet"])).slice(0, 1)
+    long = pa.array(["(" + "0," * 500_000 + "0)"])
+    columns: dict[str, Any] = {}
+    for name in one.column_names:
+        texts = long if name == "layout" else one[name].combine_chunks()
+        of_text = pa.types.is_string(one[name].type)
+        columns[name] = (
+            pa.DictionaryArray.from_arrays(np.zeros(size, np.int32), texts)
+            if of_text
+            else pa.array(np.zeros(size), one[name].type, safe=False)
+        )
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, compression="NONE", store_schema=False)
+    files = mutations.mended({**contents, "rows.parquet": sink.getvalue()})
+    assert len(sink.getvalue()) < 40_000_000, "whose texts would take two terabytes"
+    found = mutations.outcome(mutations.put(folder, files))
+    assert found.code == 5
+    assert found.message.startswith(f"{folder / 'rows.parquet'}: found ")
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [
+        ("import os; os.abort()", "a table that ends its reader (exit code -6)"),
+        ("while True: pass", "a table that takes more than 1 s to read"),
+    ],
+)
+def test_a_table_that_ends_or_holds_up_its_reader_is_damage(
+    program: str, found: str, sealed: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow aborts on some footers (found by ``benchmarks/fuzz_packs.py``), which must not end the command."""
+    (tmp_path / "reader.py").write_text(program)
+    monkeypatch.setattr("checker.release.table_reader.__file__", str(tmp_path / "reader.py"))
+    monkeypatch.setattr("checker.release.rows.LONGEST", 1.0)
+    with pytest.raises(EvidenceDamaged) as raised:
+        verify(sealed)
+    assert str(raised.value).startswith(
+        f"{sealed.folder / 'rows.parquet'}: found {found}; expected one that pack wrote; "
+    )
+
+
+def test_a_verified_pack_is_the_one_that_was_opened(sealed: Pack, folder: Path, contents: mutations.Contents) -> None:
+    """Bytes are read once: a file that changes after it was checked changes nothing."""
+    opened = open_pack(mutations.put(folder, contents))
+    (folder / "report.json").write_bytes(b"{}")
+    assert verify(opened).differences == ()
+    assert opened.report == sealed.report
