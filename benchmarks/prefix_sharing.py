@@ -22,7 +22,8 @@ from torch import nn
 from checker.checkpoints import files as checkpoints
 from checker.core import resources
 from checker.core.layouts import Layout, pairs_within
-from checker.core.records import ScoringContract, TextSource, Values
+from checker.core.questions import Values
+from checker.core.records import ScoringContract, TextSource
 from checker.measure import models, texts
 from checker.measure.blocks import BlockStack, find_stack
 from checker.measure.engine import Engine

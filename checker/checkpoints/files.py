@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from checker.checkpoints.tensors import (
-    FLOATS,
-    GgufArray,
-    Placed,
-    Tensor,
-    read_gguf,
-    read_index,
-    read_json,
-    read_safetensors,
-    stacks,
-)
+from checker.checkpoints.safetensors import read_index
 from checker.checkpoints.trust import (
     PICKLES,
     FileMissing,
@@ -33,8 +20,8 @@ from checker.checkpoints.trust import (
     existing,
     pickles,
 )
-from checker.core.errors import CannotRun, DigestMismatch
-from checker.core.records import ModelFacts, ModelSource, digest
+from checker.core.errors import CannotRun
+from checker.core.records import ModelSource
 
 TOKENIZER_FILES = (
     "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model",
@@ -48,7 +35,7 @@ _TOKENIZER_SETTINGS = "tokenizer_config.json"
 _COMPANIONS = ("chat_template.jinja", "generation_config.json")
 _RUN = "`pruneaudit run` downloads it"
 _PICKLED = "a pickle runs code when it is read, so it is refused"
-_FETCH = "fetch the model again, or correct the file"
+FETCH_AGAIN = "fetch the model again, or correct the file"
 
 
 class NotCached(FileMissing):
@@ -160,7 +147,7 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
         if shard is None or shard.suffix != ".safetensors":
             raise FileMissing(
                 f"{index}: found shard {name!r}, which is not a safetensors file in {folder}; "
-                f"expected every shard beside the index; {_FETCH}"
+                f"expected every shard beside the index; {FETCH_AGAIN}"
             )
         shards.append(shard)
     return tuple(shards)
@@ -226,222 +213,3 @@ def _commit(home: Path, revision: str) -> str | None:
         return None
     snapshot = home / "snapshots" / commit
     return commit if snapshot.is_dir() and snapshot.resolve() == snapshot else None
-
-
-# --- digests ---------------------------------------------------------------------------------------------------------
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def weights_digest(files: Files) -> str:
-    """sha256 (hex) that stands for a model's weights; reads them all, in pieces.
-
-    A GGUF file: the file's own sha256. A folder: the sha256 of the UTF-8 lines ``<name> <sha256 of the file>\\n`` of
-    config.json and every weight file, sorted by name (the path relative to the folder, with ``/``). config.json belongs
-    to it because the same tensors under another configuration are another model; tokenizer and index do not. Python
-    files belong to it where the audit allows them to run.
-    """
-    if files.config is None:
-        return file_sha256(files.weights[0])
-    named = {path.relative_to(files.folder).as_posix(): path for path in (files.config, *files.weights, *files.code)}
-    lines = (f"{name} {file_sha256(named[name])}\n" for name in sorted(named))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def check_pin(source: ModelSource, files: Files, found: str | None = None) -> None:
-    """DigestMismatch where ``source.sha256`` is set and is not the weights' digest.
-
-    ``found`` is ``weights_digest(files)`` where the caller has it already; else it is computed, if there is a pin.
-    """
-    if source.sha256 is None:
-        return
-    found = weights_digest(files) if found is None else found
-    if found != source.sha256.lower():
-        raise DigestMismatch(str(files.weights[0] if files.config is None else files.folder), found, source.sha256)
-
-
-# --- facts -----------------------------------------------------------------------------------------------------------
-
-
-def facts(files: Files, source: ModelSource) -> ModelFacts:
-    """What headers and configuration say of the model; its digest is left None.
-
-    CannotRun where a header or config.json is damaged, or where the two disagree on the number of blocks.
-    """
-    described = _of_gguf(files) if files.config is None else _of_folder(files, files.config, source.blocks)
-    name = {"hub": source.repo, "package": f"{source.package}/{source.file}"}.get(source.kind)
-    return replace(
-        described,
-        source=name or Path(source.path or "").name,
-        kind=source.kind,
-        revision=files.revision,
-        remote_code=bool(files.code),
-    )
-
-
-def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
-    whole = read_json(path)
-    text = whole.get("text_config")
-    config = {**whole, **text} if isinstance(text, dict) else whole
-    tensors = [found.tensor for found in placed_tensors(files) if not found.tensor.constant]
-    count = _number(path, config, ("num_hidden_layers", "n_layer", "num_layers", "n_layers"))
-    blocks = _stack(files, tensors, count, named)
-    hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
-    sizes = {"vocab_size": config.get("vocab_size") or _largest_embedding(tensors, hidden)}
-    kind, notes = _stored_as(tensors, whole)
-    notes += () if files.tokenizer else ("no tokenizer files were found beside the weights",)
-    kinds = config.get("layer_types") or []
-    if kinds and (not isinstance(kinds, list) or len(kinds) != count):
-        raise CannotRun(f"{path}: found layer_types {str(kinds)[:80]}; expected a list of {count} names; {_FETCH}")
-    architectures = whole.get("architectures")
-    listed = architectures[0] if isinstance(architectures, list) and architectures else whole.get("model_type")
-    context = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-    return _model_facts(
-        blocks,
-        tensors,
-        architecture=_printable(listed),
-        slot_kinds=tuple(_printable(name) for name in kinds),
-        hidden=hidden,
-        vocabulary=_number(path, sizes, ("vocab_size",)),
-        context=_number(path, config, context) if any(config.get(key) for key in context) else None,
-        tokenizer_digest=_tokenizer_digest(files),
-        quantization=kind,
-        notes=notes,
-    )
-
-
-def _of_gguf(files: Files) -> ModelFacts:
-    path = files.weights[0]
-    header = read_gguf(path)
-    if isinstance(parts := header.metadata.get("split.count"), int) and parts > 1:
-        raise CannotRun(
-            f"{path}: found one of {parts} parts of a model; expected a whole one; "
-            "merge the parts with `llama-gguf-split --merge`"
-        )
-    architecture = _printable(header.metadata.get("general.architecture"))
-    size, context = f"{architecture}.vocab_size", f"{architecture}.context_length"
-    tensors = [tensor for tensor in header.tensors if not tensor.constant]
-    kind, notes = _stored_as(tensors, {})
-    tokens = header.metadata.get("tokenizer.ggml.tokens")
-    sizes = {size: tokens.length if isinstance(tokens, GgufArray) else None, **header.metadata}
-    return _model_facts(
-        _stack(files, tensors, _number(path, sizes, (f"{architecture}.block_count",)), "blk"),
-        tensors,
-        architecture=architecture,
-        slot_kinds=(),
-        hidden=_number(path, sizes, (f"{architecture}.embedding_length",)),
-        vocabulary=_number(path, sizes, (size,)),
-        context=_number(path, sizes, (context,)) if context in sizes else None,
-        tokenizer_digest=header.tokenizer_digest,
-        quantization=kind,
-        notes=notes,
-    )
-
-
-def _model_facts(blocks: Sequence[Sequence[Tensor]], tensors: Iterable[Tensor], **known: Any) -> ModelFacts:
-    """``facts`` still sets what depends on the source: its name, kind and revision."""
-    return ModelFacts(
-        source="",
-        kind="",
-        blocks=len(blocks),
-        parameters=sum(tensor.elements for tensor in tensors),
-        block_parameters=tuple(sum(tensor.elements for tensor in block) for block in blocks),
-        block_shapes=tuple(digest(sorted([t.name, list(t.shape)] for t in block)) for block in blocks),
-        **known,
-    )
-
-
-def placed_tensors(files: Files) -> list[Placed]:
-    """The tensors of all shards; CannotRun where one stands twice or the index names one that its shard lacks."""
-    homes: dict[str, str] = {}
-    tensors: list[Placed] = []
-    for path in files.weights:
-        for found in read_safetensors(path):
-            name = found.tensor.name
-            if name in homes:
-                raise CannotRun(
-                    f"{path}: found tensor {name!r}, which is in {homes[name]} too; expected each tensor once; {_FETCH}"
-                )
-            homes[name] = path.relative_to(files.folder).as_posix()
-            tensors.append(found)
-    for name, shard in (read_index(files.index) if files.index else {}).items():
-        if homes.get(name) != PurePosixPath(shard).as_posix():
-            raise CannotRun(
-                f"{files.index}: found tensor {name!r} said to be in {shard}, which has no such tensor; "
-                f"expected index and shards to agree; {_FETCH}"
-            )
-    return tensors
-
-
-def _stack(files: Files, tensors: Iterable[Tensor], count: int, named: str | None) -> list[list[Tensor]]:
-    """Per block, its tensors with the stack's prefix and number taken off their names.
-
-    The stack is the one prefix whose numbers are 0 to ``count - 1``. Where several are, the one that shares most parts
-    of its name with ``named``: attribute names and the names in files differ in their first parts.
-    """
-    found = stacks(tensors)
-    fitting = [prefix for prefix, numbers in found.items() if len(numbers) == count == max(numbers) + 1]
-    if named and len(fitting) > 1:
-        shared = {prefix: len(set(prefix.split(".")) & set(named.split("."))) for prefix in fitting}
-        fitting = [prefix for prefix in fitting if shared[prefix] == max(shared.values())]
-    if len(fitting) == 1:
-        return [found[fitting[0]][number] for number in range(count)]
-    place = files.config or files.weights[0]
-    if fitting:
-        raise CannotRun(
-            f"{place}: found {len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))}); "
-            "expected one; name the decoder's in `model.blocks:`"
-        )
-    largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
-    there = "; ".join(f"{prefix} with {len(n)} blocks, {min(n)} to {max(n)}" for prefix, n in largest)
-    raise CannotRun(
-        f"{place}: found tensors for {there or 'no numbered blocks'}; expected a stack numbered 0 to "
-        f"{count - 1}, as its count of {count} says; correct the count, or fetch the weights it belongs to"
-    )
-
-
-def _stored_as(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """The quantised type that holds most parameters, and what a reader should know of it."""
-    counts: Counter[str] = Counter()
-    for tensor in tensors:
-        counts[tensor.kind] += tensor.elements
-    packed = sorted((kind for kind in counts if kind not in FLOATS), key=lambda kind: (-counts[kind], kind))
-    settings = config.get("quantization_config")
-    if isinstance(settings, dict):
-        method = _printable(settings.get("quant_method"))
-        return method, (f"weights are stored quantised ({method}); parameter counts are of stored elements",)
-    if not packed:
-        return None, ()
-    rest = (f"some tensors are stored as {', '.join(packed[1:])}",) if packed[1:] else ()
-    return packed[0], (f"weights are de-quantised from {packed[0]}", *rest)
-
-
-def _largest_embedding(tensors: Iterable[Tensor], hidden: int) -> int | None:
-    outside = [t.shape[0] for t in tensors if not stacks([t]) and len(t.shape) == 2 and t.shape[1] == hidden]
-    return max(outside, default=None)  # for nested configurations, which may leave defaults out
-
-
-def _tokenizer_digest(files: Files) -> str:
-    """sha256 over the lines ``<name> <sha256 of the file>\\n`` of the tokenizer files, sorted by name."""
-    total = hashlib.sha256()
-    for path in files.tokenizer:
-        total.update(f"{path.name} {file_sha256(path)}\n".encode())
-    return total.hexdigest()
-
-
-def _number(path: Path, config: Mapping[str, Any], names: Sequence[str]) -> int:
-    """The first of ``names`` that is there; CannotRun where none is, or where it is no whole number above 0."""
-    value = next((config[name] for name in names if config.get(name) is not None), None)
-    if type(value) is not int or not 0 < value < 2**31:
-        raise CannotRun(
-            f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; expected a whole number above 0; {_FETCH}"
-        )
-    return value
-
-
-def _printable(value: object) -> str:
-    return value if isinstance(value, str) and value.isprintable() and len(value) <= 200 else "unknown"

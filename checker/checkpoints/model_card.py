@@ -17,7 +17,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from checker.checkpoints.trust import existing
 from checker.core.errors import CannotRun, PruneauditError, UsageError
-from checker.core.records import CardFacts
+from checker.core.facts import CardFacts
 
 LARGEST = 1_000_000  # bytes of a card
 NAME = "README.md"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from checker.checkpoints.tensors import read_json
+from checker.core.canonical import read_json
 from checker.core.errors import CannotRun, UsageError
 from checker.core.records import ModelSource
 

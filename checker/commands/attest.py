@@ -21,7 +21,7 @@ def attest(folder: Path, to: Path | None) -> None:
     One holds the standard test-result predicate: a test for every rule. The other holds the claims and their verdicts.
     Only a pack that reproduces is attested. How to sign the statements is said on stderr.
     """
-    from checker.core.records import canonical
+    from checker.core.canonical import canonical
     from checker.release import attest as made
     from checker.release.pack import open_pack
     from checker.release.verify import verify

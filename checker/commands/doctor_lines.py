@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker import __version__
-from checker.checkpoints.files import Files, NotCached, default_hub_cache, facts, locate
+from checker.checkpoints.files import Files, NotCached, default_hub_cache, locate
+from checker.checkpoints.model_facts import facts
 from checker.core.errors import CannotRun, DigestMismatch
-from checker.core.records import Audit, Facts, ModelFacts, TextSource
+from checker.core.facts import Facts, ModelFacts
+from checker.core.records import Audit, TextSource
 from checker.measure import machine
 from checker.measure.machine import Device, Environment
 from checker.reports.tables import numbers

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from checker.checkpoints import model_facts
 from checker.commands.command import command
 from checker.commands.terminal import tell
 from checker.core import resources
@@ -29,7 +30,7 @@ def init(model: str, out: Path | None) -> None:
     source = _model_source(model)
     facts = None
     if source.kind != "hub":
-        facts = files.facts(files.locate(source), source)
+        facts = model_facts.facts(files.locate(source), source)
     path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):

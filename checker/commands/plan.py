@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from checker.checkpoints import model_facts
 from checker.commands.command import command, file_argument, set_option
 from checker.commands.terminal import duration, tell
-from checker.core.records import Facts
+from checker.core.facts import Facts
 
 
 @command("plan", "pruneaudit plan smollm2-135m")
@@ -23,7 +24,7 @@ def plan(file: str, overrides: Sequence[str]) -> None:
     audit, facts = checked.audit, checked.facts
     if facts is None:
         files = checkpoints.locate(audit.model)  # raises, and says why the model is not at hand
-        facts = checkpoints.facts(files, audit.model)
+        facts = model_facts.facts(files, audit.model)
     planned = planned_for(audit, Facts(facts))
     cost = planned.cost
     rate = matrix_rate()

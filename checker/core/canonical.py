@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from checker.core.errors import EvidenceDamaged
+from checker.core.errors import EvidenceDamaged, refuse_file
 
 R = TypeVar("R")
 
@@ -74,3 +77,51 @@ def _refuse(place: str, found: str, expected: str) -> NoReturn:
     raise EvidenceDamaged(
         f"{place}: found {found}; expected {expected}; restore the file, or measure again with --fresh"
     )
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text per value, so that digests are stable."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+JSON_LIMIT = 100_000_000  # bytes; the limit that the safetensors library sets itself
+
+
+# --- JSON and safetensors --------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of at most 100 MB; CannotRun where it is not one."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(JSON_LIMIT + 1)
+    except OSError as error:
+        refuse_file(
+            path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions"
+        )
+    if len(data) > JSON_LIMIT:
+        refuse_file(path, f"more than {JSON_LIMIT} bytes", "a JSON file below that")
+    return json_object(path, data)
+
+
+def json_object(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        refuse_file(path, f"something that is not JSON ({error})", "a JSON object")
+    if not isinstance(value, dict):
+        refuse_file(path, f"a JSON {type(value).__name__}", "a JSON object")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Two readers may disagree on which of two equal keys counts, so neither is taken.
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key that stands twice")
+    return result

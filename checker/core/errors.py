@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 
 @dataclass(frozen=True, order=True)
@@ -88,3 +90,10 @@ class EvidenceDamaged(PruneauditError):
     """Stored evidence does not match its digests."""
 
     exit_code = 5
+
+
+_FETCH = "the file is damaged or was cut off: fetch it again"
+
+
+def refuse_file(path: Path, found: str, expected: str, remedy: str = _FETCH) -> NoReturn:
+    raise CannotRun(f"{path}: found {found}; expected {expected}; {remedy}")

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
+from checker.core.canonical import digest
 from checker.core.errors import NotFinite
-from checker.core.records import Audit, Claim, EvaluationContract, Facts, ModelFacts, ScoringContract, digest
+from checker.core.facts import Facts, ModelFacts
+from checker.core.records import Audit, Claim, EvaluationContract, ScoringContract
 from checker.core.store import Store
 
 _RUN, _STOP = "run", "stopped"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
-from checker.core.records import Audit, Audited, Claim, Facts, Level, Outcome
+from checker.core.facts import Facts
+from checker.core.records import Audit, Audited, Claim
 
 About = Literal["measured", "published", "both"]
 
@@ -139,3 +140,20 @@ def undecided(message: str, claim: str | None = None, **told: Unpack[Told]) -> R
 
 def not_applicable(message: str) -> Result:
     return Result("not_applicable", message)
+
+
+Outcome = Literal["pass", "fail", "open", "not_applicable"]
+Level = Literal["note", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule concluded."""
+
+    rule: str
+    outcome: Outcome
+    level: Level
+    message: str
+    claim: str | None = None
+    location: str | None = None
+    waived: str | None = None  # the waiver's reason

@@ -10,7 +10,7 @@ Input that is empty, of the wrong shape or not finite raises ValueError; nothing
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
 from typing import Any, Literal
@@ -18,21 +18,32 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from checker.core.records import Interval, Statistics, Values
+from checker.core.questions import Values
+from checker.core.records import Interval, Statistics
+from checker.core.resampling import (
+    LARGEST_LOG,
+    LARGEST_RATIO,
+    MINIMUM_UNITS,
+    Resampled,
+    jackknife_error,
+    resample,
+    weighted_cost,
+    weighted_geometric_mean,
+    weighted_mean,
+    weighted_quotient,
+)
 
 Scale = Literal["log", "linear", "percent", "fisher"]
 
-MINIMUM_UNITS = 8  # fewer give no interval
+
 MINIMUM_WINDOWS = 16  # fewer decide nothing about a population
 LEAST_DISTANCE = -1e-6  # what rounding may leave of a distance that is zero
 
-_ROWS = 1024  # rows of weights held at once: thousands of units must not need their square in memory
-_LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
-_LARGEST_RATIO = 1e300
-_LARGEST_LOG = 225.0  # exp of it, times 100, is still below the largest input: costs are compared with each other
-_MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
 
-_Statistic = Callable[[Values], Values]
+_LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
+
+
+_MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def distance(values: ArrayLike, settings: Statistics) -> Estimate:
             f"distances, unit {lowest}: found {float(distances[lowest])!r}; expected at least {LEAST_DISTANCE}, which "
             "rounding may leave of a zero; a KL divergence is never negative: look for the error where it was measured"
         )
-    sample = _sample(_mean(distances), len(distances), settings)
+    sample = resample(weighted_mean(distances), len(distances), settings)
     return _log_estimate(sample, settings) or replace(_linear_estimate(sample, settings), log_standard_error=None)
 
 
@@ -80,7 +91,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) ->
     as for blocks that commute (interchange distance 0), the ratio stands and its interval is on the linear scale.
     """
     above, below = _paired(numerator=numerator, denominator=denominator)
-    sample = _sample(_quotient(_mean(above), _mean(below)), len(above), settings)
+    sample = resample(weighted_quotient(weighted_mean(above), weighted_mean(below)), len(above), settings)
     if not np.isfinite(sample.everything).all():
         return None
     return _log_estimate(sample, settings) or replace(_linear_estimate(sample, settings), log_standard_error=None)
@@ -92,7 +103,7 @@ def geometric_mean(matrix: ArrayLike, settings: Statistics) -> Estimate | None:
     None where a pair's mean, or its mean without one prompt, is not positive.
     """
     distances = _finite("distances of pairs", matrix, dimensions=2)
-    return _log_estimate(_sample(_geometric_mean(distances), distances.shape[1], settings), settings)
+    return _log_estimate(resample(weighted_geometric_mean(distances), distances.shape[1], settings), settings)
 
 
 def ratio_of_geometric_means(numerators: ArrayLike, denominators: ArrayLike, settings: Statistics) -> Estimate | None:
@@ -103,8 +114,8 @@ def ratio_of_geometric_means(numerators: ArrayLike, denominators: ArrayLike, set
     above, below = _finite("numerators", numerators, dimensions=2), _finite("denominators", denominators, dimensions=2)
     if above.shape[1] != below.shape[1]:
         raise ValueError(f"found {above.shape[1]} and {below.shape[1]} prompts; expected the same prompts in both")
-    quotient = _quotient(_geometric_mean(above), _geometric_mean(below))
-    return _log_estimate(_sample(quotient, above.shape[1], settings), settings)
+    quotient = weighted_quotient(weighted_geometric_mean(above), weighted_geometric_mean(below))
+    return _log_estimate(resample(quotient, above.shape[1], settings), settings)
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------
@@ -119,7 +130,7 @@ def perplexity(nll: ArrayLike, tokens: ArrayLike) -> float:
 def perplexity_interval(nll: ArrayLike, tokens: ArrayLike, settings: Statistics) -> Estimate:
     """Perplexity with Student's t on the log scale; the jackknife runs over the windows that score a token."""
     losses, counts = _windows(tokens, nll=nll)
-    per_token = _linear_estimate(_sample(_mean(losses, counts), len(counts), settings), settings)
+    per_token = _linear_estimate(resample(weighted_mean(losses, counts), len(counts), settings), settings)
     interval = per_token.interval and (_exp(per_token.interval[0]), _exp(per_token.interval[1]))
     return replace(per_token, value=perplexity(nll, tokens), interval=interval, scale="log")
 
@@ -130,14 +141,14 @@ def nll_difference(variant_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLik
     All arguments are [windows]; the NLL is summed per window, in nats. Student's t with the jackknife over windows.
     """
     variant, base, counts = _windows(tokens, variant_nll=variant_nll, base_nll=base_nll)
-    return _linear_estimate(_sample(_mean(variant - base, counts), len(counts), settings), settings)
+    return _linear_estimate(resample(weighted_mean(variant - base, counts), len(counts), settings), settings)
 
 
 def percent(difference: float) -> float:
     """``100 * (exp(difference) - 1)``: what a difference in NLL, in nats per token, is as an increase of perplexity."""
     if not isfinite(difference):
         raise ValueError(f"difference in NLL: found {difference!r}; expected a finite number of nats per token")
-    return 100.0 * expm1(min(difference, _LARGEST_LOG))
+    return 100.0 * expm1(min(difference, LARGEST_LOG))
 
 
 def increase(variant_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, settings: Statistics) -> Estimate:
@@ -156,8 +167,8 @@ def ratio_of_costs(
     one of them.
     """
     better, worse, base, counts = _windows(tokens, better_nll=better_nll, worse_nll=worse_nll, base_nll=base_nll)
-    quotient = _quotient(_cost(worse - base, counts), _cost(better - base, counts))
-    return _log_estimate(_sample(quotient, len(counts), settings), settings)
+    quotient = weighted_quotient(weighted_cost(worse - base, counts), weighted_cost(better - base, counts))
+    return _log_estimate(resample(quotient, len(counts), settings), settings)
 
 
 # --- rank correlation ------------------------------------------------------------------------------------------------
@@ -305,67 +316,23 @@ def further_units(
     return lowest + bisect_left(range(lowest, highest), True, key=settled) - estimate.units
 
 
-# --- from a statistic to its interval --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A statistic on all units, without each unit in turn, and on bootstrap resamples (none unless settings ask)."""
-
-    units: int
-    value: float
-    left_out: Values
-    resampled: Values
-
-    @property
-    def everything(self) -> Values:
-        return np.concatenate([[self.value], self.left_out, self.resampled])
-
-
-def _sample(statistic: _Statistic, units: int, settings: Statistics) -> _Sample:
-    value = float(statistic(np.ones((1, units)))[0])
-    left_out = np.concatenate([np.empty(0), *(statistic(rows) for rows in _leave_one_out(units))])
-    resampled = np.empty(0)
-    if units >= MINIMUM_UNITS and settings.interval == "percentile_bootstrap":
-        generator = np.random.default_rng(settings.seed)
-        counts = generator.multinomial(units, np.full(units, 1.0 / units), size=settings.resamples)
-        resampled = statistic(counts.astype(np.float64))
-    return _Sample(units, value, left_out, resampled)
-
-
-def _leave_one_out(units: int) -> Iterator[Values]:
-    for start in range(0, units if units > 1 else 0, _ROWS):
-        unit = np.arange(start, min(start + _ROWS, units))
-        rows = np.ones((len(unit), units))
-        rows[unit - start, unit] = 0.0
-        yield rows
-
-
-def _log_estimate(sample: _Sample, settings: Statistics) -> Estimate | None:
+def _log_estimate(sample: Resampled, settings: Statistics) -> Estimate | None:
     """None unless the statistic is positive on all units and on every resample (NaN: it has no value there)."""
     if not (sample.everything > 0.0).all():
         return None
-    error = _jackknife_error(np.log(sample.left_out))
-    interval = _interval(sample, error, settings, lambda shift: min(_LARGEST_RATIO, sample.value * _exp(shift)))
+    error = jackknife_error(np.log(sample.left_out))
+    interval = _interval(sample, error, settings, lambda shift: min(LARGEST_RATIO, sample.value * _exp(shift)))
     return Estimate(sample.value, interval, sample.units, error, "log")
 
 
-def _linear_estimate(sample: _Sample, settings: Statistics) -> Estimate:
-    error = _jackknife_error(sample.left_out)
+def _linear_estimate(sample: Resampled, settings: Statistics) -> Estimate:
+    error = jackknife_error(sample.left_out)
     interval = _interval(sample, error, settings, lambda shift: sample.value + shift)
     return Estimate(sample.value, interval, sample.units, error, "linear")
 
 
-def _jackknife_error(left_out: Values) -> float | None:
-    """Standard error from leave-one-out values; None where there is only one unit."""
-    units = len(left_out)
-    if units < 2:
-        return None
-    return sqrt((units - 1) / units * float(np.sum((left_out - left_out.mean()) ** 2)))
-
-
 def _interval(
-    sample: _Sample, error: float | None, settings: Statistics, shifted: Callable[[float], float]
+    sample: Resampled, error: float | None, settings: Statistics, shifted: Callable[[float], float]
 ) -> Interval | None:
     if error is None or sample.units < MINIMUM_UNITS:
         return None
@@ -396,43 +363,8 @@ def _upper_share(confidence: float) -> float:
     return (1.0 + confidence) / 2.0
 
 
-def _mean(values: Values, counts: Values | None = None) -> _Statistic:
-    """Sum of ``values`` [units] per count, or per unit."""
-    per = np.ones(len(values)) if counts is None else counts
-    return lambda weights: (weights @ values) / (weights @ per)
-
-
-def _cost(change: Values, counts: Values) -> _Statistic:
-    """Increase of perplexity, as a share of the base's, from the change in NLL [windows]."""
-    difference = _mean(change, counts)
-    return lambda weights: np.expm1(np.minimum(difference(weights), _LARGEST_LOG))
-
-
-def _geometric_mean(matrix: Values) -> _Statistic:
-    """Geometric mean of the weighted means of ``matrix`` [pairs, units]; 0 where one of them is not positive."""
-
-    def statistic(weights: Values) -> Values:
-        means = (weights @ matrix.T) / weights.sum(axis=1, keepdims=True)
-        positive = (means > 0.0).all(axis=1)
-        logs = np.log(np.where(positive[:, None], means, 1.0)).mean(axis=1)
-        return np.where(positive, np.exp(logs), 0.0)
-
-    return statistic
-
-
-def _quotient(above: _Statistic, below: _Statistic) -> _Statistic:
-    """NaN, which no estimate lets through, where the denominator is not positive, or far too small."""
-
-    def statistic(weights: Values) -> Values:
-        top, bottom = above(weights), below(weights)
-        enough = bottom > np.abs(top) / _LARGEST_RATIO
-        return np.divide(top, bottom, out=np.full_like(top, np.nan), where=enough)
-
-    return statistic
-
-
 def _exp(exponent: float) -> float:
-    return exp(min(exponent, _LARGEST_LOG))
+    return exp(min(exponent, LARGEST_LOG))
 
 
 def _onto(value: float, scale: Scale) -> float:

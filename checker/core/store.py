@@ -24,8 +24,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from checker.core.canonical import canonical, digest
 from checker.core.errors import CannotRun, EvidenceDamaged
-from checker.core.records import Question, Values, canonical, digest
+from checker.core.questions import Question, Values
 
 # Raised whenever a change of the engine may move a measured value: older answers are then measured again.
 MEASURING_CODE = "1"

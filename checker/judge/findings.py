@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from checker.core.records import Audited, Finding, Level, Outcome
+from checker.core.records import Audited
+from checker.core.rule import Finding, Level, Outcome
 from checker.judge import waivers
 from checker.judge.rules import RULES, Result, Rule
 from checker.judge.waivers import Standing

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from checker.checkpoints.files import facts, locate
+from checker.checkpoints.files import locate
+from checker.checkpoints.model_facts import facts
+from checker.core.canonical import digest
 from checker.core.errors import CannotRun
+from checker.core.facts import Facts, ModelFacts
 from checker.core.history import amount, other_runs, read_stop
-from checker.core.records import Audit, Facts, ModelFacts, ModelSource, digest
+from checker.core.records import Audit, ModelSource
 from checker.core.store import Store
 
 # What must be the same of a model for its evidence to be about it; the tokenizer beside the weights.

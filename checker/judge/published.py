@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from checker import __version__
-from checker.core.records import Finding, digest
-from checker.core.rule import not_applicable
+from checker.core.canonical import digest
+from checker.core.rule import Finding, not_applicable
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
 from checker.judge.rules import RULES, Result, Rule

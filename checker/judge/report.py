@@ -14,23 +14,12 @@ from typing import Any
 
 from checker import __version__
 from checker.checkpoints.provenance import claimed as lineage
-from checker.core.canonical import restored
+from checker.core.canonical import digest, restored
 from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
+from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.layouts import Layout, pairs_within
-from checker.core.records import (
-    Audit,
-    EvaluationContract,
-    EvaluationFacts,
-    Evidence,
-    Facts,
-    ModelFacts,
-    Question,
-    ScoringContract,
-    ScoringFacts,
-    TextSource,
-    Values,
-    digest,
-)
+from checker.core.questions import Evidence, Question, Values
+from checker.core.records import Audit, EvaluationContract, ScoringContract, TextSource
 from checker.core.statistics import perplexity
 from checker.core.store import MEASURING_CODE, Scope, Store
 from checker.judge.claims import decide

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from checker.core.records import COMPLETENESS, Audited, Finding, Waiver
+from checker.core.records import COMPLETENESS, Audited, Waiver
+from checker.core.rule import Finding
 from checker.spec import schema
 
 State = Literal["active", "expired", "unknown", "unmatched"]

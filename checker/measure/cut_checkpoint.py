@@ -22,7 +22,8 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from checker.checkpoints.config import cut_settings
-from checker.checkpoints.files import locate, weights_digest
+from checker.checkpoints.digests import weights_digest
+from checker.checkpoints.files import locate
 from checker.core.errors import CannotRun, UsageError
 from checker.core.layouts import Layout, Place
 from checker.core.records import ModelSource

@@ -22,7 +22,7 @@ import torch
 
 from checker.core.errors import CannotRun, NotFinite, PruneauditError
 from checker.core.layouts import Layout, Place
-from checker.core.records import Quantity, Values
+from checker.core.questions import Quantity, Values
 from checker.core.statistics import LEAST_DISTANCE
 from checker.measure.blocks import BlockStack, Entrance, text_config
 from checker.measure.texts import Batch

@@ -14,7 +14,7 @@ from torch import nn
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Layout
-from checker.core.records import PORTIONS, HiddenQuantity, Span, Values, check_tokens
+from checker.core.questions import PORTIONS, HiddenQuantity, Span, Values, check_tokens
 from checker.measure.blocks import BlockStack
 from checker.measure.texts import Batch, Window, batches
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from checker.core.layouts import Layout
-from checker.core.records import HiddenQuantity, Quantity, Span, Values
+from checker.core.questions import HiddenQuantity, Quantity, Span, Values
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine

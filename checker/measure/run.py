@@ -19,26 +19,18 @@ import numpy as np
 
 from checker.checkpoints import digests as artifacts
 from checker.checkpoints import model_card
-from checker.checkpoints.files import Files, check_pin, facts, weights_digest
+from checker.checkpoints.digests import check_pin, weights_digest
+from checker.checkpoints.files import Files
+from checker.checkpoints.model_facts import facts
 from checker.checkpoints.provenance import claimed
 from checker.checkpoints.trust import check_agreed
 from checker.core import history
+from checker.core.canonical import digest
 from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
+from checker.core.facts import Facts, ModelFacts, ScoringFacts
 from checker.core.layouts import Layout
-from checker.core.records import (
-    Audit,
-    Facts,
-    HiddenQuantity,
-    ModelFacts,
-    Quantity,
-    Question,
-    RemovalSet,
-    ScoringFacts,
-    Span,
-    Text,
-    Values,
-    digest,
-)
+from checker.core.questions import HiddenQuantity, Quantity, Question, RemovalSet, Span, Text, Values
+from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Scope, Store
 from checker.measure import environment, passes, texts
 from checker.measure.blocks import BlockStack

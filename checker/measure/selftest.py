@@ -12,7 +12,8 @@ import torch
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.records import Ground, MethodSettings
+from checker.core.questions import Ground
+from checker.core.records import MethodSettings
 from checker.measure.planted import BLOCKS, Plant, Planted, PlantedAsk, plant
 from checker.selection.arms import block_scores
 from checker.selection.methods import METHODS, laco

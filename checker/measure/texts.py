@@ -12,15 +12,10 @@ from typing import Any
 
 import torch
 
+from checker.core.canonical import digest
 from checker.core.errors import CannotRun
-from checker.core.records import (
-    EvaluationContract,
-    EvaluationFacts,
-    ScoringContract,
-    ScoringFacts,
-    SpecialTokens,
-    digest,
-)
+from checker.core.facts import EvaluationFacts, ScoringFacts
+from checker.core.records import EvaluationContract, ScoringContract, SpecialTokens
 from checker.measure.text_rows import kept, read_whole
 from checker.spec.sources import text_identity
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceMissing, UsageError
-from checker.core.records import canonical
 from checker.release.pack import Pack
 from checker.release.verify import Verified
 

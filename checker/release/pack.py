@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, UsageError
-from checker.core.records import canonical
 
 FORMAT = "pruneaudit/pack/1"
 MANIFEST = "manifest.json"

@@ -16,20 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from checker.core.errors import InvalidAudit
-from checker.core.records import (
-    Audit,
-    CheckpointFacts,
-    Claim,
-    EvaluationFacts,
-    Location,
-    ModelFacts,
-    ModelSource,
-    Policy,
-    Question,
-    ScoringFacts,
-    TextSource,
-    Values,
-)
+from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts
+from checker.core.questions import Question, Values
+from checker.core.records import Audit, Claim, Location, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
 from checker.release import rows
 from checker.release.pack import Pack, damaged

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from checker.core.records import Values
+from checker.core.questions import Values
 from checker.core.store import Answer, Scope
 from checker.release import table_reader
 from checker.release.table_reader import REFUSED, SCHEMA, TEXTS

@@ -18,8 +18,9 @@ from typing import Any
 
 from checker import __version__
 from checker.checkpoints import digests
+from checker.core.canonical import canonical, digest
 from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
-from checker.core.records import Audit, canonical, digest
+from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.measured import judge
 from checker.release import export, replay, rows

@@ -22,8 +22,9 @@ import numpy as np
 
 from checker import __version__, reports
 from checker.checkpoints import digests as artifacts
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, PruneauditError
-from checker.core.records import Audit, canonical
+from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
 from checker.judge.measured import judge
 from checker.release.pack import Pack, damaged
@@ -217,7 +218,7 @@ def _artifacts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
         raise damaged(place, f"no digest ({error})", "sha256 digests") from error
     yield from _compared("artifacts.json", root, stated["root"], "root")
     if files:
-        weights = artifacts.weights_digest(files)
+        weights = artifacts.weights_digest_of(files)
         yield from _compared("artifacts.json", report["model"]["digest"], weights, "the digest of the weights")
 
 

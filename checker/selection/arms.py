@@ -11,18 +11,8 @@ import numpy as np
 
 from checker.core.errors import EvidenceMissing, NotFinite
 from checker.core.layouts import Geometry, Layout
-from checker.core.records import (
-    Ask,
-    Audit,
-    Form,
-    Ground,
-    HiddenQuantity,
-    MethodSettings,
-    RemovalSet,
-    Selection,
-    Span,
-    Values,
-)
+from checker.core.questions import Ask, Ground, HiddenQuantity, RemovalSet, Span, Values
+from checker.core.records import Audit, Form, MethodSettings, Selection
 from checker.selection.methods import METHODS
 from checker.selection.methods.method import Method, Sets
 from checker.selection.methods.worst_first import turned_round

@@ -9,25 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from checker.core.canonical import digest
 from checker.core.errors import CannotRun
+from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, Place, pairs_within
-from checker.core.records import (
-    PORTIONS,
-    Ask,
-    Audit,
-    EvaluationContract,
-    Facts,
-    Ground,
-    HiddenQuantity,
-    ModelFacts,
-    Quantity,
-    Question,
-    ScoringContract,
-    Span,
-    Text,
-    Values,
-    digest,
-)
+from checker.core.questions import PORTIONS, Ask, Ground, HiddenQuantity, Quantity, Question, Span, Text, Values
+from checker.core.records import Audit, EvaluationContract, ScoringContract
 from checker.selection.arms import arms, scored_by
 from checker.selection.methods import METHODS
 from checker.spec.sources import holds_rows, text_file

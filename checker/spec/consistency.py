@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checker.core.records import FROM_CHECKPOINT, MethodSettings, ModelFacts, Selection, Statistics
+from checker.core.facts import ModelFacts
+from checker.core.records import FROM_CHECKPOINT, MethodSettings, Selection, Statistics
 from checker.spec.document import Document, Where
 
 

@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from checker.checkpoints import files
+from checker.checkpoints import digests, files, model_facts
 from checker.core import resources
 from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
+from checker.core.facts import ModelFacts
 from checker.core.layouts import Geometry
 from checker.core.records import (
     Audit,
     EvaluationContract,
     MethodSettings,
-    ModelFacts,
     ModelSource,
     Policy,
     ScoringContract,
@@ -272,7 +272,7 @@ def _check_sha256(document: Document, where: Where, file: Path) -> None:
     if pinned is None:
         return
     try:
-        found = files.file_sha256(file)
+        found = digests.file_sha256(file)
     except OSError as error:
         document.complain(where, f"a file that cannot be read ({error.strerror})", "a text", "see who may read it")
         return
@@ -290,7 +290,7 @@ def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts
         return None, []
     source = _model(document)
     try:
-        return files.facts(files.locate(source, hub_cache), source), []
+        return model_facts.facts(files.locate(source, hub_cache), source), []
     except CannotRun as error:
         return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from checker.checkpoints.files import file_sha256
+from checker.checkpoints.digests import file_sha256
+from checker.core.canonical import canonical
 from checker.core.errors import CannotRun, DigestMismatch
-from checker.core.records import TextSource, canonical
+from checker.core.records import TextSource
 
 
 def text_file(source: TextSource) -> Path | None:

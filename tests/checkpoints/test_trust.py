@@ -14,7 +14,9 @@ import tiny_audit
 import torch
 from tiny_files import gguf_bytes, safetensors_bytes, stack_shapes, write_index, write_model, write_sharded
 
-from checker.checkpoints.files import facts, locate, weights_digest
+from checker.checkpoints.digests import weights_digest
+from checker.checkpoints.files import locate
+from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun, UsageError
 from checker.core.layouts import Layout

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from checker.checkpoints.provenance import weights
 from checker.checkpoints.provenance.weights import compare, pieces, read, rounded, widened
-from checker.checkpoints.tensors import Placed, read_safetensors
+from checker.checkpoints.safetensors import read_safetensors
+from checker.checkpoints.tensors import Placed
 from checker.core.errors import CannotRun
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

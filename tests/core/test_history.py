@@ -18,11 +18,14 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from checker import cli
-from checker.checkpoints.files import Files, locate, weights_digest
+from checker.checkpoints.digests import weights_digest
+from checker.checkpoints.files import Files, locate
 from checker.core import store
 from checker.core.errors import NotFinite
+from checker.core.facts import ModelFacts
 from checker.core.layouts import Layout
-from checker.core.records import ModelFacts, ModelSource, Question
+from checker.core.questions import Question
+from checker.core.records import ModelSource
 from checker.core.store import Scope, Store
 from checker.judge import origin
 from checker.judge import report as figures

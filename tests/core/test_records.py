@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checker.core.records import ModelSource, TextSource, digest
+from checker.core.canonical import digest
+from checker.core.records import ModelSource, TextSource
 
 
 def test_an_identity_is_the_same_wherever_the_files_lie() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from checker.core import statistics
+from checker.core import resampling, statistics
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 
@@ -200,7 +200,7 @@ def test_the_interval_holds_the_value_and_grows_with_confidence(values):
 def test_more_units_than_are_held_at_once_give_the_same_standard_error(monkeypatch):
     values = some_distances(25)
     whole = statistics.distance(values, STUDENT)
-    monkeypatch.setattr(statistics, "_ROWS", 10)
+    monkeypatch.setattr(resampling, "_ROWS", 10)
     assert statistics.distance(values, STUDENT).interval == pytest.approx(whole.interval, rel=1e-12)
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from checker.core.errors import CannotRun, EvidenceDamaged, PruneauditError
 from checker.core.layouts import Layout
-from checker.core.records import Question
+from checker.core.questions import Question
 from checker.core.store import Scope, Store
 
 SCOPE = Scope("weights", "contract")

@@ -13,18 +13,10 @@ import pytest
 from evidence_sample import Sample, an_audit
 from scipy import stats as scipy_stats
 
+from checker.core.facts import Facts
 from checker.core.layouts import Geometry, Layout
-from checker.core.records import (
-    Audit,
-    Evidence,
-    Facts,
-    MethodSettings,
-    Question,
-    RemovalSet,
-    Selection,
-    Statistics,
-    Values,
-)
+from checker.core.questions import Evidence, Question, RemovalSet, Values
+from checker.core.records import Audit, MethodSettings, Selection, Statistics
 from checker.judge.figures import agreement
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances

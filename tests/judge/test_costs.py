@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from evidence_sample import Sample
 
-from checker.core.records import MethodSettings, RemovalSet, Statistics
+from checker.core.questions import RemovalSet
+from checker.core.records import MethodSettings, Statistics
 from checker.judge.figures import costs
 from checker.judge.figures.costs import Costs, budgets_of_both, error_rate
 from checker.selection import plan

@@ -20,7 +20,9 @@ from folders import ROOT, TESTS
 
 from checker import reports
 from checker.core.errors import DigestMismatch, EvidenceDamaged, EvidenceMissing
-from checker.core.records import Audit, Finding, MethodSettings, Policy, Question, Statistics
+from checker.core.questions import Question
+from checker.core.records import Audit, MethodSettings, Policy, Statistics
+from checker.core.rule import Finding
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge, outcome_of
 from checker.judge.rules import RULES

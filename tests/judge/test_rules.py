@@ -25,7 +25,9 @@ import yaml
 from evidence_sample import Sample
 from folders import TESTS
 
-from checker.core.records import Claim, Level, MethodSettings, Question, Waiver
+from checker.core.questions import Question
+from checker.core.records import Claim, MethodSettings, Waiver
+from checker.core.rule import Level
 from checker.judge.rules import RULES, Case, Result, Rule
 
 FIXTURES = (TESTS / "judge" / "rules", TESTS / "published" / "rules")

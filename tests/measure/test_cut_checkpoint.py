@@ -29,7 +29,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3Config, PreT
 from checker import cli
 from checker.audit import audit
 from checker.checkpoints.config import cut_settings
-from checker.checkpoints.files import weights_digest
+from checker.checkpoints.digests import weights_digest
 from checker.core.errors import CannotRun, UsageError
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource

@@ -19,7 +19,8 @@ from torch import nn
 
 from checker.core.errors import CannotRun, NotFinite
 from checker.core.layouts import Geometry, Layout, Place, pairs_within
-from checker.core.records import Ground, MethodSettings, Quantity, Values
+from checker.core.questions import Ground, Quantity, Values
+from checker.core.records import MethodSettings
 from checker.measure import engine as engine_module
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Emit, Engine, kl_divergence, prefix_tree

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from checker.checkpoints.files import Files, facts
+from checker.checkpoints.files import Files
+from checker.checkpoints.model_facts import facts
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 from checker.measure.blocks import BlockStack

@@ -21,7 +21,7 @@ from tiny_models import BLOCKS, VOCABULARY, build, shared, token_ids
 from torch import nn
 
 from checker.core.errors import EvidenceMissing, NotFinite
-from checker.core.records import PORTIONS
+from checker.core.questions import PORTIONS
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
 from checker.measure.texts import Batch, Window

@@ -14,7 +14,7 @@ from tiny_audit import one_thread
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.records import Ground
+from checker.core.questions import Ground
 from checker.measure import engine, passes, planted, selftest
 from checker.measure.planted import BLOCKS, Plant, PlantedAsk, plant
 from checker.measure.selftest import Check

@@ -17,7 +17,8 @@ from tiny_texts import BEGIN, WITH_BEGIN, WITHOUT, plain, refused, rows, tokeniz
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from checker.core.records import EvaluationContract, ScoringContract, TextSource, digest
+from checker.core.canonical import digest
+from checker.core.records import EvaluationContract, ScoringContract, TextSource
 from checker.measure import texts
 from checker.measure.texts import Batch, Window, batches, evaluation_windows, longest_shared_run
 

@@ -17,7 +17,7 @@ import reports_sample
 import tiny_audit
 
 from checker import cli
-from checker.core.records import canonical
+from checker.core.canonical import canonical
 from checker.release.diff import difference, lines
 
 Report = dict[str, Any]

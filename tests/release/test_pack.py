@@ -16,8 +16,8 @@ from evidence_sample import Sample
 from sealed_run import DAY
 
 from checker.checkpoints import digests as artifacts
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, EvidenceMissing, UsageError
-from checker.core.records import canonical
 from checker.core.store import Answer, Scope, Store
 from checker.release import rows, seal
 from checker.release.pack import FILES, MANIFEST, Pack, open_pack
@@ -110,7 +110,7 @@ def test_the_root_digest_is_the_one_of_model_signing() -> None:
     assert artifacts.root_digest(digests) == "9be863d2afc2da625b7676d8e93103136aa87e70bcca75b71efd6ebf21d3dfca"
     one = {"one.gguf": sealed_run.sha256(b"g\n")}
     assert artifacts.root_digest(one) == "06b340cd0bbc7d98ffc67b3fcf3d87682fd3add0968e7f262e86bff30f682b74"
-    assert artifacts.weights_digest(one) == one["one.gguf"]
+    assert artifacts.weights_digest_of(one) == one["one.gguf"]
 
 
 def test_rows_in_any_order_give_the_same_bytes() -> None:

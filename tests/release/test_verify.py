@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from sealed_run import DAY
 
 from checker import __version__
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, UsageError
-from checker.core.records import canonical
 from checker.release import seal
 from checker.release.pack import DEEPEST, FILES, MANIFEST, Pack, open_pack, parse
 from checker.release.verify import expect, verify

@@ -13,7 +13,7 @@ from folders import SCHEMAS
 from reports_every import every_method
 
 from checker import reports
-from checker.core.records import Finding
+from checker.core.rule import Finding
 from checker.judge.measured import outcome_of
 
 SCHEMA = SCHEMAS / "junit-10.xsd"

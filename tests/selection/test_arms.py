@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from tables import Table, additive, ground_of, removed_from
 
 from checker.core.errors import EvidenceMissing, NotFinite
+from checker.core.facts import Facts
 from checker.core.layouts import Geometry, Layout
-from checker.core.records import Audit, Evidence, Facts, MethodSettings, RemovalSet, Selection
+from checker.core.questions import Evidence, RemovalSet
+from checker.core.records import Audit, MethodSettings, Selection
 from checker.selection.arms import RESOLUTION, Arms, arms, block_scores, removed, scored_by
 from checker.selection.methods import METHODS, interchange, replacement
 

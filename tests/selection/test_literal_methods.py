@@ -19,7 +19,8 @@ from tiny_models import build, token_ids
 from torch import nn
 
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.records import PORTIONS, Ground, MethodSettings
+from checker.core.questions import PORTIONS, Ground
+from checker.core.records import MethodSettings
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine

@@ -20,7 +20,8 @@ from tables import Table, additive, ground_of, removed_from
 
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, Place
-from checker.core.records import Ground, MethodSettings
+from checker.core.questions import Ground
+from checker.core.records import MethodSettings
 from checker.selection import methods
 from checker.selection.methods import (
     METHODS,

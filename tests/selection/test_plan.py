@@ -15,19 +15,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.core.facts import EvaluationFacts, Facts, ModelFacts
 from checker.core.layouts import Layout
+from checker.core.questions import Question
 from checker.core.records import (
     Audit,
     Claim,
     EvaluationContract,
-    EvaluationFacts,
-    Facts,
     Location,
     MethodSettings,
-    ModelFacts,
     ModelSource,
     Policy,
-    Question,
     ScoringContract,
     Selection,
     Statistics,

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from checker.core import resources
 from checker.core.errors import InvalidAudit
+from checker.core.facts import ModelFacts
 from checker.core.records import (
     Audit,
     EvaluationContract,
     MethodSettings,
-    ModelFacts,
     ModelSource,
     ScoringContract,
     Selection,

@@ -22,7 +22,8 @@ from referencing import Registry, Resource
 
 from checker.core import resources
 from checker.core.errors import InvalidAudit
-from checker.core.records import Audit, Level, MethodSettings, Policy
+from checker.core.records import Audit, MethodSettings, Policy
+from checker.core.rule import Level
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
 from checker.judge.rules import RULES

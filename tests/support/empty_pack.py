@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from checker.core.records import canonical
+from checker.core.canonical import canonical
 from checker.release import pack
 
 

@@ -15,30 +15,23 @@ from typing import Any, Literal
 import numpy as np
 
 from checker.checkpoints.provenance.claimed import with_layers
+from checker.core.canonical import digest
+from checker.core.facts import CardFacts, CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.layouts import Layout
+from checker.core.questions import Evidence, Question, Values
 from checker.core.records import (
     Audit,
-    CardFacts,
-    CheckpointFacts,
     Claim,
     EvaluationContract,
-    EvaluationFacts,
-    Evidence,
-    Facts,
     Location,
     MethodSettings,
-    ModelFacts,
     ModelSource,
     Policy,
-    Question,
     ScoringContract,
-    ScoringFacts,
     Selection,
     Statistics,
     TextSource,
-    Values,
     Waiver,
-    digest,
 )
 from checker.core.store import Scope, Store
 from checker.judge.claims.backing import Row

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged
-from checker.core.records import canonical
 from checker.release.pack import FILES, FORMAT, MANIFEST, open_pack
 from checker.release.verify import verify
 

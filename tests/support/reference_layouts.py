@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from checker.core.layouts import Layout
-from checker.core.records import Quantity
+from checker.core.questions import Quantity
 from checker.measure.blocks import find_stack
 from checker.measure.texts import Batch
 

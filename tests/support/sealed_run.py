@@ -58,7 +58,7 @@ def write(folder: Path, text: str = TEXT, sample: Sample | None = None, name: st
     (folder / name).write_text(text % digests if "%(prompts)s" in text else text, encoding="utf-8")
     audit = load.check(folder / name, attached=False).audit
     made = replace(sample or Sample(), audit=audit)
-    made = replace(made, model=replace(made.model, digest=artifacts.weights_digest(WEIGHTS)))
+    made = replace(made, model=replace(made.model, digest=artifacts.weights_digest_of(WEIGHTS)))
     out = folder / "run"
     with Store(out / "evidence.db") as store:
         samples.fill(store, made)

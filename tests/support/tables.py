@@ -9,7 +9,7 @@ import numpy as np
 
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.records import Ground, HiddenQuantity, Span, Values
+from checker.core.questions import Ground, HiddenQuantity, Span, Values
 
 Answer = Callable[[Any], float | list[float]]
 

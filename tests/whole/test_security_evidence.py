@@ -16,8 +16,9 @@ import pytest
 
 from checker.core.canonical import restored
 from checker.core.errors import EvidenceDamaged
+from checker.core.facts import CardFacts, ModelFacts, ScoringFacts
 from checker.core.layouts import Layout
-from checker.core.records import CardFacts, ModelFacts, Question, ScoringFacts
+from checker.core.questions import Question
 from checker.core.store import Scope, Store
 
 SCOPE = Scope("weights", "contract")

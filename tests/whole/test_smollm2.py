@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from checker.core.layouts import Layout
-from checker.core.records import Quantity, Values
+from checker.core.questions import Quantity, Values
 from checker.measure import run
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine

@@ -12,9 +12,10 @@ from checker.checkpoints.files import Files
 from checker.checkpoints.model_card import denied, prose
 from checker.checkpoints.provenance.comparison import Provenance, compared, done
 from checker.checkpoints.provenance.weights import of_files, open_folder
-from checker.core.canonical import restored
+from checker.core.canonical import digest, restored
 from checker.core.errors import EvidenceDamaged
-from checker.core.records import Audit, CheckpointFacts, Claim, ModelFacts, digest
+from checker.core.facts import CheckpointFacts, ModelFacts
+from checker.core.records import Audit, Claim
 
 RECORD = "checkpoint"
 

@@ -17,8 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from checker.checkpoints.config import COUNTS
-from checker.checkpoints.files import Files, locate, placed_tensors
-from checker.checkpoints.tensors import FLOATS, Placed, Tensor, read_json, stacks
+from checker.checkpoints.files import Files, locate
+from checker.checkpoints.model_facts import placed_tensors
+from checker.checkpoints.tensors import FLOATS, Placed, Tensor, stacks
+from checker.core.canonical import read_json
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 

@@ -8,7 +8,8 @@ from math import inf
 from typing import Any
 
 from checker.checkpoints.provenance.claimed import why_unknown
-from checker.core.records import Claim, RemovalSet, Verdict
+from checker.core.questions import RemovalSet
+from checker.core.records import Claim
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
@@ -17,6 +18,7 @@ from checker.judge.claims.decision import (
     Bench,
     Decision,
     Row,
+    Verdict,
     claimed,
     claimed_range,
     counted,

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, Literal
 
 from checker.core import statistics
-from checker.core.records import Values
+from checker.core.questions import Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, pair_of
 from checker.selection.select import select

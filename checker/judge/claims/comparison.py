@@ -7,9 +7,21 @@ from dataclasses import replace
 from itertools import product
 
 from checker.core import statistics
-from checker.core.records import Claim, RemovalSet, Verdict
+from checker.core.questions import RemovalSet
+from checker.core.records import Claim
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
-from checker.judge.claims.decision import Bench, Decision, Row, counted, is_control, nearest, outermost, span, undecided
+from checker.judge.claims.decision import (
+    Bench,
+    Decision,
+    Row,
+    Verdict,
+    counted,
+    is_control,
+    nearest,
+    outermost,
+    span,
+    undecided,
+)
 from checker.judge.figures.costs import control, error_rate
 
 

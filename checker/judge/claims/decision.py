@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from checker.core import statistics
-from checker.core.records import Audit, Claim, Interval, RemovalSet, Verdict
+from checker.core.questions import RemovalSet
+from checker.core.records import Audit, Claim, Interval
 from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
@@ -158,3 +159,6 @@ def counted(decisions: Sequence[Decision]) -> str:
     verdicts = [decision.verdict for decision in decisions]
     names = [name for name in ("supported", "contradicted", "open") if name in verdicts]
     return ", ".join(f"{verdicts.count(name)} {name}" for name in names)
+
+
+Verdict = Literal["supported", "contradicted", "open"]

@@ -9,7 +9,8 @@ from math import inf
 from checker.core import statistics
 from checker.core.layouts import pairs_within
 from checker.core.records import Claim
-from checker.core.statistics import MINIMUM_UNITS, Estimate
+from checker.core.resampling import MINIMUM_UNITS
+from checker.core.statistics import Estimate
 from checker.judge.claims.backing import below, of_pair
 from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Bench, Decision, Row, claimed, most, span, undecided
 from checker.judge.figures.costs import error_rate

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from checker.core import statistics
-from checker.core.records import PORTIONS, RemovalSet, Values
+from checker.core.questions import PORTIONS, RemovalSet, Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs, alike
 from checker.judge.figures.distances import Distances, pair_of

@@ -12,7 +12,8 @@ import numpy as np
 
 from checker.core import statistics
 from checker.core.layouts import Layout
-from checker.core.records import Audit, Evidence, RemovalSet, Statistics, Values
+from checker.core.questions import Evidence, RemovalSet, Values
+from checker.core.records import Audit, Statistics
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.figures.distances import Distances, pair_of
 from checker.judge.figures.regimes import removal_regime, removal_sentence

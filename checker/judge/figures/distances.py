@@ -14,7 +14,7 @@ import numpy as np
 from checker.core import statistics
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.records import PORTIONS, Evidence, Ground, Values
+from checker.core.questions import PORTIONS, Evidence, Ground, Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.regimes import direction, distance_class, metric_regime, metric_sentence, pair_regime
 from checker.selection.arms import scored_by, whole

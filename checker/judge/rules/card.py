@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import CardFacts
+from checker.core.facts import CardFacts
 from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
 
 _WRITE = "seal the run and write the block again: pruneaudit pack, pruneaudit card"

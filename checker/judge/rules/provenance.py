@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from checker.checkpoints.provenance.claimed import counts_in_name
+from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
-from checker.core.records import CheckpointFacts, Claim
+from checker.core.records import Claim
 from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
 
 _NONE = "no claim names a checkpoint"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from checker.core.records import Claim
+from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
-from checker.core.statistics import MINIMUM_UNITS, MINIMUM_WINDOWS
+from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.claims.decision import published_percent
 from checker.selection.methods import PROTOCOLS
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checker.checkpoints.tensors import read_json
 from checker.checkpoints.trust import existing
+from checker.core.canonical import read_json
 from checker.core.errors import UsageError
 from checker.published.importers.draft import Draft, blank, one_line
 

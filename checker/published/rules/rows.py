@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from checker.core.records import Level
-from checker.core.rule import Result, Rule, make_rule, passed
+from checker.core.rule import Level, Result, Rule, make_rule, passed
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Ends, Item, Publication, Removal
 

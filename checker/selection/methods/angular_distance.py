@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, MethodSettings, Span, Values
+from checker.core.questions import Ask, Ground, Span, Values
+from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method, per_block
 
 

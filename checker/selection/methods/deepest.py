@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, MethodSettings, Values
+from checker.core.questions import Ask, Ground, Values
+from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
 

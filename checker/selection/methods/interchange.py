@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, Values
+from checker.core.questions import Ask, Ground, Values
 from checker.selection.methods.method import Method, least_over_partners
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from checker.core.layouts import Geometry, Layout, Place
-from checker.core.records import Ask, Ground, MethodSettings
+from checker.core.questions import Ask, Ground
+from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
 _HALVINGS = 12  # of the range of thresholds; similarities closer than its 4,096th part are told apart no more

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, MethodSettings, Values
+from checker.core.questions import Ask, Ground, Values
+from checker.core.records import MethodSettings
 
 Sets = Callable[[Ask, Ground, int, MethodSettings], tuple[Layout, ...]]
 

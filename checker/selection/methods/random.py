@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
+from checker.core.canonical import digest
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, MethodSettings, digest
+from checker.core.questions import Ask, Ground
+from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
 

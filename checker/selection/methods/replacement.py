@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, Values
+from checker.core.questions import Ask, Ground, Values
 from checker.selection.methods.method import Method
 
 

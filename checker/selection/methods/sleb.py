@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from checker.core.layouts import Layout
-from checker.core.records import Ask, Ground, MethodSettings
+from checker.core.questions import Ask, Ground
+from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method, mean_losses
 
 

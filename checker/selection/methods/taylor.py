@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checker.core.records import Ask, Ground, Values
+from checker.core.questions import Ask, Ground, Values
 from checker.selection.methods.method import Method, per_block
 
 

@@ -1,0 +1,101 @@
+"""What files and texts turned out to be: facts that judging needs beside measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card beside a model says of removed layers, and what its pruneaudit block is of.
+
+    ``removal`` and ``tests`` are of the card's own prose, never of the block.
+    """
+
+    problem: str | None = None  # why the card could not be read
+    removal: str | None = None  # its first words that say that layers were removed or are redundant
+    tests: tuple[str, ...] = ()  # protocols and methods that it names
+    block: bool = False
+    audit_digest: str | None = None  # as the block names it
+    model_digest: str | None = None
+    edited: bool = False  # whether the block is not what its own digest says
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What headers and configuration say of a model, without loading its weights."""
+
+    source: str
+    kind: str
+    architecture: str
+    blocks: int
+    parameters: int
+    block_parameters: tuple[int, ...]  # per block
+    block_shapes: tuple[str, ...]  # per block: digest of its parameters' names and shapes
+    slot_kinds: tuple[str, ...]  # per slot, e.g. full_attention; empty where config names none
+    hidden: int
+    vocabulary: int
+    context: int | None
+    tokenizer_digest: str
+    quantization: str | None = None  # e.g. Q4_1
+    revision: str | None = None
+    digest: str | None = None  # of the weights; None until they are hashed
+    notes: tuple[str, ...] = ()
+    remote_code: bool = False  # whether code that came with the model was allowed to run
+    card: CardFacts | None = None  # None where no card lies beside the weights
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What the weights of the pruned checkpoint that a claim names say of it, held against the audited model's."""
+
+    claim: str  # its id
+    name: str  # of the folder
+    blocks: int
+    layout: str | None  # None where a block's origin is open, or there are more blocks than slots
+    removed: tuple[int, ...]  # blocks of the audited model that it lacks, as far as none is open
+    cut: bool  # whether its blocks are the audited model's in order, retrained or not
+    done: str  # what was done to the blocks, in words
+    retrained: tuple[int, ...]  # places
+    change: float | None  # the largest relative change of a retrained block
+    touched: tuple[str, ...]  # tensors around the blocks that hold other values, or may do so
+    open: tuple[str, ...]  # what could not be decided, with the reasons
+    config: tuple[str, ...] = ()  # fields of config.json that do not fit
+    twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
+    card_training: str | None = None  # the card's first words of training after the removal
+    card_blocks: tuple[int, ...] = ()  # how many blocks the card says there are
+
+
+@dataclass(frozen=True)
+class ScoringFacts:
+    """What the scoring text turned out to be, after tokenising."""
+
+    text_digest: str
+    tokens_digest: str
+    kinds: tuple[str, ...]  # per prompt; "" where the text names none
+    prompts: int
+    tokens: int  # per prompt, special tokens included
+    batches: int
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """What the evaluation text turned out to be, after tokenising."""
+
+    text_digest: str
+    tokens_digest: str
+    tokens: int  # of the whole text
+    scored: tuple[int, ...]  # tokens scored, per window
+    batches: int
+    shared_run: int  # the longest run of words it shares with the scoring text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a judge needs to know beside measurements."""
+
+    model: ModelFacts
+    scoring: ScoringFacts | None = None
+    evaluation: EvaluationFacts | None = None
+    selection: ScoringFacts | None = None  # the text that losses are taken on
+    checkpoints: tuple[CheckpointFacts, ...] = ()  # those that claims name

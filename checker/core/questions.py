@@ -1,0 +1,182 @@
+"""What is asked of a model, and what answers: questions, evidence, and the sets that methods choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from checker.core.errors import EvidenceMissing
+from checker.core.facts import Facts
+from checker.core.layouts import Geometry, Layout
+from checker.core.records import Audit, Form
+
+K = TypeVar("K")
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+
+# --- questions and answers -------------------------------------------------------------------------------------------
+
+Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
+HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
+Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32"]
+Span = tuple[int, int]  # the first and the last block of a run, inclusive
+
+# Pooled quantities are not means over prompts: they are measured anew on portions of them, (from, to) in quarters. The
+# larger stand first, because those too small for a quantity are left out.
+PORTIONS = ((0, 4), (0, 3), (0, 2), (2, 4), (0, 1))
+
+
+@dataclass(frozen=True, order=True)
+class Question:
+    """One thing to measure: a quantity of one layout, or of a run of its blocks, under one contract.
+
+    The answer is one value per unit, or per portion for pooled quantities:
+
+    * ``kl``: KL to the baseline averaged over a unit's scored positions, in nats
+    * ``nll``: summed NLL of a window's scored tokens, in nats
+    * ``top1``: share of a window's scored positions where the most likely token is the baseline's
+    * ``similarity``: cosine of the layout's hidden states after the last block with the baseline's, mean over tokens
+    * ``cosine``: cosine between a run's input and output, mean over tokens
+    * ``angle``: arccos of that cosine at the last token, over pi
+    * ``cka``: linear CKA of a run's input and output, tokens pooled (per portion)
+    * ``taylor``: sum over a block's parameters of abs(gradient x weight) (per portion)
+    """
+
+    text: Text
+    quantity: Quantity | HiddenQuantity | Literal["taylor"]
+    layout: Layout
+    span: Span | None = None
+
+    @property
+    def asked(self) -> str:
+        """The quantity, and of which run of blocks where it is of one."""
+        return self.quantity if self.span is None else f"{self.quantity} {self.span[0]}-{self.span[1]}"
+
+
+class Ask(Protocol):
+    """How a method asks for quantities; who answers (a price list, the store, the engine) is not its concern."""
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, KL to the baseline per scoring prompt, in nats."""
+        ...
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, mean NLL per token of each selection prompt, in nats."""
+        ...
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        """Per layout, cosine of its output hidden states with the baseline's, mean over tokens, per scoring prompt."""
+        ...
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        """Per run of blocks, a quantity of its input and output: per scoring prompt, or per portion for ``cka``."""
+        ...
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        """Per block, sum over its parameters of abs(gradient x weight), per portion of the selection prompts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every method may know: the stack, the pairs that are compared, the constraints."""
+
+    blocks: int
+    pairs: tuple[tuple[int, int], ...]  # comparable, i < j
+    geometry: Geometry
+    direction: str
+    seed: int
+    seeds: Mapping[int, float] = field(default_factory=dict, hash=False)  # block scores that a search begins with
+
+    @property
+    def base(self) -> Layout:
+        return Layout.base(self.blocks)
+
+    def partners(self, block: int) -> Iterator[int]:
+        for i, j in self.pairs:
+            if block in (i, j):
+                yield j if block == i else i
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a judge has: the audit, the facts about its files, and the answers that were measured.
+
+    As an ``Ask`` it answers from what is stored and raises EvidenceMissing for the rest.
+    """
+
+    audit: Audit
+    facts: Facts
+    answers: Callable[[Question], Values | None]
+
+    def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
+        return self.answers(Question(text, quantity, layout))
+
+    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        selection, contract = self.facts.selection, self.audit.selecting or self.audit.scoring
+        scored = 1.0 if selection is None else selection.tokens - 1.0 - contract.begin_tokens_before
+        answers = self._known({layout: Question("selection", "nll", layout) for layout in layouts}, "losses")
+        return {layout: values / scored for layout, values in answers.items()}
+
+    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._known({layout: Question("scoring", "similarity", layout) for layout in layouts}, "similarities")
+
+    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
+        base, scoring = Layout.base(self.facts.model.blocks), self.facts.scoring
+        if quantity == "cka" and scoring is not None:  # which no further run would measure
+            before = self.audit.scoring.begin_tokens_before
+            check_tokens(scoring.prompts * (scoring.tokens - before), self.facts.model.hidden)
+        return self._known({span: Question("scoring", quantity, base, span) for span in spans}, f"values of {quantity}")
+
+    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
+        base = Layout.base(self.facts.model.blocks)
+        return self._known(
+            {block: Question("selection", "taylor", base, (block, block)) for block in blocks}, "gradients"
+        )
+
+    def _known(self, questions: Mapping[K, Question], what: str) -> dict[K, Values]:
+        found = {key: self.answers(question) for key, question in questions.items()}
+        missing = [key for key, values in found.items() if values is None]
+        if missing:
+            raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0]}")
+        return {key: values for key, values in found.items() if values is not None}
+
+    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+        return self._known({layout: Question("scoring", "kl", layout) for layout in layouts}, "distances")
+
+
+def check_tokens(tokens: int, features: int) -> None:
+    """EvidenceMissing where there are too few tokens for CKA, which is near 1 there whatever the states."""
+    if tokens <= features:
+        raise EvidenceMissing(
+            f"CKA needs more tokens than features: found {tokens} tokens and {features} features; raise `prompts` or "
+            "`tokens`"
+        )
+
+
+@dataclass(frozen=True)
+class RemovalSet:
+    """One way in which a method answers a budget."""
+
+    method: str
+    budget: int
+    layers: tuple[int, ...]
+    tie: int = 0  # which resolution of the ties
+    ties: int = 1  # how many there are; more than are measured where there are over 16
+    ties_counted: bool = True  # False: there are more still, too many to count
+    draw: bool = False  # one draw of a random control
+    form: Form = "matched"
+    selection: str = "matched"  # the name of the constraints it obeys; a native form obeys its own
+    merged: Layout | None = None  # where blocks were merged and not only deleted
+    calls: int = 0  # layouts and passes evaluated to choose it
+
+    @property
+    def ways(self) -> str:
+        """How many resolutions of the ties there are, in words."""
+        return f"{'' if self.ties_counted else 'at least '}{self.ties}"
+
+    def layout(self, blocks: int) -> Layout:
+        return self.merged or Layout.base(blocks).without(self.layers)
