@@ -28,8 +28,8 @@ from checker.measure import models, texts
 from checker.measure.blocks import BlockStack, find_stack
 from checker.measure.engine import Engine
 from checker.measure.texts import Batch
+from checker.selection.cost import block_runs
 from checker.selection.methods import interchange, replacement
-from checker.selection.plan import block_runs
 from checker.spec import load
 
 Result = TypeVar("Result")

@@ -18,7 +18,8 @@ from checker.core import history
 from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
-from checker.measure.run import Progress, measure, prepare
+from checker.measure.prepare import Progress, prepare
+from checker.measure.run import measure
 from checker.spec import load
 
 

@@ -117,7 +117,8 @@ def placed_tensors(files: Files) -> list[Placed]:
             name = found.tensor.name
             if name in homes:
                 raise CannotRun(
-                    f"{path}: found tensor {name!r}, which is in {homes[name]} too; expected each tensor once; {FETCH_AGAIN}"
+                    f"{path}: found tensor {name!r}, which is in {homes[name]} too; expected each tensor once; "
+                    f"{FETCH_AGAIN}"
                 )
             homes[name] = path.relative_to(files.folder).as_posix()
             tensors.append(found)
@@ -191,7 +192,8 @@ def _number(path: Path, config: Mapping[str, Any], names: Sequence[str]) -> int:
     value = next((config[name] for name in names if config.get(name) is not None), None)
     if type(value) is not int or not 0 < value < 2**31:
         raise CannotRun(
-            f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; expected a whole number above 0; {FETCH_AGAIN}"
+            f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; expected a whole number above 0; "
+            f"{FETCH_AGAIN}"
         )
     return value
 

@@ -19,7 +19,8 @@ from checker.core.records import Audit, TextSource
 from checker.measure import machine
 from checker.measure.machine import Device, Environment
 from checker.reports.tables import numbers
-from checker.selection.plan import evaluation_tokens, matrix_rate, plan, scoring_tokens, seconds
+from checker.selection.cost import evaluation_tokens, matrix_rate, scoring_tokens, seconds
+from checker.selection.plan import plan
 from checker.spec.sources import text_file, text_identity
 
 PACKAGES = (

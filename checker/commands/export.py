@@ -10,6 +10,7 @@ from checker.checkpoints.trust import check_agreed
 from checker.commands.command import command, require_measuring, trust_option
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
+from checker.reports import read
 
 EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 
@@ -38,7 +39,7 @@ def export(
     """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
     from checker.release import export as exports
 
-    content = exports.read_report(out)
+    content = read.read_report(out)
     arm = exports.find_arm(content, name)
     if form != "checkpoint":
         text = exports.FORMATS[form](arm, base)

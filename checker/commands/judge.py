@@ -41,7 +41,7 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
     """
     from checker import reports
     from checker.judge.findings import exit_code
-    from checker.published.any_audit import any_audit
+    from checker.published.load import any_audit
 
     loaded, _ = any_audit(file, overrides, attached=False)
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)

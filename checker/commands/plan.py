@@ -16,7 +16,7 @@ from checker.core.facts import Facts
 def plan(file: str, overrides: Sequence[str]) -> None:
     """Says what will be measured: layouts, block runs, tokens, memory, estimated time. Needs no weights."""
     from checker.checkpoints import files as checkpoints
-    from checker.selection.plan import matrix_rate, seconds
+    from checker.selection.cost import matrix_rate, seconds
     from checker.selection.plan import plan as planned_for
     from checker.spec import load
 

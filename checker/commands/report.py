@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from checker.commands.command import chosen, command, deliver, format_option
+from checker.reports import read
 
 
 @command("report", "pruneaudit report runs/smollm2-135m --format html --format sarif=audit.sarif")
@@ -16,8 +17,7 @@ from checker.commands.command import chosen, command, deliver, format_option
 def report(out: Path, formats: Sequence[str]) -> None:
     """Renders the reports of a finished run again, from its report.json."""
     from checker import reports
-    from checker.release import export
 
-    content = export.any_report(out)
+    content = read.any_report(out)
     wanted = chosen(formats)
     deliver(reports.render(content, out, wanted), reports.printed(content, out, wanted))

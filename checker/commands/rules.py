@@ -50,7 +50,7 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
 
 def _policy(file: str | None, name: str | None) -> Policy | None:
     """The policy of an audit file, or of a name in its place; None where neither is given."""
-    from checker.published.any_audit import any_audit
+    from checker.published.load import any_audit
     from checker.spec import policies
 
     if file is not None:

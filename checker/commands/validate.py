@@ -18,7 +18,7 @@ from checker.core.errors import PruneauditError
 @set_option
 def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
     """Checks audit files: grammar and meaning, every mistake at once. Loads no model."""
-    from checker.published.any_audit import any_audit
+    from checker.published.load import any_audit
 
     worst = 0
     for file in files:

@@ -14,8 +14,8 @@ from checker.commands.terminal import Progress, tell
 from checker.core.records import COMPLETENESS, Audit
 
 if TYPE_CHECKING:
+    from checker.measure.prepare import Prepared
     from checker.measure.remeasure import Compared
-    from checker.measure.run import Prepared
     from checker.release.pack import Pack
 
 
@@ -123,8 +123,8 @@ def remeasured(
     CannotRun (other weights or texts than the pack's, or none), EvidenceMissing (an incomplete run).
     """
     from checker.core.errors import EvidenceMissing
+    from checker.measure.prepare import prepare
     from checker.measure.remeasure import remeasure
-    from checker.measure.run import prepare
     from checker.release import rows
 
     if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
@@ -161,7 +161,7 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
 def _check_same(pack: Pack, prepared: Prepared) -> None:
     """CannotRun where weights, contracts or token ids at hand are not the pack's."""
     from checker.core.errors import CannotRun
-    from checker.measure.run import contract_digests
+    from checker.spec.contracts import contract_digests
 
     report, known = pack.report, prepared.facts
     pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]

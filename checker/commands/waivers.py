@@ -35,7 +35,7 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
     code is 1 where one is expired, names nothing that can be waived, or matches no finding.
     """
     from checker.judge.rules import RULES
-    from checker.published.any_audit import any_audit
+    from checker.published.load import any_audit
 
     audit, _ = any_audit(file, overrides, attached=False)
     matched = _matched(audit, out)

@@ -99,3 +99,6 @@ class Facts:
     evaluation: EvaluationFacts | None = None
     selection: ScoringFacts | None = None  # the text that losses are taken on
     checkpoints: tuple[CheckpointFacts, ...] = ()  # those that claims name
+
+
+OVERLAP = 8  # words in a row that two texts share by more than chance

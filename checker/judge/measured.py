@@ -12,8 +12,9 @@ from checker.core.records import Audit
 from checker.core.rule import not_applicable
 from checker.core.store import Store
 from checker.judge import findings, waivers
+from checker.judge.evidence import stored_evidence
 from checker.judge.findings import exit_code, outcome_of
-from checker.judge.report import provenance, report_figures, stored_evidence
+from checker.judge.report import provenance, report_figures
 from checker.judge.rules import RULES, Case, Result, Rule
 from checker.spec import policies
 

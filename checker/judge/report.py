@@ -7,108 +7,34 @@ it is looked at again, so that evidence of an older text is not taken for eviden
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import cache
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checker import __version__
-from checker.checkpoints.provenance import claimed as lineage
-from checker.core.canonical import digest, restored
-from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
-from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.canonical import digest
+from checker.core.facts import ScoringFacts
 from checker.core.layouts import Layout, pairs_within
-from checker.core.questions import Evidence, Question, Values
-from checker.core.records import Audit, EvaluationContract, ScoringContract, TextSource
+from checker.core.questions import Evidence
+from checker.core.records import ScoringContract
 from checker.core.statistics import perplexity
-from checker.core.store import MEASURING_CODE, Scope, Store
+from checker.core.store import MEASURING_CODE, Store
 from checker.judge.claims import decide
 from checker.judge.claims.decision import Bench
-from checker.judge.figures import agreement, costs, distances
+from checker.judge.figures import agreement, costs
+from checker.judge.figures import arms as arm_figures
+from checker.judge.figures import blocks as block_figures
+from checker.judge.figures import pairs as pair_figures
+from checker.judge.figures import removals as removal_figures
 from checker.judge.figures.costs import Costs
-from checker.judge.figures.distances import Distances, noise_floor, pair_of
+from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.pairs import noise_floor
 from checker.judge.origin import origin_of, unrecorded
 from checker.selection.arms import Arms, arms, scored_by
-from checker.selection.plan import Asked, claimed_layouts, contract_digest, ground, incomparable, plan, together
-from checker.selection.plan import cost as cost_of
-from checker.spec.sources import text_identity
+from checker.selection.cost import cost as cost_of
+from checker.selection.plan import Asked, claimed_layouts, ground, incomparable, plan
+from checker.spec.contracts import contract_digest
 
 Row = dict[str, Any]
-
-
-# --- evidence --------------------------------------------------------------------------------------------------------
-
-
-def stored_evidence(audit: Audit, store: Store) -> Evidence:
-    """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
-    # A pin that was added or changed since leads to the weights that were measured; whether it fits them is a rule's.
-    identities = (audit.model.identity, audit.model.unpinned.identity)
-    record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
-    if record is None:
-        raise EvidenceMissing(
-            f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
-        )
-    model = _restored_model(record, str(store.path))
-    contracts: dict[str, ScoringContract | EvaluationContract] = {
-        "scoring": audit.scoring,
-        "selection": audit.selecting or audit.scoring,
-        "evaluation": audit.evaluation,
-    }
-    digests = {
-        text: contract_digest(contract, _identity(contract.source, store), model.tokenizer_digest, audit.model.dtype)
-        for text, contract in contracts.items()
-    }
-    scoring = store.read_record("scoring", digests["scoring"])
-    selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
-    evaluation = store.read_record("evaluation", together(digests))
-    checkpoints = lineage.restore(audit, model, lambda key: store.read_record(lineage.RECORD, key), str(store.path))
-    facts = Facts(
-        model,
-        restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
-        restored(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
-        restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
-        checkpoints,
-    )
-    return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
-
-
-def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
-    weights = str(facts.model.digest)
-    contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
-    batches = {
-        "scoring": facts.scoring.batches if facts.scoring else 0,
-        "selection": facts.selection.batches if facts.selection else 0,
-        "float32": facts.scoring.batches if facts.scoring else 0,
-        "evaluation": facts.evaluation.batches if facts.evaluation else 0,
-        "begin_token": 1,
-    }
-
-    @cache
-    def answer(question: Question) -> Values | None:
-        parts = 1 if question.quantity in ("cka", "taylor") else batches[question.text]
-        return store.get(Scope(weights, contracts[question.text]), question, parts)
-
-    return answer
-
-
-def _identity(source: TextSource, store: Store) -> str:
-    """What names the text: of the file at hand, or as recorded where the file is not here, or the store is sealed."""
-    with suppress(CannotRun):
-        if not store.sealed:
-            return text_identity(source)
-    record = store.read_record("text", source.identity)
-    return str(record["identity"]) if record else "never read"
-
-
-def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
-    model = restored(ModelFacts, record, f"{place}, model")
-    lengths = {len(model.block_parameters), len(model.block_shapes)}
-    if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
-        raise EvidenceDamaged(
-            f"{place}, model: found {model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}; "
-            "expected an entry for every block; restore the file, or measure again with --fresh"
-        )
-    return model
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -135,16 +61,18 @@ def report_figures(
     reasons = {
         pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
     }
-    pairs = distances.pairs(distance, reasons)
-    arm_rows = costs.arms(cost, distance, chosen.sets)
+    pairs = pair_figures.pairs(distance, reasons)
+    arm_rows = arm_figures.arms(cost, distance, chosen.sets)
     # Verdicts and regimes rest on the first selection's matched arms; what obeys other constraints is never mixed in.
-    rows = [row for row, arm in zip(arm_rows, chosen.sets, strict=True) if costs.primary(audit, arm)]
-    prediction = distances.prediction(distance, cost.singles)
+    rows = [row for row, arm in zip(arm_rows, chosen.sets, strict=True) if arm_figures.primary(audit, arm)]
+    prediction = block_figures.prediction(distance, cost.singles)
     regime = {
-        "metric": distances.metric(distance, costs.overlap(rows, audit)),
-        "removal": costs.removal(cost, rows),
+        "metric": block_figures.metric(distance, removal_figures.overlap(rows, audit)),
+        "removal": removal_figures.removal(cost, rows),
     }
-    bench = Bench(distance, cost, [arm for arm in chosen.sets if costs.primary(audit, arm)], rows, regime, prediction)
+    bench = Bench(
+        distance, cost, [arm for arm in chosen.sets if arm_figures.primary(audit, arm)], rows, regime, prediction
+    )
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     figures = {
         **_header(evidence),
@@ -152,15 +80,15 @@ def report_figures(
         "protocols": measured,
         "noise_floor": _floor(evidence),
         "pairs": pairs,
-        "classes": distances.classes(pairs),
-        "kinds": distances.kinds(distance),
-        "blocks": distances.blocks(distance, cost.singles),
+        "classes": pair_figures.classes(pairs),
+        "kinds": pair_figures.kinds(distance),
+        "blocks": block_figures.blocks(distance, cost.singles),
         "prediction": prediction,
         "regime": regime,
         "baseline": costs.baseline(cost),
         "arms": arm_rows,
-        "ranges": costs.ranges(arm_rows),
-        "random": costs.random_control(arm_rows),
+        "ranges": arm_figures.ranges(arm_rows),
+        "random": arm_figures.random_control(arm_rows),
         "scores": agreement.scores(distance),
         "agreement": agreement.ranks(distance),
         "differences": agreement.differences(cost, chosen.sets),
@@ -170,8 +98,8 @@ def report_figures(
         "not_tested": _not_tested(evidence),
         "evidence": {
             **(origin or unrecorded(audit, evidence.facts)),
-            "one_direction": distances.one_direction(distance),
-            "measured_on": distances.measured_on(distance),
+            "one_direction": pair_figures.one_direction(distance),
+            "measured_on": pair_figures.measured_on(distance),
         },
     }
     return figures, tuple(_gaps(evidence, distance, cost, chosen))

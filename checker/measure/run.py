@@ -9,132 +9,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from checker.checkpoints import digests as artifacts
-from checker.checkpoints import model_card
-from checker.checkpoints.digests import check_pin, weights_digest
-from checker.checkpoints.files import Files
-from checker.checkpoints.model_facts import facts
 from checker.checkpoints.provenance import claimed
-from checker.checkpoints.trust import check_agreed
 from checker.core import history
 from checker.core.canonical import digest
 from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
-from checker.core.facts import Facts, ModelFacts, ScoringFacts
+from checker.core.facts import Facts
 from checker.core.layouts import Layout
 from checker.core.questions import HiddenQuantity, Quantity, Question, RemovalSet, Span, Text, Values
-from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Scope, Store
 from checker.measure import environment, passes, texts
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
-from checker.measure.models import device_of, fetch, load_model, load_tokenizer
+from checker.measure.models import device_of, load_model
+from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, with_selection
 from checker.selection.arms import arms
-from checker.selection.plan import Plan, claimed_layouts, contract_digest, ground, plan, together
+from checker.selection.plan import Plan, claimed_layouts, ground, plan
+from checker.spec.contracts import contract_digests, together
 from checker.spec.sources import text_identity
 
 Wanted = Mapping[Layout, Collection[Quantity]]
-
-
-class Progress(Protocol):
-    """Who is told how a run goes. Work is counted in floating-point operations."""
-
-    def say(self, text: str) -> None: ...
-
-    def expect(self, work: float) -> None:
-        """What is left, from here on; a later call corrects an earlier one."""
-
-    def advance(self, work: float) -> None: ...
-
-
-class Silent:
-    """Tells nobody."""
-
-    def say(self, text: str) -> None:
-        pass
-
-    def expect(self, work: float) -> None:
-        pass
-
-    def advance(self, work: float) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An audit whose model was found and whose texts were read and cut; no weight is loaded and nothing is written."""
-
-    audit: Audit
-    started: datetime
-    files: Files
-    facts: Facts
-    cuts: Mapping[Text, texts.Cut]
-    begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
-    tokenizer: Any
-
-
-def prepare(
-    audit: Audit,
-    progress: Progress | None = None,
-    hub_cache: Path | None = None,
-    *,
-    trust_remote_code: bool = False,
-) -> Prepared:
-    """Finds the model, holds its weights against their pin, and cuts the texts into windows.
-
-    ``trust_remote_code`` is the command line's word on code that comes with the model; the audit's own must be the
-    same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
-    """
-    check_agreed(audit.model, trust_remote_code)
-    told, started = progress or Silent(), datetime.now(UTC)
-    told.say(f"reading the model's files: {audit.model.kind}")
-    files = fetch(audit.model, hub_cache)
-    found = weights_digest(files)
-    check_pin(audit.model, files, found)
-    card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
-    model = replace(facts(files, audit.model), digest=found, card=card)
-    told.say("tokenising the texts")
-    tokenizer = load_tokenizer(files)
-    scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
-    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
-    cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
-    known = Facts(model, scoring_facts, evaluation_facts)
-    selecting = audit.selecting or audit.scoring
-    if selecting.source.kind != "self_generated":  # else the model is needed first
-        known = _with_selection(known, cuts, *texts.selection(selecting, tokenizer))
-    elif tokenizer.bos_token_id is None:
-        raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
-    _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
-    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
-    if any(claim.checkpoint for claim in audit.claims):
-        told.say("reading the checkpoints that claims name")
-        known = replace(known, checkpoints=claimed.read(audit, files))
-        audit = claimed.with_layers(audit, known.checkpoints)
-    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
-
-
-def _with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, found: ScoringFacts) -> Facts:
-    """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
-    assert known.evaluation is not None
-    cuts["selection"] = cut
-    shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
-    overlap = max(known.evaluation.shared_run, shared)
-    return replace(known, selection=found, evaluation=replace(known.evaluation, shared_run=overlap))
-
-
-def _check_context(model: ModelFacts, longest: int) -> None:
-    if model.context is not None and longest > model.context:
-        raise CannotRun(
-            f"found windows of {longest} tokens; expected at most the model's context of {model.context}; "
-            "lower `window` or `tokens`"
-        )
 
 
 def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
@@ -144,7 +44,7 @@ def measure(prepared: Prepared, store: Store, progress: Progress | None = None) 
     Whatever was measured before stays stored.
     """
     try:
-        return _Session(prepared, store, progress or Silent()).run()
+        return _Session(prepared, store, progress or NoProgress()).run()
     except NotFinite as error:
         history.write_stop(store, prepared.audit, prepared.facts.model, error)
         raise
@@ -270,7 +170,7 @@ class _Session:
             stored = {"ids": found}
             self.store.write_record("generated", key, stored)
         cut, facts = texts.generated(contract, stored["ids"], prepared.tokenizer)
-        return _with_selection(self.facts, self.cuts, cut, facts)
+        return with_selection(self.facts, self.cuts, cut, facts)
 
     # --- records ---
 
@@ -456,18 +356,4 @@ def _of_text(planned: Plan, text: str) -> Wanted:
     return dict(wanted)
 
 
-def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "selection", "evaluation"], str]:
-    """The contracts' digests, from the texts as they were read."""
-    assert known.scoring is not None
-    assert known.evaluation is not None
-    assert known.selection is not None
-    selecting = audit.selecting or audit.scoring
-    tokenizer, dtype = known.model.tokenizer_digest, audit.model.dtype
-    return {
-        "scoring": contract_digest(audit.scoring, known.scoring.text_digest, tokenizer, dtype),
-        "selection": contract_digest(selecting, known.selection.text_digest, tokenizer, dtype),
-        "evaluation": contract_digest(audit.evaluation, known.evaluation.text_digest, tokenizer, dtype),
-    }
-
-
-__all__ = ["MEASURING_CODE", "Prepared", "Progress", "Silent", "contract_digests", "measure", "prepare"]
+__all__ = ["MEASURING_CODE", "NoProgress", "Prepared", "Progress", "contract_digests", "measure", "prepare"]

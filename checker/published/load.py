@@ -1,14 +1,15 @@
-"""The `published:` block of an audit file: what a schema cannot say of it, and the records it is read into."""
+"""An audit file of published numbers -> ``Publication``; and an audit file of either kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from checker.core.records import Policy, Waiver
-from checker.published import score_files
-from checker.published.printed import Printed
+from checker.core.errors import InvalidAudit
+from checker.core.records import Audit, Policy, Waiver
+from checker.published import check
+from checker.published.check import items, printed_at
 from checker.published.publication import (
     STATEMENTS,
     UNSTATED,
@@ -26,48 +27,40 @@ from checker.published.publication import (
     Sum,
 )
 from checker.published.score_files import ScoreFile
-from checker.spec import schema
+from checker.spec import consistency, policies, schema
+from checker.spec import load as spec
 from checker.spec.document import Document, Where
 
 R = TypeVar("R")
-BLANK = "FILL-IN"  # what a draft holds where its maker did not know a value
 
-_KEYS = ("pruneaudit", "title", "published", "waivers", "policy")
-_LISTS = ("baselines", "scores", "removals", "rules", "statements")
+
 _DECIMALS = ("perplexity", "increase", "value", "bound", "below", "at_least", "p", "at_most", "correlation", "total")
 _BOUNDS = ("bound", "below", "at_least", "at_most")  # which nobody rounded
 _CHOICES = ("score", "symmetrisation", "spacing", "max_gap", "ties", "of", "coefficient", "sides")  # may be unstated
-_SCORES = ("left", "right", "scores", "against")  # keys of statements that hold ids of scores
-_REMOVALS = ("removal", "removals", "of")
 
 
-def check_blanks(document: Document) -> None:
-    """Adds a mistake for every value that a draft left to be filled in. Comes before the schema, which would add that
-    the blank is no number."""
-    for where, value in _texts(document.data, ()):
-        if value.startswith(BLANK):
-            document.complain(where, schema.show(document, where), "a value in the place of this blank",
-                              "fill it in, or take the key away where it may be left out")  # fmt: skip
+def any_audit(
+    path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None, attached: bool = True
+) -> tuple[Audit | Publication, tuple[str, ...]]:
+    """The audit of a file or of a packaged name, and notes on what was not checked; as ``spec.load.check``."""
+    opened = spec.read(path, overrides)
+    if opened.published:
+        return _checked_publication(opened), ()
+    checked = spec.check_opened(opened, hub_cache, attached=attached)
+    return checked.audit, checked.notes
 
 
-def check(document: Document) -> dict[int, ScoreFile]:
-    """Adds the mistakes of a published audit that its schema cannot see; the score files it read, by the number of
-    their table. What is wrong already is not looked at again."""
-    for key in document.data:
-        if key not in _KEYS and not document.doubted((key,)):
-            document.complain((key,), f"`{key}` beside `published`", "one of the two: what is measured and what is "
-                              "published are never mixed", f"move `{key}` into an audit file of its own",
-                              key=(key,))  # fmt: skip
-    _ids(document)
-    _references(document)
-    for where in _items(document, "contracts"):
-        _unstated(document, where)
-    for name in ("baselines", "removals"):
-        for where in _items(document, name):
-            _interval(document, (*where, "interval"))
-    for where in _items(document, "statements"):
-        _statement(document, where)
-    return _tables(document)
+def _checked_publication(opened: spec.Opened) -> Publication:
+    document = opened.document
+    check.check_blanks(document)
+    schema.check(document, spec.schema())
+    consistency.check(document)
+    chain = policies.layers(document)
+    tables = check.check(document)
+    if document.mistakes:
+        raise InvalidAudit(document.mistakes)
+    policy, waivers = policies.merged(chain), spec.waivers(document)
+    return publication(document, opened.file, opened.overrides, policy, waivers, tables)
 
 
 def publication(
@@ -107,214 +100,6 @@ def publication(
     )
 
 
-# --- meaning ---------------------------------------------------------------------------------------------------------
-
-
-def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(item, (*where, key))
-
-
-def _items(document: Document, name: str) -> Iterator[Where]:
-    """The paths of a section's items; none where it is missing or no list or mapping."""
-    found = document.get("published", name)
-    keys = found if isinstance(found, dict) else range(len(found)) if isinstance(found, list) else ()
-    yield from (("published", name, key) for key in keys)
-
-
-def _named(document: Document, *names: str) -> dict[str, Where]:
-    """The ids that stand in some sections; the first of equal ones counts."""
-    found: dict[str, Where] = {}
-    for name in names:
-        for where in _items(document, name):
-            if isinstance(named := document.sound(*where, "id"), str):
-                found.setdefault(named, where)
-    return found
-
-
-def _ids(document: Document) -> None:
-    first = _named(document, *_LISTS)
-    for name in _LISTS:
-        for where in _items(document, name):
-            named = document.sound(*where, "id")
-            if named is not None and first[named] != where:
-                line = document.place((*first[named], "id")).line
-                seen = f" (the first is on line {line})" if line else ""
-                document.complain((*where, "id"), f"the id `{named}` a second time",
-                                  f"each id once{seen}", "give one of the two another id")  # fmt: skip
-
-
-def _references(document: Document) -> None:
-    """Every name that an item uses must be that of another."""
-    known = {name: _keys(document, name) for name in ("models", "contracts")}
-    known |= {name: list(_named(document, name)) for name in ("scores", "removals", "rules")}
-    for name in _LISTS:
-        for where in _items(document, name):
-            _refer(document, (*where, "model"), known["models"], "models")
-            _refer(document, (*where, "contract"), known["contracts"], "contracts")
-            for number in range(len(document.sound(*where, "models") or ())):
-                _refer(document, (*where, "models", number), known["models"], "models")
-    for where in _items(document, "removals"):
-        _refer(document, (*where, "rule"), known["rules"], "rules")
-    for where in _items(document, "statements"):
-        _refer_statement(document, where, known)
-
-
-def _keys(document: Document, name: str) -> list[str]:
-    found = document.get("published", name)
-    return list(found) if isinstance(found, dict) else []
-
-
-def _refer_statement(document: Document, where: Where, known: Mapping[str, list[str]]) -> None:
-    statement = document.get(*where)
-    kind = document.sound(*where, "kind")
-    for key, value in statement.items() if kind in STATEMENTS else ():
-        if key in _SCORES:
-            sections = ("scores", "removals") if kind == "ratio" else ("scores",)
-        elif key in _REMOVALS and (key != "of" or kind == "overlap"):
-            sections = ("removals",)
-        else:
-            continue
-        choices = [name for section in sections for name in known[section]]
-        for place in range(len(value)) if isinstance(value, list) else (None,):
-            at = (*where, key) if place is None else (*where, key, place)
-            _refer(document, at, choices, "` or `published.".join(sections))
-
-
-def _refer(document: Document, where: Where, known: list[str], section: str) -> None:
-    named = document.sound(*where)
-    if not isinstance(named, str) or named in known:
-        return
-    near = schema.closest(named, known)
-    remedy = f"did you mean `{near}`?" if near else f"add it there, or name one of {schema.enumerate_words(known)}"
-    document.complain(
-        where, f"`{named}`, which `published.{section}` does not name", "a name that stands there", remedy
-    )
-
-
-def _unstated(document: Document, where: Where) -> None:
-    for number, name in enumerate(document.sound(*where, "unstated") or ()):
-        if name in document.get(*where):
-            document.complain((*where, "unstated", number), f"`{name}` as unstated, and its value",
-                              "one of the two", f"take `{name}` away in one place")  # fmt: skip
-
-
-def _interval(document: Document, where: Where) -> None:
-    if document.sound(*where) is None:
-        return
-    low, high = (_printed(document, (*where, end)) for end in (0, 1))
-    if high.surely_below(low):
-        document.complain(where, f"an interval from {low} to {high}", "its lower end first", "swap its ends")
-
-
-def _statement(document: Document, where: Where) -> None:
-    kind = document.sound(*where, "kind")
-    if kind == "universal":
-        _one(document, where, ("right",), ("bound",))
-    elif kind == "count":
-        _some(document, where, "below", "at_least")
-    elif kind == "correlation":
-        _some(document, where, "value", "sign", "p")
-        if not {"left", "right"} <= set(document.get(*where)):
-            _one(document, where, ("left", "right"), ("value",))
-    elif kind == "p_value":
-        _one(document, where, ("value",), ("at_most",))
-        sign = document.get(*where, "test") == "sign"
-        _one(document, where, ("successes", "trials") if sign else ("correlation", "observations"), ("left", "right"))
-    elif kind == "extremum":
-        _one(document, where, ("scores",), ("removals",))
-        _some(document, where, *(("pair",) if "scores" in document.get(*where) else ("removal",)), "value")
-    elif kind == "trend":
-        _against(document, where)
-
-
-def _spoiled_inside(document: Document, where: Where) -> bool:
-    """Whether a misspelt key or the like has its own mistake, which that a key is missing would only repeat."""
-    return any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong)
-
-
-def _one(document: Document, where: Where, one: tuple[str, ...], other: tuple[str, ...]) -> None:
-    """Exactly one of two groups of keys must stand there, and that one whole."""
-    if _spoiled_inside(document, where):
-        return
-    there = document.get(*where)
-    whole = [group for group in (one, other) if all(key in there for key in group)]
-    part = [group for group in (one, other) if any(key in there for key in group)]
-    if len(part) == 1 and whole:
-        return
-    names = [schema.enumerate_words(group, "and") for group in (one, other)]
-    found = f"both {names[0]} and {names[1]}" if len(part) == 2 else f"neither {names[0]} nor {names[1]}"
-    if len(part) == 1:
-        found = f"{names[(one, other).index(part[0])]} in part"
-    document.complain(where, found, f"{names[0]}, or {names[1]}", "give one of them", key=where)
-
-
-def _some(document: Document, where: Where, *names: str) -> None:
-    if not _spoiled_inside(document, where) and not any(name in document.get(*where) for name in names):
-        words = schema.enumerate_words(names)
-        document.complain(where, "a statement that gives nothing to check", words, f"add {words}", key=where)
-
-
-def _against(document: Document, where: Where) -> None:
-    scores, against = document.sound(*where, "scores"), document.get(*where, "against")
-    figure = document.sound(*where, "figure")
-    if figure in ("difference", "ratio") and against is None:
-        document.complain((*where, "figure"), f"a {figure} of one table", "a table for each to be held against",
-                          "add `against`")  # fmt: skip
-    elif scores and isinstance(against, list) and len(scores) != len(against):
-        found = f"{len(against)} table{'' if len(against) == 1 else 's'}"
-        expected = f"{len(scores)}, one for each of `scores`"
-        document.complain((*where, "against"), found, expected, "add or remove some")
-
-
-def _tables(document: Document) -> dict[int, ScoreFile]:
-    found = {}
-    for number, where in enumerate(_items(document, "scores")):
-        if document.sound(*where) is not None:
-            _one(document, where, ("values",), ("file",))
-        seen: set[tuple[int, int]] = set()
-        for row in range(len(document.sound(*where, "values") or ())):
-            _row(document, (*where, "values", row), seen)
-        named = document.sound(*where, "file")
-        if named is None:
-            continue
-        try:
-            shown = str(PurePath(document.file).parent / named)
-            found[number], mistakes = score_files.read(document.resolve((*where, "file"), named), shown)
-        except score_files.Unreadable as error:
-            document.complain((*where, "file"), *map(str, error.args))
-        else:
-            document.mistakes += mistakes
-    return found
-
-
-def _row(document: Document, where: Where, seen: set[tuple[int, int]]) -> None:
-    i, j, _, *ends = document.get(*where)
-    if len(ends) == 1:
-        document.complain(where, "one end of an interval", "both ends, or none", "add the other end")
-    elif i >= j:
-        document.complain(where, f"the pair {i}, {j}", "its lower block first",
-                          "swap them; for the other direction, give a table of its own")  # fmt: skip
-    elif (i, j) in seen:
-        document.complain(where, f"the pair {i}, {j} a second time", "each pair once", "remove one of the two")
-    elif ends and _printed(document, (*where, 4)).surely_below(_printed(document, (*where, 3))):
-        document.complain(where, f"an interval from {ends[0]} to {ends[1]}", "its lower end first", "swap its ends")
-    seen.add((i, j))
-
-
-# --- records ---------------------------------------------------------------------------------------------------------
-
-
-def _printed(document: Document, where: Where) -> Printed:
-    """A number in the digits it was written with."""
-    value = document.get(*where)
-    written = document.written.get(where, "").replace("_", "")
-    return Printed.of(written if score_files.is_decimal(written) else value)
-
-
 def _values(document: Document, *where: str | int) -> dict[str, Any]:
     """A section's values in the form that records have them in: decimals as printed numbers, lists as tuples."""
     path: Where = ("published", *where)
@@ -324,9 +109,9 @@ def _values(document: Document, *where: str | int) -> dict[str, Any]:
 def _value(document: Document, where: Where) -> Any:
     value, key = document.get(*where), where[-1]
     if key in _DECIMALS:
-        return _printed(document, where).exact if key in _BOUNDS else _printed(document, where)
+        return printed_at(document, where).exact if key in _BOUNDS else printed_at(document, where)
     if key in ("interval", "parts"):
-        return tuple(_printed(document, (*where, number)) for number in range(len(value)))
+        return tuple(printed_at(document, (*where, number)) for number in range(len(value)))
     if key in ("pair", "layers"):
         return tuple(sorted(value))
     if isinstance(value, list):
@@ -335,7 +120,7 @@ def _value(document: Document, where: Where) -> Any:
 
 
 def _each(document: Document, name: str, make: Callable[[Document, Where], R]) -> Iterator[R]:
-    for where in _items(document, name):
+    for where in items(document, name):
         yield make(document, where)
 
 
@@ -383,5 +168,5 @@ def _scores(document: Document, number: int, tables: Mapping[int, ScoreFile]) ->
 
 def _score(document: Document, where: Where) -> Score:
     i, j, *_ = document.get(*where)
-    value, *ends = (_printed(document, (*where, place)) for place in range(2, len(document.get(*where))))
+    value, *ends = (printed_at(document, (*where, place)) for place in range(2, len(document.get(*where))))
     return Score(i, j, value, (ends[0], ends[1]) if ends else None)

@@ -13,9 +13,8 @@ from typing import Any
 
 from checker.checkpoints import model_card
 from checker.release import front_matter
-from checker.release.export import sealed_report
 from checker.release.front_matter import Metadata, Result
-from checker.release.pack import Pack, damaged
+from checker.release.pack import Pack, damaged, sealed_report
 from checker.reports.escape import visible
 from checker.reports.format import environment
 from checker.reports.tables import claims, numbers

@@ -10,9 +10,9 @@ from typing import Any
 
 from checker.release import diff_figures
 from checker.release.diff_figures import Change
-from checker.release.export import read_report, sealed_report
-from checker.release.pack import MANIFEST, open_pack
+from checker.release.pack import MANIFEST, open_pack, sealed_report
 from checker.reports.escape import clean
+from checker.reports.read import read_report
 
 FORMAT = "pruneaudit/diff/1"
 _RANKS = {"supported": 2, "open": 1, "contradicted": 0}

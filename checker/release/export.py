@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,10 @@ from typing import Any
 
 import yaml
 
-from checker import reports
 from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.core.store import Store
-from checker.release.pack import Pack, damaged
 from checker.spec import load
 
 Row = Mapping[str, Any]
@@ -30,7 +27,8 @@ Row = Mapping[str, Any]
 # What the constraints and the form of an arm are called where a report does not name them.
 _DEFAULT = "matched"
 _SHOWN = 8
-_LARGEST_REPORT = 64_000_000  # bytes
+
+
 _NAME = re.compile(r"(?P<method>[^:@]+)(?:@(?P<kind>[^:@]+))?:(?P<budget>\d+)(?::(?P<tie>\d+))?", re.ASCII)
 
 
@@ -46,51 +44,6 @@ class Arm:
     def blocks(self) -> int:
         """Blocks of the whole model."""
         return int(self.report["model"]["blocks"])
-
-
-# --- the report ------------------------------------------------------------------------------------------------------
-
-
-def read_report(out: Path) -> Row:
-    """The report of measurements in the folder of a run; UsageError where there is none, or none that is valid."""
-    content = any_report(out)
-    if "arms" not in content:
-        raise UsageError(
-            f"{out / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
-            "folder of a run"
-        )
-    return content
-
-
-def any_report(out: Path) -> Row:
-    """As ``read_report``, of measurements or of published numbers."""
-    path = out / "report.json"
-    try:
-        if (size := path.stat().st_size) > _LARGEST_REPORT:
-            raise ValueError(f"{size} bytes, where {_LARGEST_REPORT} are more than any run writes")
-        content: Row = json.loads(path.read_text(encoding="utf-8"))
-        reports.check(content)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
-        ) from None
-    return content
-
-
-def sealed_report(pack: Pack) -> Row:
-    """The report in a pack; EvidenceDamaged where it does not follow its schema, whatever its digest."""
-    report = pack.report
-    try:
-        reports.check(report)
-        if "arms" not in report:
-            raise ValueError("a report of published numbers")
-    except (ValueError, RecursionError) as error:
-        raise damaged(pack.place("report.json"), f"no valid report ({error})", "a report of this version") from None
-    return report
 
 
 def find_arm(report: Row, name: str) -> Arm:

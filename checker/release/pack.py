@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from checker import reports
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, UsageError
 
@@ -224,3 +225,15 @@ def _depth(content: bytes) -> int:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     return repr(text[:80]) if isinstance(value, str) else text[:80]
+
+
+def sealed_report(pack: Pack) -> Mapping[str, Any]:
+    """The report in a pack; EvidenceDamaged where it does not follow its schema, whatever its digest."""
+    report = pack.report
+    try:
+        reports.check(report)
+        if "arms" not in report:
+            raise ValueError("a report of published numbers")
+    except (ValueError, RecursionError) as error:
+        raise damaged(pack.place("report.json"), f"no valid report ({error})", "a report of this version") from None
+    return report

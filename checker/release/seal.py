@@ -23,10 +23,11 @@ from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.measured import judge
-from checker.release import export, replay, rows
+from checker.release import replay, rows
 from checker.release.pack import FILES, MANIFEST, Pack, manifest_of, open_pack
 from checker.release.replay import Witness
 from checker.release.table_reader import LARGEST_ROWS
+from checker.reports import read
 from checker.spec import load, policies
 
 Row = dict[str, Any]
@@ -77,7 +78,7 @@ def judged_last(out: Path) -> Judged:
 
     UsageError where the report was judged by another text than the run's, which only its file can tell.
     """
-    report = export.read_report(out)
+    report = read.read_report(out)
     about, path = report["audit"], out / "evidence.db"
     with Store(path, create=False) as store:
         record = store.read_record("audit", about["name"])

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from checker.reports import escape
-from checker.reports.charts import agreement, heatmap, removed
+from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
-from checker.reports.charts import distances as figures
-from checker.reports.tables import arms, claims, costs, distances, facts, numbers, stability
+from checker.reports.charts import distances as distance_figures
+from checker.reports.charts import heatmap, removed
+from checker.reports.tables import agreement, arms, claims, costs, distances, facts, numbers, stability
 from checker.reports.tables.comparison import Comparison, comparisons
 from checker.reports.tables.table import Cell, Record, Table
 from checker.reports.tables.words import GLOSSARY, MARKS, OUTCOMES, SECTIONS, Section, Word
@@ -38,9 +39,13 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "removed_native": removed.removed(native, blocks) if native else None,
         "distances": _distances(safe),
         "matrix": heatmap.matrix(safe),
-        "kinds": {"figure": figures.kinds(safe), "table": distances.kinds(safe), "worst": distances.worst_kinds(safe)},
+        "kinds": {
+            "figure": distance_figures.kinds(safe),
+            "table": distances.kinds(safe),
+            "worst": distances.worst_kinds(safe),
+        },
         "deletions": {
-            "figure": figures.deletions(safe),
+            "figure": distance_figures.deletions(safe),
             "table": costs.single_deletions(safe),
             "prediction": costs.prediction(safe),
         },
@@ -90,7 +95,7 @@ def _arms(report: Record, found: Comparison) -> dict[str, Any]:
 
 def _distances(report: Record) -> dict[str, Any]:
     return {
-        "figure": figures.profile(report),
+        "figure": distance_figures.profile(report),
         "table": distances.profile(report),
         "classes": distances.classes(report),
         "remarks": distances.remarks(report),
@@ -98,7 +103,7 @@ def _distances(report: Record) -> dict[str, Any]:
 
 
 def _agreement(report: Record) -> dict[str, Any] | None:
-    figure = agreement.agreement(report)
+    figure = agreement_figure.agreement(report)
     if figure is None:
         return None
     return {

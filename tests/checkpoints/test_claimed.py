@@ -24,7 +24,7 @@ from checker.core.store import Store
 from checker.judge import origin
 from checker.judge.measured import judge
 from checker.measure.cut_checkpoint import cut, save
-from checker.measure.run import prepare
+from checker.measure.prepare import prepare
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
 from checker.spec import load

@@ -22,7 +22,7 @@ from checker.core.errors import CannotRun, UsageError
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.measure import cut_checkpoint, models
-from checker.measure.run import prepare
+from checker.measure.prepare import prepare
 from checker.spec import load as spec
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from checker.core import statistics
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 from checker.judge.claims.backing import below, of_pair, of_removal
-from checker.judge.figures import distances as figures_of
+from checker.judge.figures import blocks
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
 from checker.selection.plan import ground
@@ -26,7 +26,7 @@ NEAR = Sample(interchange={**samples.INTERCHANGE, (2, 3): 0.05})
 def removal(sample: Sample, protocol: str, *sets: tuple[int, ...]) -> dict[str, Any]:
     """What a protocol says of removing each of these sets."""
     distance = Distances(sample.evidence, ground(sample.audit, sample.model))
-    prediction = figures_of.prediction(distance, Costs(sample.evidence).singles)
+    prediction = blocks.prediction(distance, Costs(sample.evidence).singles)
     return of_removal(distance, prediction, protocol, sets).row()
 
 

@@ -13,8 +13,9 @@ from evidence_sample import Sample
 
 from checker.core.questions import RemovalSet
 from checker.core.records import MethodSettings, Statistics
-from checker.judge.figures import costs
-from checker.judge.figures.costs import Costs, budgets_of_both, error_rate
+from checker.judge.figures import arms as arm_figures
+from checker.judge.figures.costs import Costs, error_rate
+from checker.judge.figures.removals import budgets_of_both
 from checker.selection import plan
 
 
@@ -132,7 +133,7 @@ def test_draws_of_another_budget_are_no_control() -> None:
     sample = Sample()
     found = Costs(sample.evidence)
     sets = [RemovalSet("random", 1, (0,), draw=True), RemovalSet("random", 2, (0, 2), draw=True)]
-    assert costs.control(found, sets, RemovalSet("deletion", 2, (4, 6))) == [pytest.approx(percent(1.45))]
+    assert arm_figures.control(found, sets, RemovalSet("deletion", 2, (4, 6))) == [pytest.approx(percent(1.45))]
 
 
 @pytest.mark.parametrize(("confidence", "rate"), [(0.95, 0.05), (0.9, 0.1), (0.99, 0.01)])
@@ -254,4 +255,4 @@ def test_an_arm_names_the_texts_that_its_choice_rests_on(method: str, settings: 
     calibration = replace(audit.scoring, source=replace(audit.scoring.source, path="/texts/calibration.txt"))
     own = MethodSettings(method, (1,), **settings)
     evidence = Sample().changed(methods=(own,), selecting=calibration).evidence
-    assert costs.selected_on(evidence, method) == expected
+    assert arm_figures.selected_on(evidence, method) == expected

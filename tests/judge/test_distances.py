@@ -14,7 +14,8 @@ from scipy import stats as scipy_stats
 
 from checker.core.records import MethodSettings, Selection, Statistics
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import RESAMPLES, Distances, in_noise, kinds, pairs
+from checker.judge.figures.distances import RESAMPLES, Distances
+from checker.judge.figures.pairs import in_noise, kinds, pairs
 from checker.selection.plan import ground
 from checker.selection.select import select
 

@@ -25,8 +25,8 @@ from checker.measure import engine as engine_module
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Emit, Engine, kl_divergence, prefix_tree
 from checker.measure.texts import Batch
+from checker.selection.cost import block_runs
 from checker.selection.methods import sleb
-from checker.selection.plan import block_runs
 
 ALL: tuple[Quantity, ...] = ("kl", "nll", "top1")
 COMPARED: tuple[Quantity, ...] = ("kl", "top1")

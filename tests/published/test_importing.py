@@ -17,10 +17,10 @@ from checker import cli
 from checker.commands import import_
 from checker.core.errors import InvalidAudit, UsageError
 from checker.published import importing
-from checker.published.any_audit import any_audit
 from checker.published.importers import IMPORTERS
 from checker.published.importers import draft as drafts
 from checker.published.importers.importer import MOST_ROWS, Request
+from checker.published.load import any_audit
 from checker.published.printed import Printed
 from checker.published.publication import Publication
 from checker.spec import document as documents
@@ -128,7 +128,7 @@ def test_a_draft_from_mergekit_slices_is_refused_until_its_blanks_are_filled_in(
     found = draft(written(tmp_path, "slices.yaml", SLICES), blocks=32)
     blank = written(tmp_path, "draft.yaml", found.text)
     with pytest.raises(InvalidAudit) as caught:
-        any_audit(blank)[0]
+        any_audit(blank)
     assert len(caught.value.mistakes) == found.blanks == 11
     line = found.text.splitlines().index('      window: "FILL-IN: tokens of a window"') + 1
     assert (

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from checker.core.errors import InvalidAudit, UsageError
 from checker.core.records import Audit, Location
 from checker.published import score_files
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 from checker.published.printed import Printed
 from checker.published.publication import (
     STATEMENTS,

@@ -23,18 +23,8 @@ from checker.commands.export import EXPORTS
 from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.store import Store
-from checker.release.export import (
-    FORMATS,
-    Arm,
-    find_arm,
-    mergekit,
-    model_source,
-    prune_layers,
-    ranges,
-    read_report,
-    table,
-    write,
-)
+from checker.release.export import FORMATS, Arm, find_arm, mergekit, model_source, prune_layers, ranges, table, write
+from checker.reports.read import read_report
 
 BLOCKS = 12
 REPORT = samples.sample(blocks=BLOCKS, budgets=(1, 3), draws=4)

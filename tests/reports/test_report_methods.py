@@ -12,9 +12,10 @@ from reports_every import every_method
 from reports_page import page
 
 from checker import reports
-from checker.reports.charts import agreement, removed
+from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
-from checker.reports.tables import arms, numbers, stability
+from checker.reports.charts import removed
+from checker.reports.tables import agreement, arms, numbers, stability
 from checker.reports.tables.comparison import comparisons, first_selection
 from checker.reports.tables.table import Table
 
@@ -204,7 +205,7 @@ def test_the_matrix_has_spearman_below_the_diagonal_and_kendall_above_it(every: 
     [(0.934, ".93"), (-0.41, "−.41"), (0.02, ".02"), (1.0, "1"), (-0.999, "−1"), (0.0, ".00"), (None, "–")],
 )
 def test_correlations_fit_into_small_cells(value: float | None, expected: str) -> None:
-    assert agreement._brief(value) == expected
+    assert agreement_figure._brief(value) == expected
 
 
 def test_stability_says_what_is_settled_and_what_would_settle_the_rest() -> None:

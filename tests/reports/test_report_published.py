@@ -24,8 +24,7 @@ from checker import reports
 from checker.core import resources
 from checker.core.errors import UsageError
 from checker.judge import published as judge_published
-from checker.release import export
-from checker.reports import escape, published, sarif
+from checker.reports import escape, published, read, sarif
 
 EVERY = tuple(reports.FORMATS)
 HOSTILE = (
@@ -247,9 +246,9 @@ def test_hostile_strings_stay_text(payload: str) -> None:
 
 def test_a_report_of_published_numbers_has_no_arms_to_export(tmp_path: Path) -> None:
     reports.render(samples.report(), tmp_path, ("json",))
-    assert export.any_report(tmp_path) == samples.report()
+    assert read.any_report(tmp_path) == samples.report()
     with pytest.raises(UsageError) as caught:
-        export.read_report(tmp_path)
+        read.read_report(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
         "folder of a run"

@@ -31,7 +31,7 @@ from checker.core.records import (
     Statistics,
     TextSource,
 )
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 from checker.published.publication import Publication
 from checker.selection.methods import METHODS
 from checker.spec import document as documents

@@ -27,7 +27,7 @@ from checker.core.rule import Level
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
 from checker.judge.rules import RULES
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 from checker.reports.tables import facts
 from checker.spec import load, policies
 

@@ -37,6 +37,7 @@ from checker.core.store import Scope, Store
 from checker.judge.claims.backing import Row
 from checker.judge.report import report_figures
 from checker.selection import plan
+from checker.spec import contracts
 
 Layers = tuple[int, ...]
 PROMPTS, WINDOWS, WINDOW_TOKENS = 16, 20, 60
@@ -334,7 +335,7 @@ def _write_records(store: Store, sample: Sample) -> dict[str, str]:
     read = (("scoring", audit.scoring, facts.scoring), ("evaluation", audit.evaluation, facts.evaluation))
     for name, contract, found in read:
         tokenizer = facts.model.tokenizer_digest
-        digests[name] = plan.contract_digest(contract, found.text_digest, tokenizer, audit.model.dtype)
+        digests[name] = contracts.contract_digest(contract, found.text_digest, tokenizer, audit.model.dtype)
         store.write_record("text", contract.source.identity, {"identity": found.text_digest})
     store.write_record("scoring", digests["scoring"], asdict(facts.scoring))
     both = digest([digests["scoring"], digests["evaluation"]])

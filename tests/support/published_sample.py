@@ -11,7 +11,7 @@ import yaml
 
 from checker.judge.published import PublishedCase
 from checker.judge.rules import RULES, Result, Rule
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 from checker.published.publication import Publication
 
 # What every block has that does not say otherwise: fixtures name the model `m` and the contract `c`.

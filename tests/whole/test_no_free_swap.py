@@ -23,7 +23,7 @@ from folders import ROOT
 
 from checker import reports
 from checker.judge import published
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 from checker.published.publication import Publication
 
 AUDIT = ROOT / "audits" / "papers" / "no-free-swap.yaml"

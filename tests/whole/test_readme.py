@@ -21,7 +21,7 @@ from checker import __version__
 from checker.cli import group
 from checker.core import errors, resources
 from checker.judge.rules import RULES
-from checker.published.any_audit import any_audit
+from checker.published.load import any_audit
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()

@@ -25,10 +25,11 @@ from checker.audit import Audited, audit
 from checker.core.errors import CannotRun, DigestMismatch, EvidenceDamaged, NotFinite
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
+from checker.measure import prepare
 from checker.measure import run as measure
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
-from checker.spec import load
+from checker.spec import contracts, load
 
 # Small batches make many answers, so that a run lasts long enough to be stopped in its middle.
 LONG = """
@@ -279,8 +280,8 @@ def test_another_text_of_the_same_name_is_another_contract(
 
 def test_other_token_ids_under_the_same_contract_are_refused(folder: Path, tmp_path: Path) -> None:
     """As where a new version of the tokenizers library cuts the same text otherwise."""
-    prepared = measure.prepare(load.load(folder / "audit.yaml"))
-    contract = measure.contract_digests(prepared.audit, prepared.facts)["evaluation"]
+    prepared = prepare.prepare(load.load(folder / "audit.yaml"))
+    contract = contracts.contract_digests(prepared.audit, prepared.facts)["evaluation"]
     with Store(tmp_path / "evidence.db") as store:
         store.write_record("tokens", contract, {"digest": "0" * 64})
         with pytest.raises(EvidenceDamaged, match="found other token ids than the stored evidence"):

@@ -24,7 +24,8 @@ from checker import cli, reports
 from checker.commands.init import init
 from checker.core.errors import EvidenceDamaged, InvalidAudit, UsageError
 from checker.core.layouts import Layout
-from checker.release import export, front_matter, pack
+from checker.release import front_matter, pack
+from checker.reports import read
 from checker.reports.tables import arms
 from checker.spec import load
 
@@ -84,7 +85,7 @@ def test_no_number_hangs_or_breaks_a_report(place: Place) -> None:
 )
 def test_a_file_that_is_no_report(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        export.read_report(written(tmp_path, text))
+        read.read_report(written(tmp_path, text))
     assert str(caught.value).startswith(f"{tmp_path / 'report.json'}: {message}")
 
 
@@ -92,7 +93,7 @@ def test_a_huge_report_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "report.json").open("wb") as file:
         file.truncate(64_000_001)
     with pytest.raises(UsageError) as caught:
-        export.read_report(tmp_path)
+        read.read_report(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'report.json'}: found no valid report: 64000001 bytes, where 64000000 are more than any run "
         "writes; expected what run or judge wrote; judge again"
@@ -112,7 +113,7 @@ def test_a_report_has_no_more_blocks_than_models_have(blocks: int, tmp_path: Pat
     report = copy.deepcopy(REPORT)
     report["model"]["blocks"] = blocks
     with pytest.raises(UsageError, match=r"\$\.model\.blocks: "):
-        export.read_report(written(tmp_path, json.dumps(report)))
+        read.read_report(written(tmp_path, json.dumps(report)))
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

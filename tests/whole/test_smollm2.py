@@ -15,7 +15,7 @@ from torch import nn
 
 from checker.core.layouts import Layout
 from checker.core.questions import Quantity, Values
-from checker.measure import run
+from checker.measure import prepare
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model, load_tokenizer
@@ -49,12 +49,12 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def prepared() -> run.Prepared:
-    return run.prepare(load.load("smollm2-135m", TINY))
+def prepared() -> prepare.Prepared:
+    return prepare.prepare(load.load("smollm2-135m", TINY))
 
 
 @pytest.fixture(scope="module")
-def stack(prepared: run.Prepared) -> BlockStack:
+def stack(prepared: prepare.Prepared) -> BlockStack:
     return BlockStack(load_model(prepared.files, "float32", device_of(prepared.audit.model)))
 
 
@@ -111,7 +111,7 @@ class PlainLoop:
         return exp(sum(losses) / len(losses))
 
 
-def test_what_the_files_say(prepared: run.Prepared) -> None:
+def test_what_the_files_say(prepared: prepare.Prepared) -> None:
     facts = prepared.facts.model
     assert (facts.architecture, facts.blocks, facts.hidden, facts.vocabulary) == ("llama", BLOCKS, 576, 49152)
     assert (facts.parameters, facts.context) == (134_515_008, 8192)
@@ -122,7 +122,7 @@ def test_what_the_files_say(prepared: run.Prepared) -> None:
     assert len(set(facts.block_parameters)) == 1
 
 
-def test_distances_equal_a_plain_loop(prepared: run.Prepared, stack: BlockStack) -> None:
+def test_distances_equal_a_plain_loop(prepared: prepare.Prepared, stack: BlockStack) -> None:
     cut = prepared.cuts["scoring"]
     assert [len(window.ids) for window in cut.windows] == [32, 32]
     layouts = [*(replaced(*one) for one in REPLACED), *(swapped(*one) for one in SWAPPED)]
@@ -137,7 +137,7 @@ def test_distances_equal_a_plain_loop(prepared: run.Prepared, stack: BlockStack)
             assert answers[layout, "kl"][number] == pytest.approx(kl, rel=2e-3), f"{layout}, prompt {number}"
 
 
-def test_perplexities_equal_a_plain_loop(prepared: run.Prepared, stack: BlockStack) -> None:
+def test_perplexities_equal_a_plain_loop(prepared: prepare.Prepared, stack: BlockStack) -> None:
     cut, ids = prepared.cuts["evaluation"], whole_text(prepared)
     assert len(cut.windows) > 2
     base = Layout.base(BLOCKS)
@@ -151,7 +151,7 @@ def test_perplexities_equal_a_plain_loop(prepared: run.Prepared, stack: BlockSta
     assert plain[base] < plain[layouts[1]]
 
 
-def whole_text(prepared: run.Prepared) -> list[int]:
+def whole_text(prepared: prepare.Prepared) -> list[int]:
     """The evaluation text's beginning as one sequence of token ids."""
     path = Path(str(prepared.audit.evaluation.source.path))
     words = path.read_text(encoding="utf-8").split()[:WORDS]

@@ -22,7 +22,8 @@ from checker.judge.claims.decision import (
     span,
     undecided,
 )
-from checker.judge.figures.costs import control, error_rate
+from checker.judge.figures.arms import control
+from checker.judge.figures.costs import error_rate
 
 
 def comparison(bench: Bench, claim: Claim) -> Decision:

@@ -11,7 +11,8 @@ import numpy as np
 from checker.core import statistics
 from checker.core.questions import PORTIONS, RemovalSet, Values
 from checker.core.statistics import Estimate
-from checker.judge.figures.costs import Costs, alike
+from checker.judge.figures.arms import alike
+from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, pair_of
 from checker.selection.arms import RESOLUTION
 from checker.selection.methods import METHODS

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from checker.core.errors import UsageError
-from checker.published.load import BLANK
+from checker.published.check import BLANK
 from checker.spec import document
 
 MODEL = "model"  # key of the model that a draft's numbers are of

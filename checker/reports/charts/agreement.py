@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from checker.reports.charts.distances import NARROW, WIDE, shorten
-from checker.reports.charts.svg import LETTER, drawing, element, number, text
+from checker.reports.charts.distances import NARROW, WIDE
+from checker.reports.charts.svg import LETTER, drawing, element, number, shorten, text
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Figure, Record, Table, plain, table, with_interval, within
+from checker.reports.tables.agreement import cells_of, methods_of, pairs
+from checker.reports.tables.table import Figure, Record
 
 _STEPS = (0.25, 0.5, 0.75)
 _NAMES = 132.0
@@ -24,67 +25,7 @@ def agreement(report: Record) -> Figure | None:
     key = "Spearman's rank correlation below the diagonal, Kendall's above it."
     if any(row[kind] is None for row in report["agreement"] for kind in ("spearman", "kendall")):
         key += " A dash was not measured."
-    return Figure("agreement", sentence, wide, narrow, _pairs(report), key)
-
-
-def matrix(report: Record) -> Table:
-    """Spearman's rank correlations below the diagonal, Kendall's above it."""
-    rows = report["agreement"]
-    methods, cells = _methods(rows), _cells(rows)
-
-    def column(place: int) -> Field:
-        return Field(str(place + 1), lambda row: Cell("–" if row == place else _written(cells.get((row, place)))))
-
-    fields = [Field("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
-    fields += [column(place) for place in range(len(methods))]
-    caption = "Rank correlation of block scores: Spearman below the diagonal, Kendall above it"
-    return table("agreement-matrix", caption, fields, range(len(methods)))
-
-
-def sources(report: Record) -> Table:
-    """Where each scoring method comes from, and how finely its scores are told apart."""
-    fields = [
-        Field("Method", plain("method")),
-        Field("Blocks scored", lambda row: Cell(str(sum(v is not None for v in row["values"]))), numeric=True),
-        Field("Resolution", lambda row: _resolution(row["resolution"]), numeric=True),
-        Field("Source", plain("source")),
-    ]
-    note = "Scores closer than the resolution of the number format are no ranking."
-    if all(row["resolution"] is None for row in report["scores"]):
-        fields, note = [field for field in fields if field.title != "Resolution"], ""
-    return table("sources", "Methods that score blocks", fields, report["scores"], note)
-
-
-def scores(report: Record) -> Table:
-    """Every method's score of every block."""
-
-    def column(found: Record) -> Field:
-        return Field(found["method"], lambda block: _score(found["values"], block), numeric=True)
-
-    blocks = range(max((len(found["values"]) for found in report["scores"]), default=0))
-    fields = [Field("Block", lambda block: Cell(str(block))), *(column(found) for found in report["scores"])]
-    caption = "Every method's score of every block, each in its own unit; the lowest go first"
-    return table("scores", caption, fields, blocks)
-
-
-def _resolution(value: float | None) -> Cell:
-    return Cell("–" if value is None else numbers.significant(value, 2))
-
-
-def _score(values: Sequence[float | None], block: int) -> Cell:
-    value = values[block] if block < len(values) else None
-    return Cell("–" if value is None else numbers.significant(value))
-
-
-def _pairs(report: Record) -> Table:
-    correlation = with_interval("value", numbers.correlation, write_ends=numbers.correlations)
-    fields = [
-        Field("Methods", lambda row: Cell(f"{row['a']}, {row['b']}")),
-        Field("Spearman", within("spearman", correlation), numeric=True),
-        Field("Kendall", within("kendall", correlation), numeric=True),
-        Field("Blocks", plain("blocks", numbers.count), numeric=True),
-    ]
-    return table("agreement", "Rank correlation of every two methods' block scores", fields, report["agreement"])
+    return Figure("agreement", sentence, wide, narrow, pairs(report), key)
 
 
 def _sentence(rows: Sequence[Record]) -> str:
@@ -103,25 +44,6 @@ def _named(row: Record) -> str:
     return f"{row['a']} and {row['b']} (Spearman {numbers.correlation(spearman['value'])}{ends})"
 
 
-def _methods(rows: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(row[end] for row in rows for end in ("a", "b")))
-
-
-def _cells(rows: Sequence[Record]) -> dict[tuple[int, int], float]:
-    """(row, column) -> rank correlation, Spearman's below the diagonal and Kendall's above it."""
-    methods, cells = _methods(rows), {}
-    for row in rows:
-        first, second = sorted((methods.index(row["a"]), methods.index(row["b"])))
-        for place, kind in (((second, first), "spearman"), ((first, second), "kendall")):
-            if row[kind] is not None:
-                cells[place] = float(row[kind]["value"])
-    return cells
-
-
-def _written(value: float | None) -> str:
-    return "–" if value is None else numbers.correlation(value)
-
-
 def _brief(value: float | None) -> str:
     """Two decimals without the leading zero, for small cells."""
     if value is None:
@@ -132,7 +54,7 @@ def _brief(value: float | None) -> str:
 
 
 def _draw(rows: Sequence[Record], width: float, label: str) -> Markup:
-    methods, cells = _methods(rows), _cells(rows)
+    methods, cells = methods_of(rows), cells_of(rows)
     beside = width >= WIDE
     left, top = (_NAMES if beside else 24.0), 26.0
     side = min(46.0, (width - left - 4) / len(methods))

@@ -8,8 +8,21 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from checker.reports.charts.distances import NARROW, WIDE, growth_label, shorten
-from checker.reports.charts.svg import LETTER, Scale, drawing, line, mark, rectangle, strokes, style, text, whisker
+from checker.reports.charts.distances import NARROW, WIDE
+from checker.reports.charts.svg import (
+    LETTER,
+    Scale,
+    drawing,
+    growth_label,
+    line,
+    mark,
+    rectangle,
+    shorten,
+    strokes,
+    style,
+    text,
+    whisker,
+)
 from checker.reports.tables import numbers
 from checker.reports.tables.arms import every_arm
 from checker.reports.tables.comparison import Comparison, groups

@@ -12,10 +12,12 @@ from checker.reports.charts.svg import (
     Scale,
     band,
     drawing,
+    growth_label,
     line,
     log_scale,
     mark,
     polyline,
+    shorten,
     style,
     text,
     whisker,
@@ -186,11 +188,6 @@ def _deletions(report: Record, blocks: Sequence[Record], width: float, label: st
     )
 
 
-def growth_label(value: float) -> str:
-    """A tick of a perplexity increase: whole percent with its sign."""
-    return f"{value:+,.0f}%".replace("-", "\u2212") if value else "0%"
-
-
 def _kinds(found: Sequence[Record], width: float, label: str) -> Markup:
     step, top = 24.0, 44.0
     bottom = top + step * len(found)
@@ -216,9 +213,3 @@ def _kinds(found: Sequence[Record], width: float, label: str) -> Markup:
             parts.append(mark(shape, (x(value), y), class_, f"{kind['kind']}, {protocol}: {numbers.distance(value)}"))
     parts.append(text((x.start + x.end) / 2, bottom + 32, "nats, logarithmic", "title", "middle"))
     return drawing(width, bottom + 40, label, *parts)
-
-
-def shorten(words: str, room: float) -> str:
-    """As much of a name as fits into ``room`` pixels; the table beside the chart has all of it."""
-    most = max(3, int(room / LETTER))
-    return words if len(words) <= most else words[: most - 1] + "…"

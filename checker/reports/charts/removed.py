@@ -9,8 +9,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from checker.reports.charts.distances import NARROW, WIDE, shorten
-from checker.reports.charts.svg import LETTER, Scale, circle, drawing, element, number, rectangle, strokes, text
+from checker.reports.charts.distances import NARROW, WIDE
+from checker.reports.charts.svg import (
+    LETTER,
+    Scale,
+    circle,
+    drawing,
+    element,
+    number,
+    rectangle,
+    shorten,
+    strokes,
+    text,
+)
 from checker.reports.tables import numbers
 from checker.reports.tables.arms import merges
 from checker.reports.tables.comparison import Comparison, groups

@@ -212,3 +212,14 @@ _OUTLINES: dict[str, Callable[[float, float], str]] = {
     "tick": _polygon((-0.8, -6), (0.8, -6), (0.8, 6), (-0.8, 6)),
     "arrow": _polygon((-4, -5), (4, 0), (-4, 5)),
 }
+
+
+def growth_label(value: float) -> str:
+    """A tick of a perplexity increase: whole percent with its sign."""
+    return f"{value:+,.0f}%".replace("-", "\u2212") if value else "0%"
+
+
+def shorten(words: str, room: float) -> str:
+    """As much of a name as fits into ``room`` pixels; the table beside the chart has all of it."""
+    most = max(3, int(room / LETTER))
+    return words if len(words) <= most else words[: most - 1] + "…"

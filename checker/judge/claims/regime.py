@@ -1,0 +1,59 @@
+"""Claims that name a regime, of the distances or of removals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from checker.core.records import Claim
+from checker.judge.claims.decision import Bench, Decision, span
+
+
+def regime(bench: Bench, claim: Claim) -> Decision:
+    return _metric_regime(bench, claim) if claim.metric is not None else _removal_regime(bench, claim)
+
+
+def _metric_regime(bench: Bench, claim: Claim) -> Decision:
+    row = bench.regime["metric"]
+    if row["ratio"] is None:
+        means = "the geometric means of the two distances have no ratio: not all are measured, or one is not above 0"
+    else:
+        means = (
+            f"kl_ratio of the geometric means over {row['pairs']} adjacent pairs {row['ratio']:.3g}"
+            f"{span(row['interval'])}, replacement {row['replacement_mean']:.3g} nats"
+        )
+    told = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
+    if row["name"] == "open":
+        told += "; the prompts do not decide it"
+    return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row)))
+
+
+def _removal_regime(bench: Bench, claim: Claim) -> Decision:
+    said = f"claimed: {claim.removal} at budget {claim.budget}"
+    rows = [row for row in bench.regime["removal"] if row["budget"] == claim.budget]
+    if not rows:
+        reason = "there is no removal regime at a budget where the audit does not run both protocols as methods"
+        return Decision("open", f"{reason}; {said}", unit="nats")
+    row = rows[0]
+    told = f"removal regime: found {row['regime']}"
+    if row["difference"] is not None:
+        told += (
+            f" (replacement's arm minus interchange's {row['difference']:+.3g} nats per token{span(row['interval'])}, "
+            f"margin {row['margin']:g})"
+        )
+    told += f"; {said}"
+    if row["regime"] == "open":
+        told += f"; {row['sentence']}"
+    found = Decision("open", told, row["difference"], _interval(row), "nats", row["margin"])
+    return _same(str(claim.removal), row["regime"], found)
+
+
+def _same(claimed: str, found: str, decision: Decision) -> Decision:
+    if found == "open":
+        return decision
+    return replace(decision, verdict="supported" if found == claimed else "contradicted")
+
+
+def _interval(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    return tuple(row["interval"]) if row["interval"] else None

@@ -1,0 +1,115 @@
+"""Claims that blocks can be removed at a stated cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from checker.checkpoints.provenance.claimed import why_unknown
+from checker.core.questions import RemovalSet
+from checker.core.records import Claim
+from checker.core.statistics import MINIMUM_WINDOWS, Estimate
+from checker.judge.claims.decision import (
+    NUMERICAL_TOLERANCE,
+    Bench,
+    Decision,
+    Verdict,
+    claimed,
+    claimed_range,
+    counted,
+    nearest,
+    outermost,
+    span,
+    undecided,
+)
+
+_TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
+
+
+def removal(bench: Bench, claim: Claim) -> Decision:
+    decision = _cost_of_removal(bench, claim)
+    if claim.about != "tasks":
+        return decision
+    return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None)
+
+
+def _cost_of_removal(bench: Bench, claim: Claim) -> Decision:
+    sets = claimed_sets(bench, claim)
+    _, upper, said = _claimed_cost(bench, claim)
+    if not sets:
+        known = bench.distances.evidence.facts.checkpoints
+        reason = why_unknown(claim, known) if claim.from_checkpoint else bench.why_none(claim.method, claim.budget)
+        return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
+    decisions = [_one_removal(bench, claim, removal) for removal in sets]
+    chosen = sets[0] if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0]
+    return decisions[0] if chosen.ties == 1 else _over_ties(decisions, chosen, said)
+
+
+def claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
+    if claim.layers is not None:
+        return [RemovalSet("claimed", len(claim.layers), tuple(sorted(claim.layers)))]
+    return list(bench.chosen(claim.method, claim.budget))
+
+
+def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]:
+    """The claimed range of the cost in percent, and how the message says it."""
+    lower, upper = claimed_range(claim, bench.costs.perplexity(()))
+    assert upper is not None
+    if claim.equals is None:
+        return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
+    if claim.interval is None or claim.scope == "contract":
+        return lower, upper, f"{claimed(claim)}: {claim.equals:g} % within {claim.within or 0.0:g}"
+    ends = span(claim.interval) + (", in perplexity" if claim.interval_unit == "perplexity" else "")
+    return lower, upper, f"{claimed(claim)}: {claim.equals:g} %{ends}"
+
+
+def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
+    cost, layers = bench.costs.increase(claimed.layout(bench.costs.blocks)), claimed.layers
+    lower, upper, said = _claimed_cost(bench, claim)
+    removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+    if cost is None:
+        message = f"what {removal} costs is not measured, run the audit to its end; {said}"
+        return Decision("open", message, unit="percent", threshold=upper)
+    told = f"{removal} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {said}"
+    bounds = [upper] if lower is None else [lower, upper]
+    threshold = min(reversed(bounds), key=lambda bound: abs(cost.value - bound))
+    found = Decision("open", told, cost.value, cost.interval, "percent", threshold)
+    least = -inf if lower is None else lower
+    verdict = _in_range(cost, least, upper, claim.scope)
+    if verdict != "open" or claim.about == "tasks":
+        return replace(found, verdict=verdict)
+    # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
+    further = bench.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
+    return replace(found, message=told + undecided(cost, further, MINIMUM_WINDOWS, "windows"), further_units=further)
+
+
+def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict:
+    """Whether a cost in percent lies in a claimed range: on its value, or on its interval."""
+    if scope == "contract":
+        slack = NUMERICAL_TOLERANCE * (100.0 + cost.value)
+        return "supported" if lower - slack <= cost.value <= upper + slack else "contradicted"
+    if cost.interval is None or cost.units < MINIMUM_WINDOWS:
+        return "open"
+    low, high = cost.interval
+    if lower <= low and high <= upper:
+        return "supported"
+    return "contradicted" if high < lower or low > upper else "open"
+
+
+def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> Decision:
+    """One decision from those of the resolutions of the ties: what holds for all of them, else open."""
+    measured = [decision for decision in decisions if decision.value is not None]
+    if not measured:
+        return decisions[0]
+    complete, ways = len(measured) == chosen.ties and chosen.ties_counted, f"{chosen.ways} ways of breaking ties"
+    if complete and len({decision.verdict for decision in decisions}) == 1:
+        return nearest(measured, f"the {ways} agree, this one is the nearest to the claim")
+    values = [decision.value or 0.0 for decision in measured]
+    which = f"the {ways}" if complete else f"{len(measured)} of {ways} are measured and"
+    told = (
+        f"{which} cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
+        f"{outermost(measured)}; {said}: {counted(measured)}"
+    )
+    costliest = max(measured, key=lambda decision: decision.value or 0.0)
+    return replace(costliest, verdict="open", message=told, further_units=None)

@@ -1,0 +1,14 @@
+"""Claims that what holds here holds for another checkpoint or text."""
+
+from __future__ import annotations
+
+from checker.core.records import Claim
+from checker.judge.claims.decision import Bench, Decision
+
+
+def transfer(_: Bench, claim: Claim) -> Decision:
+    return Decision(
+        "open",
+        "one checkpoint and text cannot decide what holds for another; audit that one too and compare the two "
+        f"reports; claimed: the same holds for {claim.to}",
+    )

@@ -1,0 +1,90 @@
+"""A store -> the evidence of an audit: facts about its files, and answers by question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from checker.checkpoints.provenance import claimed as lineage
+from checker.core.canonical import restored
+from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
+from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.questions import Evidence, Question, Values
+from checker.core.records import Audit, EvaluationContract, ScoringContract, TextSource
+from checker.core.store import Scope, Store
+from checker.spec.contracts import contract_digest, together
+from checker.spec.sources import text_identity
+
+
+def stored_evidence(audit: Audit, store: Store) -> Evidence:
+    """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
+    # A pin that was added or changed since leads to the weights that were measured; whether it fits them is a rule's.
+    identities = (audit.model.identity, audit.model.unpinned.identity)
+    record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
+    if record is None:
+        raise EvidenceMissing(
+            f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
+        )
+    model = _restored_model(record, str(store.path))
+    contracts: dict[str, ScoringContract | EvaluationContract] = {
+        "scoring": audit.scoring,
+        "selection": audit.selecting or audit.scoring,
+        "evaluation": audit.evaluation,
+    }
+    digests = {
+        text: contract_digest(contract, _identity(contract.source, store), model.tokenizer_digest, audit.model.dtype)
+        for text, contract in contracts.items()
+    }
+    scoring = store.read_record("scoring", digests["scoring"])
+    selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
+    evaluation = store.read_record("evaluation", together(digests))
+    checkpoints = lineage.restore(audit, model, lambda key: store.read_record(lineage.RECORD, key), str(store.path))
+    facts = Facts(
+        model,
+        restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
+        restored(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
+        restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
+        checkpoints,
+    )
+    return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
+
+
+def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
+    weights = str(facts.model.digest)
+    contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
+    batches = {
+        "scoring": facts.scoring.batches if facts.scoring else 0,
+        "selection": facts.selection.batches if facts.selection else 0,
+        "float32": facts.scoring.batches if facts.scoring else 0,
+        "evaluation": facts.evaluation.batches if facts.evaluation else 0,
+        "begin_token": 1,
+    }
+
+    @cache
+    def answer(question: Question) -> Values | None:
+        parts = 1 if question.quantity in ("cka", "taylor") else batches[question.text]
+        return store.get(Scope(weights, contracts[question.text]), question, parts)
+
+    return answer
+
+
+def _identity(source: TextSource, store: Store) -> str:
+    """What names the text: of the file at hand, or as recorded where the file is not here, or the store is sealed."""
+    with suppress(CannotRun):
+        if not store.sealed:
+            return text_identity(source)
+    record = store.read_record("text", source.identity)
+    return str(record["identity"]) if record else "never read"
+
+
+def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
+    model = restored(ModelFacts, record, f"{place}, model")
+    lengths = {len(model.block_parameters), len(model.block_shapes)}
+    if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
+        raise EvidenceDamaged(
+            f"{place}, model: found {model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}; "
+            "expected an entry for every block; restore the file, or measure again with --fresh"
+        )
+    return model

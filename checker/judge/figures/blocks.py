@@ -1,0 +1,91 @@
+"""Answers -> the report's figures about single blocks, and about the checkpoint as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from checker.core import statistics
+from checker.core.statistics import Estimate
+from checker.judge.figures.distances import Distances, Row, pair_of
+from checker.judge.figures.pairs import adjacent
+from checker.judge.figures.regimes import metric_regime, metric_sentence
+from checker.selection.methods import PROTOCOLS
+
+
+def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+    """One row per block: its deletion distance, the protocols' scores, and what deleting it alone costs."""
+    excluded = set(distances.ground.geometry.exclude)
+    return [
+        _block(distances, block, single_costs.get(block), block in excluded) for block in range(distances.ground.blocks)
+    ]
+
+
+def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> Row:
+    deletion = distances.estimate("deletion", (block,)) if "deletion" in distances.by_method else None
+    return {
+        "block": block,
+        "deletion": deletion and deletion.value,
+        "deletion_interval": deletion and pair_of(deletion.interval),
+        "replacement_score": distances.scores.get("replacement", {}).get(block),
+        "interchange_score": distances.scores.get("interchange", {}).get(block),
+        "single_deletion_increase_percent": cost and cost.value,
+        "interval": cost and pair_of(cost.interval),
+        "excluded": excluded,
+    }
+
+
+def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+    """Per scoring method: does its block score go with the cost of deleting single blocks on this checkpoint?"""
+    rows = []
+    for method, scores in distances.scores.items():
+        common = [block for block in scores if block in single_costs]
+        row: Row = {"method": method, "rank_correlation": None, "interval": None, "blocks": len(common)}
+        found = _correlation([scores[b] for b in common], [single_costs[b].value for b in common], distances)
+        if found is not None:
+            row |= {"rank_correlation": found.value, "interval": pair_of(found.interval)}
+        rows.append(row)
+    return rows
+
+
+def _correlation(a: Sequence[float], b: Sequence[float], distances: Distances) -> Estimate | None:
+    if len(a) < 4:
+        return None
+    return statistics.spearman(a, b, distances.evidence.audit.statistics.confidence)
+
+
+def metric(distances: Distances, overlap: list[Row]) -> Row:
+    """The checkpoint's metric regime, over all adjacent pairs that are not excluded, whatever the budgets."""
+    settings = distances.evidence.audit.statistics
+    replacement, interchange = (adjacent(distances, protocol) for protocol in PROTOCOLS)
+    means = [
+        None if matrix is None else statistics.geometric_mean(matrix, settings) for matrix in (replacement, interchange)
+    ]
+    ratio = None
+    if replacement is not None and interchange is not None:
+        ratio = statistics.ratio_of_geometric_means(interchange, replacement, settings)
+    name = metric_regime(means[0], ratio, settings) if interchange is not None else "open"
+    if ratio is None and name == "high":
+        name = "open"  # a ratio without a value (a distance of zero) rules out neither divergence nor its reverse
+    return {
+        "name": name,
+        "ratio": ratio and ratio.value,
+        "interval": ratio and pair_of(ratio.interval),
+        "replacement_mean": means[0] and means[0].value,
+        "interchange_mean": means[1] and means[1].value,
+        "pairs": 0 if replacement is None else len(replacement),
+        "rank_correlation": _protocols_agree(distances),
+        "overlap": overlap,
+        "sentence": metric_sentence(name, settings),
+    }
+
+
+def _protocols_agree(distances: Distances) -> Row | None:
+    """Rank correlation of the two protocols' block scores."""
+    if any(protocol not in distances.scores for protocol in PROTOCOLS):
+        return None
+    one, other = (distances.scores[protocol] for protocol in PROTOCOLS)
+    common = sorted(one.keys() & other.keys())
+    found = _correlation([one[b] for b in common], [other[b] for b in common], distances)
+    if found is None:
+        return None
+    return {"value": found.value, "interval": pair_of(found.interval), "blocks": len(common)}

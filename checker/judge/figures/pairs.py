@@ -1,0 +1,206 @@
+"""Answers -> the report's figures about pairs: distances, ratios, classes, kinds of prompts, numerical noise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from checker.core import statistics
+from checker.core.layouts import Layout, pairs_within
+from checker.core.questions import Evidence, Values
+from checker.core.statistics import Estimate
+from checker.judge.figures.distances import Distances, Row, pair_of
+from checker.judge.figures.regimes import distance_class, pair_regime
+from checker.selection.arms import scored_by
+from checker.selection.methods import PROTOCOLS, replacement
+
+
+def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:
+    """One row per pair within reach; ``reasons`` says why some are not comparable."""
+    evidence = distances.evidence
+    reach = pairs_within(distances.ground.blocks, evidence.audit.max_gap)
+    return [_pair(distances, i, j, reasons.get((i, j))) for i, j in reach]
+
+
+def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
+    row: Row = {
+        "i": i,
+        "j": j,
+        "gap": j - i,
+        "comparable": reason is None,
+        "reason": reason,
+        "note": _slot_note(distances.evidence.facts.model.slot_kinds, i, j),
+        "replacement": None,
+        "interchange": None,
+        "kl_ratio": None,
+        "deletion": _deletion(distances, i, j),
+        "regime": "not_comparable" if reason else "open",
+        "in_noise": [],
+        "worst_kind": None,
+    }
+    if reason is not None:
+        return row
+    settings = distances.evidence.audit.statistics
+    by_method = distances.by_method
+    if "replacement" in by_method:
+        row["replacement"] = _replacement(distances, i, j)
+    if "interchange" in by_method:
+        swapped = distances.estimate("interchange", (i, j))
+        row["interchange"] = {
+            "distance": swapped.value,
+            "interval": pair_of(swapped.interval),
+            "class": distance_class(swapped.value, settings),
+        }
+    if row["replacement"] and row["interchange"]:
+        larger = distances.larger_replacement(i, j)
+        ratio = statistics.ratio(by_method["interchange"][i, j], larger, settings)
+        row["kl_ratio"] = ratio and {"value": ratio.value, "interval": pair_of(ratio.interval)}
+        row["regime"] = pair_regime(statistics.distance(larger, settings), ratio, settings)
+    row["in_noise"] = in_noise(row, noise_floor(distances.evidence))
+    row["worst_kind"] = _worst_kind(distances, i, j)
+    return row
+
+
+def _replacement(distances: Distances, i: int, j: int) -> Row:
+    settings = distances.evidence.audit.statistics
+    forward, backward = (float(distances.by_method["replacement"][key].mean()) for key in ((i, j), (j, i)))
+    larger = statistics.distance(distances.larger_replacement(i, j), settings)
+    return {
+        "forward": forward,
+        "backward": backward,
+        "max": max(forward, backward),
+        "mean": (forward + backward) / 2,
+        "min": min(forward, backward),
+        "interval": pair_of(larger.interval),
+        "class": distance_class(larger.value, settings),
+    }
+
+
+def _deletion(distances: Distances, i: int, j: int) -> Row | None:
+    table = distances.by_method.get("deletion")
+    return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
+
+
+def one_direction(distances: Distances) -> list[Row]:
+    """The pairs of which only one direction of replacement is measured: i<-j, or j<-i."""
+    if "replacement" not in scored_by(distances.evidence.audit):
+        return []
+
+    def known(block: int, other: int) -> bool:
+        layout = replacement.layout(distances.ground.base, block, other)
+        return distances.evidence.answer("scoring", "kl", layout) is not None
+
+    return [
+        {"i": i, "j": j, "measured": "forward" if known(i, j) else "backward"}
+        for i, j in distances.ground.pairs
+        if known(i, j) != known(j, i)
+    ]
+
+
+def measured_on(distances: Distances) -> list[Row]:
+    """Per protocol whose distances are stored, what they were taken on."""
+    audit = distances.evidence.audit
+    return [
+        {"protocol": name, "prompts": prompts, "positions": audit.scoring.positions, "dtype": audit.model.dtype}
+        for name, prompts in distances.prompts.items()
+        if name in PROTOCOLS
+    ]
+
+
+def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:
+    if not kinds or kinds[i] == kinds[j]:
+        return None
+    return f"slot {i} is {kinds[i]}, slot {j} is {kinds[j]}"
+
+
+def classes(rows: Sequence[Row]) -> Row:
+    """How many pairs lie in each class, per protocol, with the cumulative count below the conditional threshold."""
+    counted: Row = {}
+    for protocol in PROTOCOLS:
+        names = Counter(row[protocol]["class"] for row in rows if row[protocol])
+        counted[protocol] = (
+            {name: names[name] for name in ("similar", "conditional", "distinct")}
+            | {"below_conditional": names["similar"] + names["conditional"]}
+            if names
+            else None
+        )
+    return counted
+
+
+def noise_floor(evidence: Evidence) -> Estimate | None:
+    """KL between the float32 baseline and this dtype's, in nats; None in float32 (design, 3.1)."""
+    values = evidence.answer("float32", "kl", Layout.base(evidence.facts.model.blocks))
+    return None if values is None else statistics.distance(values, evidence.audit.statistics)
+
+
+def in_noise(row: Row, floor: Estimate | None) -> list[str]:
+    """The protocols whose distance is not clearly above the numerical floor: lower end against upper end."""
+    if floor is None:
+        return []
+    bound = floor.interval[1] if floor.interval else floor.value
+    values = {
+        "replacement": row["replacement"] and row["replacement"]["max"],
+        "interchange": row["interchange"] and row["interchange"]["distance"],
+    }
+    return [
+        protocol
+        for protocol, value in values.items()
+        if value is not None and (row[protocol]["interval"] or [value])[0] <= bound
+    ]
+
+
+# --- kinds of prompts ------------------------------------------------------------------------------------------------
+
+
+def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
+    scoring = distances.evidence.facts.scoring
+    by_kind: dict[str, list[int]] = {}
+    for prompt, kind in enumerate(scoring.kinds if scoring else ()):
+        if kind:
+            by_kind.setdefault(kind, []).append(prompt)
+    return by_kind
+
+
+def _worst_kind(distances: Distances, i: int, j: int) -> Row | None:
+    by_kind = _prompts_by_kind(distances)
+    if not by_kind:
+        return None
+    worst: Row = {"replacement": None, "interchange": None}
+    for protocol in PROTOCOLS:
+        if protocol in distances.by_method:
+            values = (
+                distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
+            )
+            means = {kind: float(values[prompts].mean()) for kind, prompts in by_kind.items()}
+            kind = max(means, key=lambda kind: means[kind])
+            worst[protocol] = {"kind": kind, "value": means[kind]}
+    return worst
+
+
+def kinds(distances: Distances) -> list[Row]:
+    """Per kind of prompt, the geometric mean of each protocol's distance over the adjacent pairs that are compared."""
+    rows = []
+    for kind, prompts in _prompts_by_kind(distances).items():
+        row: Row = {"kind": kind, "prompts": len(prompts), "replacement": None, "interchange": None}
+        for protocol in PROTOCOLS:
+            matrix = adjacent(distances, protocol)
+            means = [] if matrix is None else matrix[:, prompts].mean(axis=1)
+            if len(means) and min(means) > 0:
+                row[protocol] = float(np.exp(np.mean(np.log(means))))
+        rows.append(row)
+    return rows
+
+
+def adjacent(distances: Distances, protocol: str) -> Values | None:
+    """Distances [pairs, prompts] of the adjacent, comparable pairs of which neither block is excluded."""
+    if protocol not in distances.by_method:
+        return None
+    excluded = set(distances.ground.geometry.exclude)
+    adjacent = [(i, j) for i, j in distances.ground.pairs if j - i == 1 and not {i, j} & excluded]
+    rows = [
+        distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
+        for i, j in adjacent
+    ]
+    return np.stack(rows) if rows else None

@@ -1,0 +1,116 @@
+"""An audit -> its model's files and its texts in windows, before a weight is loaded or anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from checker.checkpoints import model_card
+from checker.checkpoints.digests import check_pin, weights_digest
+from checker.checkpoints.files import Files
+from checker.checkpoints.model_facts import facts
+from checker.checkpoints.provenance import claimed
+from checker.checkpoints.trust import check_agreed
+from checker.core.errors import CannotRun
+from checker.core.facts import Facts, ModelFacts, ScoringFacts
+from checker.core.questions import Text
+from checker.core.records import Audit
+from checker.measure import texts
+from checker.measure.models import fetch, load_tokenizer
+
+
+class Progress(Protocol):
+    """Who is told how a run goes. Work is counted in floating-point operations."""
+
+    def say(self, text: str) -> None: ...
+
+    def expect(self, work: float) -> None:
+        """What is left, from here on; a later call corrects an earlier one."""
+
+    def advance(self, work: float) -> None: ...
+
+
+class NoProgress:
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        pass
+
+    def expect(self, work: float) -> None:
+        pass
+
+    def advance(self, work: float) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An audit whose model was found and whose texts were read and cut; no weight is loaded and nothing is written."""
+
+    audit: Audit
+    started: datetime
+    files: Files
+    facts: Facts
+    cuts: Mapping[Text, texts.Cut]
+    begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
+    tokenizer: Any
+
+
+def prepare(
+    audit: Audit,
+    progress: Progress | None = None,
+    hub_cache: Path | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> Prepared:
+    """Finds the model, holds its weights against their pin, and cuts the texts into windows.
+
+    ``trust_remote_code`` is the command line's word on code that comes with the model; the audit's own must be the
+    same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
+    """
+    check_agreed(audit.model, trust_remote_code)
+    told, started = progress or NoProgress(), datetime.now(UTC)
+    told.say(f"reading the model's files: {audit.model.kind}")
+    files = fetch(audit.model, hub_cache)
+    found = weights_digest(files)
+    check_pin(audit.model, files, found)
+    card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
+    model = replace(facts(files, audit.model), digest=found, card=card)
+    told.say("tokenising the texts")
+    tokenizer = load_tokenizer(files)
+    scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
+    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
+    cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
+    known = Facts(model, scoring_facts, evaluation_facts)
+    selecting = audit.selecting or audit.scoring
+    if selecting.source.kind != "self_generated":  # else the model is needed first
+        known = with_selection(known, cuts, *texts.selection(selecting, tokenizer))
+    elif tokenizer.bos_token_id is None:
+        raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
+    _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
+    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    if any(claim.checkpoint for claim in audit.claims):
+        told.say("reading the checkpoints that claims name")
+        known = replace(known, checkpoints=claimed.read(audit, files))
+        audit = claimed.with_layers(audit, known.checkpoints)
+    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
+
+
+def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, found: ScoringFacts) -> Facts:
+    """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
+    assert known.evaluation is not None
+    cuts["selection"] = cut
+    shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
+    overlap = max(known.evaluation.shared_run, shared)
+    return replace(known, selection=found, evaluation=replace(known.evaluation, shared_run=overlap))
+
+
+def _check_context(model: ModelFacts, longest: int) -> None:
+    if model.context is not None and longest > model.context:
+        raise CannotRun(
+            f"found windows of {longest} tokens; expected at most the model's context of {model.context}; "
+            "lower `window` or `tokens`"
+        )

@@ -1,0 +1,46 @@
+"""The report in the folder of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from checker import reports
+from checker.core.errors import UsageError
+
+_LARGEST_REPORT = 64_000_000  # bytes
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def read_report(out: Path) -> Mapping[str, Any]:
+    """The report of measurements in the folder of a run; UsageError where there is none, or none that is valid."""
+    content = any_report(out)
+    if "arms" not in content:
+        raise UsageError(
+            f"{out / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
+            "folder of a run"
+        )
+    return content
+
+
+def any_report(out: Path) -> Mapping[str, Any]:
+    """As ``read_report``, of measurements or of published numbers."""
+    path = out / "report.json"
+    try:
+        if (size := path.stat().st_size) > _LARGEST_REPORT:
+            raise ValueError(f"{size} bytes, where {_LARGEST_REPORT} are more than any run writes")
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        reports.check(content)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
+        ) from None
+    return content
