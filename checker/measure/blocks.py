@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging as transformers_logging
 
 from checker.core.errors import CannotRun
 from checker.core.layouts import Place
+from checker.measure.quiet import quiet
 
 Blocks = list[nn.Module]
 
@@ -163,7 +163,7 @@ class BlockStack:
         self._fitting.add(place)
 
     def _forward(self, ids: torch.Tensor) -> torch.Tensor:
-        with _without_advice():
+        with quiet():
             output = self.model(input_ids=ids, use_cache=False, return_dict=True, **self._options)
         logits: torch.Tensor = output.logits
         return logits
@@ -208,17 +208,6 @@ class BlockStack:
                 vars(block).pop("forward", None)
                 if wrapper is not None:
                     block.forward = wrapper
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Keeps the library's advice off the terminal: windows hold no padding, whatever their token ids suggest."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def mix(parts: Sequence[tuple[Mapping[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:

@@ -10,8 +10,7 @@ Shapes: T tokens, V vocabulary.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging as transformers_logging
 
 from checker.checkpoints.config import cut_settings
 from checker.checkpoints.digests import weights_digest
@@ -29,6 +27,7 @@ from checker.core.layouts import Layout, Place
 from checker.core.records import ModelSource
 from checker.measure.blocks import BlockStack, find_stack, mix, text_config
 from checker.measure.models import fetch, load_model, load_tokenizer
+from checker.measure.quiet import quiet
 
 _CPU = torch.device("cpu")
 # Tokens on which the saved checkpoint is held against the layout.
@@ -103,7 +102,7 @@ def save(
     with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:
         folder = Path(scratch) / "checkpoint"
         _save(model, folder, layout, {} if shard is None else {"max_shard_size": shard})
-        with _quiet():
+        with quiet():
             tokenizer.save_pretrained(folder)
         del model  # two models at once would take twice the memory
         source = ModelSource("directory", path=str(folder), dtype=dtype, blocks=name, trust_remote_code=own_code)
@@ -115,7 +114,7 @@ def save(
 def _save(model: Any, folder: Path, layout: Layout, options: Mapping[str, str]) -> None:
     """The library's own saving, with its refusal of a configuration explained."""
     try:
-        with _quiet():
+        with quiet():
             model.save_pretrained(folder, **options)
     except (OSError, MemoryError):
         raise
@@ -268,7 +267,7 @@ def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
             raise _inexpressible(layout, f"that its configuration turns {key} into {found}, where {value} was saved")
     for place, block, marks in zip(layout.places, stack, expected.marks, strict=True):
         _check_marks(layout, place, _marks(block), marks)
-    with torch.inference_mode(), _quiet():
+    with torch.inference_mode(), quiet():
         logits = model(input_ids=expected.ids, use_cache=False).logits.float()
     apart = float((logits - expected.logits).abs().max())
     # Relative to the largest logit, as where the engine is proved: rounding of the dtype, in another order.
@@ -290,17 +289,3 @@ def _inexpressible(layout: Layout, found: str) -> CannotRun:
         f"layout {layout}: found {found}; expected a checkpoint that is the layout; what a block of this architecture "
         "is follows from its number in a way that its configuration cannot express; use another format, or another arm"
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the library's bars and advice off the terminal."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from checker.checkpoints.files import Files, NotCached, locate
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
+from checker.measure.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 def load_tokenizer(files: Files) -> Any:
     """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
-    with _quiet(), _alone(files) as folder, _explained(files, folder, "tokenizer"):
+    with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "tokenizer"):
         return AutoTokenizer.from_pretrained(str(folder), **_options(files))
 
 
@@ -77,7 +77,7 @@ def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
         _require("gguf", "accelerate")
     else:
         options["use_safetensors"] = True
-    with _quiet(), _alone(files) as folder, _explained(files, folder, "model"):
+    with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "model"):
         model, report = AutoModelForCausalLM.from_pretrained(str(folder), **options)
         _check_complete(files, report)
         loaded: nn.Module = model.to(device).eval().requires_grad_(False)
@@ -143,15 +143,3 @@ def _explained(files: Files, folder: Path, what: str) -> Iterator[None]:
             f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {first_line}); expected one "
             "that this version of transformers reads"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the loaders' own progress bars and advice off the terminal, where pruneaudit reports its own."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        with redirect_stderr(io.StringIO()):  # not all bars obey the library's switch for them
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)

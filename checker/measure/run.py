@@ -29,6 +29,7 @@ from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model
 from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, with_selection
+from checker.measure.proof import prove
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, ground, plan
 from checker.spec.contracts import contract_digests, together
@@ -244,7 +245,7 @@ class _Session:
                 "that its files announce"
             )
         engine = Engine(stack)
-        engine.prove(self.cuts["scoring"].batches[0])
+        prove(engine.stack, self.cuts["scoring"].batches[0])
         return engine
 
     def _ensure(self, text: Literal["scoring", "selection", "evaluation"], wanted: Wanted) -> None:

@@ -17,6 +17,7 @@ from checker.core.errors import CannotRun
 from checker.core.layouts import Layout, Place, pairs_within
 from checker.measure.blocks import BlockStack, Entrance, depth, find_stack
 from checker.measure.engine import Engine
+from checker.measure.proof import prove
 from checker.measure.texts import Batch
 
 IDS = token_ids(windows=3, tokens=12)
@@ -130,7 +131,7 @@ def test_a_block_leaves_its_input_alone(model: nn.Module) -> None:
 
 
 def test_every_family_is_proved(model: nn.Module) -> None:
-    Engine(BlockStack(model)).prove(BATCH)
+    prove(BlockStack(model), BATCH)
 
 
 def test_blocks_with_other_weights_differ(model: nn.Module) -> None:
@@ -147,7 +148,7 @@ def test_blocks_with_other_weights_differ(model: nn.Module) -> None:
 @pytest.mark.parametrize("family", REFUSED)
 def test_models_that_carry_more_than_hidden_states_are_refused(family: str) -> None:
     with pytest.raises(CannotRun, match="cannot be audited"):
-        Engine(BlockStack(from_settings(*REFUSED[family]))).prove(BATCH)
+        prove(BlockStack(from_settings(*REFUSED[family])), BATCH)
 
 
 class _Carried(nn.Module):
@@ -175,7 +176,7 @@ def test_state_that_blocks_pass_behind_the_hidden_states_is_noticed() -> None:
     engine = Engine(BlockStack(model))
     torch.testing.assert_close(layout_logits(engine.stack, engine.base), own_logits(model))
     with pytest.raises(CannotRun, match="depends on what ran before it by more than its hidden states"):
-        engine.prove(BATCH)
+        prove(engine.stack, BATCH)
 
 
 class _InPlace(nn.Module):
@@ -193,7 +194,7 @@ def test_blocks_that_overwrite_their_input_are_refused() -> None:
     model = build("llama")
     model.model.layers[2] = _InPlace(model.model.layers[2])
     with pytest.raises(CannotRun, match="block 2"):
-        Engine(BlockStack(model)).prove(BATCH)
+        prove(BlockStack(model), BATCH)
 
 
 def test_logits_other_than_the_models_own_are_noticed() -> None:
@@ -201,7 +202,7 @@ def test_logits_other_than_the_models_own_are_noticed() -> None:
     engine = Engine(BlockStack(model))
     model.lm_head.register_forward_hook(_counting_hook())  # another answer at every call
     with pytest.raises(CannotRun, match="the model's logits differ from its own by"):
-        engine.prove(BATCH)
+        prove(engine.stack, BATCH)
 
 
 def _counting_hook() -> Callable[..., torch.Tensor]:
@@ -282,7 +283,7 @@ def test_a_model_for_pictures_and_text_is_ambiguous_until_its_stack_is_named(pic
     with pytest.raises(CannotRun, match=r"language_model\.layers"):
         BlockStack(picture_model)
     engine = Engine(BlockStack(picture_model, "model.language_model.layers"))
-    engine.prove(BATCH)
+    prove(engine.stack, BATCH)
     torch.testing.assert_close(layout_logits(engine.stack, engine.base), own_logits(picture_model))
 
 

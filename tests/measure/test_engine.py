@@ -22,9 +22,12 @@ from checker.core.layouts import Geometry, Layout, Place, pairs_within
 from checker.core.questions import Ground, Quantity, Values
 from checker.core.records import MethodSettings
 from checker.measure import engine as engine_module
+from checker.measure import walk
 from checker.measure.blocks import BlockStack
-from checker.measure.engine import Emit, Engine, kl_divergence, prefix_tree
+from checker.measure.engine import Engine
+from checker.measure.proof import prove
 from checker.measure.texts import Batch
+from checker.measure.walk import Emit, kl_divergence, prefix_tree
 from checker.selection.cost import block_runs
 from checker.selection.methods import sleb
 
@@ -416,8 +419,8 @@ def test_values_do_not_depend_on_what_else_is_measured_nor_on_order(family: str)
 def test_values_hardly_depend_on_how_logits_are_cut(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stack, batch = stack_of("llama"), batch_of(5, 12, 3)
     wanted = {BASE: ALL, BASE.without([1]): ALL, BASE.with_weights({0: 1}): ALL}
-    monkeypatch.setattr(engine_module, "_LOGIT_BYTES", 4 * VOCABULARY * batch.positions * chunk)
-    monkeypatch.setattr(engine_module, "_REDUCED_ROWS", chunk)
+    monkeypatch.setattr(walk, "_LOGIT_BYTES", 4 * VOCABULARY * batch.positions * chunk)
+    monkeypatch.setattr(walk, "_REDUCED_ROWS", chunk)
     assert_equal(measured(Engine(stack), batch, wanted), expected(stack.model, batch, wanted))
 
 
@@ -457,7 +460,7 @@ def broken(where: int) -> tuple[nn.Module, Batch]:
 @pytest.mark.parametrize("quantity", ALL)
 def test_the_prompt_is_named(where: int, quantity: Quantity, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = broken(where)
-    monkeypatch.setattr(engine_module, "_LOGIT_BYTES", 1)  # one window at a time
+    monkeypatch.setattr(walk, "_LOGIT_BYTES", 1)  # one window at a time
     batch = Batch(batch.ids, batch.first, batch.last, range(20, 24), "window")
     with pytest.raises(NotFinite, match=rf"layout \(0,1,2,3\), window {20 + where}: "):
         measured(Engine(BlockStack(model)), batch, {BASE: (quantity,)})
@@ -471,7 +474,7 @@ def test_nan_weights_are_named_before_anything_is_measured() -> None:
     model.model.layers[2].mlp.down_proj.weight[0, 0] = torch.nan
     engine = Engine(BlockStack(model))
     with pytest.raises(NotFinite, match=r"layout \(0,1,2,3\), prompt 0: found a logit that is not a finite number"):
-        engine.prove(batch_of())
+        prove(engine.stack, batch_of())
     with pytest.raises(NotFinite, match=r"layout \(0,1,2,3\), prompt 0"):
         engine.baseline_gap(batch_of(), Engine(stack_of("llama")))
     # Where the broken block is gone, nothing is wrong.
@@ -537,7 +540,7 @@ def only_new_objects() -> Iterator[None]:
 @pytest.mark.usefixtures("only_new_objects")
 def test_logits_are_dropped_before_more_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     stack, batch = _WatchedExit(shared("llama")), batch_of(4, 8)
-    monkeypatch.setattr(engine_module, "_LOGIT_BYTES", 4 * VOCABULARY * batch.positions)  # one window at a time
+    monkeypatch.setattr(walk, "_LOGIT_BYTES", 4 * VOCABULARY * batch.positions)  # one window at a time
     layouts = [BASE.with_weights({0: 1}), BASE.with_weights({0: 1, 1: 0}), BASE.without([3]), BASE.without([1])]
     measured(Engine(stack), batch, dict.fromkeys(layouts, ALL))
     assert stack.exits == 4 * 5
@@ -573,7 +576,7 @@ def test_running_out_of_memory_is_explained(error: Exception) -> None:
     with pytest.raises(CannotRun, match=r"out of memory on a batch of 36 tokens; .* lower `batch_tokens`"):
         measured(engine, batch_of(), {BASE: ("kl",)})
     with pytest.raises(CannotRun, match=r"out of memory on a batch of 12 tokens; .* lower `batch_tokens`"):
-        engine.prove(batch_of())
+        prove(engine.stack, batch_of())
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
@@ -595,7 +598,7 @@ LOW = ["llama", "gpt2", "gemma3", "opt", "qwen3_moe", "falcon"]
 def test_low_precision_is_close_to_float32(family: str, dtype: torch.dtype) -> None:
     batch = batch_of()
     exact, engine = Engine(stack_of(family)), Engine(BlockStack(build(family).to(dtype)))
-    engine.prove(batch)
+    prove(engine.stack, batch)
     wanted = dict.fromkeys([BASE, BASE.without([1]), BASE.with_weights({0: 1, 1: 0})], ALL)
     ours, theirs = measured(engine, batch, wanted), measured(exact, batch, wanted)
     for key, values in ours.items():
@@ -632,7 +635,7 @@ def test_on_cuda_families_equal_the_reference_on_the_cpu() -> None:
     for family in FAMILIES:
         stack = BlockStack(build(family).to("cuda"))
         engine = Engine(stack)
-        engine.prove(batch)
+        prove(engine.stack, batch)
         i, j = next(pair for pair in pairs_within(BLOCKS, 3) if stack.same_shapes(*pair))
         layouts = [BASE.with_weights(change) for change in ({i: j}, {i: j, j: i}, {i: {i: 0.5, j: 0.5}})]
         wanted = dict.fromkeys([*layouts, BASE.without([1]), BASE.without([3])], ALL)
@@ -645,7 +648,7 @@ def test_on_cuda_families_equal_the_reference_on_the_cpu() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 def test_on_cuda_low_precision_is_close_to_float32(dtype: torch.dtype) -> None:
     exact, engine = Engine(stack_of("llama")), Engine(BlockStack(build("llama").to("cuda", dtype)))
-    engine.prove(batch_of())
+    prove(engine.stack, batch_of())
     wanted = dict.fromkeys([BASE.without([1]), BASE.with_weights({0: 1})], ALL)
     theirs = measured(exact, batch_of(), wanted)
     for key, values in measured(engine, batch_of(), wanted).items():

@@ -23,8 +23,8 @@ from checker.checkpoints.model_facts import facts
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 from checker.measure.blocks import BlockStack
-from checker.measure.engine import Engine
 from checker.measure.models import device_of, fetch, load_model, load_tokenizer
+from checker.measure.proof import prove
 from checker.measure.texts import Batch
 
 CPU = torch.device("cpu")
@@ -93,7 +93,7 @@ def test_a_folder_gives_the_model_that_was_saved(folder: Path) -> None:
     assert_same_weights(model, shared("llama"))
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
-    Engine(BlockStack(model)).prove(Batch(token_ids(1, 8), 0, 6, range(1), "prompt"))
+    prove(BlockStack(model), Batch(token_ids(1, 8), 0, 6, range(1), "prompt"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -344,7 +344,7 @@ def test_smollm2_has_30_blocks_in_the_dtype_asked_for(smollm2: Real) -> None:
     assert len(stack) == facts(smollm2.files, PACKAGE).blocks == 30
     assert smollm2.dtypes == {torch.bfloat16}
     assert all(stack.same_shapes(0, block) for block in range(30))
-    Engine(stack).prove(Batch(token_ids(1, 8), 0, 6, range(1), "prompt"))
+    prove(stack, Batch(token_ids(1, 8), 0, 6, range(1), "prompt"))
 
 
 @pytest.mark.real_model

@@ -15,8 +15,9 @@ from tiny_audit import one_thread
 from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
 from checker.core.questions import Ground
-from checker.measure import engine, passes, planted, selftest
+from checker.measure import passes, planted, selftest, walk
 from checker.measure.planted import BLOCKS, Plant, PlantedAsk, plant
+from checker.measure.proof import prove
 from checker.measure.selftest import Check
 from checker.selection.methods import METHODS, deletion_loss, laco, random, sleb
 
@@ -113,7 +114,7 @@ def test_the_block_by_block_model_is_the_model() -> None:
     for what in get_args(Plant):
         if what != "broken":
             model = plant(what, torch.float32, CPU)
-            model.engine.prove(model.states[0])
+            prove(model.engine.stack, model.states[0])
 
 
 def test_planted_answers_have_the_shapes_of_records() -> None:
@@ -189,9 +190,9 @@ def a_run_too_short(patch: pytest.MonkeyPatch) -> None:
 
 def a_nan_is_nothing(patch: pytest.MonkeyPatch) -> None:
     """What a published tool did: NaN became a score of 0, and the block was pruned first."""
-    patch.setattr(engine, "_check", lambda *_: None)
-    per_unit = engine._per_unit
-    patch.setattr(engine, "_per_unit", lambda rows, batch: np.nan_to_num(per_unit(rows, batch)))
+    patch.setattr(walk, "check_values", lambda *_: None)
+    by_unit = walk.by_unit
+    patch.setattr(walk, "by_unit", lambda rows, batch: np.nan_to_num(by_unit(rows, batch)))
 
 
 def the_greatest_loss(patch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from checker.measure import prepare
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model, load_tokenizer
+from checker.measure.proof import prove
 from checker.measure.texts import Batch
 from checker.spec import load
 
@@ -74,7 +75,7 @@ def measured(stack: BlockStack, batches: tuple[Batch, ...], wanted: Mapping[Layo
         answers.setdefault((layout, quantity), []).extend(values.tolist())
 
     engine = Engine(stack)
-    engine.prove(batches[0])
+    prove(engine.stack, batches[0])
     for batch in batches:
         engine.measure(batch, wanted, emit, lambda *_: None)
     return answers

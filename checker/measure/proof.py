@@ -1,0 +1,93 @@
+"""The proof that a model is what the engine rests on: a stack of blocks that pass on hidden states and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from checker.core.errors import CannotRun, NotFinite, PruneauditError
+from checker.core.layouts import Layout
+from checker.measure.blocks import BlockStack
+from checker.measure.texts import Batch
+from checker.measure.walk import is_memory, memory_explained, run_through, scored_logits
+
+# Tokens on which a model is proved to carry nothing but hidden states from block to block.
+_PROOF_TOKENS = 32
+
+
+@torch.inference_mode()
+def prove(stack: BlockStack, batch: Batch) -> None:
+    """Checks on a batch's first window what the engine rests on; CannotRun where it does not hold.
+
+    Run block by block, the stack gives the model's own logits; and a block's output follows from its hidden states
+    and its slot's side inputs alone. NotFinite where the model's own logits are not finite.
+    """
+    one = Batch(batch.ids[:1], batch.first, batch.last, batch.units[:1], batch.name)
+    ids = one.ids.to(stack.device)
+    with memory_explained(one):
+        own = stack.model(input_ids=ids, use_cache=False).logits[0, one.first : one.last + 1].float()  # (K, V)
+        if not bool(own.isfinite().all()):
+            raise NotFinite(str(Layout.base(len(stack))), f"{one.name} {one.units[0]}", "logit")
+        with _architecture_explained():
+            _prove_logits(stack, one, ids, own)
+            _prove_independence(stack, ids[:, :_PROOF_TOKENS])
+
+
+def _prove_logits(stack: BlockStack, one: Batch, ids: torch.Tensor, own: torch.Tensor) -> None:
+    base, entrance = Layout.base(len(stack)), stack.enter(ids)
+    ours = torch.cat([part for _, part in scored_logits(stack, one, ids, run_through(stack, base, entrance))])
+    if not _close(ours, own, _tolerance(entrance.hidden)):
+        raise CannotRun(
+            f"run block by block, the model's logits differ from its own by {_apart(ours, own):.3g}; expected no "
+            "difference; this architecture does more between its blocks than this version can follow"
+        )
+
+
+def _prove_independence(stack: BlockStack, ids: torch.Tensor) -> None:
+    """Runs the blocks again, last one first, each on what it was given before: what one leaves behind would show.
+
+    Models whose later blocks read the keys and values of earlier ones pass the first proof, but not this one.
+    """
+    base, entrance = Layout.base(len(stack)), stack.enter(ids)
+    states = [entrance.hidden]
+    for place in base.places:
+        states.append(stack.run(place, states[-1].clone(), entrance))
+    entrance = stack.enter(ids)
+    for place in reversed(base.places):
+        given = states[place.slot].clone()
+        again = stack.run(place, given, entrance)
+        expected = states[place.slot + 1]
+        same_input = torch.equal(given, states[place.slot])
+        if not (same_input and _close(again, expected, _tolerance(expected))):
+            raise CannotRun(
+                f"found that block {place.slot} depends on what ran before it by more than its hidden states; "
+                "expected nothing else; this architecture cannot be audited by this version"
+            )
+
+
+def _tolerance(hidden: torch.Tensor) -> float:
+    """Relative to the largest value: rounding of the dtype, which kernels may do in another order."""
+    return max(1e-4, 2.0 * torch.finfo(hidden.dtype).eps)
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+def _close(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
+    return one.shape == other.shape and _apart(one, other) <= tolerance * float(other.abs().max())
+
+
+@contextmanager
+def _architecture_explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a block raises that misses what another one left behind
+        if isinstance(error, PruneauditError) or is_memory(error):
+            raise
+        raise CannotRun(
+            f"run block by block, the model raised {type(error).__name__}: {error}; expected each block to need only "
+            "hidden states and its slot's side inputs; this architecture cannot be audited by this version"
+        ) from error
