@@ -29,7 +29,7 @@ from checker.core.records import ModelSource
 from checker.core.store import Scope, Store
 from checker.judge import origin
 from checker.judge import report as figures
-from checker.measure import run as measure
+from checker.measure import prepare
 from checker.measure.engine import Engine
 
 Report = dict[str, Any]
@@ -376,7 +376,7 @@ def test_a_model_that_is_downloaded_is_held_against_the_audit_before_it_is_measu
         return locate(source)
 
     monkeypatch.setenv("HF_HUB_CACHE", str(home.parent))
-    monkeypatch.setattr(measure, "fetch", download)
+    monkeypatch.setattr(prepare, "fetch", download)
     claim = "{id: far, kind: removal, layers: [1, 99], perplexity_increase: {at_most: 300}}"
     file = tiny_audit.write_audit(folder, "hub.yaml", model="{kind: hub, repo: org/tiny}", claims=f"[{claim}]")
     assert command("run", file, "--out", folder / "fetched") == 2

@@ -790,6 +790,9 @@ def test_the_bootstrap_of_the_literature_covers_less():
 
 
 def test_neither_torch_nor_scipy_stats_is_imported():
-    code = "import sys, checker.regimes; print([name for name in ('torch', 'scipy.stats') if name in sys.modules])"
+    code = (
+        "import sys, checker.judge.figures.regimes\n"
+        "print([name for name in ('torch', 'scipy.stats') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -16,7 +16,7 @@ import pack_mutations as mutations
 import pytest
 import sealed_run
 import tiny_audit
-from command_line import Command, command
+from command_line import Command
 from sealed_run import DAY
 
 from checker.audit import audit
@@ -26,8 +26,6 @@ from checker.core.store import Store
 from checker.release import attest, rows, seal
 from checker.release.pack import FILES, MANIFEST, Pack, open_pack
 from checker.release.verify import verify
-
-__all__ = ["command"]  # the fixture
 
 
 @pytest.fixture(scope="module")

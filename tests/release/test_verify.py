@@ -14,7 +14,7 @@ from typing import Any
 import pack_mutations as mutations
 import pytest
 import sealed_run
-from command_line import Command, command
+from command_line import Command
 from folders import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,6 @@ from checker.release import seal
 from checker.release.pack import DEEPEST, FILES, MANIFEST, Pack, open_pack, parse
 from checker.release.verify import expect, verify
 
-__all__ = ["command"]  # the fixture
 RESTORE = "fetch the pack again from where it was published, or seal it again: pruneaudit pack"
 FOLLOWS = "the report does not follow from its rows: do not rely on it, and ask whoever sealed it"
 REPOSITORY = ROOT

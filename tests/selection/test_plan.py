@@ -33,8 +33,7 @@ from checker.core.records import (
 )
 from checker.measure.engine import Engine
 from checker.measure.texts import Batch, evaluation_windows
-from checker.selection import cost
-from checker.selection.cost import Cost, block_runs, evaluation_tokens
+from checker.selection.cost import Cost, block_runs, evaluation_tokens, matrix_rate, seconds
 from checker.selection.methods import METHODS, interchange, replacement
 from checker.selection.plan import ground, incomparable, plan
 from checker.spec.contracts import contract_digest
@@ -310,7 +309,7 @@ def test_the_cost_grows_with_what_is_asked() -> None:
     assert plain.block_runs < plain.block_runs_without_sharing
     low = cost(model=ModelSource("directory", path="/m", dtype="bfloat16"))
     assert low.memory < plain.memory
-    assert cost.seconds(plain, 2e10) == pytest.approx(cost.seconds(plain, 1e10) / 2)
+    assert seconds(plain, 2e10) == pytest.approx(seconds(plain, 1e10) / 2)
 
 
 lengths = st.integers(2, 300)
@@ -354,4 +353,4 @@ def test_expected_sets_foresee_ties_and_draws() -> None:
 
 
 def test_the_matrix_rate_is_a_rate() -> None:
-    assert 1e7 < cost.matrix_rate(size=256, repeats=2) < 1e15
+    assert 1e7 < matrix_rate(size=256, repeats=2) < 1e15

@@ -119,5 +119,5 @@ def test_rows_are_told_from_plain_text(source: TextSource, rows: bool) -> None:
 
 
 def test_naming_a_text_needs_no_torch() -> None:
-    code = "import sys, checker.sources; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
+    code = "import sys, checker.spec.sources; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

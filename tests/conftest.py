@@ -1,0 +1,7 @@
+"""Fixtures that tests of several packages use."""
+
+from __future__ import annotations
+
+from command_line import command
+
+__all__ = ["command"]
