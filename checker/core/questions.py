@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -55,29 +55,54 @@ class Question:
         """The quantity, and of which run of blocks where it is of one."""
         return self.quantity if self.span is None else f"{self.quantity} {self.span[0]}-{self.span[1]}"
 
+    @property
+    def about(self) -> Layout | Span | int:
+        """What the quantity is of: a layout, a run of blocks, or one block."""
+        if self.span is None:
+            return self.layout
+        return self.span[0] if self.quantity == "taylor" else self.span
 
-class Ask(Protocol):
+    @property
+    def pooled(self) -> bool:
+        """Whether the answer is of all units together, per portion."""
+        return self.quantity in ("cka", "taylor")
+
+
+Answer = Callable[[Sequence[Question]], Mapping[Question, Values]]
+
+
+@dataclass(frozen=True)
+class Ask:
     """How a method asks for quantities; who answers (a price list, the store, the engine) is not its concern."""
+
+    answer: Answer
+    base: Layout  # the unchanged model
+    scored: float = 1.0  # tokens of a selection prompt that losses are means over
 
     def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         """Per layout, KL to the baseline per scoring prompt, in nats."""
-        ...
+        return self._answers({layout: Question("scoring", "kl", layout) for layout in layouts})
 
     def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         """Per layout, mean NLL per token of each selection prompt, in nats."""
-        ...
+        sums = self._answers({layout: Question("selection", "nll", layout) for layout in layouts})
+        return {layout: values / self.scored for layout, values in sums.items()}
 
     def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         """Per layout, cosine of its output hidden states with the baseline's, mean over tokens, per scoring prompt."""
-        ...
+        return self._answers({layout: Question("scoring", "similarity", layout) for layout in layouts})
 
     def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
         """Per run of blocks, a quantity of its input and output: per scoring prompt, or per portion for ``cka``."""
-        ...
+        return self._answers({span: Question("scoring", quantity, self.base, span) for span in spans})
 
     def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
         """Per block, sum over its parameters of abs(gradient x weight), per portion of the selection prompts."""
-        ...
+        return self._answers({block: Question("selection", "taylor", self.base, (block, block)) for block in blocks})
+
+    def _answers(self, questions: Mapping[K, Question]) -> dict[K, Values]:
+        answers = self.answer(tuple(questions.values()))
+        return {key: answers[question] for key, question in questions.items()}
 
 
 @dataclass(frozen=True)
@@ -103,10 +128,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything a judge has: the audit, the facts about its files, and the answers that were measured.
-
-    As an ``Ask`` it answers from what is stored and raises EvidenceMissing for the rest.
-    """
+    """Everything a judge has: the audit, the facts about its files, and the answers that were measured."""
 
     audit: Audit
     facts: Facts
@@ -115,37 +137,26 @@ class Evidence:
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))
 
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
+    @property
+    def ask(self) -> Ask:
+        """Lets methods ask for what is stored; EvidenceMissing for the rest."""
         selection, contract = self.facts.selection, self.audit.selecting or self.audit.scoring
         scored = 1.0 if selection is None else selection.tokens - 1.0 - contract.begin_tokens_before
-        answers = self._known({layout: Question("selection", "nll", layout) for layout in layouts}, "losses")
-        return {layout: values / scored for layout, values in answers.items()}
+        return Ask(self._stored, Layout.base(self.facts.model.blocks), scored)
 
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._known({layout: Question("scoring", "similarity", layout) for layout in layouts}, "similarities")
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        base, scoring = Layout.base(self.facts.model.blocks), self.facts.scoring
-        if quantity == "cka" and scoring is not None:  # which no further run would measure
-            before = self.audit.scoring.begin_tokens_before
+    def _stored(self, questions: Sequence[Question]) -> dict[Question, Values]:
+        if any(question.quantity == "cka" for question in questions) and (scoring := self.facts.scoring) is not None:
+            before = self.audit.scoring.begin_tokens_before  # too few tokens are too few in any further run
             check_tokens(scoring.prompts * (scoring.tokens - before), self.facts.model.hidden)
-        return self._known({span: Question("scoring", quantity, base, span) for span in spans}, f"values of {quantity}")
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        base = Layout.base(self.facts.model.blocks)
-        return self._known(
-            {block: Question("selection", "taylor", base, (block, block)) for block in blocks}, "gradients"
-        )
-
-    def _known(self, questions: Mapping[K, Question], what: str) -> dict[K, Values]:
-        found = {key: self.answers(question) for key, question in questions.items()}
-        missing = [key for key, values in found.items() if values is None]
+        answers = {question: self.answers(question) for question in questions}
+        missing = [question for question, values in answers.items() if values is None]
         if missing:
-            raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0]}")
-        return {key: values for key, values in found.items() if values is not None}
+            what = _PLURALS.get(missing[0].quantity, f"values of {missing[0].quantity}")
+            raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0].about}")
+        return {question: values for question, values in answers.items() if values is not None}
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._known({layout: Question("scoring", "kl", layout) for layout in layouts}, "distances")
+
+_PLURALS = {"kl": "distances", "nll": "losses", "similarity": "similarities", "taylor": "gradients"}
 
 
 def check_tokens(tokens: int, features: int) -> None:

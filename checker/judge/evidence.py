@@ -64,7 +64,7 @@ def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Q
 
     @cache
     def answer(question: Question) -> Values | None:
-        parts = 1 if question.quantity in ("cka", "taylor") else batches[question.text]
+        parts = 1 if question.pooled else batches[question.text]
         return store.get(Scope(weights, contracts[question.text]), question, parts)
 
     return answer

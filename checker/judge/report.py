@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from checker import __version__
@@ -56,8 +57,8 @@ def report_figures(
     audit, model = evidence.audit, evidence.facts.model
     where = ground(audit, model)
     distance, cost = Distances(evidence, where), Costs(evidence)
-    asked = Asked(evidence, model.blocks)
-    chosen = arms(audit, where, asked)
+    asked = Asked(evidence.ask.answer)
+    chosen = arms(audit, where, replace(evidence.ask, answer=asked))
     reasons = {
         pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
     }

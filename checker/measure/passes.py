@@ -1,12 +1,17 @@
-"""Whole passes of the unchanged model: its hidden states between blocks, and the gradient of its loss.
+"""Questions -> answers on one batch or one text, among them whole passes of the unchanged model.
+
+A pass shows hidden states between all blocks, or the gradient of the loss by all weights.
 
 Shapes: W windows, T tokens, N tokens of all windows, D hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,9 +19,41 @@ from torch import nn
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Layout
-from checker.core.questions import PORTIONS, HiddenQuantity, Span, Values, check_tokens
+from checker.core.questions import PORTIONS, HiddenQuantity, Quantity, Question, Span, Values, check_tokens
 from checker.measure.blocks import BlockStack
-from checker.measure.texts import Batch, Window, batches
+from checker.measure.engine import Engine
+from checker.measure.texts import Batch, Cut, Window, batches
+from checker.measure.walk import Tick
+
+Put = Callable[[Question, Values], None]  # told each answer as it is known
+
+
+def on_batch(engine: Engine, batch: Batch, begin: int, questions: Iterable[Question], put: Put, tick: Tick) -> None:
+    """Answers what is not pooled, of one text: layouts as one prefix tree, runs of blocks in one pass per quantity.
+
+    Hidden states count from position ``begin`` on, whichever positions ``batch`` scores.
+    """
+    layouts: dict[Layout, dict[Quantity, Question]] = defaultdict(dict)
+    runs: dict[HiddenQuantity, dict[Span, Question]] = defaultdict(dict)
+    for question in questions:
+        if question.span is None:
+            layouts[question.layout][cast(Quantity, question.quantity)] = question
+        else:
+            runs[cast(HiddenQuantity, question.quantity)][question.span] = question
+    if layouts:
+        engine.measure(batch, layouts, lambda layout, quantity, values: put(layouts[layout][quantity], values), tick)
+    for quantity, spans in runs.items():
+        for span, values in of_spans(engine.stack, replace(batch, first=begin), quantity, spans).items():
+            put(spans[span], values)
+
+
+def on_text(stack: BlockStack, pooled: Question, cut: Cut, begin: int, batch_tokens: int) -> dict[Question, Values]:
+    """Answers a pooled question about every block: the passes are the same whichever block it is about."""
+    if pooled.quantity == "taylor":
+        answers = {(block, block): values for block, values in taylor(stack, cut.windows, batch_tokens).items()}
+    else:
+        answers = cka(stack, [replace(batch, first=begin) for batch in cut.batches])
+    return {replace(pooled, span=span): values for span, values in answers.items()}
 
 
 @torch.inference_mode()

@@ -9,8 +9,10 @@ Shapes: W windows, T tokens, D features, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -18,14 +20,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from checker.core.layouts import Layout
-from checker.core.questions import HiddenQuantity, Quantity, Span, Values
+from checker.core.questions import Ask, Question, Text, Values
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
-from checker.measure.texts import Batch, Window, batches
+from checker.measure.texts import Cut, Window, batches
 
-FEATURES, VOCABULARY, BLOCKS = 16, 48, 6
+FEATURES, VOCABULARY, BLOCKS, BATCH_TOKENS = 16, 48, 6, 1024
 Plant = Literal["identity", "twins", "commuting", "undoing", "scaling", "overflowing", "broken"]
 
 
@@ -71,15 +72,36 @@ class Planted:
     windows: tuple[Window, ...]
     blocks: tuple[int, ...]
 
-    @property
-    def states(self) -> list[Batch]:
-        """Every position of every window counts."""
+    @cached_property
+    def cuts(self) -> dict[Text, Cut]:
+        """The windows as scoring text, where every position counts, and as selection text."""
         whole = [Window(window.ids, 0, len(window.ids) - 1) for window in self.windows]
-        return list(batches(whole, 1024, "prompt"))
+        return {
+            "scoring": Cut(self.windows, tuple(batches(whole, BATCH_TOKENS, "prompt")), ()),
+            "selection": Cut(self.windows, tuple(batches(self.windows, BATCH_TOKENS, "prompt")), ()),
+        }
 
     @property
-    def losses(self) -> list[Batch]:
-        return list(batches(self.windows, 1024, "prompt"))
+    def ask(self) -> Ask:
+        """Lets methods ask about the model, straight from the engine."""
+        return Ask(self._answer, self.engine.base, self.cuts["selection"].batches[0].positions)
+
+    def _answer(self, questions: Sequence[Question]) -> dict[Question, Values]:
+        parts: dict[Question, list[Values]] = defaultdict(list)
+
+        def put(question: Question, values: Values) -> None:
+            parts[question].append(values)
+
+        for text, cut in self.cuts.items():
+            asked = [question for question in questions if question.text == text]
+            apart = [question for question in asked if not question.pooled]
+            for batch in cut.batches:
+                passes.on_batch(self.engine, batch, 0, apart, put, lambda *_: None)
+            for question in asked:
+                if question.pooled and question not in parts:
+                    for own, values in passes.on_text(self.engine.stack, question, cut, 0, BATCH_TOKENS).items():
+                        put(own, values)
+        return {question: np.concatenate(parts[question]) for question in questions}
 
 
 def plant(what: Plant, dtype: torch.dtype, device: torch.device, seed: int = 0) -> Planted:
@@ -155,39 +177,3 @@ def _own_text(model: PlantedModel, generator: torch.Generator, count: int = 8, l
             ids.append(following[ids[-1]])
         windows.append(Window(tuple(ids), 0, length - 2))
     return tuple(windows)
-
-
-class PlantedAsk:
-    """Answers a method's questions about a planted model, straight from the engine (records.Ask)."""
-
-    def __init__(self, planted: Planted) -> None:
-        self.planted, self.engine = planted, planted.engine
-
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._layouts(self.planted.states, "kl", layouts)
-
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        found = self._layouts(self.planted.losses, "nll", layouts)
-        return {layout: values / self.planted.losses[0].positions for layout, values in found.items()}
-
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._layouts(self.planted.states, "similarity", layouts)
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        wanted = list(spans)
-        if quantity == "cka":
-            found = passes.cka(self.engine.stack, self.planted.states)
-            return {span: found[span] for span in wanted}
-        parts = [passes.of_spans(self.engine.stack, batch, quantity, wanted) for batch in self.planted.states]
-        return {span: np.concatenate([part[span] for part in parts]) for span in wanted}
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        found = passes.taylor(self.engine.stack, self.planted.windows, 1024)
-        return {block: found[block] for block in blocks}
-
-    def _layouts(self, parts: list[Batch], quantity: Quantity, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        found: dict[Layout, list[Values]] = {layout: [] for layout in layouts}
-        for batch in parts:
-            wanted = {layout: {quantity} for layout in found}
-            self.engine.measure(batch, wanted, lambda layout, _, values: found[layout].append(values), lambda *_: None)
-        return {layout: np.concatenate(values) for layout, values in found.items()}

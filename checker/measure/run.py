@@ -7,10 +7,9 @@ were read and found in order; and until then nothing is written.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, replace
-from functools import cached_property
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from checker.core.canonical import digest
 from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.layouts import Layout
-from checker.core.questions import HiddenQuantity, Quantity, Question, RemovalSet, Span, Text, Values
+from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
 from checker.core.store import MEASURING_CODE, Scope, Store
 from checker.measure import environment, passes, texts
 from checker.measure.blocks import BlockStack
@@ -34,8 +33,6 @@ from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, ground, plan
 from checker.spec.contracts import contract_digests, together
 from checker.spec.sources import text_identity
-
-Wanted = Mapping[Layout, Collection[Quantity]]
 
 
 def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
@@ -79,84 +76,51 @@ class _Session:
         self._write_record()
         planned = plan(self.audit, self.facts)
         where = ground(self.audit, self.model_facts)
-        self._announce(planned, {})
-        self._ensure_planned(planned)
-        chosen = arms(self.audit, where, self)
-        evaluation = self._evaluation_questions(planned, chosen.sets)
+        self._announce(planned)
+        # What scoring methods ask first, together: one prefix tree for each text.
+        self._ensure([question for question in planned.scoring if question.span is None])
+        ask = Ask(self._answer, self.base, self.cuts["selection"].batches[0].positions)
+        evaluation = self._evaluation_questions(planned, arms(self.audit, where, ask).sets)
         self._announce(planned, evaluation)
-        self._ensure("evaluation", evaluation)
+        self._ensure(evaluation)
         self._measure_begin_token()
         self._measure_floor()
 
-    # --- what methods ask (records.Ask) ---
+    # --- answering ---
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._of_layouts("scoring", "kl", layouts)
+    def _answer(self, questions: Sequence[Question]) -> dict[Question, Values]:
+        """Stored answers; what has none is measured first."""
+        self._ensure(questions)
+        return {question: self._stored(question) for question in questions}
 
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        found = self._of_layouts("selection", "nll", layouts)
-        scored = self.cuts["selection"].batches[0].positions
-        return {layout: values / scored for layout, values in found.items()}
+    def _ensure(self, questions: Collection[Question]) -> None:
+        """Measures what is not stored, batch by batch; what is pooled, over all batches together."""
+        begin = self.audit.scoring.begin_tokens_before
+        batch_tokens = (self.audit.selecting or self.audit.scoring).batch_tokens
+        for text in ("scoring", "selection", "evaluation"):
+            asked = [question for question in questions if question.text == text]
+            apart = [question for question in asked if not question.pooled]
+            for number, batch in enumerate(self.cuts[text].batches):
+                if missing := self._missing(apart, number):
+                    passes.on_batch(self.engine, batch, begin, missing, partial(self._put, number), self._tick)
+            for question in asked:
+                if question.pooled and self._missing([question], 0):
+                    answers = passes.on_text(self.engine.stack, question, self.cuts[text], begin, batch_tokens)
+                    for own, values in answers.items():
+                        self._put(0, own, values)
 
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._of_layouts("scoring", "similarity", layouts)
+    def _missing(self, questions: Iterable[Question], batch: int) -> list[Question]:
+        return [own for own in questions if not self.store.has(self.scopes[own.text], own, batch)]
 
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        wanted = list(spans)
-        if quantity == "cka":
-            self._ensure_pooled("scoring", quantity, wanted, lambda: passes.cka(self.engine.stack, self._states()))
-        else:
-            self._ensure_spans(quantity, wanted)
-        parts = 1 if quantity == "cka" else len(self.cuts["scoring"].batches)
-        return {span: self._answer(Question("scoring", quantity, self.base, span), parts) for span in wanted}
+    def _put(self, batch: int, question: Question, values: Values) -> None:
+        self.store.put(self.scopes[question.text], question, batch, values)
 
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        wanted = list(blocks)
-        cut, batch_tokens = self.cuts["selection"], (self.audit.selecting or self.audit.scoring).batch_tokens
-
-        def gradients() -> dict[Span, Values]:
-            found = passes.taylor(self.engine.stack, cut.windows, batch_tokens)
-            return {(block, block): values for block, values in found.items()}
-
-        self._ensure_pooled("selection", "taylor", [(block, block) for block in wanted], gradients)
-        return {block: self._answer(Question("selection", "taylor", self.base, (block, block)), 1) for block in wanted}
-
-    def _of_layouts(
-        self, text: Literal["scoring", "selection"], quantity: Quantity, layouts: Iterable[Layout]
-    ) -> dict[Layout, Values]:
-        wanted = list(layouts)
-        self._ensure(text, {layout: {quantity} for layout in wanted})
-        parts = len(self.cuts[text].batches)
-        return {layout: self._answer(Question(text, quantity, layout), parts) for layout in wanted}
-
-    def _ensure_spans(self, quantity: HiddenQuantity, spans: Collection[Span]) -> None:
-        """One pass per batch shows every run of blocks."""
-        for number, batch in enumerate(self._states()):
-            questions = {span: Question("scoring", quantity, self.base, span) for span in spans}
-            missing = [
-                s for s, question in questions.items() if not self.store.has(self.scopes["scoring"], question, number)
-            ]
-            if missing:
-                for span, values in passes.of_spans(self.engine.stack, batch, quantity, missing).items():
-                    self.store.put(self.scopes["scoring"], questions[span], number, values)
-
-    def _ensure_pooled(
-        self,
-        text: Literal["scoring", "selection"],
-        quantity: Literal["cka", "taylor"],
-        spans: Collection[Span],
-        measured: Callable[[], Mapping[Span, Values]],
-    ) -> None:
-        questions = {span: Question(text, quantity, self.base, span) for span in spans}
-        if all(self.store.has(self.scopes[text], question, 0) for question in questions.values()):
-            return
-        for span, values in measured().items():
-            self.store.put(self.scopes[text], Question(text, quantity, self.base, span), 0, values)
-
-    def _states(self) -> list[texts.Batch]:
-        """The scoring batches, all of a prompt's tokens counting, whichever positions distances are taken at."""
-        extra = self.audit.scoring.begin_tokens_before
-        return [replace(batch, first=extra) for batch in self.cuts["scoring"].batches]
+    def _stored(self, question: Question) -> Values:
+        parts = 1 if question.pooled else len(self.cuts[question.text].batches)
+        values = self.store.get(self.scopes[question.text], question, parts)
+        if values is None:
+            raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
+        return values
 
     def _generate(self, prepared: Prepared) -> Facts:
         """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
@@ -248,92 +212,53 @@ class _Session:
         prove(engine.stack, self.cuts["scoring"].batches[0])
         return engine
 
-    def _ensure(self, text: Literal["scoring", "selection", "evaluation"], wanted: Wanted) -> None:
-        """Measures what is not stored, batch by batch."""
-        scope = self.scopes[text]
-        for number, batch in enumerate(self.cuts[text].batches):
-            missing = self._missing(scope, text, wanted, number)
-            if not missing:
-                continue
-
-            def emit(layout: Layout, quantity: Quantity, values: Values, number: int = number) -> None:
-                self.store.put(scope, Question(text, quantity, layout), number, values)
-
-            self.engine.measure(batch, missing, emit, self._tick)
-
-    def _ensure_planned(self, planned: Plan) -> None:
-        """What scoring methods ask first, together: one prefix tree for each text."""
-        for text in ("scoring", "selection"):
-            self._ensure(text, _of_text(planned, text))
-
-    def _missing(self, scope: Scope, text: Text, wanted: Wanted, batch: int) -> dict[Layout, set[Quantity]]:
-        missing: dict[Layout, set[Quantity]] = defaultdict(set)
-        for layout, quantities in wanted.items():
-            for quantity in quantities:
-                if not self.store.has(scope, Question(text, quantity, layout), batch):
-                    missing[layout].add(quantity)
-        return dict(missing)
-
-    def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> dict[Layout, set[Quantity]]:
-        questions: dict[Layout, set[Quantity]] = {question.layout: {"nll"} for question in planned.evaluation}
-        for removal in sets:
-            quantities: set[Quantity] = {"nll"} if removal.draw else {"nll", "kl", "top1"}
-            questions.setdefault(removal.layout(self.model_facts.blocks), set()).update(quantities)
-        for layout in claimed_layouts(self.audit, self.model_facts.blocks):
-            questions.setdefault(layout, set()).update({"nll", "kl", "top1"})
-        return questions
+    def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> tuple[Question, ...]:
+        questions = dict.fromkeys(planned.evaluation)
+        removals = [(removal.layout(self.model_facts.blocks), removal.draw) for removal in sets]
+        removals += [(layout, False) for layout in claimed_layouts(self.audit, self.model_facts.blocks)]
+        for layout, draw in removals:
+            quantities: tuple[Quantity, ...] = ("nll",) if draw else ("nll", "kl", "top1")
+            questions |= dict.fromkeys(Question("evaluation", quantity, layout) for quantity in quantities)
+        return tuple(questions)
 
     def _measure_begin_token(self) -> None:
         """Summed NLL of one window without and with the begin token, and the tokens scored."""
-        base = Layout.base(self.model_facts.blocks)
-        question = Question("begin_token", "nll", base)
-        if self.begin_token is None or self.store.has(self.scopes["begin_token"], question, 0):
+        question = Question("begin_token", "nll", self.base)
+        if self.begin_token is None or not self._missing([question], 0):
             return
         sums: list[float] = []
         for batch in self.begin_token:
-            self.engine.measure(batch, {base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
-        values = np.array([*sums, self.begin_token[0].positions], dtype=np.float64)
-        self.store.put(self.scopes["begin_token"], question, 0, values)
+            self.engine.measure(batch, {self.base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
+        self._put(0, question, np.array([*sums, self.begin_token[0].positions], dtype=np.float64))
 
     def _measure_floor(self) -> None:
         """In a low-precision dtype: KL between the float32 baseline and this dtype's, per prompt (design, 3.1)."""
         if self.audit.model.dtype == "float32":
             return
-        question = Question("float32", "kl", Layout.base(self.model_facts.blocks))
-        scope = self.scopes["float32"]
+        question = Question("float32", "kl", self.base)
         batches = self.cuts["scoring"].batches
-        missing = [number for number in range(len(batches)) if not self.store.has(scope, question, number)]
+        missing = [number for number in range(len(batches)) if self._missing([question], number)]
         if not missing:
             return
         reference = self._engine("float32")
         for number in missing:
-            values = self.engine.baseline_gap(batches[number], reference)
-            self.store.put(scope, question, number, values)
-
-    def _answer(self, question: Question, parts: int) -> Values:
-        values = self.store.get(self.scopes[question.text], question, parts)
-        if values is None:
-            raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
-        return values
+            self._put(number, question, self.engine.baseline_gap(batches[number], reference))
 
     # --- progress ---
 
-    def _announce(self, planned: Plan, evaluation: Wanted) -> None:
+    def _announce(self, planned: Plan, evaluation: Sequence[Question] = ()) -> None:
         """Tells how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
-        known: dict[Text, Wanted] = {
-            "scoring": _of_text(planned, "scoring"),
-            "selection": _of_text(planned, "selection"),
-            "evaluation": evaluation,
-        }
-        work = sum(self._work(text, wanted) for text, wanted in known.items())
+        work = sum(self._work(text, [*planned.scoring, *evaluation]) for text in ("scoring", "selection", "evaluation"))
         if not evaluation:
             work = max(work, planned.cost.operations * (1.0 if work else 0.0))
         self.progress.expect(work)
 
-    def _work(self, text: Text, wanted: Wanted) -> float:
+    def _work(self, text: Text, questions: Iterable[Question]) -> float:
+        """What the layouts among the questions about one text take."""
+        asked = [question for question in questions if question.text == text and question.span is None]
         work = 0.0
         for number, batch in enumerate(self.cuts[text].batches):
-            missing = self._missing(self.scopes[text], text, wanted, number)
+            missing = {question.layout for question in self._missing(asked, number)}
             prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
             work += len(prefixes) * self._operations("block", batch.ids.numel())
             work += len(missing) * self._operations("head", batch.positions * len(batch.ids))
@@ -346,15 +271,6 @@ class _Session:
 
     def _tick(self, part: Literal["block", "head"], tokens: int) -> None:
         self.progress.advance(self._operations(part, tokens))
-
-
-def _of_text(planned: Plan, text: str) -> Wanted:
-    """The layouts and quantities that scoring methods ask first of one text."""
-    wanted: dict[Layout, set[Quantity]] = defaultdict(set)
-    for question in planned.scoring:
-        if question.text == text and question.span is None:
-            wanted[question.layout].add(question.quantity)  # type: ignore[arg-type]
-    return dict(wanted)
 
 
 __all__ = ["MEASURING_CODE", "NoProgress", "Prepared", "Progress", "contract_digests", "measure", "prepare"]

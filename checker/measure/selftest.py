@@ -14,7 +14,7 @@ from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
 from checker.core.questions import Ground
 from checker.core.records import MethodSettings
-from checker.measure.planted import BLOCKS, Plant, Planted, PlantedAsk, plant
+from checker.measure.planted import BLOCKS, Plant, Planted, plant
 from checker.selection.arms import block_scores
 from checker.selection.methods import METHODS, laco
 
@@ -56,18 +56,18 @@ class _Bench:
 
     def score(self, method: str, what: Plant, *blocks: int) -> float:
         """The largest of a method's scores of the blocks, or of its distances of the pairs they make."""
-        scores = block_scores(_settings(method), _ground(), PlantedAsk(self.models[what]))
+        scores = block_scores(_settings(method), _ground(), self.models[what].ask)
         return max(scores[block] for block in blocks)
 
     def distance(self, method: str, what: Plant, *key: int) -> float:
         asked = METHODS[method].distances
         assert asked is not None
-        return float(np.mean(asked(PlantedAsk(self.models[what]), _ground())[key]))
+        return float(np.mean(asked(self.models[what].ask, _ground())[key]))
 
     def layout(self, method: str, what: Plant, budget: int, native: bool = False, spacing: int = 1) -> Layout:
         chooses = METHODS[method].native if native else METHODS[method].sets
         assert chooses is not None
-        return chooses(PlantedAsk(self.models[what]), _ground(spacing), budget, _settings(method))[0]
+        return chooses(self.models[what].ask, _ground(spacing), budget, _settings(method))[0]
 
 
 def _ground(spacing: int = 1) -> Ground:
@@ -95,7 +95,7 @@ def _removed(layout: Layout) -> tuple[int, ...]:
 
 
 def _kl(bench: _Bench, what: Plant, layout: Layout) -> float:
-    return float(PlantedAsk(bench.models[what]).kl([layout])[layout].mean())
+    return float(bench.models[what].ask.kl([layout])[layout].mean())
 
 
 def _merged_twins(bench: _Bench) -> float:
@@ -106,7 +106,7 @@ def _merged_twins(bench: _Bench) -> float:
 
 def _loss_above_base(bench: _Bench) -> float:
     base = Layout.base(BLOCKS)
-    loss = float(PlantedAsk(bench.models["identity"]).loss([base])[base].mean())
+    loss = float(bench.models["identity"].ask.loss([base])[base].mean())
     return bench.distance("deletion_loss", "identity", 2) - loss
 
 
@@ -124,7 +124,7 @@ def _order(method: str, first: bool) -> _Answer:
     """1 where a planted identity stands first (or last) in a method's order, else 0."""
 
     def answer(bench: _Bench) -> float:
-        scores = block_scores(_settings(method), _ground(), PlantedAsk(bench.models["identity"]))
+        scores = block_scores(_settings(method), _ground(), bench.models["identity"].ask)
         order = sorted(scores, key=lambda block: scores[block])
         return float((order[0] if first else order[-1]) in bench.models["identity"].blocks)
 
@@ -153,7 +153,7 @@ def _random(bench: _Bench) -> float:
     sets = METHODS["random"].sets
     assert sets is not None
     ground = _ground()
-    drawn = [_removed(layout) for layout in sets(PlantedAsk(bench.models["identity"]), ground, 2, _settings("random"))]
+    drawn = [_removed(layout) for layout in sets(bench.models["identity"].ask, ground, 2, _settings("random"))]
     return float(len(set(drawn)) == len(drawn) == 5 and all(ground.geometry.allows(layers) for layers in drawn))
 
 
@@ -225,7 +225,7 @@ def _refusals(bench: _Bench) -> Iterator[Check]:
 def _refused(bench: _Bench, method: str, what: Plant, words: str) -> Check:
     try:
         if METHODS[method].sets is None:
-            block_scores(_settings(method), _ground(), PlantedAsk(bench.models[what]))
+            block_scores(_settings(method), _ground(), bench.models[what].ask)
         else:
             bench.layout(method, what, 1)
         found = "a score"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
 from checker.core.errors import EvidenceMissing, NotFinite
 from checker.core.layouts import Geometry, Layout
-from checker.core.questions import Ask, Ground, HiddenQuantity, RemovalSet, Span, Values
+from checker.core.questions import Answer, Ask, Ground, Question, RemovalSet, Values
 from checker.core.records import Audit, Form, MethodSettings, Selection
 from checker.selection.methods import METHODS
 from checker.selection.methods.method import Method, Sets
@@ -20,8 +19,6 @@ from checker.selection.select import select
 
 # Relative steps of each dtype's numbers: similarities of states that carry such rounding are told apart no finer.
 RESOLUTION = {"float32": 2.0**-23, "bfloat16": 2.0**-8, "float16": 2.0**-11}
-
-K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -131,16 +128,18 @@ class _Runs:
     def _searched(self, chooses: Sets, geometry: Geometry, budget: int) -> tuple[tuple[Layout, ...], int]:
         """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
         settings, where = self.settings, replace(self.where, geometry=geometry)
-        counted = _Counted(self.ask, settings.calls if self.method.capped else None)
+        counted = _Counted(self.ask.answer, settings.calls if self.method.capped else None)
+        ask = Ask(counted, self.ask.base, self.ask.scored)
         if self.method.seeded and settings.seeded_by is not None:
-            where = replace(where, seeds=block_scores(replace(settings, name=settings.seeded_by), where, counted))
+            where = replace(where, seeds=block_scores(replace(settings, name=settings.seeded_by), where, ask))
             settings = replace(settings, calls=settings.calls - counted.calls)
-        return chooses(counted, where, budget, settings), counted.calls
+        return chooses(ask, where, budget, settings), counted.calls
 
     @cached_property
     def _scores(self) -> tuple[dict[int, float], int]:
-        counted = _Counted(self.ask, None)
-        return block_scores(self.settings, self.where, counted), counted.calls
+        counted = _Counted(self.ask.answer, None)
+        ask = Ask(counted, self.ask.base, self.ask.scored)
+        return block_scores(self.settings, self.where, ask), counted.calls
 
     @property
     def _without_scores(self) -> bool:
@@ -199,41 +198,21 @@ class _Counted:
     NotFinite where an answer is not finite, whoever gave it: a method never ranks one.
     """
 
-    def __init__(self, ask: Ask, limit: int | None) -> None:
-        self.ask, self.limit = ask, limit
-        self.asked: set[object] = set()
+    def __init__(self, answer: Answer, limit: int | None) -> None:
+        self.answer, self.limit = answer, limit
+        self.evaluated: set[tuple[str, Layout]] = set()
 
     @property
     def calls(self) -> int:
-        return len(self.asked)
+        return len(self.evaluated)
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return _finite("kl", self.ask.kl(self._count("kl", layouts)))
-
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return _finite("loss", self.ask.loss(self._count("loss", layouts)))
-
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return _finite("similarity", self.ask.similarity(self._count("similarity", layouts)))
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        self._count(quantity, [Layout(())])  # all runs of blocks are seen in one pass
-        return _finite(quantity, self.ask.hidden(quantity, spans))
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        self._count("taylor", [Layout(())])  # all blocks' gradients come from one pass
-        return _finite("taylor", self.ask.taylor(blocks))
-
-    def _count(self, quantity: str, layouts: Iterable[Layout]) -> list[Layout]:
-        wanted = list(layouts)
-        self.asked.update((quantity, layout) for layout in wanted)
+    def __call__(self, questions: Sequence[Question]) -> Mapping[Question, Values]:
+        # All runs of blocks are seen in one pass of the unchanged layout, and so are all blocks' gradients.
+        self.evaluated.update((question.quantity, question.layout) for question in questions)
         if self.limit is not None and self.calls > self.limit:
             raise EvidenceMissing(f"it takes more than the {self.limit:,} evaluations declared; raise `calls`")
-        return wanted
-
-
-def _finite(quantity: str, answers: dict[K, Values]) -> dict[K, Values]:
-    for asked, values in answers.items():
-        if not np.isfinite(values).all():
-            raise NotFinite(str(asked), "one of its values", quantity)
-    return answers
+        answers = self.answer(questions)
+        for question in questions:
+            if not np.isfinite(answers[question]).all():
+                raise NotFinite(str(question.about), "one of its values", question.quantity)
+        return answers

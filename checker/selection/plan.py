@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from checker.core.canonical import digest
 from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, pairs_within
-from checker.core.questions import PORTIONS, Ask, Ground, HiddenQuantity, Quantity, Question, Span, Text, Values
+from checker.core.questions import PORTIONS, Answer, Ask, Ground, Question, Values
 from checker.core.records import Audit
 from checker.selection.arms import arms, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
@@ -48,8 +47,8 @@ def incomparable(facts: ModelFacts, i: int, j: int) -> str | None:
 class Asked:
     """Passes methods' questions on and keeps them, step by step: what a step asks is measured as one prefix tree."""
 
-    def __init__(self, ask: Ask, blocks: int) -> None:
-        self.ask, self.base = ask, Layout.base(blocks)
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
         self.steps: list[tuple[Question, ...]] = []
 
     @property
@@ -57,58 +56,30 @@ class Asked:
         """Each question once, in the order in which they were asked first."""
         return tuple(dict.fromkeys(question for step in self.steps for question in step))
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self.ask.kl(self._of_layouts("scoring", "kl", layouts))
-
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self.ask.loss(self._of_layouts("selection", "nll", layouts))
-
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self.ask.similarity(self._of_layouts("scoring", "similarity", layouts))
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        wanted = list(spans)
-        self.steps.append(tuple(Question("scoring", quantity, self.base, span) for span in wanted))
-        return self.ask.hidden(quantity, wanted)
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        wanted = list(blocks)
-        self.steps.append(tuple(Question("selection", "taylor", self.base, (block, block)) for block in wanted))
-        return self.ask.taylor(wanted)
-
-    def _of_layouts(self, text: Text, quantity: Quantity, layouts: Iterable[Layout]) -> list[Layout]:
-        wanted = list(layouts)
-        self.steps.append(tuple(Question(text, quantity, layout) for layout in wanted))
-        return wanted
+    def __call__(self, questions: Sequence[Question]) -> Mapping[Question, Values]:
+        self.steps.append(tuple(questions))
+        return self.answer(questions)
 
 
-class _MadeUp:
+def _made_up(questions: Sequence[Question]) -> dict[Question, Values]:
     """Answers with made-up figures, different for every layout, before anything is measured."""
+    return {question: np.full(len(PORTIONS), _made_up_figure(question)) for question in questions}
 
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return {layout: self._figures(str(layout)) for layout in layouts}
 
-    loss = similarity = kl
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        return {span: self._figures(list(span)) for span in spans}
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        return {block: self._figures(block) for block in blocks}
-
-    def _figures(self, asked: Any) -> Values:
-        return np.full(len(PORTIONS), int(digest(asked)[:8], 16) / 2**32 + 0.01)
+def _made_up_figure(question: Question) -> float:
+    about = question.about
+    return int(digest(str(about) if isinstance(about, Layout) else about)[:8], 16) / 2**32 + 0.01
 
 
 def plan(audit: Audit, facts: Facts) -> Plan:
     """What will be measured. Needs headers only; no weights, no tokenizer."""
     where = ground(audit, facts.model)
-    first, adaptive = Asked(_MadeUp(), where.blocks), Asked(_MadeUp(), where.blocks)
+    first, adaptive = Asked(_made_up), Asked(_made_up)
     for name in scored_by(audit):
         distances = METHODS[name].distances
         assert distances is not None
-        distances(first, where)
-    expected = arms(audit, where, adaptive).sets
+        distances(Ask(first, where.base), where)
+    expected = arms(audit, where, Ask(adaptive, where.base)).sets
     known = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
     known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)

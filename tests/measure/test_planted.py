@@ -16,7 +16,7 @@ from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
 from checker.core.questions import Ground
 from checker.measure import passes, planted, selftest, walk
-from checker.measure.planted import BLOCKS, Plant, PlantedAsk, plant
+from checker.measure.planted import BLOCKS, Plant, plant
 from checker.measure.proof import prove
 from checker.measure.selftest import Check
 from checker.selection.methods import METHODS, deletion_loss, laco, random, sleb
@@ -37,8 +37,8 @@ def states_of(what: Plant, dtype: str, *layouts: Layout) -> list[torch.Tensor]:
     model = plant(what, getattr(torch, dtype), CPU)
     found = []
     for layout in layouts:
-        hidden = model.engine.stack.model.embedding(model.states[0].ids)
-        entrance = model.engine.stack.enter(model.states[0].ids)
+        hidden = model.engine.stack.model.embedding(model.cuts["scoring"].batches[0].ids)
+        entrance = model.engine.stack.enter(model.cuts["scoring"].batches[0].ids)
         for place in layout.places:
             hidden = model.engine.stack.run(place, hidden, entrance)
         found.append(hidden)
@@ -107,19 +107,21 @@ def test_the_windows_are_what_the_model_holds_most_likely() -> None:
     for window in model.windows:
         logits = model.engine.stack.model(torch.tensor([window.ids])).logits[0]
         assert logits.argmax(-1)[:-1].tolist() == list(window.ids[1:])
-    assert len(model.states[0].ids) * len(model.windows[0].ids) > planted.FEATURES, "enough tokens for CKA"
+    assert len(model.cuts["scoring"].batches[0].ids) * len(model.windows[0].ids) > planted.FEATURES, (
+        "enough tokens for CKA"
+    )
 
 
 def test_the_block_by_block_model_is_the_model() -> None:
     for what in get_args(Plant):
         if what != "broken":
             model = plant(what, torch.float32, CPU)
-            prove(model.engine.stack, model.states[0])
+            prove(model.engine.stack, model.cuts["scoring"].batches[0])
 
 
 def test_planted_answers_have_the_shapes_of_records() -> None:
-    ask = PlantedAsk(plant("identity", torch.float32, CPU))
-    count = len(ask.planted.windows)
+    model = plant("identity", torch.float32, CPU)
+    ask, count = model.ask, len(model.windows)
     assert ask.kl([BASE])[BASE].tolist() == [0.0] * count
     assert ask.similarity([BASE])[BASE] == pytest.approx([1.0] * count)
     assert ask.loss([BASE])[BASE].shape == (count,)
@@ -286,7 +288,7 @@ def test_a_check_that_raises_has_failed_with_its_error_as_what_was_found(monkeyp
 
 
 def test_a_layout_that_overflows_is_named() -> None:
-    ask = PlantedAsk(plant("overflowing", torch.bfloat16, CPU))
+    ask = plant("overflowing", torch.bfloat16, CPU).ask
     where = Ground(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS), "into", 0)
     with pytest.raises(NotFinite, match=r"layout \(0,1,3,4,5\), prompt 0: found a nll"):
         deletion_loss.distances(ask, where)

@@ -454,7 +454,7 @@ def test_too_few_tokens_for_cka_are_said_of_stored_evidence_too() -> None:
     def hidden_of(features: int) -> Arms:
         facts = Facts(model_facts(8, hidden=features), scoring_facts())
         evidence = Evidence(audit, facts, lambda question: np.array(known[question.quantity]))
-        return arms(audit, ground_of(Geometry(8, 0)), evidence)
+        return arms(audit, ground_of(Geometry(8, 0)), evidence.ask)
 
     assert hidden_of(512).gaps == (
         "cka: CKA needs more tokens than features: found 512 tokens and 512 features; raise `prompts` or `tokens`",

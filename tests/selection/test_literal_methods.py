@@ -19,16 +19,17 @@ from tiny_models import build, token_ids
 from torch import nn
 
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import PORTIONS, Ground
+from checker.core.questions import PORTIONS, Ask, Ground
 from checker.core.records import MethodSettings
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
-from checker.measure.planted import Planted, PlantedAsk
+from checker.measure.planted import Planted
 from checker.measure.proof import prove
 from checker.measure.texts import Batch, Window
 from checker.selection.arms import removed
 from checker.selection.methods import METHODS, laco
+from checker.selection.plan import Asked
 
 BLOCKS, PROMPTS, TOKENS = 6, 6, 12
 IDS = token_ids(PROMPTS, TOKENS)
@@ -52,22 +53,27 @@ def made(request: pytest.FixtureRequest) -> Build:
 
 
 @pytest.fixture(scope="module")
-def ask(made: Build) -> PlantedAsk:
+def model(made: Build) -> Planted:
     windows = tuple(Window(tuple(ids.tolist()), 0, TOKENS - 2) for ids in IDS)
-    return PlantedAsk(Planted(Engine(BlockStack(made())), windows, ()))
+    return Planted(Engine(BlockStack(made())), windows, ())
+
+
+@pytest.fixture(scope="module")
+def ask(model: Planted) -> Ask:
+    return model.ask
 
 
 def ground(spacing: int = 1, exclude: tuple[int, ...] = ()) -> Ground:
     return Ground(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS, spacing, exclude), "into", 0)
 
 
-def distances(method: str, ask: PlantedAsk) -> Any:
+def distances(method: str, ask: Ask) -> Any:
     asked = METHODS[method].distances
     assert asked is not None
     return asked(ask, ground())
 
 
-def chosen(method: str, ask: PlantedAsk, budget: int, where: Ground, native: bool = False, **settings: Any) -> Layout:
+def chosen(method: str, ask: Ask, budget: int, where: Ground, native: bool = False, **settings: Any) -> Layout:
     chooses = METHODS[method].native if native else METHODS[method].sets
     assert chooses is not None
     found = chooses(ask, where, budget, MethodSettings(method, (budget,), **settings))
@@ -82,7 +88,7 @@ def taken(layout: Layout) -> tuple[int, ...]:
 # --- the model as it is ----------------------------------------------------------------------------------------------
 
 
-def test_block_influence_is_of_each_token(ask: PlantedAsk, made: Build) -> None:
+def test_block_influence_is_of_each_token(ask: Ask, made: Build) -> None:
     found = distances("block_influence", ask)
     for prompt in range(PROMPTS):
         expected = literal.block_influence(made(), IDS[prompt : prompt + 1])
@@ -93,7 +99,7 @@ def test_block_influence_is_of_each_token(ask: PlantedAsk, made: Build) -> None:
 
 
 @pytest.mark.parametrize("count", range(1, BLOCKS))
-def test_angular_distance_of_every_run(ask: PlantedAsk, made: Build, count: int) -> None:
+def test_angular_distance_of_every_run(ask: Ask, made: Build, count: int) -> None:
     """A run of n blocks goes from the input of block l to the output of block l + n - 1, before the final norm."""
     runs = [(first, first + count - 1) for first in range(BLOCKS - count + 1)]
     found = ask.hidden("angle", runs)
@@ -110,7 +116,7 @@ def test_angular_distance_of_every_run(ask: PlantedAsk, made: Build, count: int)
     assert taken(native) == literal.least_turning_run(made(), IDS, count)
 
 
-def test_cka_of_every_portion_with_more_tokens_than_features(ask: PlantedAsk, made: Build) -> None:
+def test_cka_of_every_portion_with_more_tokens_than_features(ask: Ask, made: Build) -> None:
     found, states = distances("cka", ask), literal.states(made(), IDS)
     features = states[0].shape[-1]
     quarters = [0, 2, 3, 4, 6]  # of six prompts
@@ -124,16 +130,16 @@ def test_cka_of_every_portion_with_more_tokens_than_features(ask: PlantedAsk, ma
         close(found[block,], expected)
 
 
-def test_taylor_is_the_gradient_of_the_mean_loss_of_a_portion(ask: PlantedAsk, made: Build) -> None:
-    found = distances("taylor", ask)
+def test_taylor_is_the_gradient_of_the_mean_loss_of_a_portion(model: Planted, made: Build) -> None:
+    found = distances("taylor", model.ask)
     quarters = [0, 2, 3, 4, 6]
     for number, (start, end) in enumerate(PORTIONS):
         expected = literal.taylor(made(), IDS[quarters[start] : quarters[end]])
         close(
             [found[block,][number] for block in range(BLOCKS)], [expected[block] for block in range(BLOCKS)], rtol=1e-4
         )
-    model = ask.engine.stack.model
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
+    parameters = model.engine.stack.model.parameters()
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in parameters)
 
 
 def test_taylor_adds_up_over_batches(made: Build) -> None:
@@ -161,7 +167,7 @@ def loaded(made: Build, weights: dict[int, list[tuple[int, float]]]) -> nn.Modul
     return model
 
 
-def test_protocols_are_what_loading_weights_makes_of_the_model(ask: PlantedAsk, made: Build) -> None:
+def test_protocols_are_what_loading_weights_makes_of_the_model(ask: Ask, made: Build) -> None:
     replaced, swapped, averaged = (distances(name, ask) for name in ("replacement", "interchange", "averaging"))
     deleted = distances("deletion", ask)
     for i, j in pairs_within(BLOCKS, 1):
@@ -177,25 +183,25 @@ def test_protocols_are_what_loading_weights_makes_of_the_model(ask: PlantedAsk, 
 # --- searches by loss ------------------------------------------------------------------------------------------------
 
 
-def test_deletion_loss(ask: PlantedAsk, made: Build) -> None:
+def test_deletion_loss(ask: Ask, made: Build) -> None:
     found, expected = distances("deletion_loss", ask), literal.deletion_losses(made, IDS)
     close([found[block,].mean() for block in range(BLOCKS)], [expected[block] for block in range(BLOCKS)])
 
 
 @pytest.mark.parametrize("spacing", [0, 1])
 @pytest.mark.parametrize("budget", [1, 2, 3])
-def test_sleb_deletes_one_block_after_the_other(ask: PlantedAsk, made: Build, budget: int, spacing: int) -> None:
+def test_sleb_deletes_one_block_after_the_other(ask: Ask, made: Build, budget: int, spacing: int) -> None:
     expected = literal.sleb(made, IDS, budget, literal.spaced(spacing))
     assert taken(chosen("sleb", ask, budget, ground(spacing))) == expected
 
 
-def test_slebs_own_form_bars_both_ends_and_spaces_nothing(ask: PlantedAsk, made: Build) -> None:
+def test_slebs_own_form_bars_both_ends_and_spaces_nothing(ask: Ask, made: Build) -> None:
     for budget in (1, 3):
         expected = literal.sleb(made, IDS, budget, literal.spaced(0, barred=(0, BLOCKS - 1)))
         assert taken(chosen("sleb", ask, budget, ground(spacing=2, exclude=(2,)), native=True)) == expected
 
 
-def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: PlantedAsk, made: Build) -> None:
+def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: Ask, made: Build) -> None:
     """With as many beams as blocks, where it begins makes no difference; with one, it may."""
     where = ground(0)
     for seeds in ({block: float(block) for block in range(BLOCKS)}, {block: -float(block) for block in range(BLOCKS)}):
@@ -206,7 +212,7 @@ def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: PlantedAsk, made:
 
 
 @pytest.mark.parametrize("spacing", [0, 1])
-def test_beam_keeps_the_best_sets_of_each_size(ask: PlantedAsk, made: Build, spacing: int) -> None:
+def test_beam_keeps_the_best_sets_of_each_size(ask: Ask, made: Build, spacing: int) -> None:
     for width in (1, 2):
         expected = literal.beam(made, IDS, 3, width, literal.spaced(spacing))
         assert taken(chosen("beam", ask, 3, ground(spacing), width=width)) == expected
@@ -214,7 +220,7 @@ def test_beam_keeps_the_best_sets_of_each_size(ask: PlantedAsk, made: Build, spa
 
 
 @pytest.mark.parametrize(("spacing", "exclude"), [(0, ()), (1, (3,))])
-def test_exhaustive_looks_at_every_set(ask: PlantedAsk, made: Build, spacing: int, exclude: tuple[int, ...]) -> None:
+def test_exhaustive_looks_at_every_set(ask: Ask, made: Build, spacing: int, exclude: tuple[int, ...]) -> None:
     expected = literal.exhaustive(made, IDS, 2, literal.spaced(spacing, exclude))
     assert taken(chosen("exhaustive", ask, 2, ground(spacing, exclude))) == expected
 
@@ -223,7 +229,7 @@ def test_exhaustive_looks_at_every_set(ask: PlantedAsk, made: Build, spacing: in
 
 
 @pytest.mark.parametrize(("place", "following"), [(0, 1), (2, 1), (1, 2), (2, 3)])
-def test_a_merge_is_the_weights_added_up_and_loaded(ask: PlantedAsk, made: Build, place: int, following: int) -> None:
+def test_a_merge_is_the_weights_added_up_and_loaded(ask: Ask, made: Build, place: int, following: int) -> None:
     merged = laco.merge(ground().base, place, following)
     variant = literal.collapsed(made(), place, following)
     assert list(merged.slots) == literal.without_merged(list(range(BLOCKS)), place, following)
@@ -233,19 +239,6 @@ def test_a_merge_is_the_weights_added_up_and_loaded(ask: PlantedAsk, made: Build
     close(ask.loss([twice])[twice].mean(), literal.loss(literal.collapsed(variant, 0, 1), IDS))
 
 
-class Noted(PlantedAsk):
-    """Keeps the order in which merges are looked at."""
-
-    def __init__(self, planted: Planted) -> None:
-        super().__init__(planted)
-        self.seen: list[Layout] = []
-
-    def similarity(self, layouts: Any) -> Any:
-        wanted = list(layouts)
-        self.seen += wanted
-        return super().similarity(wanted)
-
-
 THRESHOLDS = (-1.0, 0.3, 0.6, 0.8, 0.9)
 
 
@@ -253,7 +246,7 @@ THRESHOLDS = (-1.0, 0.3, 0.6, 0.8, 0.9)
     ("combined", "spacing", "budget", "interval"), [(2, 0, 3, 1), (2, 1, 2, 1), (3, 0, 3, 1), (3, 0, 3, 2)]
 )
 def test_laco_accepts_from_the_top_what_stays_similar(
-    ask: PlantedAsk, made: Build, combined: int, spacing: int, budget: int, interval: int
+    ask: Ask, made: Build, combined: int, spacing: int, budget: int, interval: int
 ) -> None:
     """One collapse at each threshold: the merges in their order, which of them are kept, and the model they make."""
     orders = set()
@@ -262,11 +255,12 @@ def test_laco_accepts_from_the_top_what_stays_similar(
         variant, gone, done = literal.laco(
             made(), IDS, budget, combined, threshold, literal.spaced(spacing), interval, lowest
         )
-        noted = Noted(ask.planted)
+        looks = Asked(ask.answer)
+        noted = replace(ask, answer=looks)
         found = laco._collapse(noted, ground(spacing), budget, laco._Steps(combined - 1, interval, lowest), threshold)
         assert taken(found) == gone
         looked_at = sum(allowed for *_, allowed in attempts(done, spacing))
-        assert len(noted.seen) == looked_at
+        assert sum(map(len, looks.steps)) == looked_at
         close(ask.loss([found])[found].mean(), literal.loss(variant, IDS))
         orders.add(tuple(done))
     assert len(orders) > 1, "the thresholds make a difference"
@@ -283,7 +277,7 @@ def attempts(done: literal.Done, spacing: int) -> Iterator[tuple[int, int, bool]
 
 @pytest.mark.parametrize(("native", "merge"), [(False, 4), (True, 3)])
 def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
-    ask: PlantedAsk, made: Build, native: bool, merge: int
+    model: Planted, made: Build, native: bool, merge: int
 ) -> None:
     budget = 2
     combined, allowed = (min(merge, budget + 1), ANYWHERE) if native else (2, literal.spaced(1))
@@ -297,7 +291,7 @@ def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
         else:
             high = middle
     assert expected is not None
-    few = PlantedAsk(Planted(ask.engine, ask.planted.windows[:2], ()))
+    few = replace(model, windows=model.windows[:2]).ask
     found = chosen("laco", few, budget, ground(1), native=native, merge=merge)
     assert taken(found) == expected[1]
     close(few.loss([found])[found].mean(), literal.loss(expected[0], IDS[:2]))
@@ -313,8 +307,9 @@ def test_every_method_answers_on_other_families(family: str, dtype: torch.dtype)
     """Sliding and linear attention, experts, blocks of unequal shapes; after the engine has proved the model."""
     stack = BlockStack(build(family).to(dtype))
     windows = tuple(Window(tuple(ids.tolist()), 0, TOKENS - 2) for ids in IDS)
-    ask = PlantedAsk(Planted(Engine(stack), windows, ()))
-    prove(ask.engine.stack, ask.planted.losses[0])
+    model = Planted(Engine(stack), windows, ())
+    ask = model.ask
+    prove(stack, model.cuts["selection"].batches[0])
     pairs = tuple(pair for pair in pairs_within(len(stack), 1) if stack.same_shapes(*pair))
     where = Ground(len(stack), pairs, Geometry(len(stack), spacing=0), "into", 0)
     for method in METHODS.values():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import Ground, HiddenQuantity, Span, Values
+from checker.core.questions import Ask, Ground, Question, Values
 
 Answer = Callable[[Any], float | list[float]]
 
@@ -18,38 +18,28 @@ def _missing(_: object) -> float:
     raise EvidenceMissing("not measured")
 
 
-class Table:
+class Table(Ask):
     """Answers each quantity by a function of what is asked: one number, or one per prompt (or portion)."""
 
     def __init__(self, **answers: Answer) -> None:
+        super().__init__(self._of, Layout(()))
         self.answers = answers
         self.asked: list[tuple[str, Any]] = []
         self.times: list[int] = []  # how many things each question was about
-
-    def kl(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._of("kl", layouts)
-
-    def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._of("loss", layouts)
-
-    def similarity(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
-        return self._of("similarity", layouts)
-
-    def hidden(self, quantity: HiddenQuantity, spans: Iterable[Span]) -> dict[Span, Values]:
-        return self._of(quantity, spans)
-
-    def taylor(self, blocks: Iterable[int]) -> dict[int, Values]:
-        return self._of("taylor", blocks)
 
     def layouts(self, quantity: str) -> list[Layout]:
         """The different layouts that were asked for, in order."""
         return list(dict.fromkeys(key for name, key in self.asked if name == quantity))
 
-    def _of(self, quantity: str, keys: Iterable[Any]) -> dict[Any, Values]:
-        wanted, answer = list(keys), self.answers.get(quantity, _missing)
-        self.asked += [(quantity, key) for key in wanted]
-        self.times.append(len(wanted))
-        return {key: np.atleast_1d(np.asarray(answer(key), dtype=np.float64)) for key in wanted}
+    def _of(self, questions: Sequence[Question]) -> dict[Question, Values]:
+        self.times.append(len(questions))
+        found = {}
+        for question in questions:
+            name = "loss" if question.quantity == "nll" else question.quantity
+            self.asked.append((name, question.about))
+            answer = self.answers.get(name, _missing)
+            found[question] = np.atleast_1d(np.asarray(answer(question.about), dtype=np.float64))
+        return found
 
 
 def removed_from(layout: Layout, blocks: int) -> tuple[int, ...]:

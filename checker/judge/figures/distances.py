@@ -58,7 +58,7 @@ class Distances:
             distances = METHODS[name].distances
             assert distances is not None
             with suppress(EvidenceMissing):
-                found[name] = dict(distances(self.evidence, self.ground))
+                found[name] = dict(distances(self.evidence.ask, self.ground))
         return found
 
     @cached_property
