@@ -12,9 +12,9 @@ from checker.core.canonical import restored
 from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import Evidence, Question, Values
-from checker.core.records import Audit, EvaluationContract, ScoringContract, TextSource
-from checker.core.store import Scope, Store
-from checker.spec.contracts import contract_digest, together
+from checker.core.records import Audit, TextSource
+from checker.core.store import Store
+from checker.spec.contracts import ContractName, contracts, digests_under, scopes, together
 from checker.spec.sources import text_identity
 
 
@@ -28,15 +28,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
             f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
         )
     model = _restored_model(record, str(store.path))
-    contracts: dict[str, ScoringContract | EvaluationContract] = {
-        "scoring": audit.scoring,
-        "selection": audit.selecting or audit.scoring,
-        "evaluation": audit.evaluation,
-    }
-    digests = {
-        text: contract_digest(contract, _identity(contract.source, store), model.tokenizer_digest, audit.model.dtype)
-        for text, contract in contracts.items()
-    }
+    texts = {name: _identity(contract.source, store) for name, contract in contracts(audit).items()}
+    digests = digests_under(audit, texts, model.tokenizer_digest)
     scoring = store.read_record("scoring", digests["scoring"])
     selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
     evaluation = store.read_record("evaluation", together(digests))
@@ -51,9 +44,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
 
 
-def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Question], Values | None]:
-    weights = str(facts.model.digest)
-    contracts = digests | {"begin_token": digests["evaluation"], "float32": digests["scoring"]}
+def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) -> Callable[[Question], Values | None]:
+    under = scopes(str(facts.model.digest), digests)
     batches = {
         "scoring": facts.scoring.batches if facts.scoring else 0,
         "selection": facts.selection.batches if facts.selection else 0,
@@ -65,7 +57,7 @@ def _answers(store: Store, facts: Facts, digests: dict[str, str]) -> Callable[[Q
     @cache
     def answer(question: Question) -> Values | None:
         parts = 1 if question.pooled else batches[question.text]
-        return store.get(Scope(weights, contracts[question.text]), question, parts)
+        return store.get(under[question.text], question, parts)
 
     return answer
 

@@ -33,7 +33,7 @@ from checker.judge.origin import origin_of, unrecorded
 from checker.selection.arms import Arms, arms, scored_by
 from checker.selection.cost import cost as cost_of
 from checker.selection.plan import Asked, claimed_layouts, ground, incomparable, plan
-from checker.spec.contracts import contract_digest
+from checker.spec.contracts import contract_digests
 
 Row = dict[str, Any]
 
@@ -43,8 +43,8 @@ Row = dict[str, Any]
 
 def provenance(evidence: Evidence, store: Store) -> Row:
     """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
-    contracts = [row["digest"] for row in _contracts(evidence).values() if row and row["digest"]]
-    return origin_of(store, evidence.audit, evidence.facts, contracts)
+    contracts = dict.fromkeys(contract_digests(evidence.audit, evidence.facts).values())
+    return origin_of(store, evidence.audit, evidence.facts, list(contracts))
 
 
 def report_figures(
@@ -162,12 +162,12 @@ def _model(evidence: Evidence) -> Row:
 def _contracts(evidence: Evidence) -> Row:
     audit, facts = evidence.audit, evidence.facts
     evaluation, scored = audit.evaluation, facts.evaluation
-    tokenizer, dtype = facts.model.tokenizer_digest, audit.model.dtype
+    digests, dtype = contract_digests(audit, facts), audit.model.dtype
     return {
-        "scoring": _prompts(evidence, audit.scoring, facts.scoring),
-        "selection": audit.selecting and _prompts(evidence, audit.selecting, facts.selection),
+        "scoring": _prompts(audit.scoring, facts.scoring, digests.get("scoring"), dtype),
+        "selection": audit.selecting and _prompts(audit.selecting, facts.selection, digests.get("selection"), dtype),
         "evaluation": {
-            "digest": scored and contract_digest(evaluation, scored.text_digest, tokenizer, dtype),
+            "digest": digests.get("evaluation"),
             "text": evaluation.source.name,
             "text_digest": scored and scored.text_digest,
             "words": evaluation.words,
@@ -185,11 +185,10 @@ def _contracts(evidence: Evidence) -> Row:
     }
 
 
-def _prompts(evidence: Evidence, contract: ScoringContract, read: ScoringFacts | None) -> Row:
+def _prompts(contract: ScoringContract, read: ScoringFacts | None, contract_digest: str | None, dtype: str) -> Row:
     """A contract of prompts: the scoring text, or the one that losses are taken on."""
-    tokenizer, dtype = evidence.facts.model.tokenizer_digest, evidence.audit.model.dtype
     return {
-        "digest": read and contract_digest(contract, read.text_digest, tokenizer, dtype),
+        "digest": contract_digest,
         "text": contract.source.name,
         "text_digest": read and read.text_digest,
         "prompts": contract.prompts,

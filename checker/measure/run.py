@@ -22,7 +22,7 @@ from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
-from checker.core.store import MEASURING_CODE, Scope, Store
+from checker.core.store import MEASURING_CODE, Store
 from checker.measure import environment, passes, texts
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
@@ -31,7 +31,7 @@ from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, wit
 from checker.measure.proof import prove
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, ground, plan
-from checker.spec.contracts import contract_digests, together
+from checker.spec.contracts import contract_digests, contracts, scopes, together
 from checker.spec.sources import text_identity
 
 
@@ -58,7 +58,9 @@ class _Session:
         self.store, self.progress = store, progress
         if self.facts.selection is None:
             self.facts = self._generate(prepared)
-        self.scopes = self._scopes(self.facts)
+        self.digests = contract_digests(self.audit, self.facts)
+        self.scopes = scopes(str(self.model_facts.digest), self.digests)
+        self._check_tokens()
         self.base = Layout.base(prepared.facts.model.blocks)
 
     def run(self) -> Facts:
@@ -139,43 +141,33 @@ class _Session:
 
     # --- records ---
 
-    def _scopes(self, known: Facts) -> dict[Text, Scope]:
-        digests = contract_digests(self.audit, known)
-        weights = str(self.model_facts.digest)
-        assert known.scoring is not None
-        assert known.evaluation is not None
-        self._check_tokens(digests["scoring"], known.scoring.tokens_digest)
-        self._check_tokens(digests["evaluation"], known.evaluation.tokens_digest)
-        return {
-            "selection": Scope(weights, digests["selection"]),
-            "scoring": Scope(weights, digests["scoring"]),
-            "evaluation": Scope(weights, digests["evaluation"]),
-            "begin_token": Scope(weights, digests["evaluation"]),
-            "float32": Scope(weights, digests["scoring"]),
-        }
-
-    def _check_tokens(self, contract: str, tokens: str) -> None:
+    def _check_tokens(self) -> None:
         """The same contract must give the same token ids, or stored and new answers would be mixed."""
-        before = self.store.read_record("tokens", contract)
-        if before is not None and before["digest"] != tokens:
-            raise EvidenceDamaged(
-                "found other token ids than the stored evidence under the same contract; expected the same text and "
-                "tokenizer; pin the text with `sha256` or `revision`, or measure again with --fresh"
-            )
-        self.store.write_record("tokens", contract, {"digest": tokens})
+        assert self.facts.scoring is not None
+        assert self.facts.evaluation is not None
+        for contract, tokens in (
+            (self.digests["scoring"], self.facts.scoring.tokens_digest),
+            (self.digests["evaluation"], self.facts.evaluation.tokens_digest),
+        ):
+            before = self.store.read_record("tokens", contract)
+            if before is not None and before["digest"] != tokens:
+                raise EvidenceDamaged(
+                    "found other token ids than the stored evidence under the same contract; expected the same text "
+                    "and tokenizer; pin the text with `sha256` or `revision`, or measure again with --fresh"
+                )
+            self.store.write_record("tokens", contract, {"digest": tokens})
 
     def _write_record(self) -> None:
-        audit = self.audit
+        audit, digests = self.audit, self.digests
         assert self.facts.scoring is not None
         assert self.facts.evaluation is not None
         assert self.facts.selection is not None
-        digests = contract_digests(audit, self.facts)
         for model in (audit.model, audit.model.unpinned):  # an audit that is pinned later can be judged
             self.store.write_record("model", model.identity, asdict(self.model_facts))
         for claim, fact in zip((c for c in audit.claims if c.checkpoint), self.facts.checkpoints, strict=True):
             self.store.write_record(claimed.RECORD, claimed.key(self.model_facts.digest, claim), asdict(fact))
-        for source in (audit.scoring.source, audit.evaluation.source, (audit.selecting or audit.scoring).source):
-            self.store.write_record("text", source.identity, {"identity": text_identity(source)})
+        for contract in contracts(audit).values():
+            self.store.write_record("text", contract.source.identity, {"identity": text_identity(contract.source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
         self.store.write_record("selection", digests["selection"], asdict(self.facts.selection))
         # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.

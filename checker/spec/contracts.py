@@ -1,15 +1,53 @@
-"""The digests of an audit's contracts: everything that fixes a number but the weights."""
+"""An audit's contracts: which one a question is answered under, and their digests, which fix all but the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 from checker.core.canonical import digest
-from checker.core.facts import Facts
+from checker.core.facts import EvaluationFacts, Facts, ScoringFacts
+from checker.core.questions import Text
 from checker.core.records import Audit, EvaluationContract, ScoringContract
+from checker.core.store import Scope
 from checker.spec.sources import holds_rows
+
+ContractName = Literal["scoring", "selection", "evaluation"]
+
+
+def contracts(audit: Audit) -> dict[ContractName, ScoringContract | EvaluationContract]:
+    """The three contracts; losses are taken on the scoring text where the audit names no other."""
+    return {"scoring": audit.scoring, "selection": audit.selecting or audit.scoring, "evaluation": audit.evaluation}
+
+
+def contract_digests(audit: Audit, facts: Facts) -> dict[ContractName, str]:
+    """The digests of the contracts whose texts were read, as they were read."""
+    read: dict[ContractName, ScoringFacts | EvaluationFacts | None] = {
+        "scoring": facts.scoring,
+        "selection": facts.selection,
+        "evaluation": facts.evaluation,
+    }
+    texts = {name: text.text_digest for name, text in read.items() if text is not None}
+    return digests_under(audit, texts, facts.model.tokenizer_digest)
+
+
+def digests_under(audit: Audit, texts: Mapping[ContractName, str], tokenizer: str) -> dict[ContractName, str]:
+    """The digests of the contracts whose texts have the identities ``texts``."""
+    named = contracts(audit)
+    return {name: contract_digest(named[name], text, tokenizer, audit.model.dtype) for name, text in texts.items()}
+
+
+def scopes(weights: str, digests: Mapping[ContractName, str]) -> dict[Text, Scope]:
+    """What all questions about a text share. Two of them are about the text of a contract with another name."""
+    under: dict[Text, ContractName] = {
+        "scoring": "scoring",
+        "selection": "selection",
+        "evaluation": "evaluation",
+        "begin_token": "evaluation",
+        "float32": "scoring",
+    }
+    return {text: Scope(weights, digests[name]) for text, name in under.items()}
 
 
 def contract_digest(contract: ScoringContract | EvaluationContract, text: str, tokenizer: str, dtype: str) -> str:
@@ -23,20 +61,6 @@ def contract_digest(contract: ScoringContract | EvaluationContract, text: str, t
     return digest([type(contract).__name__, assembled, source, text, tokenizer, dtype])
 
 
-def together(digests: Mapping[Any, str]) -> str:
+def together(digests: Mapping[ContractName, str]) -> str:
     """The key of facts that rest on all texts: how much they overlap."""
-    return digest(list(dict.fromkeys(digests[text] for text in ("scoring", "evaluation", "selection"))))
-
-
-def contract_digests(audit: Audit, known: Facts) -> dict[Literal["scoring", "selection", "evaluation"], str]:
-    """The contracts' digests, from the texts as they were read."""
-    assert known.scoring is not None
-    assert known.evaluation is not None
-    assert known.selection is not None
-    selecting = audit.selecting or audit.scoring
-    tokenizer, dtype = known.model.tokenizer_digest, audit.model.dtype
-    return {
-        "scoring": contract_digest(audit.scoring, known.scoring.text_digest, tokenizer, dtype),
-        "selection": contract_digest(selecting, known.selection.text_digest, tokenizer, dtype),
-        "evaluation": contract_digest(audit.evaluation, known.evaluation.text_digest, tokenizer, dtype),
-    }
+    return digest(list(dict.fromkeys([digests["scoring"], digests["evaluation"], digests["selection"]])))
