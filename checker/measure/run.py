@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -56,6 +56,7 @@ class _Session:
         self.cuts, self.begin_token = dict(prepared.cuts), prepared.begin_token
         self.model_facts, self.started = prepared.facts.model, prepared.started
         self.store, self.progress = store, progress
+        self.loaded: Engine | None = None
         if self.facts.selection is None:
             self.facts = self._generate(prepared)
         self.digests = contract_digests(self.audit, self.facts)
@@ -67,7 +68,7 @@ class _Session:
         try:
             self._measure_all()
         except BaseException:
-            if "engine" in self.__dict__:  # what a run took counts, though it did not reach its end
+            if self.loaded is not None:  # what a run took counts, though it did not reach its end
                 self._write_environment()
             raise
         self._write_environment()
@@ -181,18 +182,21 @@ class _Session:
     def _write_environment(self) -> None:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
-        if before is None or "engine" in self.__dict__:
+        if before is None or self.loaded is not None:
             content = environment.record(device_of(self.audit.model), self.started, before)
             self.store.write_record("environment", self.audit.name, content)
 
     # --- measuring ---
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        """The engine on the loaded model, proved to give the model's own logits."""
-        return self._engine(self.audit.model.dtype)
+        """The engine on the model, which is loaded when something is to be measured."""
+        if self.loaded is None:
+            self.loaded = self._load(self.audit.model.dtype)
+        return self.loaded
 
-    def _engine(self, dtype: str) -> Engine:
+    def _load(self, dtype: str) -> Engine:
+        """An engine that is proved to give the model's own logits."""
         self.progress.say(f"loading the model ({dtype})")
         stack = BlockStack(load_model(self.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
         if len(stack) != self.model_facts.blocks:
@@ -232,7 +236,7 @@ class _Session:
         missing = [number for number in range(len(batches)) if self._missing([question], number)]
         if not missing:
             return
-        reference = self._engine("float32")
+        reference = self._load("float32")
         for number in missing:
             self._put(number, question, self.engine.baseline_gap(batches[number], reference))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -62,18 +61,13 @@ def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
     return Arms(tuple(sets), tuple(dict.fromkeys(gaps)))
 
 
-@dataclass(frozen=True)
 class _Runs:
     """One method of an audit, run at its budgets in its forms."""
 
-    audit: Audit
-    where: Ground
-    ask: Ask
-    settings: MethodSettings
-
-    @property
-    def method(self) -> Method:
-        return METHODS[self.settings.name]
+    def __init__(self, audit: Audit, where: Ground, ask: Ask, settings: MethodSettings) -> None:
+        self.audit, self.where, self.ask, self.settings = audit, where, ask, settings
+        self.method = METHODS[settings.name]
+        self.scored: tuple[dict[int, float], int] | None = None  # scores and what they took, once they are known
 
     @property
     def procedure(self) -> str:
@@ -100,7 +94,7 @@ class _Runs:
         chooses = self.method.sets if form == "matched" else self.method.native
         geometry, total, all_counted = selection.geometry(self.where.blocks), 1, True
         if chooses is None:
-            scores, calls = self._scores
+            scores, calls = self._scores()
             selected = select(scores, geometry, budget, selection.ties)
             if METHODS[self.settings.of if self.method.turns_round else self.settings.name].resolved_by_dtype:
                 _check_resolved(scores, selected.sets, geometry, self.audit.model.dtype)
@@ -135,16 +129,17 @@ class _Runs:
             settings = replace(settings, calls=settings.calls - counted.calls)
         return chooses(ask, where, budget, settings), counted.calls
 
-    @cached_property
     def _scores(self) -> tuple[dict[int, float], int]:
-        counted = _Counted(self.ask.answer, None)
-        ask = Ask(counted, self.ask.base, self.ask.scored)
-        return block_scores(self.settings, self.where, ask), counted.calls
+        if self.scored is None:
+            counted = _Counted(self.ask.answer, None)
+            ask = Ask(counted, self.ask.base, self.ask.scored)
+            self.scored = block_scores(self.settings, self.where, ask), counted.calls
+        return self.scored
 
     @property
     def _without_scores(self) -> bool:
         """Whether it is the scores that are missing."""
-        return self.method.sets is None and "_scores" not in self.__dict__
+        return self.method.sets is None and self.scored is None
 
 
 def removed(layout: Layout, blocks: int) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,11 +24,12 @@ def error_rate(settings: Statistics) -> float:
     return round(1.0 - settings.confidence, 12)
 
 
-@dataclass(frozen=True)
 class Costs:
     """What removals cost in perplexity, under the one evaluation contract."""
 
-    evidence: Evidence
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._increases: dict[Layout, Estimate | None] = {}  # those that were asked for already
 
     @property
     def blocks(self) -> int:
@@ -45,10 +45,6 @@ class Costs:
     def base(self) -> Values | None:
         """Summed NLL per window of the unchanged model."""
         return self.nll(())
-
-    @cached_property
-    def _increases(self) -> dict[Layout, Estimate | None]:
-        return {}
 
     def layout(self, removal: Removal) -> Layout:
         """What runs once a removal is made: of layers alone, or the layout itself where blocks were merged too."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,12 +24,16 @@ RESAMPLES = 100  # of the prompts, on which selections are repeated
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Distances:
-    """Per-prompt distances of every scoring method whose evidence is at hand, and what follows from them."""
+    """Per-prompt distances of every scoring method whose evidence is at hand, and what follows from them.
 
-    evidence: Evidence
-    ground: Ground
+    What takes long is kept once it was asked for: scores on resampled prompts by method, selections by all they are of.
+    """
+
+    def __init__(self, evidence: Evidence, ground: Ground) -> None:
+        self.evidence, self.ground = evidence, ground
+        self._resamples: dict[str, list[dict[int, float]]] = {}
+        self._selections: dict[tuple[str, int, Geometry, str], dict[tuple[int, ...], float]] = {}
 
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
@@ -101,9 +104,9 @@ class Distances:
         The weights add up to the share of resamples in which the budget is reached, at most 1.
         """
         question = (method, budget, geometry, ties)
-        if question not in self._selected:
-            self._selected[question] = self._select(method, budget, geometry, ties)
-        return self._selected[question]
+        if question not in self._selections:
+            self._selections[question] = self._select(method, budget, geometry, ties)
+        return self._selections[question]
 
     def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         chosen: dict[tuple[int, ...], float] = defaultdict(float)
@@ -112,14 +115,6 @@ class Distances:
             for layers in sets:
                 chosen[layers] += 1.0 / (len(sets) * RESAMPLES)
         return {layers: round(share, 12) for layers, share in chosen.items()}
-
-    @cached_property
-    def _selected(self) -> dict[tuple[str, int, Geometry, str], dict[tuple[int, ...], float]]:
-        return {}
-
-    @cached_property
-    def _resamples(self) -> dict[str, list[dict[int, float]]]:
-        return {}
 
     def _resampled(self, method: str) -> list[dict[int, float]]:
         if method not in self._resamples:
