@@ -174,14 +174,13 @@ class RemovalSet:
 
     method: str
     budget: int
-    layers: tuple[int, ...]
+    layout: Layout  # what runs once the set is removed
     tie: int = 0  # which resolution of the ties
     ties: int = 1  # how many there are; more than are measured where there are over 16
     ties_counted: bool = True  # False: there are more still, too many to count
     draw: bool = False  # one draw of a random control
     form: Form = "matched"
     selection: str = "matched"  # the name of the constraints it obeys; a native form obeys its own
-    merged: Layout | None = None  # where blocks were merged and not only deleted
     calls: int = 0  # layouts and passes evaluated to choose it
 
     @property
@@ -189,5 +188,12 @@ class RemovalSet:
         """How many resolutions of the ties there are, in words."""
         return f"{'' if self.ties_counted else 'at least '}{self.ties}"
 
-    def layout(self, blocks: int) -> Layout:
-        return self.merged or Layout.base(blocks).without(self.layers)
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The slots that run no longer, ascending."""
+        return tuple(sorted(set(range(len(self.layout) + self.budget)) - set(self.layout.slots)))
+
+    @property
+    def merged(self) -> Layout | None:
+        """The layout where blocks were merged and not only deleted."""
+        return None if all(place.own for place in self.layout.places) else self.layout

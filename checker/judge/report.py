@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 from checker import __version__
@@ -65,15 +66,14 @@ def report_figures(
     pairs = pair_figures.pairs(distance, reasons)
     arm_rows = arm_figures.arms(cost, distance, chosen.sets)
     # Verdicts and regimes rest on the first selection's matched arms; what obeys other constraints is never mixed in.
-    rows = [row for row, arm in zip(arm_rows, chosen.sets, strict=True) if arm_figures.primary(audit, arm)]
+    primary = [arm_figures.primary(audit, arm) for arm in chosen.sets]
+    sets, rows = list(compress(chosen.sets, primary)), list(compress(arm_rows, primary))
     prediction = block_figures.prediction(distance, cost.singles)
     regime = {
-        "metric": block_figures.metric(distance, removal_figures.overlap(rows, audit)),
-        "removal": removal_figures.removal(cost, rows),
+        "metric": block_figures.metric(distance, removal_figures.overlap(sets, audit)),
+        "removal": removal_figures.removal(cost, sets),
     }
-    bench = Bench(
-        distance, cost, [arm for arm in chosen.sets if arm_figures.primary(audit, arm)], rows, regime, prediction
-    )
+    bench = Bench(distance, cost, sets, rows, regime, prediction)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     figures = {
         **_header(evidence),
@@ -228,7 +228,7 @@ def _cost(evidence: Evidence, asked: Asked, chosen: Arms) -> Row:
     audit, facts = evidence.audit, evidence.facts
     planned = plan(audit, facts)
     evaluation = [question.layout for question in planned.evaluation]
-    evaluation += [removal.layout(facts.model.blocks) for removal in chosen.sets]
+    evaluation += [removal.layout for removal in chosen.sets]
     taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
     return {name: getattr(taken, name) for name in ("layouts", "block_runs", "block_runs_without_sharing", "tokens")}
 
@@ -266,11 +266,11 @@ def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) ->
     yield from chosen.gaps
     if cost.base is None:
         yield f"the baseline's perplexity is not measured; {finish}"
-    removals = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets)
+    removals = dict.fromkeys(removal.layout for removal in chosen.sets)
     missing = sum(cost.nll(layout) is None for layout in removals)
     if missing:
         yield f"removal sets: {missing} of {len(removals)} are not measured; {finish}"
-    compared = dict.fromkeys(removal.layout(blocks) for removal in chosen.sets if not removal.draw)
+    compared = dict.fromkeys(removal.layout for removal in chosen.sets if not removal.draw)
     missing = sum(cost.per_token(name, layout) is None for layout in compared for name in ("kl", "top1"))
     if missing:
         yield f"KL and top-1 agreement of arms: {missing} of {2 * len(compared)} are not measured; {finish}"

@@ -210,7 +210,7 @@ class _Session:
 
     def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> tuple[Question, ...]:
         questions = dict.fromkeys(planned.evaluation)
-        removals = [(removal.layout(self.model_facts.blocks), removal.draw) for removal in sets]
+        removals = [(removal.layout, removal.draw) for removal in sets]
         removals += [(layout, False) for layout in claimed_layouts(self.audit, self.model_facts.blocks)]
         for layout, draw in removals:
             quantities: tuple[Quantity, ...] = ("nll",) if draw else ("nll", "kl", "top1")

@@ -106,14 +106,13 @@ class _Runs:
             RemovalSet(
                 self.settings.name,
                 budget,
-                removed(layout, self.where.blocks),
+                layout,
                 tie=number,
                 ties=total,
                 ties_counted=all_counted,
                 draw=self.method.control,
                 form=form,
                 selection=selection.name,
-                merged=layout if any(not place.own for place in layout.places) else None,
                 calls=calls,
             )
             for number, layout in enumerate(layouts)

@@ -83,7 +83,7 @@ def plan(audit: Audit, facts: Facts) -> Plan:
     known = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
     known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
-    sets = {removal.layout(where.blocks): None for removal in expected}
+    sets = {removal.layout: None for removal in expected}
     taken = cost(audit, facts, [first.questions, *adaptive.steps], [*known, *sets])
     return Plan(first.questions, evaluation, len(sets), taken, tuple(_notes(audit, facts)))
 

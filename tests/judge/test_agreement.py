@@ -121,7 +121,7 @@ def test_methods_without_evidence_are_left_out() -> None:
 
 
 def arm(method: str, *layers: int, **fields: Any) -> RemovalSet:
-    return RemovalSet(method, len(layers), layers, **fields)
+    return RemovalSet(method, len(layers), Layout.base(8).without(layers), **fields)
 
 
 def costs_of(sample: Sample) -> Costs:
@@ -151,7 +151,7 @@ def test_a_difference_is_paired_over_windows() -> None:
     sample, costs = Sample(), costs_of(Sample())
     (row,) = agreement.differences(costs, [arm("deletion", 4), arm("sleb", 3)])
     assert row["difference"] == pytest.approx(samples.SINGLES[4] - samples.SINGLES[3])
-    windows = [costs.nll(layers) for layers in ((4,), (3,))]
+    windows = [costs.nll(Layout.base(8).without([block])) for block in (4, 3)]
     assert windows[0] is not None
     assert windows[1] is not None
     paired = (windows[0] - windows[1]) / samples.WINDOW_TOKENS

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from evidence_sample import Sample
 
+from checker.core.layouts import Layout
 from checker.core.questions import RemovalSet
 from checker.core.records import MethodSettings, Statistics
 from checker.judge.figures import arms as arm_figures
 from checker.judge.figures.costs import Costs, error_rate
 from checker.judge.figures.removals import budgets_of_both
-from checker.selection import plan
 
 
 def figures(sample: Sample) -> dict[str, Any]:
@@ -29,6 +29,10 @@ def lower_ties(**changes: Any) -> Sample:
 
 def arms(sample: Sample, method: str, budget: int = 2) -> list[dict[str, Any]]:
     return [row for row in figures(sample)["arms"] if (row["method"], row["budget"]) == (method, budget)]
+
+
+def without(*blocks: int) -> Layout:
+    return Layout.base(8).without(blocks)
 
 
 def percent(nats: float) -> float:
@@ -72,18 +76,18 @@ def test_a_window_counts_by_the_tokens_it_scores() -> None:
     scored = tuple(samples.WINDOW_TOKENS if number else 2 * samples.WINDOW_TOKENS for number in range(20))
     facts = replace(sample.facts, evaluation=replace(samples.evaluation_facts(), scored=scored))
     found = Costs(replace(sample.evidence, facts=facts))
-    nll = found.nll((4,))
+    nll = found.nll(without(4))
     assert nll is not None
-    assert found.perplexity((4,)) == pytest.approx(exp(nll.sum() / (21 * samples.WINDOW_TOKENS)))
-    agreement = found.per_token("kl", (4,))
-    values = found.evidence.answer("evaluation", "kl", found.evidence and plan.Layout.base(8).without((4,)))
+    assert found.perplexity(without(4)) == pytest.approx(exp(nll.sum() / (21 * samples.WINDOW_TOKENS)))
+    agreement = found.per_token("kl", without(4))
+    values = found.evidence.answer("evaluation", "kl", without(4))
     assert values is not None
     assert agreement == pytest.approx(np.average(values, weights=scored))
 
 
 def test_the_order_of_layers_does_not_matter() -> None:
     found = Costs(Sample().evidence)
-    assert found.increase((6, 4)) is found.increase((4, 6))
+    assert found.increase(without(6, 4)) is found.increase(without(4, 6))
 
 
 def test_what_is_not_measured_is_none() -> None:
@@ -132,8 +136,8 @@ def test_an_arm_is_held_against_the_draws_of_other_sets() -> None:
 def test_draws_of_another_budget_are_no_control() -> None:
     sample = Sample()
     found = Costs(sample.evidence)
-    sets = [RemovalSet("random", 1, (0,), draw=True), RemovalSet("random", 2, (0, 2), draw=True)]
-    assert arm_figures.control(found, sets, RemovalSet("deletion", 2, (4, 6))) == [pytest.approx(percent(1.45))]
+    sets = [RemovalSet("random", 1, without(0), draw=True), RemovalSet("random", 2, without(0, 2), draw=True)]
+    assert arm_figures.control(found, sets, RemovalSet("deletion", 2, without(4, 6))) == [pytest.approx(percent(1.45))]
 
 
 @pytest.mark.parametrize(("confidence", "rate"), [(0.95, 0.05), (0.9, 0.1), (0.99, 0.01)])

@@ -141,7 +141,7 @@ def test_every_method_gives_arms() -> None:
     assert {arm.method for arm in found.sets if arm.merged} == {"laco"}
     assert {arm.selection for arm in found.sets if arm.form == "native"} == {"native"}
     for arm in found.sets:
-        assert removed(arm.layout(8), 8) == arm.layers
+        assert removed(arm.layout, 8) == arm.layers
         assert len(arm.layers) == arm.budget
 
 
@@ -163,7 +163,7 @@ def test_matched_sets_obey_spacing_exclusions_and_region(
             assert geometry.allows(arm.layers), arm
             assert region is None or all(region[0] <= layer <= region[1] for layer in arm.layers)
             assert arm.selection == "own"
-            changed = [place.slot for place in arm.layout(9).places if not place.own]
+            changed = [place.slot for place in arm.layout.places if not place.own]
             assert not set(changed) & exclude
     one = [arm for arm in found.sets if arm.method == "exhaustive" and arm.budget == 1]
     assert one or not geometry.count(1)
@@ -181,7 +181,7 @@ def test_native_forms_are_those_of_their_papers(seed: int, budget: int) -> None:
     assert native["deepest"].layers == tuple(range(8 - budget, 8))
     assert not {0, 8} & set(native["sleb"].layers)
     if "laco" in native:
-        merged = native["laco"].layout(9)
+        merged = native["laco"].layout
         assert all(sum(share for _, share in place.weights) == 1.0 for place in merged.places)
         assert (budget == 1) == (native["laco"].merged is None), "a merge of one block is a deletion"
 
@@ -221,7 +221,7 @@ def test_a_merge_keeps_its_layout() -> None:
         ("matched", (2, 4), "None"),
         ("native", (4, 5), "(0,1,2,mix(3:-1,4:1,5:1)@3)"),
     ]
-    assert [str(arm.layout(6)) for arm in found.sets] == ["(0,1,3,5)", "(0,1,2,mix(3:-1,4:1,5:1)@3)"]
+    assert [str(arm.layout) for arm in found.sets] == ["(0,1,3,5)", "(0,1,2,mix(3:-1,4:1,5:1)@3)"]
 
 
 # --- deletion loss and SLEB ------------------------------------------------------------------------------------------
@@ -476,7 +476,9 @@ def test_blocks_that_cannot_be_compared_have_no_scores() -> None:
     assert layers(found, method="interchange") == [(0,), (1,), (0, 1)]
 
 
-def test_a_removal_set_without_merges_is_its_layers() -> None:
-    plain = RemovalSet("deletion", 2, (1, 3))
-    assert str(plain.layout(5)) == "(0,2,4)"
+def test_a_removal_set_says_which_layers_it_removes_and_what_it_merges() -> None:
+    plain = RemovalSet("deletion", 2, Layout.parse("(0,2,4)"))
+    assert (plain.layers, plain.merged) == ((1, 3), None)
+    moved = RemovalSet("laco", 2, Layout.parse("(0,2@1,4)"))
+    assert (moved.layers, moved.merged) == ((2, 3), moved.layout)
     assert removed(Layout.parse("(0,2@1,4)"), 5) == (2, 3)

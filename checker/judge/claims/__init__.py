@@ -55,7 +55,7 @@ def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
 
 def _range(bench: Bench, claim: Claim) -> Row | None:
     """What the claim lets its figure be; None where it names no bound."""
-    lower, upper = claimed_range(claim, bench.costs.perplexity(()))
+    lower, upper = claimed_range(claim, bench.costs.perplexity(bench.costs.unchanged))
     return None if lower is None and upper is None else {"lower": lower, "upper": upper}
 
 

@@ -51,7 +51,7 @@ def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
     base, tokens = bench.costs.base, bench.costs.tokens
     ratios = []
     for one, other in product(better, worse):
-        low, high = (bench.costs.nll(arm.layout(bench.costs.blocks)) for arm in (one, other))
+        low, high = (bench.costs.nll(arm.layout) for arm in (one, other))
         if low is None or high is None or base is None or tokens is None:
             return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
         ratio = statistics.ratio_of_costs(low, high, base, tokens, bench.audit.statistics)
@@ -64,7 +64,7 @@ def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
 def _without_meaning(bench: Bench, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
     told = []
     for method, arm in ((claim.better, one), (claim.worse, other)):
-        cost = bench.costs.increase(arm.layout(bench.costs.blocks))
+        cost = bench.costs.increase(arm.layout)
         told.append(f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" if cost else str(method))
     return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
 
@@ -144,7 +144,7 @@ def _against_random(bench: Bench, claim: Claim, said: str) -> Decision:
 def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decision:
     level = error_rate(bench.audit.statistics)
     cheaper = max(float(row["p"]) for row in rows)
-    costlier = max(_costlier_p(bench, row) for row in rows)
+    costlier = max(_costlier_p(bench, arm) for arm in bench.chosen(rows[0]["method"], claim.budget))
     favourable, unfavourable = (costlier, cheaper) if is_control(claim.better) else (cheaper, costlier)
     verdict: Verdict = "supported" if favourable <= level else "contradicted" if unfavourable <= level else "open"
     worst = max(rows, key=lambda row: float(row["increase_percent"]))
@@ -159,10 +159,11 @@ def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decisio
     return Decision(verdict, told, p=min(favourable, unfavourable))
 
 
-def _costlier_p(bench: Bench, row: Row) -> float:
+def _costlier_p(bench: Bench, arm: RemovalSet) -> float:
     """The p of the opposite: that the arm costs more than the draws."""
-    arm = RemovalSet(row["method"], row["budget"], tuple(row["layers"]), selection=row["selection"])
-    return statistics.control_p(-row["increase_percent"], [-draw for draw in control(bench.costs, bench.sets, arm)])
+    cost = bench.costs.increase(arm.layout)
+    assert cost is not None
+    return statistics.control_p(-cost.value, [-draw for draw in control(bench.costs, bench.sets, arm)])
 
 
 # --- together --------------------------------------------------------------------------------------------------------

@@ -48,13 +48,13 @@ def _cost_of_removal(bench: Bench, claim: Claim) -> Decision:
 
 def claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
     if claim.layers is not None:
-        return [RemovalSet("claimed", len(claim.layers), tuple(sorted(claim.layers)))]
+        return [RemovalSet("claimed", len(claim.layers), bench.costs.unchanged.without(claim.layers))]
     return list(bench.chosen(claim.method, claim.budget))
 
 
 def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]:
     """The claimed range of the cost in percent, and how the message says it."""
-    lower, upper = claimed_range(claim, bench.costs.perplexity(()))
+    lower, upper = claimed_range(claim, bench.costs.perplexity(bench.costs.unchanged))
     assert upper is not None
     if claim.equals is None:
         return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
@@ -65,7 +65,7 @@ def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]
 
 
 def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
-    cost, layers = bench.costs.increase(claimed.layout(bench.costs.blocks)), claimed.layers
+    cost, layers = bench.costs.increase(claimed.layout), claimed.layers
     lower, upper, said = _claimed_cost(bench, claim)
     removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
     if cost is None:

@@ -68,7 +68,7 @@ def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[Row]:
 
 def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[RemovalSet]) -> Row:
     assert alike(one[0], other[0])
-    found = [costs.difference(a.layout(costs.blocks), b.layout(costs.blocks)) for a in one for b in other]
+    found = [costs.difference(a.layout, b.layout) for a in one for b in other]
     known = [estimate for estimate in found if estimate is not None]
     intervals = [estimate.interval for estimate in known if estimate.interval is not None]
     complete = len(known) == len(found)

@@ -20,7 +20,7 @@ def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list
 
 
 def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> Row:
-    layout = removal.layout(costs.blocks)
+    layout = removal.layout
     cost = costs.increase(layout)
     model = costs.evidence.facts.model
     gone = sum(model.block_parameters[layer] for layer in removal.layers)
@@ -97,7 +97,7 @@ def regret(costs: Costs, sets: Sequence[RemovalSet], removal: RemovalSet) -> Row
     best = [other for other in sets if other.method == "exhaustive" and alike(other, removal)]
     if not best or removal.draw:
         return None
-    above = costs.difference(removal.layout(costs.blocks), best[0].layout(costs.blocks))
+    above = costs.difference(removal.layout, best[0].layout)
     return {"value": above.value, "interval": pair_of(above.interval)} if above else None
 
 
@@ -118,8 +118,8 @@ def control(costs: Costs, sets: Sequence[RemovalSet], arm: RemovalSet) -> list[f
     A draw of the arm's own set is left out. Chance would have had to choose that set against the others; counted as a
     draw, it would keep the cheapest set of a small model from ever being better than chance.
     """
-    drawn = [removal.layers for removal in sets if removal.draw and alike(removal, arm)]
-    found = [costs.increase(layers) for layers in drawn if arm.merged or layers != arm.layers]
+    drawn = [removal.layout for removal in sets if removal.draw and alike(removal, arm)]
+    found = [costs.increase(layout) for layout in drawn if layout != arm.layout]
     return [cost.value for cost in found if cost is not None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,6 @@ from checker.core.statistics import Estimate
 from checker.judge.figures.distances import pair_of
 
 Row = dict[str, Any]
-Removal = Iterable[int] | Layout
 
 
 def error_rate(settings: Statistics) -> float:
@@ -29,6 +27,7 @@ class Costs:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        self.unchanged = Layout.base(self.blocks)
         self._increases: dict[Layout, Estimate | None] = {}  # those that were asked for already
 
     @property
@@ -44,19 +43,14 @@ class Costs:
     @cached_property
     def base(self) -> Values | None:
         """Summed NLL per window of the unchanged model."""
-        return self.nll(())
+        return self.nll(self.unchanged)
 
-    def layout(self, removal: Removal) -> Layout:
-        """What runs once a removal is made: of layers alone, or the layout itself where blocks were merged too."""
-        return removal if isinstance(removal, Layout) else Layout.base(self.blocks).without(removal)
+    def nll(self, layout: Layout) -> Values | None:
+        """Summed NLL per window of a layout, or None where it is not measured."""
+        return self.evidence.answer("evaluation", "nll", layout)
 
-    def nll(self, removal: Removal) -> Values | None:
-        """Summed NLL per window after a removal, or None where it is not measured."""
-        return self.evidence.answer("evaluation", "nll", self.layout(removal))
-
-    def increase(self, removal: Removal) -> Estimate | None:
+    def increase(self, layout: Layout) -> Estimate | None:
         """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
-        layout = self.layout(removal)
         if layout not in self._increases:
             self._increases[layout] = self._increase(layout)
         return self._increases[layout]
@@ -67,17 +61,17 @@ class Costs:
             return None
         return statistics.increase(variant, self.base, self.tokens, self.evidence.audit.statistics)
 
-    def perplexity(self, removal: Removal) -> float | None:
-        """Perplexity after a removal, or None where it is not measured."""
-        variant = self.nll(removal)
+    def perplexity(self, layout: Layout) -> float | None:
+        """Perplexity of a layout, or None where it is not measured."""
+        variant = self.nll(layout)
         return None if variant is None or self.tokens is None else statistics.perplexity(variant, self.tokens)
 
-    def per_token(self, quantity: str, removal: Removal) -> float | None:
+    def per_token(self, quantity: str, layout: Layout) -> float | None:
         """Mean over scored positions of ``kl`` or ``top1``, whose answers are means per window."""
-        values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", self.layout(removal))
+        values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", layout)
         return None if values is None or self.tokens is None else float(values @ self.tokens / self.tokens.sum())
 
-    def difference(self, one: Removal, other: Removal) -> Estimate | None:
+    def difference(self, one: Layout, other: Layout) -> Estimate | None:
         """Paired difference in mean NLL, ``one`` minus ``other``, in nats per token."""
         a, b = self.nll(one), self.nll(other)
         if a is None or b is None or self.tokens is None:
@@ -87,7 +81,7 @@ class Costs:
     @cached_property
     def singles(self) -> dict[int, Estimate]:
         """What deleting each single block costs, where it is measured."""
-        found = {block: self.increase((block,)) for block in range(self.blocks)}
+        found = {block: self.increase(self.unchanged.without([block])) for block in range(self.blocks)}
         return {block: cost for block, cost in found.items() if cost is not None}
 
 

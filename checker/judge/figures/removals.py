@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from checker.core.questions import RemovalSet
 from checker.core.records import Audit
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.figures.costs import Costs, Row
@@ -14,34 +14,28 @@ from checker.judge.figures.regimes import removal_regime, removal_sentence
 from checker.selection.methods import PROTOCOLS
 
 
-def _resolutions(rows: Sequence[Row], budget: int) -> tuple[dict[str, list[tuple[int, ...]]], bool]:
-    """Each protocol's sets at a budget, and whether every resolution of the ties is among them."""
-    found: dict[str, list[tuple[int, ...]]] = {protocol: [] for protocol in PROTOCOLS}
-    total = dict.fromkeys(PROTOCOLS, 0)
-    for row in rows:
-        if row["method"] in found and row["budget"] == budget:
-            found[row["method"]].append(tuple(row["layers"]))
-            total[row["method"]] = row["ties"]
-    return found, all(total[protocol] <= len(found[protocol]) for protocol in PROTOCOLS)
+def _resolutions(sets: Sequence[RemovalSet], budget: int) -> dict[str, list[RemovalSet]]:
+    """Each protocol's sets at a budget, one for each resolution of its ties that was measured."""
+    return {name: [own for own in sets if (own.method, own.budget) == (name, budget)] for name in PROTOCOLS}
 
 
-def overlap(rows: Sequence[Row], audit: Audit) -> list[Row]:
+def overlap(sets: Sequence[RemovalSet], audit: Audit) -> list[Row]:
     """How many blocks the two protocols' selections share at each budget, least and most over the resolutions."""
     table = []
     for budget in budgets_of_both(audit):
-        sets, _ = _resolutions(rows, budget)
-        shared = [len(set(a) & set(b)) for a in sets["replacement"] for b in sets["interchange"]]
+        own = _resolutions(sets, budget)
+        shared = [len(set(a.layers) & set(b.layers)) for a in own["replacement"] for b in own["interchange"]]
         if shared:
             table.append({"budget": budget, "shared_least": min(shared), "shared_most": max(shared), "of": budget})
     return table
 
 
-def removal(costs: Costs, rows: Sequence[Row]) -> list[Row]:
+def removal(costs: Costs, sets: Sequence[RemovalSet]) -> list[Row]:
     """The checkpoint's removal regime per budget, over every combination of tie resolutions (design, 3.4).
 
     One row for every budget at which the audit runs both protocols; without their arms, or their costs, it is open.
     """
-    return [_removal(costs, rows, budget) for budget in budgets_of_both(costs.evidence.audit)]
+    return [_removal(costs, _resolutions(sets, budget), budget) for budget in budgets_of_both(costs.evidence.audit)]
 
 
 def budgets_of_both(audit: Audit) -> list[int]:
@@ -50,12 +44,11 @@ def budgets_of_both(audit: Audit) -> list[int]:
     return sorted(set.intersection(*(own.get(protocol, set()) for protocol in PROTOCOLS)))
 
 
-def _removal(costs: Costs, rows: Sequence[Row], budget: int) -> Row:
+def _removal(costs: Costs, sets: Mapping[str, Sequence[RemovalSet]], budget: int) -> Row:
     margin = costs.evidence.audit.statistics.margin
-    sets, complete = _resolutions(rows, budget)
-    combinations = [(a, b) for a in sets["replacement"] for b in sets["interchange"]]
+    combinations = [(a.layout, b.layout) for a in sets["replacement"] for b in sets["interchange"]]
     differences = [found for a, b in combinations if (found := costs.difference(a, b)) is not None]
-    reason = _undecidable(sets, complete, len(combinations) - len(differences), [d.units for d in differences])
+    reason = _undecidable(sets, len(combinations) - len(differences), [d.units for d in differences])
     name = "open" if reason else removal_regime(differences, margin)
     values = [difference.value for difference in differences]
     intervals = [difference.interval for difference in differences if difference.interval is not None]
@@ -70,14 +63,14 @@ def _removal(costs: Costs, rows: Sequence[Row], budget: int) -> Row:
     }
 
 
-def _undecidable(sets: Mapping[str, Sequence[Any]], complete: bool, missing: int, windows: Sequence[int]) -> str:
+def _undecidable(sets: Mapping[str, Sequence[RemovalSet]], missing: int, windows: Sequence[int]) -> str:
     """Why there is no removal regime whatever the costs are; empty where there may be one."""
     absent = [protocol for protocol in PROTOCOLS if not sets[protocol]]
     if absent:
         return f"No removal set of {' and of '.join(absent)} is known at this budget, so there is nothing to compare."
     if missing:
         return "Not every removal that the two protocols chose at this budget is measured."
-    if not complete:
+    if any(own[0].ties > len(own) for own in sets.values()):
         return "The two protocols leave more ways of breaking ties than were measured, so not all are known to agree."
     if windows[0] < MINIMUM_WINDOWS:
         return f"{windows[0]} evaluation windows decide nothing about a population; at least {MINIMUM_WINDOWS} do."
