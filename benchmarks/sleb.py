@@ -20,7 +20,7 @@ from torch import nn
 from checker.checkpoints import files as checkpoints
 from checker.core import resources
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import Ground, Values
+from checker.core.questions import Problem, Values
 from checker.core.records import MethodSettings, ScoringContract, TextSource
 from checker.measure import models, texts
 from checker.measure.blocks import BlockStack, find_stack
@@ -72,9 +72,9 @@ class Search:
 
     def to(self, budget: int) -> tuple[int, ...]:
         """The blocks that are removed at a budget."""
-        ground = Ground(self.blocks, pairs_within(self.blocks, 1), Geometry(self.blocks), "into", 0)
+        problem = Problem(self.blocks, pairs_within(self.blocks, 1), Geometry(self.blocks), "into", 0)
         start = time.perf_counter()
-        (layout,) = sleb.native(self, ground, budget, MethodSettings("sleb", (budget,)))  # type: ignore[arg-type]
+        (layout,) = sleb.native(self, problem, budget, MethodSettings("sleb", (budget,)))  # type: ignore[arg-type]
         self.seconds += time.perf_counter() - start
         return removed(layout, self.blocks)
 

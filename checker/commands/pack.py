@@ -44,7 +44,7 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
     found = verify(made)
     if found.differences:
         raise EvidenceDamaged(f"{folder}: sealed, and does not reproduce: {found.differences[0]}")
-    tell(f"wrote {folder}, sealed as of {found.judging.day}: the audit's outcome is {made.report['outcome']}")
+    tell(f"wrote {folder}, sealed as of {found.judged_by.day}: the audit's outcome is {made.report['outcome']}")
     tell(f"pack digest {made.digest}")
     root = made.json("artifacts.json")["root"]
     if root is None:

@@ -81,7 +81,7 @@ def verify(
 def _tell_reproduces(found: Any) -> None:
     pack, report = found.pack, found.pack.report
     tell(f"{pack.folder}: reproduces: {found.figures} figures of the report follow from its rows, as of "
-         f"{found.judging.day}")  # fmt: skip
+         f"{found.judged_by.day}")  # fmt: skip
     tell(f"the audit's outcome: {report['outcome']}. {report['summary']}")
     tell(f"pack digest {pack.digest}")
     root = pack.json("artifacts.json")["root"]
@@ -142,8 +142,8 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
     from checker.release import replay
     from checker.spec import load
 
-    judging = replay.judging_of(pack)
-    audit = replay.audit_of(pack, judging)
+    judged_by = replay.judging_of(pack)
+    audit = replay.audit_of(pack, judged_by)
     if file is not None:
         found = load.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
         if replay.resolved(replay.portable(found)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:

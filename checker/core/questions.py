@@ -106,7 +106,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Problem:
     """What every method may know: the stack, the pairs that are compared, the constraints."""
 
     blocks: int

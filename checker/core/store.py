@@ -114,7 +114,7 @@ class Store:
         # A damaged text column must fail its digest, not the decoder.
         self._connection.text_factory = lambda column: column.decode(errors="replace")
         with self._readable():
-            self._distrust()
+            self._harden()
             self._check_objects()
             if create:
                 self._write_ahead()
@@ -127,7 +127,7 @@ class Store:
                 "restore it, or measure again with --fresh"
             )
 
-    def _distrust(self) -> None:
+    def _harden(self) -> None:
         """Keeps a stranger's file from running functions, from damaged cells and from values of any size."""
         for setting in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
             self._connection.execute(f"PRAGMA {setting}")

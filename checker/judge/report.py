@@ -21,7 +21,7 @@ from checker.core.records import ScoringContract
 from checker.core.statistics import perplexity
 from checker.core.store import MEASURING_CODE, Store
 from checker.judge.claims import decide
-from checker.judge.claims.decision import Bench
+from checker.judge.claims.decision import Figures
 from checker.judge.figures import agreement, costs
 from checker.judge.figures import arms as arm_figures
 from checker.judge.figures import blocks as block_figures
@@ -33,7 +33,7 @@ from checker.judge.figures.pairs import noise_floor
 from checker.judge.origin import origin_of, unrecorded
 from checker.selection.arms import Arms, arms, scored_by
 from checker.selection.cost import cost as cost_of
-from checker.selection.plan import Asked, claimed_layouts, ground, incomparable, plan
+from checker.selection.plan import Asked, claimed_layouts, incomparable, plan, problem_of
 from checker.spec.contracts import contract_digests
 
 Row = dict[str, Any]
@@ -56,10 +56,10 @@ def report_figures(
     ``environment`` is the run's own record, ``origin`` what ``provenance`` gives of the evidence's store.
     """
     audit, model = evidence.audit, evidence.facts.model
-    where = ground(audit, model)
-    distance, cost = Distances(evidence, where), Costs(evidence)
+    problem = problem_of(audit, model)
+    distance, cost = Distances(evidence, problem), Costs(evidence)
     asked = Asked(evidence.ask.answer)
-    chosen = arms(audit, where, replace(evidence.ask, answer=asked))
+    chosen = arms(audit, problem, replace(evidence.ask, answer=asked))
     reasons = {
         pair: reason for pair in pairs_within(model.blocks, audit.max_gap) if (reason := incomparable(model, *pair))
     }
@@ -73,9 +73,9 @@ def report_figures(
         "metric": block_figures.metric(distance, removal_figures.overlap(sets, audit)),
         "removal": removal_figures.removal(cost, sets),
     }
-    bench = Bench(distance, cost, sets, rows, regime, prediction)
+    figures = Figures(distance, cost, sets, rows, regime, prediction)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
-    figures = {
+    report = {
         **_header(evidence),
         "environment": _environment(environment),
         "protocols": measured,
@@ -94,7 +94,7 @@ def report_figures(
         "agreement": agreement.ranks(distance),
         "differences": agreement.differences(cost, chosen.sets),
         "stability": agreement.stability(distance),
-        "claims": decide(bench, audit.claims),
+        "claims": decide(figures, audit.claims),
         "cost": _cost(evidence, asked, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
         "evidence": {
@@ -103,7 +103,7 @@ def report_figures(
             "measured_on": pair_figures.measured_on(distance),
         },
     }
-    return figures, tuple(_gaps(evidence, distance, cost, chosen))
+    return report, tuple(_gaps(evidence, distance, cost, chosen))
 
 
 def _header(evidence: Evidence) -> Row:

@@ -30,7 +30,7 @@ from checker.measure.models import device_of, load_model
 from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, with_selection
 from checker.measure.proof import prove
 from checker.selection.arms import arms
-from checker.selection.plan import Plan, claimed_layouts, ground, plan
+from checker.selection.plan import Plan, claimed_layouts, plan, problem_of
 from checker.spec.contracts import contract_digests, contracts, scopes, together
 from checker.spec.sources import text_identity
 
@@ -78,12 +78,12 @@ class _Session:
     def _measure_all(self) -> None:
         self._write_record()
         planned = plan(self.audit, self.facts)
-        where = ground(self.audit, self.model_facts)
+        problem = problem_of(self.audit, self.model_facts)
         self._announce(planned)
         # What scoring methods ask first, together: one prefix tree for each text.
         self._ensure([question for question in planned.scoring if question.span is None])
         ask = Ask(self._answer, self.base, self.cuts["selection"].batches[0].positions)
-        evaluation = self._evaluation_questions(planned, arms(self.audit, where, ask).sets)
+        evaluation = self._evaluation_questions(planned, arms(self.audit, problem, ask).sets)
         self._announce(planned, evaluation)
         self._ensure(evaluation)
         self._measure_begin_token()

@@ -12,7 +12,7 @@ import torch
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import Ground
+from checker.core.questions import Problem
 from checker.core.records import MethodSettings
 from checker.measure.planted import BLOCKS, Plant, Planted, plant
 from checker.selection.arms import block_scores
@@ -56,22 +56,22 @@ class _Bench:
 
     def score(self, method: str, what: Plant, *blocks: int) -> float:
         """The largest of a method's scores of the blocks, or of its distances of the pairs they make."""
-        scores = block_scores(_settings(method), _ground(), self.models[what].ask)
+        scores = block_scores(_settings(method), _problem(), self.models[what].ask)
         return max(scores[block] for block in blocks)
 
     def distance(self, method: str, what: Plant, *key: int) -> float:
         asked = METHODS[method].distances
         assert asked is not None
-        return float(np.mean(asked(self.models[what].ask, _ground())[key]))
+        return float(np.mean(asked(self.models[what].ask, _problem())[key]))
 
     def layout(self, method: str, what: Plant, budget: int, native: bool = False, spacing: int = 1) -> Layout:
         chooses = METHODS[method].native if native else METHODS[method].sets
         assert chooses is not None
-        return chooses(self.models[what].ask, _ground(spacing), budget, _settings(method))[0]
+        return chooses(self.models[what].ask, _problem(spacing), budget, _settings(method))[0]
 
 
-def _ground(spacing: int = 1) -> Ground:
-    return Ground(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS, spacing), "into", 0)
+def _problem(spacing: int = 1) -> Problem:
+    return Problem(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS, spacing), "into", 0)
 
 
 def _settings(method: str) -> MethodSettings:
@@ -124,7 +124,7 @@ def _order(method: str, first: bool) -> _Answer:
     """1 where a planted identity stands first (or last) in a method's order, else 0."""
 
     def answer(bench: _Bench) -> float:
-        scores = block_scores(_settings(method), _ground(), bench.models["identity"].ask)
+        scores = block_scores(_settings(method), _problem(), bench.models["identity"].ask)
         order = sorted(scores, key=lambda block: scores[block])
         return float((order[0] if first else order[-1]) in bench.models["identity"].blocks)
 
@@ -152,9 +152,9 @@ def _deepest(bench: _Bench) -> float:
 def _random(bench: _Bench) -> float:
     sets = METHODS["random"].sets
     assert sets is not None
-    ground = _ground()
-    drawn = [_removed(layout) for layout in sets(bench.models["identity"].ask, ground, 2, _settings("random"))]
-    return float(len(set(drawn)) == len(drawn) == 5 and all(ground.geometry.allows(layers) for layers in drawn))
+    problem = _problem()
+    drawn = [_removed(layout) for layout in sets(bench.models["identity"].ask, problem, 2, _settings("random"))]
+    return float(len(set(drawn)) == len(drawn) == 5 and all(problem.geometry.allows(layers) for layers in drawn))
 
 
 _yes: tuple[str, _Verdict] = ("yes", lambda value: value == 1.0)
@@ -225,7 +225,7 @@ def _refusals(bench: _Bench) -> Iterator[Check]:
 def _refused(bench: _Bench, method: str, what: Plant, words: str) -> Check:
     try:
         if METHODS[method].sets is None:
-            block_scores(_settings(method), _ground(), bench.models[what].ask)
+            block_scores(_settings(method), _problem(), bench.models[what].ask)
         else:
             bench.layout(method, what, 1)
         found = "a score"

@@ -118,8 +118,8 @@ def _claims(verified: Verified) -> Row:
     pack, report = verified.pack, verified.pack.report
     return {
         "signature": UNSIGNED,
-        "pack": {"digest": {"sha256": pack.digest}, "judged_on": verified.judging.day.isoformat()},
-        "tool": dict(verified.judging.tool),
+        "pack": {"digest": {"sha256": pack.digest}, "judged_on": verified.judged_by.day.isoformat()},
+        "tool": dict(verified.judged_by.tool),
         "audit": report["audit"],
         "weights": {"sha256": report["model"]["digest"]},
         "contracts": {name: row and row["digest"] for name, row in report["contracts"].items()},

@@ -38,8 +38,8 @@ _LARGEST = 2**53  # of a whole number in facts
 _WANTED = "what `pack` wrote"
 
 
-class Witness(Store):
-    """A store that notes what is read of it."""
+class RecordingStore(Store):
+    """Remembers what was read, so that only that is sealed."""
 
     def __init__(self, path: Path, *, create: bool = True, in_memory: bool = False) -> None:
         super().__init__(path, create=create, in_memory=in_memory)
@@ -76,7 +76,7 @@ class Witness(Store):
 
 
 @dataclass(frozen=True)
-class Judging:
+class JudgedBy:
     """How a pack was judged: when, by which version, under whose policy."""
 
     day: date
@@ -128,7 +128,7 @@ def stands_alone(text: str, file: str, overrides: Sequence[str]) -> bool:
     return named is None or named in policies.ready()
 
 
-def audit_of(pack: Pack, judging: Judging) -> Audit:
+def audit_of(pack: Pack, judged_by: JudgedBy) -> Audit:
     """The audit of a pack, resolved anew; EvidenceDamaged where its text, name or policy cannot be read."""
     stated = pack.json("audit.json")
     place = pack.place("audit.json")
@@ -141,7 +141,7 @@ def audit_of(pack: Pack, judging: Judging) -> Audit:
     if not fits(overrides, tuple[tuple[str, str], ...]):
         raise damaged(place, f"the overrides {overrides!r:.80}", "pairs of key and value")
     given = [f"{key}={value}" for key, value in overrides]
-    own = judging.policy == "audit"
+    own = judged_by.policy == "audit"
     try:
         text = pack.bytes("audit.yaml").decode()
         if own and not stands_alone(text, file, given):
@@ -188,26 +188,26 @@ def _placed(location: Location) -> Location:
 # --- the evidence ----------------------------------------------------------------------------------------------------
 
 
-def judging_of(pack: Pack) -> Judging:
+def judging_of(pack: Pack) -> JudgedBy:
     """When and by what a pack was judged; EvidenceDamaged where judging.json does not say."""
     stated = pack.json("judging.json")
     try:
         day, tool, policy = stated["day"], stated["tool"], stated["policy"]
         complete = fits(tool, Mapping[str, str]) and set(tool) == {"name", "version", "measuring_code"}
         if complete and policy in ("audit", "given") and len(stated) == 3:
-            return Judging(date.fromisoformat(day), tool, policy)
+            return JudgedBy(date.fromisoformat(day), tool, policy)
     except (KeyError, TypeError, ValueError):
         pass
     raise damaged(pack.place("judging.json"), f"{stated!r:.80}", "the day of judging, the tool and whose policy")
 
 
-def store_of(pack: Pack, judging: Judging, audit: Audit) -> Witness:
+def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     """A pack's evidence in memory; EvidenceDamaged where rows or records are not what they should be."""
     try:
         answers = rows.read(pack.bytes("rows.parquet"))
     except rows.BadRows as error:
         raise damaged(pack.place("rows.parquet"), error.found, error.expected) from error
-    store = Witness(pack.folder, in_memory=True)
+    store = RecordingStore(pack.folder, in_memory=True)
     try:
         for name, key, content in _records(pack, len(answers)):
             store.write_record(name, key, content)
@@ -216,7 +216,7 @@ def store_of(pack: Pack, judging: Judging, audit: Audit) -> Witness:
             if not isinstance(environment, dict):
                 raise damaged(pack.place("environment.json"), f"{environment!r:.80}", "a mapping")
             store.write_record("environment", audit.name, environment)
-        store.add(answers, judging.tool["measuring_code"])
+        store.add(answers, judged_by.tool["measuring_code"])
         if store.units() != sum(len(answer.values) for answer in answers):
             raise damaged(pack.place("rows.parquet"), "an answer given twice", "every answer once")
     except BaseException:

@@ -25,7 +25,7 @@ from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.measured import judge
 from checker.release import replay, rows
 from checker.release.pack import FILES, MANIFEST, Pack, manifest_of, open_pack
-from checker.release.replay import Witness
+from checker.release.replay import RecordingStore
 from checker.release.table_reader import LARGEST_ROWS
 from checker.reports import read
 from checker.spec import load, policies
@@ -125,7 +125,7 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
 
 def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[tuple[str, str], list[Row]]]:
     """The answers and records that judging the audit reads; nothing else is sealed."""
-    with Witness(evidence, create=False) as store:
+    with RecordingStore(evidence, create=False) as store:
         store.sealed = True
         report = judge(audit, store, day)
         answers = store.answers()
@@ -152,7 +152,7 @@ def _judge(
     day: date,
 ) -> Row:
     """The report as whoever opens the pack will find it."""
-    with Witness(Path("rows.parquet"), in_memory=True) as store:
+    with RecordingStore(Path("rows.parquet"), in_memory=True) as store:
         for (name, key), found in records.items():
             for content in found:
                 store.write_record(name, key, content)

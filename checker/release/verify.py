@@ -28,7 +28,7 @@ from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
 from checker.judge.measured import judge
 from checker.release.pack import Pack, damaged
-from checker.release.replay import Judging, Witness, audit_of, judging_of, resolved, store_of
+from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_of, resolved, store_of
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Verified:
     """What verifying a pack came to; ``report`` is the one that its rows give."""
 
     pack: Pack
-    judging: Judging
+    judged_by: JudgedBy
     report: Mapping[str, Any]
     differences: tuple[Difference, ...]
     figures: int  # compared
@@ -71,30 +71,30 @@ def verify(pack: Pack) -> Verified:
 
     EvidenceDamaged where a file's bytes are those of the manifest and yet not what a pack holds.
     """
-    judging = _read(pack, judging_of, pack)
-    audit = _read(pack, audit_of, pack, judging)
+    judged_by = _read(pack, judging_of, pack)
+    audit = _read(pack, audit_of, pack, judged_by)
     stated = pack.report
     _read(pack, _check_schema, pack, stated)
-    with _read(pack, store_of, pack, judging, audit) as store:
-        report = _read(pack, _judged, audit, store, judging)
+    with _read(pack, store_of, pack, judged_by, audit) as store:
+        report = _read(pack, _judged, audit, store, judged_by)
         unread = list(_unread(pack, store))
     differences = [
         *_compared("audit.json", json.loads(canonical(resolved(audit))), pack.json("audit.json")),
         *unread,
         *_compared("report.json", _without_tool(report), _without_tool(stated)),
         *_compared("contracts.json", report["contracts"], pack.json("contracts.json")),
-        *_tool(judging, stated),
+        *_tool(judged_by, stated),
         *_prompts(pack, report),
         *_artifacts(pack, report),
     ]
-    return Verified(pack, judging, report, tuple(differences), _count(stated), tuple(_notes(judging)))
+    return Verified(pack, judged_by, report, tuple(differences), _count(stated), tuple(_notes(judged_by)))
 
 
-def _judged(audit: Audit, store: Witness, judging: Judging) -> Mapping[str, Any]:
+def _judged(audit: Audit, store: RecordingStore, judged_by: JudgedBy) -> Mapping[str, Any]:
     """The report as it would have been sealed; ValueError where a figure is not finite."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of values no model gives
         # In the judge's own order: a distance comes before the claim that rests on it.
-        report: Mapping[str, Any] = json.loads(json.dumps(judge(audit, store, judging.day), allow_nan=False))
+        report: Mapping[str, Any] = json.loads(json.dumps(judge(audit, store, judged_by.day), allow_nan=False))
     return report
 
 
@@ -179,12 +179,12 @@ def _without_tool(report: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in report.items() if key != _TOLD}
 
 
-def _tool(judging: Judging, stated: Mapping[str, Any]) -> Iterator[Difference]:
+def _tool(judged_by: JudgedBy, stated: Mapping[str, Any]) -> Iterator[Difference]:
     """The version is said twice, once for whoever reads the report alone."""
-    yield from _compared("report.json", dict(judging.tool), stated.get(_TOLD, {}), _TOLD)
+    yield from _compared("report.json", dict(judged_by.tool), stated.get(_TOLD, {}), _TOLD)
 
 
-def _unread(pack: Pack, store: Witness) -> Iterator[Difference]:
+def _unread(pack: Pack, store: RecordingStore) -> Iterator[Difference]:
     """What nothing rests on: it would be published as evidence, and nobody would have looked at it."""
     read, stored = sum(len(answer.values) for answer in store.answers()), store.units()
     if read != stored:
@@ -222,14 +222,14 @@ def _artifacts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
         yield from _compared("artifacts.json", report["model"]["digest"], weights, "the digest of the weights")
 
 
-def _notes(judging: Judging) -> Iterator[str]:
-    version, code = judging.tool["version"], judging.tool["measuring_code"]
+def _notes(judged_by: JudgedBy) -> Iterator[str]:
+    version, code = judged_by.tool["version"], judged_by.tool["measuring_code"]
     if version != __version__:
         yield (f"the pack was made by pruneaudit {version}, this is {__version__}: where they differ in what they "
                f"judge, figures differ; to compare like with like: pip install pruneaudit=={version}")  # fmt: skip
     if code != MEASURING_CODE:
         yield f"the rows were measured by version {code} of the measuring code, this is {MEASURING_CODE}"
-    if judging.policy == "given":
+    if judged_by.policy == "given":
         yield "the policy is taken as audit.json states it, because it is built on files that are not in the pack"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from checker.core.errors import EvidenceMissing, NotFinite
 from checker.core.layouts import Geometry, Layout
-from checker.core.questions import Answer, Ask, Ground, Question, RemovalSet, Values
+from checker.core.questions import Answer, Ask, Problem, Question, RemovalSet, Values
 from checker.core.records import Audit, Form, MethodSettings, Selection
 from checker.selection.methods import METHODS
 from checker.selection.methods.method import Method, Sets
@@ -39,7 +39,7 @@ def scored_by(audit: Audit) -> tuple[str, ...]:
     return tuple(name for name, method in METHODS.items() if name in wanted and method.distances)
 
 
-def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
+def arms(audit: Audit, problem: Problem, ask: Ask) -> Arms:
     """Runs every method at every budget, under every selection's constraints and in its paper's own form.
 
     A method whose evidence is missing, whose calls end, or that reaches no set, is a gap; the rest go on.
@@ -47,7 +47,7 @@ def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
     sets: list[RemovalSet] = []
     gaps: list[str] = []
     for settings in audit.methods:
-        runs = _Runs(audit, where, ask, settings)
+        runs = _Runs(audit, problem, ask, settings)
         for form, selection in runs.forms():
             for budget in settings.budgets:
                 try:
@@ -64,8 +64,8 @@ def arms(audit: Audit, where: Ground, ask: Ask) -> Arms:
 class _Runs:
     """One method of an audit, run at its budgets in its forms."""
 
-    def __init__(self, audit: Audit, where: Ground, ask: Ask, settings: MethodSettings) -> None:
-        self.audit, self.where, self.ask, self.settings = audit, where, ask, settings
+    def __init__(self, audit: Audit, problem: Problem, ask: Ask, settings: MethodSettings) -> None:
+        self.audit, self.problem, self.ask, self.settings = audit, problem, ask, settings
         self.method = METHODS[settings.name]
         self.scored: tuple[dict[int, float], int] | None = None  # scores and what they took, once they are known
 
@@ -92,13 +92,13 @@ class _Runs:
     def sets(self, form: Form, selection: Selection, budget: int) -> tuple[RemovalSet, ...]:
         """The removal sets of one form at one budget; EvidenceMissing where they cannot be told."""
         chooses = self.method.sets if form == "matched" else self.method.native
-        geometry, total, all_counted = selection.geometry(self.where.blocks), 1, True
+        geometry, total, all_counted = selection.geometry(self.problem.blocks), 1, True
         if chooses is None:
             scores, calls = self._scores()
             selected = select(scores, geometry, budget, selection.ties)
             if METHODS[self.settings.of if self.method.turns_round else self.settings.name].resolved_by_dtype:
                 _check_resolved(scores, selected.sets, geometry, self.audit.model.dtype)
-            layouts = tuple(self.where.base.without(layers) for layers in selected.sets)
+            layouts = tuple(self.problem.base.without(layers) for layers in selected.sets)
             total, all_counted = selected.total, selected.counted
         else:
             layouts, calls = self._searched(chooses, geometry, budget)
@@ -120,19 +120,19 @@ class _Runs:
 
     def _searched(self, chooses: Sets, geometry: Geometry, budget: int) -> tuple[tuple[Layout, ...], int]:
         """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
-        settings, where = self.settings, replace(self.where, geometry=geometry)
+        settings, problem = self.settings, replace(self.problem, geometry=geometry)
         counted = _Counted(self.ask.answer, settings.calls if self.method.capped else None)
         ask = Ask(counted, self.ask.base, self.ask.scored)
         if self.method.seeded and settings.seeded_by is not None:
-            where = replace(where, seeds=block_scores(replace(settings, name=settings.seeded_by), where, ask))
+            problem = replace(problem, seeds=block_scores(replace(settings, name=settings.seeded_by), problem, ask))
             settings = replace(settings, calls=settings.calls - counted.calls)
-        return chooses(ask, where, budget, settings), counted.calls
+        return chooses(ask, problem, budget, settings), counted.calls
 
     def _scores(self) -> tuple[dict[int, float], int]:
         if self.scored is None:
             counted = _Counted(self.ask.answer, None)
             ask = Ask(counted, self.ask.base, self.ask.scored)
-            self.scored = block_scores(self.settings, self.where, ask), counted.calls
+            self.scored = block_scores(self.settings, self.problem, ask), counted.calls
         return self.scored
 
     @property
@@ -146,15 +146,15 @@ def removed(layout: Layout, blocks: int) -> tuple[int, ...]:
     return tuple(sorted(set(range(blocks)) - set(layout.slots)))
 
 
-def block_scores(settings: MethodSettings, where: Ground, ask: Ask) -> dict[int, float]:
+def block_scores(settings: MethodSettings, problem: Problem, ask: Ask) -> dict[int, float]:
     """A scoring method's score per block, on all prompts."""
     method = METHODS[settings.name]
     if method.turns_round:
-        return turned_round(block_scores(replace(settings, name=settings.of), where, ask))
+        return turned_round(block_scores(replace(settings, name=settings.of), problem, ask))
     assert method.distances is not None
     assert method.scores is not None
-    means = {key: whole(method, values) for key, values in method.distances(ask, where).items()}
-    return method.scores(means, where)
+    means = {key: whole(method, values) for key, values in method.distances(ask, problem).items()}
+    return method.scores(means, problem)
 
 
 def whole(method: Method, values: Values) -> float:

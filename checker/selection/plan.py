@@ -10,7 +10,7 @@ import numpy as np
 from checker.core.canonical import digest
 from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, pairs_within
-from checker.core.questions import PORTIONS, Answer, Ask, Ground, Question, Values
+from checker.core.questions import PORTIONS, Answer, Ask, Problem, Question, Values
 from checker.core.records import Audit
 from checker.selection.arms import arms, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
@@ -28,10 +28,10 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def ground(audit: Audit, facts: ModelFacts) -> Ground:
+def problem_of(audit: Audit, facts: ModelFacts) -> Problem:
     """The stack, the comparable pairs within reach, and the constraints."""
     pairs = tuple(pair for pair in pairs_within(facts.blocks, audit.max_gap) if not incomparable(facts, *pair))
-    return Ground(facts.blocks, pairs, audit.geometry(facts.blocks), audit.direction, audit.statistics.seed)
+    return Problem(facts.blocks, pairs, audit.geometry(facts.blocks), audit.direction, audit.statistics.seed)
 
 
 def incomparable(facts: ModelFacts, i: int, j: int) -> str | None:
@@ -73,15 +73,15 @@ def _made_up_figure(question: Question) -> float:
 
 def plan(audit: Audit, facts: Facts) -> Plan:
     """What will be measured. Needs headers only; no weights, no tokenizer."""
-    where = ground(audit, facts.model)
+    problem = problem_of(audit, facts.model)
     first, adaptive = Asked(_made_up), Asked(_made_up)
     for name in scored_by(audit):
         distances = METHODS[name].distances
         assert distances is not None
-        distances(Ask(first, where.base), where)
-    expected = arms(audit, where, Ask(adaptive, where.base)).sets
-    known = [where.base, *(where.base.without([block]) for block in range(where.blocks))]
-    known = list(dict.fromkeys([*known, *claimed_layouts(audit, where.blocks)]))
+        distances(Ask(first, problem.base), problem)
+    expected = arms(audit, problem, Ask(adaptive, problem.base)).sets
+    known = [problem.base, *(problem.base.without([block]) for block in range(problem.blocks))]
+    known = list(dict.fromkeys([*known, *claimed_layouts(audit, problem.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout: None for removal in expected}
     taken = cost(audit, facts, [first.questions, *adaptive.steps], [*known, *sets])

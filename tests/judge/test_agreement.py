@@ -21,7 +21,7 @@ from checker.judge.figures import agreement
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
 from checker.selection.arms import RESOLUTION
-from checker.selection.plan import ground
+from checker.selection.plan import problem_of
 
 BLOCKS = 8
 Row = dict[str, Any]
@@ -50,7 +50,7 @@ def distances(audit: Audit, answers: Mapping[str, PerPrompt], blocks: int = BLOC
 
     prompts = len(next(iter(answers["kl"].values()))) if "kl" in answers else samples.PROMPTS
     facts = Facts(samples.model_facts(blocks), samples.scoring_facts(prompts))
-    return Distances(Evidence(audit, facts, answer), ground(audit, facts.model))
+    return Distances(Evidence(audit, facts, answer), problem_of(audit, facts.model))
 
 
 def steady(means: Sequence[float], prompts: int = 16) -> PerPrompt:
@@ -247,7 +247,7 @@ def test_overlap_counts_shared_blocks_under_the_constraints() -> None:
     assert [overlap["shared"] for overlap in whole["overlap"]] == [2, 3]
     out_of_reach = distances(audit_of(budgets=(5,)), {"kl": steady(DELETION)})
     geometry = Geometry(BLOCKS, spacing=1)
-    tight = Distances(out_of_reach.evidence, replace(out_of_reach.ground, geometry=geometry))
+    tight = Distances(out_of_reach.evidence, replace(out_of_reach.problem, geometry=geometry))
     (row,) = agreement.stability(tight)
     assert [part["overlap"] for part in row["portions"]] == [[{"budget": 5, "shared": None, "of": 5}]] * 4
 
@@ -343,7 +343,7 @@ def test_only_blocks_that_could_stand_in_are_rivals() -> None:
 
 def test_a_pairs_values_are_those_that_give_the_score() -> None:
     sample = Sample()
-    found = Distances(sample.evidence, ground(sample.audit, sample.model))
+    found = Distances(sample.evidence, problem_of(sample.audit, sample.model))
     for method, key in (("replacement", (4, 5)), ("interchange", (4, 5)), ("deletion", (4,))):
         assert agreement._own_values(found, method, 4).tolist() == found.by_method[method][key].tolist()
     assert agreement._own_values(found, "replacement", 0).tolist() == found.by_method["replacement"][0, 1].tolist()

@@ -17,7 +17,7 @@ from checker.judge.claims.backing import below, of_pair, of_removal
 from checker.judge.figures import blocks
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
-from checker.selection.plan import ground
+from checker.selection.plan import problem_of
 
 REDUNDANT = ("replacement", "interchange")
 NEAR = Sample(interchange={**samples.INTERCHANGE, (2, 3): 0.05})
@@ -25,7 +25,7 @@ NEAR = Sample(interchange={**samples.INTERCHANGE, (2, 3): 0.05})
 
 def removal(sample: Sample, protocol: str, *sets: tuple[int, ...]) -> dict[str, Any]:
     """What a protocol says of removing each of these sets."""
-    distance = Distances(sample.evidence, ground(sample.audit, sample.model))
+    distance = Distances(sample.evidence, problem_of(sample.audit, sample.model))
     prediction = blocks.prediction(distance, Costs(sample.evidence).singles)
     return of_removal(distance, prediction, protocol, sets).row()
 
@@ -174,7 +174,9 @@ def test_selects_varies_with_the_prompts() -> None:
 @pytest.mark.parametrize(("bound", "answer"), [(0.1, "yes"), (0.02, "open"), (0.01, "no")])
 def test_a_pair_is_backed_below_the_bound(bound: float, answer: str) -> None:
     sample = Sample()
-    found = of_pair(Distances(sample.evidence, ground(sample.audit, sample.model)), "interchange", (5, 4), bound).row()
+    found = of_pair(
+        Distances(sample.evidence, problem_of(sample.audit, sample.model)), "interchange", (5, 4), bound
+    ).row()
     assert (found["backs"], found["admits"], found["predicts"], found["selects"]) == (answer, "na", "na", None)
     assert found["value"] == pytest.approx(0.02)
     assert found["threshold"] == bound

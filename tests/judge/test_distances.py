@@ -16,14 +16,14 @@ from checker.core.records import MethodSettings, Selection, Statistics
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import RESAMPLES, Distances
 from checker.judge.figures.pairs import in_noise, kinds, pairs
-from checker.selection.plan import ground
+from checker.selection.plan import problem_of
 from checker.selection.select import select
 
 LARGER = {pair: max(both) for pair, both in samples.REPLACEMENT.items()}
 
 
 def of(sample: Sample) -> Distances:
-    return Distances(sample.evidence, ground(sample.audit, sample.model))
+    return Distances(sample.evidence, problem_of(sample.audit, sample.model))
 
 
 def figures(sample: Sample) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_what_is_not_measured_is_none_and_not_a_number() -> None:
 
 def test_one_missing_answer_leaves_its_protocol_unmeasured() -> None:
     """Scores of some pairs would compare blocks that were looked at with blocks that were not."""
-    one = of(Sample()).ground.base.with_weights({0: 1, 1: 0})
+    one = of(Sample()).problem.base.with_weights({0: 1, 1: 0})
     found = figures(Sample(withheld=lambda question: question.layout == one))
     assert found["protocols"] == ["replacement", "deletion"]
     assert {row["interchange"] for row in found["pairs"]} == {None}
@@ -184,7 +184,7 @@ def test_a_text_without_kinds_has_none() -> None:
     sample = Sample()
     plain = replace(sample.facts, scoring=replace(samples.scoring_facts(), kinds=("",) * 16))
     evidence = replace(sample.evidence, facts=plain)
-    distance = Distances(evidence, ground(sample.audit, sample.model))
+    distance = Distances(evidence, problem_of(sample.audit, sample.model))
     assert kinds(distance) == []
     assert {row["worst_kind"] for row in pairs(distance, {})} == {None}
 
@@ -279,10 +279,10 @@ def test_blocks_that_commute_leave_the_ratio_without_a_value_and_the_regime_open
 def test_selections_are_the_same_every_time_and_add_up_to_one() -> None:
     one, other = of(Sample(spread=0.6)), of(Sample(spread=0.6))
     for method in ("interchange", "replacement", "deletion"):
-        found = one.selections(method, 2, one.ground.geometry, "all")
-        assert found == other.selections(method, 2, other.ground.geometry, "all")
+        found = one.selections(method, 2, one.problem.geometry, "all")
+        assert found == other.selections(method, 2, other.problem.geometry, "all")
         assert sum(found.values()) == pytest.approx(1.0)
-        assert one.selections(method, 2, one.ground.geometry, "all") is found
+        assert one.selections(method, 2, one.problem.geometry, "all") is found
 
 
 def test_selections_change_with_the_seed_and_follow_the_resampled_scores() -> None:
@@ -291,14 +291,14 @@ def test_selections_change_with_the_seed_and_follow_the_resampled_scores() -> No
     assert one._resampled("replacement") != other._resampled("replacement")
     share = 0.0
     for scores in one._resampled("replacement"):
-        chosen = select(scores, one.ground.geometry, 2, "all").sets
+        chosen = select(scores, one.problem.geometry, 2, "all").sets
         share += sum(layers == (4, 6) for layers in chosen) / len(chosen) / RESAMPLES
-    assert one.selections("replacement", 2, one.ground.geometry, "all")[4, 6] == pytest.approx(share)
+    assert one.selections("replacement", 2, one.problem.geometry, "all")[4, 6] == pytest.approx(share)
 
 
 def test_a_budget_that_cannot_be_reached_selects_nothing() -> None:
     distance = of(Sample())
-    assert distance.selections("interchange", 6, distance.ground.geometry, "all") == {}
+    assert distance.selections("interchange", 6, distance.problem.geometry, "all") == {}
 
 
 def test_a_method_that_the_audit_does_not_run_is_measured_where_it_is_asked_for() -> None:

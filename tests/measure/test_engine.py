@@ -19,7 +19,7 @@ from torch import nn
 
 from checker.core.errors import CannotRun, NotFinite
 from checker.core.layouts import Geometry, Layout, Place, pairs_within
-from checker.core.questions import Ground, Quantity, Values
+from checker.core.questions import Problem, Quantity, Values
 from checker.core.records import MethodSettings
 from checker.measure import engine as engine_module
 from checker.measure import walk
@@ -317,7 +317,7 @@ class Searching:
 def search_by_sleb(stack: BlockStack, spacing: int = 0, native: bool = False) -> tuple[Searching, list[Layout]]:
     """SLEB at budgets 1 to 5 on one batch, and what it chose at each."""
     asked = Searching(stack, batch_of(2, 6))
-    where = Ground(30, pairs_within(30, 1), Geometry(30, spacing), "into", 0)
+    where = Problem(30, pairs_within(30, 1), Geometry(30, spacing), "into", 0)
     chooses = sleb.native if native else sleb.sets
     chosen = [chooses(asked, where, budget, MethodSettings("sleb", (budget,)))[0] for budget in range(1, 6)]  # type: ignore[arg-type]
     return asked, chosen

@@ -14,7 +14,7 @@ from tiny_audit import one_thread
 
 from checker.core.errors import NotFinite
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import Ground
+from checker.core.questions import Problem
 from checker.measure import passes, planted, selftest, walk
 from checker.measure.planted import BLOCKS, Plant, plant
 from checker.measure.proof import prove
@@ -172,8 +172,8 @@ def one_block_late(name: str) -> Break:
     asked = METHODS[name].distances
     assert asked is not None
 
-    def late(ask: Any, ground: Ground) -> dict[tuple[int, ...], Any]:
-        found = asked(ask, ground)
+    def late(ask: Any, problem: Problem) -> dict[tuple[int, ...], Any]:
+        found = asked(ask, problem)
         return {key: found[tuple((block + 1) % BLOCKS for block in key)] for key in found}
 
     return changed(name, distances=late)
@@ -229,12 +229,12 @@ def the_order_as_it_was(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("checker.selection.arms.turned_round", dict)
 
 
-def the_last_too(ask: Any, ground: Ground, budget: int, settings: Any) -> tuple[Layout, ...]:
-    return (ground.base.without(range(BLOCKS - budget, BLOCKS)),)
+def the_last_too(ask: Any, problem: Problem, budget: int, settings: Any) -> tuple[Layout, ...]:
+    return (problem.base.without(range(BLOCKS - budget, BLOCKS)),)
 
 
-def one_draw(ask: Any, ground: Ground, budget: int, settings: Any) -> tuple[Layout, ...]:
-    return random.sets(ask, ground, budget, settings)[:1] * 5
+def one_draw(ask: Any, problem: Problem, budget: int, settings: Any) -> tuple[Layout, ...]:
+    return random.sets(ask, problem, budget, settings)[:1] * 5
 
 
 BROKEN: dict[str, tuple[Break, str]] = {
@@ -289,6 +289,6 @@ def test_a_check_that_raises_has_failed_with_its_error_as_what_was_found(monkeyp
 
 def test_a_layout_that_overflows_is_named() -> None:
     ask = plant("overflowing", torch.bfloat16, CPU).ask
-    where = Ground(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS), "into", 0)
+    where = Problem(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS), "into", 0)
     with pytest.raises(NotFinite, match=r"layout \(0,1,3,4,5\), prompt 0: found a nll"):
         deletion_loss.distances(ask, where)

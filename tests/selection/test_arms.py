@@ -13,7 +13,7 @@ import pytest
 from evidence_sample import an_audit, directory, model_facts, scoring_facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import Table, additive, ground_of, removed_from
+from tables import Table, additive, problem_with, removed_from
 
 from checker.core.errors import EvidenceMissing, NotFinite
 from checker.core.facts import Facts
@@ -36,7 +36,7 @@ def audit_of(
 
 def run(blocks: int, ask: Any, *methods: MethodSettings | str, **changes: Any) -> Arms:
     audit = audit_of(*methods, **changes)
-    return arms(audit, ground_of(audit.geometry(blocks), audit.statistics.seed, audit.max_gap), ask)
+    return arms(audit, problem_with(audit.geometry(blocks), audit.statistics.seed, audit.max_gap), ask)
 
 
 def layers(found: Arms, **fields: Any) -> list[tuple[int, ...]]:
@@ -100,7 +100,7 @@ def test_ties_to_the_lower_index() -> None:
 
 
 def test_scores_are_means_over_prompts_or_the_whole_of_what_is_pooled() -> None:
-    where = ground_of(Geometry(5))
+    where = problem_with(Geometry(5))
     scores = block_scores(MethodSettings("interchange", (1,)), where, five())
     assert scores == pytest.approx({0: 0.5, 1: 0.4, 2: 0.1, 3: 0.1, 4: 0.3})
     with pytest.raises(EvidenceMissing):
@@ -211,7 +211,7 @@ def test_worst_first_turns_the_named_methods_order_round() -> None:
     found = run(6, costs, worst, "deletion", selections=(FREE,))
     assert layers(found, method="worst_first") == [(3,), (3, 4)]
     assert layers(found, method="deletion") == [(1,), (1, 2)]
-    scores = [block_scores(own, ground_of(Geometry(6)), costs) for own in (worst, MethodSettings("deletion", (1,)))]
+    scores = [block_scores(own, problem_with(Geometry(6)), costs) for own in (worst, MethodSettings("deletion", (1,)))]
     assert scores[0] == {block: -score for block, score in scores[1].items()}
 
 
@@ -454,7 +454,7 @@ def test_too_few_tokens_for_cka_are_said_of_stored_evidence_too() -> None:
     def hidden_of(features: int) -> Arms:
         facts = Facts(model_facts(8, hidden=features), scoring_facts())
         evidence = Evidence(audit, facts, lambda question: np.array(known[question.quantity]))
-        return arms(audit, ground_of(Geometry(8, 0)), evidence.ask)
+        return arms(audit, problem_with(Geometry(8, 0)), evidence.ask)
 
     assert hidden_of(512).gaps == (
         "cka: CKA needs more tokens than features: found 512 tokens and 512 features; raise `prompts` or `tokens`",
@@ -464,7 +464,7 @@ def test_too_few_tokens_for_cka_are_said_of_stored_evidence_too() -> None:
 
 def test_blocks_that_cannot_be_compared_have_no_scores() -> None:
     audit = audit_of("replacement", "interchange", selections=(FREE,))
-    where = replace(ground_of(Geometry(4, 0)), pairs=((0, 1),))
+    where = replace(problem_with(Geometry(4, 0)), pairs=((0, 1),))
     base = Layout.base(4)
     known = {
         replacement.layout(base, 0, 1): 0.5,

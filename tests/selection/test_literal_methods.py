@@ -19,7 +19,7 @@ from tiny_models import build, token_ids
 from torch import nn
 
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import PORTIONS, Ask, Ground
+from checker.core.questions import PORTIONS, Ask, Problem
 from checker.core.records import MethodSettings
 from checker.measure import passes
 from checker.measure.blocks import BlockStack
@@ -63,17 +63,17 @@ def ask(model: Planted) -> Ask:
     return model.ask
 
 
-def ground(spacing: int = 1, exclude: tuple[int, ...] = ()) -> Ground:
-    return Ground(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS, spacing, exclude), "into", 0)
+def problem(spacing: int = 1, exclude: tuple[int, ...] = ()) -> Problem:
+    return Problem(BLOCKS, pairs_within(BLOCKS, 1), Geometry(BLOCKS, spacing, exclude), "into", 0)
 
 
 def distances(method: str, ask: Ask) -> Any:
     asked = METHODS[method].distances
     assert asked is not None
-    return asked(ask, ground())
+    return asked(ask, problem())
 
 
-def chosen(method: str, ask: Ask, budget: int, where: Ground, native: bool = False, **settings: Any) -> Layout:
+def chosen(method: str, ask: Ask, budget: int, where: Problem, native: bool = False, **settings: Any) -> Layout:
     chooses = METHODS[method].native if native else METHODS[method].sets
     assert chooses is not None
     found = chooses(ask, where, budget, MethodSettings(method, (budget,), **settings))
@@ -112,7 +112,7 @@ def test_angular_distance_of_every_run(ask: Ask, made: Build, count: int) -> Non
         assert {key: values.tolist() for key, values in single.items()} == {
             (first,): found[first, first].tolist() for first in range(BLOCKS)
         }
-    native = chosen("angular_distance", ask, count, ground(), native=True)
+    native = chosen("angular_distance", ask, count, problem(), native=True)
     assert taken(native) == literal.least_turning_run(made(), IDS, count)
 
 
@@ -192,18 +192,18 @@ def test_deletion_loss(ask: Ask, made: Build) -> None:
 @pytest.mark.parametrize("budget", [1, 2, 3])
 def test_sleb_deletes_one_block_after_the_other(ask: Ask, made: Build, budget: int, spacing: int) -> None:
     expected = literal.sleb(made, IDS, budget, literal.spaced(spacing))
-    assert taken(chosen("sleb", ask, budget, ground(spacing))) == expected
+    assert taken(chosen("sleb", ask, budget, problem(spacing))) == expected
 
 
 def test_slebs_own_form_bars_both_ends_and_spaces_nothing(ask: Ask, made: Build) -> None:
     for budget in (1, 3):
         expected = literal.sleb(made, IDS, budget, literal.spaced(0, barred=(0, BLOCKS - 1)))
-        assert taken(chosen("sleb", ask, budget, ground(spacing=2, exclude=(2,)), native=True)) == expected
+        assert taken(chosen("sleb", ask, budget, problem(spacing=2, exclude=(2,)), native=True)) == expected
 
 
 def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: Ask, made: Build) -> None:
     """With as many beams as blocks, where it begins makes no difference; with one, it may."""
-    where = ground(0)
+    where = problem(0)
     for seeds in ({block: float(block) for block in range(BLOCKS)}, {block: -float(block) for block in range(BLOCKS)}):
         wide = taken(chosen("beam", ask, 2, replace(where, seeds=seeds), width=BLOCKS))
         assert wide == literal.beam(made, IDS, 2, BLOCKS, ANYWHERE)
@@ -215,14 +215,14 @@ def test_a_seeded_beam_is_the_same_search_begun_elsewhere(ask: Ask, made: Build)
 def test_beam_keeps_the_best_sets_of_each_size(ask: Ask, made: Build, spacing: int) -> None:
     for width in (1, 2):
         expected = literal.beam(made, IDS, 3, width, literal.spaced(spacing))
-        assert taken(chosen("beam", ask, 3, ground(spacing), width=width)) == expected
-    assert taken(chosen("beam", ask, 3, ground(spacing), width=1)) == taken(chosen("sleb", ask, 3, ground(spacing)))
+        assert taken(chosen("beam", ask, 3, problem(spacing), width=width)) == expected
+    assert taken(chosen("beam", ask, 3, problem(spacing), width=1)) == taken(chosen("sleb", ask, 3, problem(spacing)))
 
 
 @pytest.mark.parametrize(("spacing", "exclude"), [(0, ()), (1, (3,))])
 def test_exhaustive_looks_at_every_set(ask: Ask, made: Build, spacing: int, exclude: tuple[int, ...]) -> None:
     expected = literal.exhaustive(made, IDS, 2, literal.spaced(spacing, exclude))
-    assert taken(chosen("exhaustive", ask, 2, ground(spacing, exclude))) == expected
+    assert taken(chosen("exhaustive", ask, 2, problem(spacing, exclude))) == expected
 
 
 # --- LaCo ------------------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_exhaustive_looks_at_every_set(ask: Ask, made: Build, spacing: int, excl
 
 @pytest.mark.parametrize(("place", "following"), [(0, 1), (2, 1), (1, 2), (2, 3)])
 def test_a_merge_is_the_weights_added_up_and_loaded(ask: Ask, made: Build, place: int, following: int) -> None:
-    merged = laco.merge(ground().base, place, following)
+    merged = laco.merge(problem().base, place, following)
     variant = literal.collapsed(made(), place, following)
     assert list(merged.slots) == literal.without_merged(list(range(BLOCKS)), place, following)
     close(ask.loss([merged])[merged].mean(), literal.loss(variant, IDS))
@@ -257,7 +257,7 @@ def test_laco_accepts_from_the_top_what_stays_similar(
         )
         looks = Asked(ask.answer)
         noted = replace(ask, answer=looks)
-        found = laco._collapse(noted, ground(spacing), budget, laco._Steps(combined - 1, interval, lowest), threshold)
+        found = laco._collapse(noted, problem(spacing), budget, laco._Steps(combined - 1, interval, lowest), threshold)
         assert taken(found) == gone
         looked_at = sum(allowed for *_, allowed in attempts(done, spacing))
         assert sum(map(len, looks.steps)) == looked_at
@@ -292,7 +292,7 @@ def test_laco_searches_the_highest_threshold_that_reaches_the_budget(
             high = middle
     assert expected is not None
     few = replace(model, windows=model.windows[:2]).ask
-    found = chosen("laco", few, budget, ground(1), native=native, merge=merge)
+    found = chosen("laco", few, budget, problem(1), native=native, merge=merge)
     assert taken(found) == expected[1]
     close(few.loss([found])[found].mean(), literal.loss(expected[0], IDS[:2]))
     assert any(not place.own for place in found.places) == native, "a merge of one block is a deletion"
@@ -311,7 +311,7 @@ def test_every_method_answers_on_other_families(family: str, dtype: torch.dtype)
     ask = model.ask
     prove(stack, model.cuts["selection"].batches[0])
     pairs = tuple(pair for pair in pairs_within(len(stack), 1) if stack.same_shapes(*pair))
-    where = Ground(len(stack), pairs, Geometry(len(stack), spacing=0), "into", 0)
+    where = Problem(len(stack), pairs, Geometry(len(stack), spacing=0), "into", 0)
     for method in METHODS.values():
         if method.distances is not None and method.scores is not None:
             found = method.distances(ask, where)

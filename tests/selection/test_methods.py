@@ -16,11 +16,11 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import Table, additive, ground_of, removed_from
+from tables import Table, additive, problem_with, removed_from
 
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, Place
-from checker.core.questions import Ground
+from checker.core.questions import Problem
 from checker.core.records import MethodSettings
 from checker.selection import methods
 from checker.selection.methods import (
@@ -45,7 +45,7 @@ from checker.selection.methods import (
 )
 
 BASE = Layout.base(4)
-GROUND = Ground(4, ((0, 1), (1, 2), (2, 3)), Geometry(4), "into", seed=0)
+PROBLEM = Problem(4, ((0, 1), (1, 2), (2, 3)), Geometry(4), "into", seed=0)
 NAMES = [info.name for info in pkgutil.iter_modules(methods.__path__) if info.name != "method"]
 MODULES = tuple(importlib.import_module(f"checker.selection.methods.{name}") for name in NAMES)
 
@@ -97,7 +97,7 @@ def test_what_methods_declare_of_themselves() -> None:
 
 def test_interchange_asks_for_both_blocks_in_each_others_slots() -> None:
     known = table({"(1@0,0@1,2,3)": [0.1, 0.3], "(0,2@1,1@2,3)": [0.5, 0.7], "(0,1,3@2,2@3)": [0.9, 1.1]})
-    found = interchange.distances(known, GROUND)
+    found = interchange.distances(known, PROBLEM)
     assert {pair: values.tolist() for pair, values in found.items()} == {
         (0, 1): [0.1, 0.3], (1, 2): [0.5, 0.7], (2, 3): [0.9, 1.1],
     }  # fmt: skip
@@ -106,8 +106,8 @@ def test_interchange_asks_for_both_blocks_in_each_others_slots() -> None:
 
 def test_interchange_scores_a_block_by_its_nearest_partner() -> None:
     means: dict[tuple[int, ...], float] = {(0, 1): 0.2, (1, 2): 0.6, (2, 3): 0.4}
-    assert interchange.METHOD.scores(means, GROUND) == {0: 0.2, 1: 0.2, 2: 0.4, 3: 0.4}
-    far = replace(GROUND, pairs=((0, 3), (1, 3)))
+    assert interchange.METHOD.scores(means, PROBLEM) == {0: 0.2, 1: 0.2, 2: 0.4, 3: 0.4}
+    far = replace(PROBLEM, pairs=((0, 3), (1, 3)))
     assert interchange.METHOD.scores({(0, 3): 0.3, (1, 3): 0.1}, far) == {0: 0.3, 1: 0.1, 3: 0.1}, "2 has no partner"
 
 
@@ -123,7 +123,7 @@ def test_replacement_asks_for_both_directions_of_every_pair() -> None:
         "(1@0,1,2,3)": [0.9], "(0,0@1,2,3)": [0.1], "(0,2@1,2,3)": [0.3],
         "(0,1,1@2,3)": [0.8], "(0,1,3@2,3)": [0.7], "(0,1,2,2@3)": [0.5],
     })  # fmt: skip
-    found = replacement.distances(known, GROUND)
+    found = replacement.distances(known, PROBLEM)
     assert {pair: values.tolist()[0] for pair, values in found.items()} == DIRECTED
     assert str(replacement.layout(BASE, 2, 1)) == "(0,1,1@2,3)", "2<-1 is the design's example"
 
@@ -137,12 +137,12 @@ def test_replacement_asks_for_both_directions_of_every_pair() -> None:
     ],
 )
 def test_replacement_scores_in_each_direction(direction: str, expected: dict[int, float]) -> None:
-    found = replacement.scores(DIRECTED, replace(GROUND, direction=direction))
+    found = replacement.scores(DIRECTED, replace(PROBLEM, direction=direction))
     assert found == pytest.approx(expected)
 
 
 def test_replacement_scores_only_blocks_with_a_partner() -> None:
-    assert replacement.scores({(0, 3): 0.2, (3, 0): 0.4}, replace(GROUND, pairs=((0, 3),))) == {0: 0.2, 3: 0.4}
+    assert replacement.scores({(0, 3): 0.2, (3, 0): 0.4}, replace(PROBLEM, pairs=((0, 3),))) == {0: 0.2, 3: 0.4}
 
 
 # --- deletion --------------------------------------------------------------------------------------------------------
@@ -150,12 +150,12 @@ def test_replacement_scores_only_blocks_with_a_partner() -> None:
 
 def test_deletion_leaves_out_each_block_with_its_slot() -> None:
     known = table({"(1,2,3)": [1.0, 2.0], "(0,2,3)": [3.0, 4.0], "(0,1,3)": [5.0, 6.0], "(0,1,2)": [7.0, 8.0]})
-    found = deletion.distances(known, GROUND)
+    found = deletion.distances(known, PROBLEM)
     assert {key: values.tolist() for key, values in found.items()} == {
         (0,): [1.0, 2.0], (1,): [3.0, 4.0], (2,): [5.0, 6.0], (3,): [7.0, 8.0],
     }  # fmt: skip
     means = {key: float(values.mean()) for key, values in found.items()}
-    assert deletion.METHOD.scores(means, GROUND) == {0: 1.5, 1: 3.5, 2: 5.5, 3: 7.5}
+    assert deletion.METHOD.scores(means, PROBLEM) == {0: 1.5, 1: 3.5, 2: 5.5, 3: 7.5}
 
 
 # --- averaging -------------------------------------------------------------------------------------------------------
@@ -167,10 +167,10 @@ def test_averaging_puts_the_mean_into_both_slots() -> None:
         "(mix(0:.5,1:.5)@0,mix(0:.5,1:.5)@1,2,3)": [0.3], "(0,mix(1:.5,2:.5)@1,mix(1:.5,2:.5)@2,3)": [0.1],
         "(0,1,mix(2:.5,3:.5)@2,mix(2:.5,3:.5)@3)": [0.2],
     })  # fmt: skip
-    found = averaging.distances(known, GROUND)
+    found = averaging.distances(known, PROBLEM)
     assert {pair: values.tolist() for pair, values in found.items()} == {(0, 1): [0.3], (1, 2): [0.1], (2, 3): [0.2]}
     assert averaging.METHOD.scores is not None
-    assert averaging.METHOD.scores({pair: values[0] for pair, values in found.items()}, GROUND) == {
+    assert averaging.METHOD.scores({pair: values[0] for pair, values in found.items()}, PROBLEM) == {
         0: 0.3, 1: 0.1, 2: 0.1, 3: 0.2,
     }  # fmt: skip
 
@@ -185,16 +185,16 @@ def test_averaging_puts_the_mean_into_both_slots() -> None:
 )  # fmt: skip
 def test_a_blocks_own_input_and_output_are_compared(module: ModuleType, quantity: str, expected: list[float]) -> None:
     known = Table(**{quantity: lambda span: [0.1 + 0.1 * span[0], 0.2]})
-    found = module.distances(known, GROUND)
+    found = module.distances(known, PROBLEM)
     assert [span for _, span in known.asked] == [(0, 0), (1, 1), (2, 2), (3, 3)]
     assert [found[block,][0] for block in range(4)] == pytest.approx(expected)
     means = {key: float(values[0]) for key, values in found.items()}
-    assert module.METHOD.scores(means, GROUND) == pytest.approx(dict(enumerate(expected)))
+    assert module.METHOD.scores(means, PROBLEM) == pytest.approx(dict(enumerate(expected)))
 
 
 def test_taylor_asks_for_every_blocks_gradient() -> None:
     known = Table(taylor=lambda block: [block + 1.0, 9.0])
-    assert {key: values.tolist() for key, values in taylor.distances(known, GROUND).items()} == {
+    assert {key: values.tolist() for key, values in taylor.distances(known, PROBLEM).items()} == {
         (0,): [1.0, 9.0], (1,): [2.0, 9.0], (2,): [3.0, 9.0], (3,): [4.0, 9.0],
     }  # fmt: skip
 
@@ -204,13 +204,13 @@ def test_angular_distance_removes_the_run_that_turns_least(budget: int, expected
     turns = {(5, 5): 0.1, (2, 3): 0.2, (1, 3): 0.2, (2, 4): 0.2, (0, 4): 0.3, (1, 5): 0.1}
     known = Table(angle=lambda span: turns.get(span, 0.5))
     own = MethodSettings("angular_distance", (budget,))
-    found = angular_distance.native(known, ground_of(Geometry(6)), budget, own)
+    found = angular_distance.native(known, problem_with(Geometry(6)), budget, own)
     assert [removed_from(layout, 6) for layout in found] == [expected], "of equal runs the one that begins lower"
     assert [span for _, span in known.asked] == [(first, first + budget - 1) for first in range(7 - budget)]
 
 
 def test_deepest_leaves_the_last_block() -> None:
-    where = ground_of(Geometry(6))
+    where = problem_with(Geometry(6))
     own = MethodSettings("deepest", (3,))
     assert [removed_from(layout, 6) for layout in deepest.native(Table(), where, 3, own)] == [(2, 3, 4)]
     assert [removed_from(layout, 6) for layout in deepest.native(Table(), where, 5, own)] == [(0, 1, 2, 3, 4)]
@@ -227,13 +227,13 @@ def test_worst_first_turns_an_order_round() -> None:
 
 def test_deletion_loss_is_of_each_block_alone() -> None:
     known = Table(loss=additive([0.4, 0.1, 0.3, 0.2]))
-    found = deletion_loss.distances(known, GROUND)
+    found = deletion_loss.distances(known, PROBLEM)
     means = {key: values[0] for key, values in found.items()}
     assert means == pytest.approx({(0,): 3.4, (1,): 3.1, (2,): 3.3, (3,): 3.2})
 
 
 def search(module: ModuleType, known: Table, geometry: Geometry, budget: int, **own: int) -> list[tuple[int, ...]]:
-    found = module.sets(known, ground_of(geometry), budget, MethodSettings(module.METHOD.name, (budget,), **own))
+    found = module.sets(known, problem_with(geometry), budget, MethodSettings(module.METHOD.name, (budget,), **own))
     return [removed_from(layout, geometry.blocks) for layout in found]
 
 
@@ -309,11 +309,11 @@ def test_a_beam_begins_with_the_scores_that_seed_it() -> None:
     assert search(beam, Table(loss=loss), free, 2, width=1) == [(0, 1)]
     known, seeds = Table(loss=loss), {4: 0.1, 3: 0.2, 2: 0.3, 1: 0.4, 0: 0.5}
     own = MethodSettings("beam", (2,), width=1)
-    found = beam.sets(known, replace(ground_of(free), seeds=seeds), 2, own)
+    found = beam.sets(known, replace(problem_with(free), seeds=seeds), 2, own)
     assert [removed_from(layout, 6) for layout in found] == [(2, 4)]
     assert known.times == [1, 4], "block 5 has no score"
     with pytest.raises(EvidenceMissing, match="its 0 evaluations that the scores leave it end before 2 blocks"):
-        beam.sets(known, replace(ground_of(free), seeds=seeds), 2, replace(own, calls=0))
+        beam.sets(known, replace(problem_with(free), seeds=seeds), 2, replace(own, calls=0))
 
 
 # --- LaCo ------------------------------------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def merging(similar: Mapping[tuple[int, ...], float], geometry: Geometry, budget
     """What LaCo makes of similarities by removed slots; by default 0.5."""
     known = Table(similarity=lambda layout: similar.get(removed_from(layout, geometry.blocks), 0.5))
     chooses = laco.native if native else laco.sets
-    found = chooses(known, ground_of(geometry), budget, MethodSettings("laco", (budget,), merge=native or 4))
+    found = chooses(known, problem_with(geometry), budget, MethodSettings("laco", (budget,), merge=native or 4))
     return [str(layout) for layout in found]
 
 
@@ -356,7 +356,7 @@ def test_laco_keeps_out_of_what_is_excluded_or_of_another_shape() -> None:
     assert merging({}, Geometry(6, 0, (3,)), 2) == ["(mix(0:-1,1:1,2:1)@0,3,4,5)"], "nor merged into"
     assert merging({}, Geometry(6, exclude=(0, 1, 2, 3, 4)), 1) == []
     known, own = Table(similarity=lambda _: 0.5), MethodSettings("laco", (1,), merge=3)
-    apart = replace(ground_of(Geometry(6)), pairs=((0, 1), (2, 3), (4, 5)))
+    apart = replace(problem_with(Geometry(6)), pairs=((0, 1), (2, 3), (4, 5)))
     assert [str(layout) for layout in laco.sets(known, apart, 1, own)] == ["(0,1,2,3,5)"], "deletions add no weights"
     assert [removed_from(layout, 6) for layout in laco.native(known, apart, 2, own)] == []
 
@@ -366,7 +366,7 @@ def test_laco_keeps_out_of_what_is_excluded_or_of_another_shape() -> None:
 
 def drawn(geometry: Geometry, budget: int, draws: int = 39, seed: int = 0) -> tuple[tuple[int, ...], ...]:
     own = MethodSettings("random", (budget,), draws=draws)
-    found = random.sets(Table(), ground_of(geometry, seed), budget, own)
+    found = random.sets(Table(), problem_with(geometry, seed), budget, own)
     assert all(place.own for layout in found for place in layout.places)
     return tuple(removed_from(layout, geometry.blocks) for layout in found)
 
@@ -397,7 +397,7 @@ def test_all_sets_are_drawn_where_there_are_no_more() -> None:
 def test_another_seed_draws_other_sets_and_other_budgets_or_draws_change_nothing() -> None:
     geometry = Geometry(30)
     alone = drawn(geometry, 3)
-    several = random.sets(Table(), ground_of(geometry), 3, MethodSettings("random", (1, 3, 5)))
+    several = random.sets(Table(), problem_with(geometry), 3, MethodSettings("random", (1, 3, 5)))
     assert alone == tuple(removed_from(layout, 30) for layout in several)
     assert alone != drawn(geometry, 3, seed=1)
     assert drawn(geometry, 3, draws=60)[:39] == alone, "more draws keep those that were there"

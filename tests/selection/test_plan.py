@@ -35,7 +35,7 @@ from checker.measure.engine import Engine
 from checker.measure.texts import Batch, evaluation_windows
 from checker.selection.cost import Cost, block_runs, evaluation_tokens, matrix_rate, seconds
 from checker.selection.methods import METHODS, interchange, replacement
-from checker.selection.plan import ground, incomparable, plan
+from checker.selection.plan import incomparable, plan, problem_of
 from checker.spec.contracts import contract_digest
 
 TEXT = TextSource("file", path="/texts/some.txt")
@@ -144,12 +144,12 @@ def test_losses_are_taken_on_the_selection_text() -> None:
 
 def test_blocks_of_other_shapes_are_not_paired() -> None:
     mixed = replace(MODEL, blocks=4, block_parameters=(1,) * 4, block_shapes=("s", "s", "other", "s"))
-    assert ground(audit_of(), mixed).pairs == ((0, 1),)
-    assert ground(audit_of(max_gap=3), mixed).pairs == ((0, 1), (0, 3), (1, 3))
+    assert problem_of(audit_of(), mixed).pairs == ((0, 1),)
+    assert problem_of(audit_of(max_gap=3), mixed).pairs == ((0, 1), (0, 3), (1, 3))
     assert incomparable(mixed, 1, 2) == "the parameters of blocks 1 and 2 differ in name or shape"
     assert incomparable(mixed, 1, 3) is None
     alone = replace(mixed, block_shapes=("a", "b", "c", "d"))
-    assert ground(audit_of(), alone).pairs == ()
+    assert problem_of(audit_of(), alone).pairs == ()
     assert len(plan(audit_of(), Facts(alone)).scoring) == 4, "deletion needs no pairs"
 
 
@@ -159,7 +159,7 @@ def test_the_ground_is_the_audits() -> None:
         selection=Selection(spacing=2, exclude=(0,)),
         statistics=Statistics(seed=7),
     )
-    found = ground(audit, MODEL)
+    found = problem_of(audit, MODEL)
     assert (found.direction, found.seed, found.geometry.spacing, found.geometry.exclude) == ("mean", 7, 2, (0,))
     assert len(found.pairs) == 29
 

@@ -359,7 +359,7 @@ def questions(sample: Sample) -> list[Question]:
     if audit.model.dtype != "float32":
         asked.append(Question("float32", "kl", base))
     whole = replace(sample, withheld=()).evidence
-    removals = plan.arms(audit, plan.ground(audit, model), whole.ask).sets
+    removals = plan.arms(audit, plan.problem_of(audit, model), whole.ask).sets
     layouts = [*(removal.layout for removal in removals), *plan.claimed_layouts(audit, model.blocks)]
     for layout in dict.fromkeys(layouts):
         asked += [Question("evaluation", quantity, layout) for quantity in ("nll", "kl", "top1")]

@@ -9,7 +9,7 @@ import numpy as np
 
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, pairs_within
-from checker.core.questions import Ask, Ground, Question, Values
+from checker.core.questions import Ask, Problem, Question, Values
 
 Answer = Callable[[Any], float | list[float]]
 
@@ -51,5 +51,5 @@ def additive(singles: list[float]) -> Answer:
     return lambda layout: 3.0 + sum(singles[block] for block in removed_from(layout, len(singles)))
 
 
-def ground_of(geometry: Geometry, seed: int = 0, max_gap: int = 1) -> Ground:
-    return Ground(geometry.blocks, pairs_within(geometry.blocks, max_gap), geometry, "into", seed)
+def problem_with(geometry: Geometry, seed: int = 0, max_gap: int = 1) -> Problem:
+    return Problem(geometry.blocks, pairs_within(geometry.blocks, max_gap), geometry, "into", seed)

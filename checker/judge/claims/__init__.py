@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from checker.core.records import Claim
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
-from checker.judge.claims.decision import Bench, Decision, Row, claimed_range
+from checker.judge.claims.decision import Decision, Figures, Row, claimed_range
 from checker.judge.claims.redundancy import claimed_pairs, redundancy
 from checker.judge.claims.regime import regime
 from checker.judge.claims.removal import claimed_sets, removal
@@ -17,21 +17,21 @@ from checker.judge.figures.distances import pair_of
 from checker.selection.methods import PROTOCOLS
 
 
-def decide(bench: Bench, claims: Sequence[Claim]) -> list[Row]:
+def decide(figures: Figures, claims: Sequence[Claim]) -> list[Row]:
     """One row per claim: its verdict, the figure it rests on, and which protocol backs it."""
-    decisions = {claim.id: _beyond_model(bench, claim) or _DECIDERS[claim.kind](bench, claim) for claim in claims}
-    decisions |= sharing_one_error_rate(decisions, error_rate(bench.audit.statistics))
-    return [_row(bench, claim, decisions[claim.id]) for claim in claims]
+    decisions = {claim.id: _beyond_model(figures, claim) or _DECIDERS[claim.kind](figures, claim) for claim in claims}
+    decisions |= sharing_one_error_rate(decisions, error_rate(figures.audit.statistics))
+    return [_row(figures, claim, decisions[claim.id]) for claim in claims]
 
 
-def _beyond_model(bench: Bench, claim: Claim) -> Decision | None:
+def _beyond_model(figures: Figures, claim: Claim) -> Decision | None:
     """Open where a claim names a block that the model does not have: what is left of it would be another claim."""
-    missing, blocks = claim.beyond(bench.costs.blocks), bench.costs.blocks
+    missing, blocks = claim.beyond(figures.costs.blocks), figures.costs.blocks
     named = f"block{'' if len(missing) == 1 else 's'} {', '.join(map(str, missing))}"
     return Decision("open", f"found {named}; expected blocks from 0 to {blocks - 1}") if missing else None
 
 
-def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
+def _row(figures: Figures, claim: Claim, decision: Decision) -> Row:
     return {
         "id": claim.id,
         "says": claim.says,
@@ -47,33 +47,33 @@ def _row(bench: Bench, claim: Claim, decision: Decision) -> Row:
         "interval": pair_of(decision.interval),
         "unit": decision.unit,
         "threshold": decision.threshold,
-        "range": _range(bench, claim),
+        "range": _range(figures, claim),
         "counterexamples": list(decision.counterexamples),
-        "protocols": {protocol: _backing(bench, claim, protocol).row() for protocol in PROTOCOLS},
+        "protocols": {protocol: _backing(figures, claim, protocol).row() for protocol in PROTOCOLS},
     }
 
 
-def _range(bench: Bench, claim: Claim) -> Row | None:
+def _range(figures: Figures, claim: Claim) -> Row | None:
     """What the claim lets its figure be; None where it names no bound."""
-    lower, upper = claimed_range(claim, bench.costs.perplexity(bench.costs.unchanged))
+    lower, upper = claimed_range(claim, figures.costs.perplexity(figures.costs.unchanged))
     return None if lower is None and upper is None else {"lower": lower, "upper": upper}
 
 
-def _backing(bench: Bench, claim: Claim, protocol: str) -> Backing:
-    if claim.beyond(bench.costs.blocks):
+def _backing(figures: Figures, claim: Claim, protocol: str) -> Backing:
+    if claim.beyond(figures.costs.blocks):
         return Backing("open", f"{protocol} has no distance of a block that the model does not have")
     if claim.kind == "redundant" and claim.below is not None:
-        return of_pairs(bench.distances, protocol, claimed_pairs(bench, claim), claim.below)
+        return of_pairs(figures.distances, protocol, claimed_pairs(figures, claim), claim.below)
     if claim.kind == "removal":
-        sets = claimed_sets(bench, claim)
+        sets = claimed_sets(figures, claim)
         if sets:
             layers = [removal.layers for removal in sets]
-            return of_removal(bench.distances, bench.prediction, protocol, layers)
+            return of_removal(figures.distances, figures.prediction, protocol, layers)
         return Backing("open", f"{protocol} cannot back a removal whose blocks are not known")
     return Backing("na", f"a {claim.kind} claim says nothing that a protocol could back")
 
 
-_DECIDERS: dict[str, Callable[[Bench, Claim], Decision]] = {
+_DECIDERS: dict[str, Callable[[Figures, Claim], Decision]] = {
     "removal": removal,
     "redundant": redundancy,
     "comparison": comparison,

@@ -75,7 +75,7 @@ def _unmeasured(distances: Distances, protocol: str, i: int, j: int) -> str:
     shapes = evidence.facts.model.block_shapes
     if shapes[i] != shapes[j]:
         return f"blocks {i} and {j} are not comparable: their parameters differ in name or shape"
-    if (i, j) not in distances.ground.pairs:
+    if (i, j) not in distances.problem.pairs:
         return (
             f"blocks {i} and {j} are {j - i} apart, and only pairs up to {evidence.audit.max_gap} apart are measured; "
             "raise pairs.max_gap"
@@ -148,7 +148,7 @@ def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: f
 
 
 def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> _Admission:
-    staying = [other for other in distances.ground.partners(block) if other not in layers]
+    staying = [other for other in distances.problem.partners(block) if other not in layers]
     if not staying:
         return _Admission("open", f"block {block} has no measured partner that stays")
     found = [_distance_into(distances, protocol, block, other) for other in staying]
@@ -181,7 +181,7 @@ def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
 def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> Row:
     """How often the protocol would have chosen this very set: provenance, not support."""
     ties = distances.evidence.audit.selection.ties
-    geometry, budget = distances.ground.geometry, len(sets[0])
+    geometry, budget = distances.problem.geometry, len(sets[0])
     resolutions = select(distances.scores[protocol], geometry, budget, ties).sets
     resampled = distances.selections(protocol, budget, geometry, ties)
     order = sorted(resampled, key=lambda layers: (-resampled[layers], layers))
@@ -201,9 +201,9 @@ def _pair_distance(distances: Distances, protocol: str, i: int, j: int) -> Estim
 
 def _distance_into(distances: Distances, protocol: str, block: int, other: int) -> Estimate:
     """The protocol's distance for letting ``other`` do ``block``'s work: directed as the audit scores replacement."""
-    if protocol != "replacement" or distances.ground.direction == "max":
+    if protocol != "replacement" or distances.problem.direction == "max":
         return _pair_distance(distances, protocol, min(block, other), max(block, other))
     table = distances.by_method[protocol]
     into: Values = table[block, other]
-    values = into if distances.ground.direction == "into" else (into + table[other, block]) / 2
+    values = into if distances.problem.direction == "into" else (into + table[other, block]) / 2
     return statistics.distance(values, distances.evidence.audit.statistics)

@@ -11,8 +11,8 @@ from checker.core.questions import RemovalSet
 from checker.core.records import Claim
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.decision import (
-    Bench,
     Decision,
+    Figures,
     Row,
     Verdict,
     counted,
@@ -26,50 +26,50 @@ from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
 
 
-def comparison(bench: Bench, claim: Claim) -> Decision:
+def comparison(figures: Figures, claim: Claim) -> Decision:
     """Decides a comparison at its own error rate; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
     bound = claim.at_least or 1.0
     times = f"at least {bound:g} times as much as" if bound > 1 else "more than"
     said = f"claimed: {claim.worse} costs {times} {claim.better}"
     if is_control(claim.better) or is_control(claim.worse):
-        return _against_random(bench, claim, said)
-    ratios, reason = _cost_ratios(bench, claim)
+        return _against_random(figures, claim, said)
+    ratios, reason = _cost_ratios(figures, claim)
     if reason:
         return Decision("open", f"{reason}; {said}", unit="times", threshold=bound)
-    decisions = [_one_ratio(bench, claim, ratio, said) for ratio in ratios]
+    decisions = [_one_ratio(figures, claim, ratio, said) for ratio in ratios]
     return decisions[0] if len(decisions) == 1 else _over_ties(decisions, claim, said)
 
 
-def _cost_ratios(bench: Bench, claim: Claim) -> tuple[list[Estimate], str]:
+def _cost_ratios(figures: Figures, claim: Claim) -> tuple[list[Estimate], str]:
     """The ratio of costs of every combination of tie resolutions, or why there is none."""
-    better, worse = (bench.chosen(method, claim.budget) for method in (claim.better, claim.worse))
+    better, worse = (figures.chosen(method, claim.budget) for method in (claim.better, claim.worse))
     for method, chosen in ((claim.better, better), (claim.worse, worse)):
         if not chosen:
-            return [], bench.why_none(method, claim.budget)
+            return [], figures.why_none(method, claim.budget)
         if chosen[0].ties > len(chosen) or not chosen[0].ties_counted:
             return [], f"only {len(chosen)} of {chosen[0].ways} ways of breaking the ties of {method} were measured"
-    base, tokens = bench.costs.base, bench.costs.tokens
+    base, tokens = figures.costs.base, figures.costs.tokens
     ratios = []
     for one, other in product(better, worse):
-        low, high = (bench.costs.nll(arm.layout) for arm in (one, other))
+        low, high = (figures.costs.nll(arm.layout) for arm in (one, other))
         if low is None or high is None or base is None or tokens is None:
             return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
-        ratio = statistics.ratio_of_costs(low, high, base, tokens, bench.audit.statistics)
+        ratio = statistics.ratio_of_costs(low, high, base, tokens, figures.audit.statistics)
         if ratio is None:
-            return [], _without_meaning(bench, claim, one, other)
+            return [], _without_meaning(figures, claim, one, other)
         ratios.append(ratio)
     return ratios, ""
 
 
-def _without_meaning(bench: Bench, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
+def _without_meaning(figures: Figures, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
     told = []
     for method, arm in ((claim.better, one), (claim.worse, other)):
-        cost = bench.costs.increase(arm.layout)
+        cost = figures.costs.increase(arm.layout)
         told.append(f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" if cost else str(method))
     return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
 
 
-def _one_ratio(bench: Bench, claim: Claim, ratio: Estimate, said: str) -> Decision:
+def _one_ratio(figures: Figures, claim: Claim, ratio: Estimate, said: str) -> Decision:
     bound = claim.at_least or 1.0
     told = (
         f"{_removing(claim)} by {claim.worse} costs {ratio.value:.3g} times what {claim.better} costs"
@@ -82,7 +82,7 @@ def _one_ratio(bench: Bench, claim: Claim, ratio: Estimate, said: str) -> Decisi
     found = replace(found, p=_two_sided(ratio, bound, verdict))
     if verdict != "open":
         return found
-    further = bench.further(ratio, [bound], MINIMUM_WINDOWS)
+    further = figures.further(ratio, [bound], MINIMUM_WINDOWS)
     return replace(found, message=told + undecided(ratio, further, MINIMUM_WINDOWS, "windows"), further_units=further)
 
 
@@ -127,24 +127,24 @@ def _over_ties(decisions: Sequence[Decision], claim: Claim, said: str) -> Decisi
 # --- against chance --------------------------------------------------------------------------------------------------
 
 
-def _against_random(bench: Bench, claim: Claim, said: str) -> Decision:
+def _against_random(figures: Figures, claim: Claim, said: str) -> Decision:
     """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
     if (claim.at_least or 1.0) > 1.0:
         return Decision("open", f"against random draws an arm has a p and no factor; leave out `at_least`; {said}")
     method = claim.worse if is_control(claim.better) else claim.better
-    rows = [row for row in bench.arms if (row["method"], row["budget"]) == (method, claim.budget)]
+    rows = [row for row in figures.arms if (row["method"], row["budget"]) == (method, claim.budget)]
     if not rows:
-        return Decision("open", f"{bench.why_none(method, claim.budget)}; {said}")
+        return Decision("open", f"{figures.why_none(method, claim.budget)}; {said}")
     if any(row["p"] is None for row in rows) or rows[0]["ties"] > len(rows):
         told = f"not every removal by {method} and random draw at budget {claim.budget} is measured, or there is none"
         return Decision("open", f"{told}; {said}")
-    return _by_p(bench, claim, rows, said)
+    return _by_p(figures, claim, rows, said)
 
 
-def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decision:
-    level = error_rate(bench.audit.statistics)
+def _by_p(figures: Figures, claim: Claim, rows: Sequence[Row], said: str) -> Decision:
+    level = error_rate(figures.audit.statistics)
     cheaper = max(float(row["p"]) for row in rows)
-    costlier = max(_costlier_p(bench, arm) for arm in bench.chosen(rows[0]["method"], claim.budget))
+    costlier = max(_costlier_p(figures, arm) for arm in figures.chosen(rows[0]["method"], claim.budget))
     favourable, unfavourable = (costlier, cheaper) if is_control(claim.better) else (cheaper, costlier)
     verdict: Verdict = "supported" if favourable <= level else "contradicted" if unfavourable <= level else "open"
     worst = max(rows, key=lambda row: float(row["increase_percent"]))
@@ -159,11 +159,11 @@ def _by_p(bench: Bench, claim: Claim, rows: Sequence[Row], said: str) -> Decisio
     return Decision(verdict, told, p=min(favourable, unfavourable))
 
 
-def _costlier_p(bench: Bench, arm: RemovalSet) -> float:
+def _costlier_p(figures: Figures, arm: RemovalSet) -> float:
     """The p of the opposite: that the arm costs more than the draws."""
-    cost = bench.costs.increase(arm.layout)
+    cost = figures.costs.increase(arm.layout)
     assert cost is not None
-    return statistics.control_p(-cost.value, [-draw for draw in control(bench.costs, bench.sets, arm)])
+    return statistics.control_p(-cost.value, [-draw for draw in control(figures.costs, figures.sets, arm)])
 
 
 # --- together --------------------------------------------------------------------------------------------------------

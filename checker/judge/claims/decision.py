@@ -1,4 +1,4 @@
-"""What every kind of claim is decided with: the bench of figures, the shape of a decision, the words of its message."""
+"""What every kind of claim is decided with: the figures, the shape of a decision, the words of its message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Figures:
     """What claims are decided on."""
 
     distances: Distances

@@ -12,7 +12,7 @@ from checker.core.records import Claim
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.judge.claims.backing import below, of_pair
-from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Bench, Decision, Row, claimed, most, span, undecided
+from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, Row, claimed, most, span, undecided
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
 from checker.selection.methods import PROTOCOLS
@@ -22,22 +22,22 @@ Pair = tuple[int, int]
 Distances = Mapping[Pair, Estimate]
 
 
-def redundancy(bench: Bench, claim: Claim) -> Decision:
+def redundancy(figures: Figures, claim: Claim) -> Decision:
     """Decides a claim of redundancy: under its protocol, or where it names none, where both agree."""
     if claim.protocol is not None and claim.protocol not in PROTOCOLS:
         reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
         return Decision("open", f"{reason}; {_said(claim)}", unit="nats", threshold=claim.below)
     protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
     decide = _one_pair if claim.pair is not None else _every_pair
-    decisions = [decide(bench, claim, protocol) for protocol in protocols]
+    decisions = [decide(figures, claim, protocol) for protocol in protocols]
     return decisions[0] if len(decisions) == 1 else _under_both(decisions)
 
 
-def claimed_pairs(bench: Bench, claim: Claim) -> tuple[Pair, ...]:
+def claimed_pairs(figures: Figures, claim: Claim) -> tuple[Pair, ...]:
     """The pairs that a claim speaks of, measured or not."""
     if claim.pair is not None:
         return (claim.pair,)
-    blocks = bench.costs.blocks
+    blocks = figures.costs.blocks
     return pairs_within(blocks, 1 if claim.pairs == "adjacent" else blocks - 1)
 
 
@@ -46,10 +46,10 @@ def _said(claim: Claim) -> str:
     return f"{claimed(claim)}: {whose}below {claim.below:g} nats"
 
 
-def _one_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
+def _one_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
     assert claim.pair is not None
     assert claim.below is not None
-    backing = of_pair(bench.distances, protocol, claim.pair, claim.below)
+    backing = of_pair(figures.distances, protocol, claim.pair, claim.below)
     distance, said = backing.estimate, _said(claim)
     if distance is None:
         return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
@@ -59,7 +59,7 @@ def _one_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
     answer = _answer(distance, claim)
     if answer != "open":
         return replace(found, verdict="supported" if answer == "yes" else "contradicted")
-    further = bench.further(distance, [claim.below], MINIMUM_UNITS)
+    further = figures.further(distance, [claim.below], MINIMUM_UNITS)
     return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
 
 
@@ -94,13 +94,13 @@ def _under_both(decisions: Sequence[Decision]) -> Decision:
 # --- every pair ------------------------------------------------------------------------------------------------------
 
 
-def _every_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
+def _every_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
     """Supported by all pairs together, contradicted by one; a pair that is not measured leaves the claim open."""
     assert claim.below is not None
-    found = {pair: of_pair(bench.distances, protocol, pair, claim.below) for pair in claimed_pairs(bench, claim)}
+    found = {pair: of_pair(figures.distances, protocol, pair, claim.below) for pair in claimed_pairs(figures, claim)}
     known = {pair: backing.estimate for pair, backing in found.items() if backing.estimate is not None}
     alone = {pair: distance for pair, distance in known.items() if _answer(distance, claim) == "no"}
-    against = _jointly(bench, claim, known, alone)
+    against = _jointly(figures, claim, known, alone)
     if against:
         told = f"{protocol} distance not below for {len(against)} of {len(known)} measured pairs: {_listed(against)}"
         rows = tuple(_row(protocol, pair, distance) for pair, distance in against.items())
@@ -109,21 +109,21 @@ def _every_pair(bench: Bench, claim: Claim, protocol: str) -> Decision:
         unknown = [backing.why for backing in found.values() if backing.estimate is None]
         told = f"{protocol} distance not known for {len(unknown)} of {len(found)} pairs ({unknown[0]})"
         return _farthest(claim, known, told)
-    return _of_all(bench, claim, protocol, known, len(alone))
+    return _of_all(figures, claim, protocol, known, len(alone))
 
 
-def _jointly(bench: Bench, claim: Claim, known: Distances, alone: Distances) -> Distances:
+def _jointly(figures: Figures, claim: Claim, known: Distances, alone: Distances) -> Distances:
     """The counterexamples that are left once all pairs share one error rate (Holm); many pairs are many chances."""
     if claim.scope == "contract" or not alone:
         return alone
     assert claim.below is not None
     beyond = {str(pair): statistics.p_beyond(distance, claim.below, "above") for pair, distance in known.items()}
     p_values = {name: 1.0 if p is None else p for name, p in beyond.items()}
-    survives = statistics.holm(p_values, error_rate(bench.audit.statistics) / 2)
+    survives = statistics.holm(p_values, error_rate(figures.audit.statistics) / 2)
     return {pair: distance for pair, distance in alone.items() if survives[str(pair)]}
 
 
-def _of_all(bench: Bench, claim: Claim, protocol: str, known: Distances, alone: int) -> Decision:
+def _of_all(figures: Figures, claim: Claim, protocol: str, known: Distances, alone: int) -> Decision:
     """All pairs are measured and none is a counterexample; ``alone`` of them would be one if they stood alone."""
     assert claim.below is not None
     unclear = {pair: distance for pair, distance in known.items() if _answer(distance, claim) != "yes"}
@@ -137,7 +137,7 @@ def _of_all(bench: Bench, claim: Claim, protocol: str, known: Distances, alone: 
         note = f"; {alone} not below alone, but not once {len(known)} pairs share one error rate (Holm)"
         return replace(found, message=found.message + note)
     least_clear = _by_distance(unclear)[0][1]
-    further = most(bench.further(distance, [claim.below], MINIMUM_UNITS) for distance in unclear.values())
+    further = most(figures.further(distance, [claim.below], MINIMUM_UNITS) for distance in unclear.values())
     reason = undecided(least_clear, further, MINIMUM_UNITS, "prompts")
     return replace(found, message=found.message + reason, further_units=further)
 

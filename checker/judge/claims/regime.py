@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from checker.core.records import Claim
-from checker.judge.claims.decision import Bench, Decision, span
+from checker.judge.claims.decision import Decision, Figures, span
 
 
-def regime(bench: Bench, claim: Claim) -> Decision:
-    return _metric_regime(bench, claim) if claim.metric is not None else _removal_regime(bench, claim)
+def regime(figures: Figures, claim: Claim) -> Decision:
+    return _metric_regime(figures, claim) if claim.metric is not None else _removal_regime(figures, claim)
 
 
-def _metric_regime(bench: Bench, claim: Claim) -> Decision:
-    row = bench.regime["metric"]
+def _metric_regime(figures: Figures, claim: Claim) -> Decision:
+    row = figures.regime["metric"]
     if row["ratio"] is None:
         means = "the geometric means of the two distances have no ratio: not all are measured, or one is not above 0"
     else:
@@ -29,9 +29,9 @@ def _metric_regime(bench: Bench, claim: Claim) -> Decision:
     return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row)))
 
 
-def _removal_regime(bench: Bench, claim: Claim) -> Decision:
+def _removal_regime(figures: Figures, claim: Claim) -> Decision:
     said = f"claimed: {claim.removal} at budget {claim.budget}"
-    rows = [row for row in bench.regime["removal"] if row["budget"] == claim.budget]
+    rows = [row for row in figures.regime["removal"] if row["budget"] == claim.budget]
     if not rows:
         reason = "there is no removal regime at a budget where the audit does not run both protocols as methods"
         return Decision("open", f"{reason}; {said}", unit="nats")

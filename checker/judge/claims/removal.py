@@ -12,8 +12,8 @@ from checker.core.records import Claim
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.decision import (
     NUMERICAL_TOLERANCE,
-    Bench,
     Decision,
+    Figures,
     Verdict,
     claimed,
     claimed_range,
@@ -27,34 +27,34 @@ from checker.judge.claims.decision import (
 _TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
 
 
-def removal(bench: Bench, claim: Claim) -> Decision:
-    decision = _cost_of_removal(bench, claim)
+def removal(figures: Figures, claim: Claim) -> Decision:
+    decision = _cost_of_removal(figures, claim)
     if claim.about != "tasks":
         return decision
     return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None)
 
 
-def _cost_of_removal(bench: Bench, claim: Claim) -> Decision:
-    sets = claimed_sets(bench, claim)
-    _, upper, said = _claimed_cost(bench, claim)
+def _cost_of_removal(figures: Figures, claim: Claim) -> Decision:
+    sets = claimed_sets(figures, claim)
+    _, upper, said = _claimed_cost(figures, claim)
     if not sets:
-        known = bench.distances.evidence.facts.checkpoints
-        reason = why_unknown(claim, known) if claim.from_checkpoint else bench.why_none(claim.method, claim.budget)
+        known = figures.distances.evidence.facts.checkpoints
+        reason = why_unknown(claim, known) if claim.from_checkpoint else figures.why_none(claim.method, claim.budget)
         return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
-    decisions = [_one_removal(bench, claim, removal) for removal in sets]
-    chosen = sets[0] if claim.layers is not None else bench.chosen(claim.method, claim.budget)[0]
+    decisions = [_one_removal(figures, claim, removal) for removal in sets]
+    chosen = sets[0] if claim.layers is not None else figures.chosen(claim.method, claim.budget)[0]
     return decisions[0] if chosen.ties == 1 else _over_ties(decisions, chosen, said)
 
 
-def claimed_sets(bench: Bench, claim: Claim) -> list[RemovalSet]:
+def claimed_sets(figures: Figures, claim: Claim) -> list[RemovalSet]:
     if claim.layers is not None:
-        return [RemovalSet("claimed", len(claim.layers), bench.costs.unchanged.without(claim.layers))]
-    return list(bench.chosen(claim.method, claim.budget))
+        return [RemovalSet("claimed", len(claim.layers), figures.costs.unchanged.without(claim.layers))]
+    return list(figures.chosen(claim.method, claim.budget))
 
 
-def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]:
+def _claimed_cost(figures: Figures, claim: Claim) -> tuple[float | None, float, str]:
     """The claimed range of the cost in percent, and how the message says it."""
-    lower, upper = claimed_range(claim, bench.costs.perplexity(bench.costs.unchanged))
+    lower, upper = claimed_range(claim, figures.costs.perplexity(figures.costs.unchanged))
     assert upper is not None
     if claim.equals is None:
         return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
@@ -64,9 +64,9 @@ def _claimed_cost(bench: Bench, claim: Claim) -> tuple[float | None, float, str]
     return lower, upper, f"{claimed(claim)}: {claim.equals:g} %{ends}"
 
 
-def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
-    cost, layers = bench.costs.increase(claimed.layout), claimed.layers
-    lower, upper, said = _claimed_cost(bench, claim)
+def _one_removal(figures: Figures, claim: Claim, claimed: RemovalSet) -> Decision:
+    cost, layers = figures.costs.increase(claimed.layout), claimed.layers
+    lower, upper, said = _claimed_cost(figures, claim)
     removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
     if cost is None:
         message = f"what {removal} costs is not measured, run the audit to its end; {said}"
@@ -80,7 +80,7 @@ def _one_removal(bench: Bench, claim: Claim, claimed: RemovalSet) -> Decision:
     if verdict != "open" or claim.about == "tasks":
         return replace(found, verdict=verdict)
     # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
-    further = bench.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
+    further = figures.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
     return replace(found, message=told + undecided(cost, further, MINIMUM_WINDOWS, "windows"), further_units=further)
 
 

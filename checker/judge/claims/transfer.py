@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from checker.core.records import Claim
-from checker.judge.claims.decision import Bench, Decision
+from checker.judge.claims.decision import Decision, Figures
 
 
-def transfer(_: Bench, claim: Claim) -> Decision:
+def transfer(_: Figures, claim: Claim) -> Decision:
     return Decision(
         "open",
         "one checkpoint and text cannot decide what holds for another; audit that one too and compare the two "

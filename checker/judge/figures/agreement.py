@@ -28,7 +28,7 @@ def scores(distances: Distances) -> list[Row]:
         {
             "method": method,
             "source": METHODS[method].source,
-            "values": [found.get(block) for block in range(distances.ground.blocks)],
+            "values": [found.get(block) for block in range(distances.problem.blocks)],
             "resolution": RESOLUTION[dtype] if METHODS[method].resolved_by_dtype else None,
         }
         for method, found in distances.scores.items()
@@ -130,7 +130,7 @@ def _agreement(distances: Distances, one: Mapping[int, float], other: Mapping[in
 
 def _shared(distances: Distances, one: Mapping[int, float], other: Mapping[int, float], budget: int) -> int | None:
     """Blocks that the selections from two score lists share, the lower index taken among equals."""
-    geometry = distances.ground.geometry
+    geometry = distances.problem.geometry
     sets = [select(found, geometry, budget, "lower").sets for found in (one, other)]
     return len(set(sets[0][0]) & set(sets[1][0])) if all(sets) else None
 
@@ -143,7 +143,7 @@ def further_prompts(distances: Distances, method: str, budget: int) -> int | Non
     """
     if METHODS[method].pooled:
         return None
-    found = select(distances.scores[method], distances.ground.geometry, budget, "lower").sets
+    found = select(distances.scores[method], distances.problem.geometry, budget, "lower").sets
     if not found:
         return None
     last = max(found[0], key=lambda block: distances.scores[method][block])
@@ -160,8 +160,8 @@ def _rivals(distances: Distances, method: str, taken: Sequence[int], last: int) 
     rest = [block for block in taken if block != last]
     return (
         block
-        for block in distances.ground.geometry.candidates
-        if block not in taken and distances.ground.geometry.allows((*rest, block))
+        for block in distances.problem.geometry.candidates
+        if block not in taken and distances.problem.geometry.allows((*rest, block))
     )
 
 

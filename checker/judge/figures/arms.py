@@ -107,7 +107,7 @@ def stability(distances: Distances, removal: RemovalSet) -> float | None:
     selections = [selection for selection in audit.selections if selection.name == removal.selection]
     if removal.method not in distances.by_method or not selections:
         return None
-    geometry = selections[0].geometry(distances.ground.blocks)
+    geometry = selections[0].geometry(distances.problem.blocks)
     chosen = distances.selections(removal.method, removal.budget, geometry, selections[0].ties)
     return min(1.0, chosen.get(removal.layers, 0.0)) if chosen else None
 

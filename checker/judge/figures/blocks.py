@@ -14,9 +14,10 @@ from checker.selection.methods import PROTOCOLS
 
 def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
     """One row per block: its deletion distance, the protocols' scores, and what deleting it alone costs."""
-    excluded = set(distances.ground.geometry.exclude)
+    excluded = set(distances.problem.geometry.exclude)
     return [
-        _block(distances, block, single_costs.get(block), block in excluded) for block in range(distances.ground.blocks)
+        _block(distances, block, single_costs.get(block), block in excluded)
+        for block in range(distances.problem.blocks)
     ]
 
 

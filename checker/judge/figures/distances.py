@@ -13,7 +13,7 @@ import numpy as np
 from checker.core import statistics
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry
-from checker.core.questions import PORTIONS, Evidence, Ground, Values
+from checker.core.questions import PORTIONS, Evidence, Problem, Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.regimes import direction
 from checker.selection.arms import scored_by, whole
@@ -30,8 +30,8 @@ class Distances:
     What takes long is kept once it was asked for: scores on resampled prompts by method, selections by all they are of.
     """
 
-    def __init__(self, evidence: Evidence, ground: Ground) -> None:
-        self.evidence, self.ground = evidence, ground
+    def __init__(self, evidence: Evidence, problem: Problem) -> None:
+        self.evidence, self.problem = evidence, problem
         self._resamples: dict[str, list[dict[int, float]]] = {}
         self._selections: dict[tuple[str, int, Geometry, str], dict[tuple[int, ...], float]] = {}
 
@@ -61,7 +61,7 @@ class Distances:
             distances = METHODS[name].distances
             assert distances is not None
             with suppress(EvidenceMissing):
-                found[name] = dict(distances(self.evidence.ask, self.ground))
+                found[name] = dict(distances(self.evidence.ask, self.problem))
         return found
 
     @cached_property
@@ -134,7 +134,7 @@ class Distances:
     def _scores(self, name: str, means: Mapping[tuple[int, ...], float]) -> dict[int, float]:
         scores = METHODS[name].scores
         assert scores is not None
-        return scores(means, self.ground)
+        return scores(means, self.problem)
 
 
 def pair_of(interval: tuple[float, float] | None) -> list[float] | None:

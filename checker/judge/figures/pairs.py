@@ -20,7 +20,7 @@ from checker.selection.methods import PROTOCOLS, replacement
 def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:
     """One row per pair within reach; ``reasons`` says why some are not comparable."""
     evidence = distances.evidence
-    reach = pairs_within(distances.ground.blocks, evidence.audit.max_gap)
+    reach = pairs_within(distances.problem.blocks, evidence.audit.max_gap)
     return [_pair(distances, i, j, reasons.get((i, j))) for i, j in reach]
 
 
@@ -89,12 +89,12 @@ def one_direction(distances: Distances) -> list[Row]:
         return []
 
     def known(block: int, other: int) -> bool:
-        layout = replacement.layout(distances.ground.base, block, other)
+        layout = replacement.layout(distances.problem.base, block, other)
         return distances.evidence.answer("scoring", "kl", layout) is not None
 
     return [
         {"i": i, "j": j, "measured": "forward" if known(i, j) else "backward"}
-        for i, j in distances.ground.pairs
+        for i, j in distances.problem.pairs
         if known(i, j) != known(j, i)
     ]
 
@@ -197,8 +197,8 @@ def adjacent(distances: Distances, protocol: str) -> Values | None:
     """Distances [pairs, prompts] of the adjacent, comparable pairs of which neither block is excluded."""
     if protocol not in distances.by_method:
         return None
-    excluded = set(distances.ground.geometry.exclude)
-    adjacent = [(i, j) for i, j in distances.ground.pairs if j - i == 1 and not {i, j} & excluded]
+    excluded = set(distances.problem.geometry.exclude)
+    adjacent = [(i, j) for i, j in distances.problem.pairs if j - i == 1 and not {i, j} & excluded]
     rows = [
         distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
         for i, j in adjacent

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.selection.methods.method import Method, per_block
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """1 - mean over tokens of cos(block input, block output), per block, per prompt; each token is one vector."""
-    answers = ask.hidden("cosine", [(block, block) for block in range(ground.blocks)])
+    answers = ask.hidden("cosine", [(block, block) for block in range(problem.blocks)])
     return {(first,): 1.0 - values for (first, _), values in answers.items()}
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """Nothing is measured."""
     return {}
 
 
-def scores(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
+def scores(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int, float]:
     """Per block but the last, minus its depth: the deeper, the sooner removed."""
-    return {block: -float(block) for block in range(ground.blocks - 1)}
+    return {block: -float(block) for block in range(problem.blocks - 1)}
 
 
-def native(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+def native(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """The ``budget`` blocks right before the last one."""
-    return (ground.base.without(range(ground.blocks - 1 - budget, ground.blocks - 1)),)
+    return (problem.base.without(range(problem.blocks - 1 - budget, problem.blocks - 1)),)
 
 
 METHOD = Method(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.selection.methods.method import Method, per_block
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """KL(base || base without the block) in nats, per block, per prompt."""
-    layouts = {(block,): ground.base.without([block]) for block in range(ground.blocks)}
+    layouts = {(block,): problem.base.without([block]) for block in range(problem.blocks)}
     answers = ask.kl(layouts.values())
     return {key: answers[variant] for key, variant in layouts.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.selection.methods.method import Method, least_over_partners
 
 
@@ -12,9 +12,9 @@ def layout(base: Layout, i: int, j: int) -> Layout:
     return base.with_weights({i: j, j: i})
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """KL(base || swapped) in nats, per pair (i, j) with i < j, per prompt."""
-    layouts = {(i, j): layout(ground.base, i, j) for i, j in ground.pairs}
+    layouts = {(i, j): layout(problem.base, i, j) for i, j in problem.pairs}
     answers = ask.kl(layouts.values())
     return {pair: answers[variant] for pair, variant in layouts.items()}
 

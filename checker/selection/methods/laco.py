@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from checker.core.layouts import Geometry, Layout, Place
-from checker.core.questions import Ask, Ground
+from checker.core.questions import Ask, Problem
 from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
@@ -29,51 +29,51 @@ class _Steps:
     lowest: int = 0  # the lowest block that others are merged into
 
 
-def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+def sets(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """The matched form: merges where the constraints leave the blocks that go and the block they go into.
 
     Merged blocks are neighbours, so any spacing leaves merges of one block only: deletions, chosen as LaCo chooses.
     """
-    following = 1 if ground.geometry.spacing else _following(ground, budget, settings)
-    return _searched(ask, ground, budget, _Steps(following))
+    following = 1 if problem.geometry.spacing else _following(problem, budget, settings)
+    return _searched(ask, problem, budget, _Steps(following))
 
 
-def native(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+def native(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """The paper's own form: merges wherever they lie, the last block included, with its interval 2 and lowest block 1.
 
     Up to ``settings.merge`` blocks become one.
     """
-    free = replace(ground, geometry=Geometry(ground.blocks, spacing=0))
-    return _searched(ask, free, budget, _Steps(_following(ground, budget, settings), interval=2, lowest=1))
+    free = replace(problem, geometry=Geometry(problem.blocks, spacing=0))
+    return _searched(ask, free, budget, _Steps(_following(problem, budget, settings), interval=2, lowest=1))
 
 
-def _following(ground: Ground, budget: int, settings: MethodSettings) -> int:
-    return max(1, min(settings.merge - 1, budget, ground.blocks - 2))
+def _following(problem: Problem, budget: int, settings: MethodSettings) -> int:
+    return max(1, min(settings.merge - 1, budget, problem.blocks - 2))
 
 
-def _searched(ask: Ask, ground: Ground, budget: int, steps: _Steps) -> tuple[Layout, ...]:
+def _searched(ask: Ask, problem: Problem, budget: int, steps: _Steps) -> tuple[Layout, ...]:
     """The collapse at the highest threshold that reaches the budget; none where no threshold does."""
-    best = _collapse(ask, ground, budget, steps, -1.0)
-    if len(best) > ground.blocks - budget:
+    best = _collapse(ask, problem, budget, steps, -1.0)
+    if len(best) > problem.blocks - budget:
         return ()
     low, high = -1.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        found = _collapse(ask, ground, budget, steps, middle)
-        if len(found) == ground.blocks - budget:
+        found = _collapse(ask, problem, budget, steps, middle)
+        if len(found) == problem.blocks - budget:
             best, low = found, middle
         else:
             high = middle
     return (best,)
 
 
-def _collapse(ask: Ask, ground: Ground, budget: int, steps: _Steps, threshold: float) -> Layout:
+def _collapse(ask: Ask, problem: Problem, budget: int, steps: _Steps, threshold: float) -> Layout:
     """One pass from the top: merges that keep the similarity above ``threshold``, until the budget is spent."""
-    layout, place = ground.base, ground.blocks - 1 - steps.following
-    while place >= steps.lowest and len(layout) > ground.blocks - budget:
-        following = min(steps.following, budget - (ground.blocks - len(layout)))
+    layout, place = problem.base, problem.blocks - 1 - steps.following
+    while place >= steps.lowest and len(layout) > problem.blocks - budget:
+        following = min(steps.following, budget - (problem.blocks - len(layout)))
         merged = merge(layout, place, following)
-        if _allowed(ground, layout, place, following) and _similarity(ask, merged) > threshold:
+        if _allowed(problem, layout, place, following) and _similarity(ask, merged) > threshold:
             layout = merged
             place = min(place - steps.interval, len(layout) - 1 - steps.following)
         else:
@@ -85,19 +85,19 @@ def _similarity(ask: Ask, layout: Layout) -> float:
     return float(np.mean(ask.similarity([layout])[layout]))
 
 
-def _allowed(ground: Ground, layout: Layout, place: int, following: int) -> bool:
+def _allowed(problem: Problem, layout: Layout, place: int, following: int) -> bool:
     """Whether the constraints allow a merge, and the blocks' weights can be added.
 
     What is excluded is neither removed nor merged into.
     """
     merged = merge(layout, place, following)
-    if not ground.geometry.allows(set(range(ground.blocks)) - set(merged.slots)):
+    if not problem.geometry.allows(set(range(problem.blocks)) - set(merged.slots)):
         return False
     if following == 1:
         return True
     into, last = layout.places[place].slot, layout.places[place + following].slot
-    alike = all((block, block + 1) in ground.pairs for block in range(into, last))  # neighbours of equal shape
-    return alike and into in ground.geometry.candidates
+    alike = all((block, block + 1) in problem.pairs for block in range(into, last))  # neighbours of equal shape
+    return alike and into in problem.geometry.candidates
 
 
 def merge(layout: Layout, place: int, following: int) -> Layout:

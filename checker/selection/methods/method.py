@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.core.records import MethodSettings
 
-Sets = Callable[[Ask, Ground, int, MethodSettings], tuple[Layout, ...]]
+Sets = Callable[[Ask, Problem, int, MethodSettings], tuple[Layout, ...]]
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Method:
 
     ``distances`` asks for what is measured: values per prompt, whose mean counts, or per portion of the prompts where
     the quantity is ``pooled``, the first portion being all of them. ``scores`` turns one number per key into one score
-    per block (low: remove first), without asking again. ``sets`` chooses layouts for a budget under the ground's
+    per block (low: remove first), without asking again. ``sets`` chooses layouts for a budget under the problem's
     constraints; ``native`` does so in the form of the method's own paper, which may have other constraints.
     """
 
     name: str
     summary: str
     source: str
-    distances: Callable[[Ask, Ground], Mapping[tuple[int, ...], Values]] | None = None
-    scores: Callable[[Mapping[tuple[int, ...], float], Ground], dict[int, float]] | None = None
+    distances: Callable[[Ask, Problem], Mapping[tuple[int, ...], Values]] | None = None
+    scores: Callable[[Mapping[tuple[int, ...], float], Problem], dict[int, float]] | None = None
     sets: Sets | None = None
     native: Sets | None = None
     looks_at: Literal["scoring", "selection"] = "scoring"  # the text its choice rests on
@@ -47,9 +47,9 @@ class Method:
         return self.scores is not None and self.looks
 
 
-def least_over_partners(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
+def least_over_partners(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int, float]:
     """Per block, the least distance over its measured pairs, for distances of unordered pairs (design, 3.3)."""
-    partners = {block: list(ground.partners(block)) for block in range(ground.blocks)}
+    partners = {block: list(problem.partners(block)) for block in range(problem.blocks)}
     return {
         block: min(means[min(block, other), max(block, other)] for other in others)
         for block, others in partners.items()
@@ -57,13 +57,13 @@ def least_over_partners(means: Mapping[tuple[int, ...], float], ground: Ground) 
     }
 
 
-def per_block(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
+def per_block(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int, float]:
     """Per block, its own value, for quantities of single blocks."""
-    return {block: means[block,] for block in range(ground.blocks)}
+    return {block: means[block,] for block in range(problem.blocks)}
 
 
-def mean_losses(ask: Ask, ground: Ground, sets: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
+def mean_losses(ask: Ask, problem: Problem, sets: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
     """Per removal set, the mean loss on the selection text without it, in nats per token."""
-    layouts = {layers: ground.base.without(layers) for layers in sets}
+    layouts = {layers: problem.base.without(layers) for layers in sets}
     answers = ask.loss(layouts.values())
     return {layers: float(np.mean(answers[layout])) for layers, layout in layouts.items()}

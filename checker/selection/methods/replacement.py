@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.selection.methods.method import Method
 
 
@@ -14,19 +14,19 @@ def layout(base: Layout, i: int, j: int) -> Layout:
     return base.with_weights({i: j})
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """KL(base || i<-j) in nats, per ordered pair (i, j), both directions of every pair, per prompt."""
-    directed = [direction for i, j in ground.pairs for direction in ((i, j), (j, i))]
-    layouts = {(i, j): layout(ground.base, i, j) for i, j in directed}
+    directed = [direction for i, j in problem.pairs for direction in ((i, j), (j, i))]
+    layouts = {(i, j): layout(problem.base, i, j) for i, j in directed}
     answers = ask.kl(layouts.values())
     return {pair: answers[variant] for pair, variant in layouts.items()}
 
 
-def scores(means: Mapping[tuple[int, ...], float], ground: Ground) -> dict[int, float]:
+def scores(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int, float]:
     """Per block, the smallest distance over its pairs: of i<-j (``into``), or of both directions' max or mean."""
-    partners = {block: list(ground.partners(block)) for block in range(ground.blocks)}
+    partners = {block: list(problem.partners(block)) for block in range(problem.blocks)}
     return {
-        block: min(_combined(means[block, other], means[other, block], ground.direction) for other in others)
+        block: min(_combined(means[block, other], means[other, block], problem.direction) for other in others)
         for block, others in partners.items()
         if others
     }

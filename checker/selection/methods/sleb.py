@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Ground
+from checker.core.questions import Ask, Problem
 from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method, mean_losses
 
 
-def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+def sets(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """One set: at each step the allowed block whose deletion leaves the least mean loss; the lower one among equals.
 
     No set where the steps cannot reach the budget under the constraints.
@@ -19,20 +19,20 @@ def sets(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tup
     while len(taken) < budget:
         candidates = [
             tuple(sorted((*taken, block)))
-            for block in ground.geometry.candidates
-            if block not in taken and ground.geometry.allows((*taken, block))
+            for block in problem.geometry.candidates
+            if block not in taken and problem.geometry.allows((*taken, block))
         ]
         if not candidates:
             return ()
-        losses = mean_losses(ask, ground, candidates)
+        losses = mean_losses(ask, problem, candidates)
         taken = min(candidates, key=lambda candidate: (losses[candidate], candidate))
-    return (ground.base.without(taken),)
+    return (problem.base.without(taken),)
 
 
-def native(ask: Ask, ground: Ground, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
+def native(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> tuple[Layout, ...]:
     """The paper's own form: the first and the last block are barred, and nothing is spaced."""
-    free = replace(ground.geometry, spacing=0, exclude=(0, ground.blocks - 1))
-    return sets(ask, replace(ground, geometry=free), budget, settings)
+    free = replace(problem.geometry, spacing=0, exclude=(0, problem.blocks - 1))
+    return sets(ask, replace(problem, geometry=free), budget, settings)
 
 
 METHOD = Method(

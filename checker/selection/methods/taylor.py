@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from checker.core.questions import Ask, Ground, Values
+from checker.core.questions import Ask, Problem, Values
 from checker.selection.methods.method import Method, per_block
 
 
-def distances(ask: Ask, ground: Ground) -> dict[tuple[int, ...], Values]:
+def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """Sum over a block's parameters of abs(gradient x weight), per block, one value per portion of the prompts.
 
     The gradient is that of the mean loss over the portion of the selection text, in evaluation mode.
     """
-    return {(block,): values for block, values in ask.taylor(range(ground.blocks)).items()}
+    return {(block,): values for block, values in ask.taylor(range(problem.blocks)).items()}
 
 
 METHOD = Method(
