@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -27,7 +26,7 @@ Row = Mapping[str, Any]
 # What the constraints and the form of an arm are called where a report does not name them.
 _DEFAULT = "matched"
 _SHOWN = 8
-
+_UNKNOWN = Path("/unknown").absolute()  # where an audit file lies that is only known by its text
 
 _NAME = re.compile(r"(?P<method>[^:@]+)(?:@(?P<kind>[^:@]+))?:(?P<budget>\d+)(?::(?P<tie>\d+))?", re.ASCII)
 
@@ -268,13 +267,10 @@ def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSourc
 def _recorded_source(record: Row) -> ModelSource:
     """The model source of an audit that is only known by its text."""
     overrides = [f"{key}={value}" for key, value in record["overrides"]]
-    with TemporaryDirectory() as folder:
-        file = Path(folder).resolve() / "audit.yaml"
-        file.write_bytes(record["text"].encode())
-        source = load.check(file, overrides, attached=False).audit.model
-        if source.path is not None and Path(source.path).is_relative_to(Path(folder).resolve()):
-            raise UsageError(
-                f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "
-                "where the path starts; name the audit file with `--audit`"
-            )
+    source = load.check_text(record["text"], "audit.yaml", _UNKNOWN, overrides, attached=False).audit.model
+    if source.path is not None and Path(source.path).is_relative_to(_UNKNOWN):
+        raise UsageError(
+            f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "
+            "where the path starts; name the audit file with `--audit`"
+        )
     return source

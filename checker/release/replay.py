@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date
 from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from checker.core.errors import InvalidAudit
@@ -22,7 +21,6 @@ from checker.core.records import Audit, Claim, Location, ModelSource, Policy, Te
 from checker.core.store import Answer, Scope, Store
 from checker.release import rows
 from checker.release.pack import Pack, damaged
-from checker.spec import document as documents
 from checker.spec import load, policies
 
 Row = dict[str, Any]
@@ -35,6 +33,7 @@ _FACTS: Mapping[str, type[Any]] = {
 }
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
 _LARGEST = 2**53  # of a whole number in facts
+_ALONE = Path("/alone").absolute()  # where an audit file of a pack is taken to lie: with no other file beside it
 _WANTED = "what `pack` wrote"
 
 
@@ -108,22 +107,14 @@ def resolve(text: str, file: str, overrides: Sequence[str], *, own_policy: bool 
 
     With ``own_policy=False`` what the text says of policy is left out: the files that it is built on are elsewhere.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder).resolve() / file
-        path.write_bytes(text.encode())
-        given = [*overrides, *(() if own_policy else ("policy=",))]
-        found = load.check(path, given, attached=False).audit
+    given = [*overrides, *(() if own_policy else ("policy=",))]
+    found = load.check_text(text, file, _ALONE, given, attached=False).audit
     return replace(portable(found), overrides=found.overrides[: len(overrides)])
 
 
 def stands_alone(text: str, file: str, overrides: Sequence[str]) -> bool:
     """Whether the policy of an audit file is built on ready policies alone, and so on no further file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder).resolve() / file
-        path.write_bytes(text.encode())
-        document = documents.read(path, file)
-        for override in overrides:
-            document.override(override)
+    document = load.read_text(text, file, _ALONE, overrides).document
     named = document.get("policy", "extends")
     return named is None or named in policies.ready()
 

@@ -19,6 +19,7 @@ LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 20  # levels of mappings and lists
 OVERRIDE = "--set "
 
+_AUDIT, _INIT = "an audit", "write one with `pruneaudit init`"
 _LONGEST = 400  # letters of a number; longer ones are kept as text
 _WIDEST = 1000  # bits of a whole number; wider ones are kept as text
 
@@ -178,19 +179,13 @@ def _inside(holder: Any) -> str:
     return "nothing below a single value"
 
 
-def read(path: Path, name: str, wanted: str = "an audit", remedy: str = "write one with `pruneaudit init`") -> Document:
+def read(path: Path, name: str, wanted: str = _AUDIT, remedy: str = _INIT) -> Document:
     """Reads a YAML file into data with places; ``name`` is what messages call the file, ``wanted`` what it should hold.
 
     Mistakes that leave the rest readable are collected in the document; others raise InvalidAudit.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise _refusal(
-                name,
-                f"a file of {path.stat().st_size} bytes",
-                f"at most {LARGEST_FILE}",
-                "keep texts in files of their own and name them by `path:`",
-            )
+        _check_size(path.stat().st_size, name)
         content = path.read_bytes()
     except OSError as error:
         raise _refusal(
@@ -206,7 +201,13 @@ def read(path: Path, name: str, wanted: str = "an audit", remedy: str = "write o
         raise InvalidAudit(
             [Mistake(name, line, 1, "bytes that are not UTF-8", "a text file in UTF-8", "save the file in UTF-8")]
         ) from None
-    document = _parse(text, name, path.parent)
+    return read_text(text, name, path.parent, wanted, remedy)
+
+
+def read_text(text: str, name: str, folder: Path, wanted: str = _AUDIT, remedy: str = _INIT) -> Document:
+    """As ``read``, of a file's text that is at hand; ``folder`` is where relative paths in it start."""
+    _check_size(len(text.encode()), name)
+    document = _parse(text.removeprefix("\ufeff"), name, folder)
     if document.data is None and not document.mistakes:
         raise _refusal(name, "an empty file", wanted, remedy)
     return document
@@ -221,6 +222,12 @@ def is_text(value: str) -> bool:
     """Whether YAML reads a bare word as text, not as a number, a boolean, a date or nothing."""
     node = _Reader(value).get_single_node()
     return isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str"
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > LARGEST_FILE:
+        remedy = "keep texts in files of their own and name them by `path:`"
+        raise _refusal(name, f"a file of {size} bytes", f"at most {LARGEST_FILE}", remedy)
 
 
 def _refusal(name: str, found: str, expected: str, remedy: str) -> InvalidAudit:

@@ -119,20 +119,34 @@ def check(
     audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake;
     UsageError where the file is an audit of published numbers.
     """
-    opened = read(path, overrides)
-    if opened.published:
-        raise UsageError(
-            f"{opened.file.resolve()}: found an audit of published numbers; expected one that names a model; decide it "
-            "with `pruneaudit judge`, which measures nothing"
-        )
-    return check_opened(opened, hub_cache, attached=attached)
+    return _check_measured(read(path, overrides), hub_cache, attached=attached)
+
+
+def check_text(text: str, name: str, folder: Path, overrides: Sequence[str] = (), *, attached: bool = True) -> Checked:
+    """As ``check``, of the text of a file that is called ``name`` and need not be there, nor ``folder`` around it."""
+    return _check_measured(read_text(text, name, folder, overrides), attached=attached)
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Opened:
     """The audit file of a path or of a packaged name, with ``overrides`` in it; InvalidAudit where it is not YAML."""
     file, name = _find(path)
     document = documents.read(file, name)
-    return Opened(file, document, tuple(document.override(assignment) for assignment in overrides))
+    return Opened(file, document, tuple(map(document.override, overrides)))
+
+
+def read_text(text: str, name: str, folder: Path, overrides: Sequence[str] = ()) -> Opened:
+    """As ``read``, of the text of a file that is called ``name`` and need not be there, nor ``folder`` around it."""
+    document = documents.read_text(text, name, folder)
+    return Opened(folder / name, document, tuple(map(document.override, overrides)))
+
+
+def _check_measured(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
+    if opened.published:
+        raise UsageError(
+            f"{opened.file.resolve()}: found an audit of published numbers; expected one that names a model; decide it "
+            "with `pruneaudit judge`, which measures nothing"
+        )
+    return check_opened(opened, hub_cache, attached=attached)
 
 
 def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
