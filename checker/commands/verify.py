@@ -134,7 +134,7 @@ def remeasured(
         )
     prepared = prepare(_audit_of(pack, file), progress, trust_remote_code=trust_remote_code)
     _check_same(pack, prepared)
-    return remeasure(prepared, rows.read(pack.bytes("rows.parquet")), pack.folder, number, seed, progress)
+    return remeasure(prepared, rows.read(pack.bytes("rows.jsonl")), pack.folder, number, seed, progress)
 
 
 def _audit_of(pack: Pack, file: Path | None) -> Audit:

@@ -50,7 +50,7 @@ class Compared:
     def __str__(self) -> str:
         absolute, relative = TOLERANCE[self.dtype]
         return (
-            f"rows.parquet: {self.quantity} of {self.layout} on the {self.text} text: found a mean of "
+            f"rows.jsonl: {self.quantity} of {self.layout} on the {self.text} text: found a mean of "
             f"{self.found:.6g}; expected {self.measured:.6g}, as measured here, within {absolute:g} and {relative:.0%} "
             f"({self.dtype}); ask whoever sealed the pack how it was measured"
         )
@@ -101,7 +101,7 @@ def _compared(
     for (text, quantity, layout), (found, measured) in values.items():
         if len(found) != len(measured):
             raise CannotRun(
-                f"rows.parquet: found {len(found)} units of {quantity} of {layout}; expected {len(measured)}, as many "
+                f"rows.jsonl: found {len(found)} units of {quantity} of {layout}; expected {len(measured)}, as many "
                 "as were measured here; use the model and texts of the pack"
             )
         per = float(scored[text]) if quantity == "nll" else 1.0

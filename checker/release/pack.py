@@ -11,7 +11,7 @@ audit.json         the same resolved: every default filled in; paths reduced to 
 judging.json       the day of judging (waivers expire) and the tool's version
 contracts.json     scoring, selection and evaluation contract, each with its digest and that of its token ids
 records.json       what was recorded of model and texts
-rows.parquet       every measured value the verdicts rest on, one row per unit (see ``rows``)
+rows.jsonl         every measured value the verdicts rest on, one line per question (see ``rows``)
 artifacts.json     sha256 of each of the model's files, and their root digest (see ``checkpoints.root_digest``)
 environment.json   where and how long it was measured
 report.json        the report, findings included
@@ -45,10 +45,10 @@ FILES = (
     "judging.json",
     "records.json",
     "report.json",
-    "rows.parquet",
+    "rows.jsonl",
 )
 LARGEST_MANIFEST = 100_000  # bytes
-LARGEST_ROWS = 64_000_000  # bytes; the default audit's have about one million
+LARGEST_ROWS = 64_000_000  # bytes; the default audit's have about 1.3 million
 LARGEST_TEXT = 16_000_000  # bytes of every other file
 LARGEST_PACK = 128_000_000  # bytes of all files together
 DEEPEST = 40  # levels of JSON
@@ -153,7 +153,7 @@ def _read(folder: Path, name: str, largest: int) -> bytes:
 
 
 def _largest(name: str) -> int:
-    return LARGEST_ROWS if name.endswith(".parquet") else LARGEST_TEXT
+    return LARGEST_ROWS if name.endswith(".jsonl") else LARGEST_TEXT
 
 
 def _manifest(content: bytes, place: str) -> dict[str, Any]:

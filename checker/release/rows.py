@@ -1,133 +1,94 @@
-"""Measured values as a table, one row per unit, and back; in memory, as the bytes of one Parquet file.
+"""Measured values as JSON lines, one per question with its whole answer, and back; in memory, as the bytes of a file.
 
-Columns: ``model`` and ``contract`` (digests), ``text``, ``quantity``, ``blocks`` (``3-5`` for a quantity of a run of
-blocks, else empty), ``layout``, ``batch``, ``unit`` (counted over the answer's batches), ``value``. What a value means
-stands at ``records.Question``. The file is plain enough for ``datasets.load_dataset("parquet", ...)``.
+Keys: ``model`` and ``contract`` (digests), ``text``, ``quantity``, ``blocks`` (``3-5`` for a quantity of a run of
+blocks, else empty), ``layout``, and ``values``: one list per batch, a number per unit; a batch that was not measured is
+an empty list. What a value means stands at ``core.questions.Question``. Every line is canonical JSON, and the lines are
+ordered by the other keys, so that the same answers give the same bytes. ``datasets.load_dataset("json", ...)`` reads
+them.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from checker.core.questions import Values
+from checker.core.canonical import canonical
 from checker.core.store import Answer, Scope
-from checker.release import table_reader
-from checker.release.table_reader import REFUSED, SCHEMA, TEXTS
+from checker.release.pack import LARGEST_TEXT, damaged, parse
 
+TEXTS = ("model", "contract", "text", "quantity", "blocks", "layout")
 LARGEST_LAYOUT = 100_000  # characters
-LONGEST = 300.0  # seconds that reading a table may take
-Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
-
-
-class BadRows(ValueError):
-    """A table that is not one of answers; the message says what was found and what was expected."""
-
-    def __init__(self, found: str, expected: str) -> None:
-        self.found, self.expected = found, expected
-        super().__init__(f"found {found}; expected {expected}")
+MOST_LISTS = 1_000_000  # one with a number is six bytes in the file, and some hundred in memory
+_WANTED = "what `pack` wrote"
+Question = tuple[str, ...]  # as ``TEXTS`` names its parts
 
 
 def write(answers: Sequence[Answer]) -> bytes:
-    """The table of answers; the same answers in any order give the same bytes (under one version of pyarrow)."""
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    for asked, parts in groupby(sorted(answers, key=_order), key=lambda answer: _order(answer)[:-1]):
-        batches = [(part.batch, value) for part in parts for value in part.values.tolist()]
-        for name, text in zip(TEXTS, asked, strict=True):
-            columns[name] += [text] * len(batches)
-        columns["batch"] += [batch for batch, _ in batches]
-        columns["unit"] += range(len(batches))
-        columns["value"] += [value for _, value in batches]
-    sink = io.BytesIO()
-    pq.write_table(
-        pa.table(columns, schema=SCHEMA),
-        sink,
-        compression="NONE",
-        use_dictionary=[*TEXTS, "batch", "unit"],
-        dictionary_pagesize_limit=2**30,
-        row_group_size=2**30,
-        write_statistics=False,
-        store_schema=False,
-    )
-    return sink.getvalue()
+    """The lines of answers, which may come in any order."""
+    lines = []
+    for question, parts in groupby(sorted(answers, key=_question), key=_question):
+        batches = {part.batch: part.values.tolist() for part in parts}
+        values = [batches.get(batch, []) for batch in range(max(batches) + 1)]
+        lines.append(canonical({**dict(zip(TEXTS, question, strict=True)), "values": values}) + "\n")
+    return "".join(lines).encode()
 
 
-def _order(answer: Answer) -> tuple[str, str, str, str, str, str, int]:
+def read(content: bytes, place: str = "rows.jsonl") -> list[Answer]:
+    """The answers of lines, one per batch; EvidenceDamaged where they are not exactly what ``write`` gives.
+
+    Sizes are bounded before anything is parsed. ``place`` is what messages call the file.
+    """
+    if (lists := content.count(b"[")) > MOST_LISTS:
+        raise damaged(place, f"{lists} lists", f"at most {MOST_LISTS}")
+    answers: list[Answer] = []
+    before: Question = ()
+    for number, line in enumerate(io.BytesIO(content), start=1):
+        here = f"{place}, line {number}"
+        if not line.endswith(b"\n") or len(line) > LARGEST_TEXT:
+            raise damaged(here, f"a line of {len(line)} bytes", f"at most {LARGEST_TEXT}, and a line break at its end")
+        row = _row(parse(line[:-1], here), here)
+        question = tuple(row[name] for name in TEXTS)
+        if question <= before:
+            raise damaged(here, f"values of {_named(question)}", "lines in their order, and each question once")
+        answers += _answers(question, row["values"], here)
+        before = question
+    return answers
+
+
+def _row(row: Any, place: str) -> dict[str, Any]:
+    """A line's value, where it has the keys of one and their types."""
+    if not isinstance(row, dict) or set(row) != {*TEXTS, "values"} or not all(type(row[name]) is str for name in TEXTS):
+        raise damaged(place, f"{row!r:.80}", f"texts called {', '.join(TEXTS)}, and values")
+    if len(row["layout"]) > LARGEST_LAYOUT:
+        raise damaged(place, f"a layout of more than {LARGEST_LAYOUT} characters", "shorter ones")
+    values = row["values"]
+    lists = isinstance(values, list) and all(isinstance(batch, list) for batch in values)
+    if not lists or not all(type(value) is float for batch in values for value in batch):
+        raise damaged(place, f"the values {values!r:.80}", "a list of numbers with a decimal point for each batch")
+    if not values or not values[-1]:
+        raise damaged(place, "no value in the last batch", "only batches up to the last one that was measured")
+    return row
+
+
+def _answers(question: Question, values: list[list[float]], place: str) -> Iterator[Answer]:
+    model, contract, text, quantity, blocks, layout = question
+    asked = f"{quantity} {blocks}".strip()
+    if asked.partition(" ")[::2] != (quantity, blocks):  # else two lines could answer one question
+        raise damaged(place, f"the quantity {quantity!r:.40} of the blocks {blocks!r:.40}", _WANTED)
+    for batch, units in enumerate(values):
+        if units:
+            yield Answer(Scope(model, contract), text, asked, layout, batch, np.array(units))
+
+
+def _question(answer: Answer) -> Question:
     quantity, _, blocks = answer.asked.partition(" ")
-    return (answer.scope.model, answer.scope.contract, answer.text, quantity, blocks, answer.layout, answer.batch)
+    return (answer.scope.model, answer.scope.contract, answer.text, quantity, blocks, answer.layout)
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-def read(content: bytes) -> list[Answer]:
-    """The answers of a table, one per batch; BadRows where it is not what ``write`` would have written."""
-    header, _, numbers = _columns(content).partition(b"\n")
-    about = json.loads(header)
-    words, rows = about["words"], about["rows"]
-    if any(len(layout) > LARGEST_LAYOUT for layout in words[TEXTS.index("layout")]):
-        raise BadRows(f"a layout of more than {LARGEST_LAYOUT} characters", "shorter ones")
-    whole = np.frombuffer(numbers, "<i4", rows * (len(TEXTS) + 2)).reshape(-1, rows)
-    values = np.frombuffer(numbers, "<f8", rows, whole.nbytes)
-    return list(_answers(whole[: len(TEXTS)], words, (*whole[len(TEXTS) :], values)))
-
-
-def _columns(content: bytes) -> bytes:
-    """What the reader says of a table, in a process of its own: the file may be such that it ends its reader."""
-    command = [sys.executable, "-P", str(table_reader.__file__)]
-    try:
-        done = subprocess.run(command, input=content, capture_output=True, timeout=LONGEST, check=False)
-    except subprocess.TimeoutExpired:
-        raise BadRows(f"a table that takes more than {LONGEST:.0f} s to read", "one that pack wrote") from None
-    if done.returncode == REFUSED:
-        raise BadRows(*json.loads(done.stdout))
-    if done.returncode:
-        raise BadRows(f"a table that ends its reader (exit code {done.returncode})", "one that pack wrote")
-    return done.stdout
-
-
-def _answers(codes: Integers, words: Sequence[list[str]], numbers: Sequence[Any]) -> Iterator[Answer]:
-    """Rows of one answer stand together, its units numbered from 0, its batches in order."""
-    batch, unit, value = numbers
-    seen: set[tuple[str, ...]] = set()
-    for start, end in pairwise(_starts(codes)):
-        asked = tuple(texts[code] for texts, code in zip(words, codes[:, start].tolist(), strict=True))
-        if asked in seen:
-            raise BadRows(f"rows of {_named(asked)} in two places", "the rows of an answer together")
-        seen.add(asked)
-        batches = batch[start:end]
-        ordered = (
-            (unit[start:end] == np.arange(end - start)).all() and (np.diff(batches) >= 0).all() and batches[0] >= 0
-        )
-        if not ordered:
-            raise BadRows(f"units of {_named(asked)} that are not in order", "units from 0, batches in order")
-        if not np.isfinite(value[start:end]).all():
-            raise BadRows(f"a value of {_named(asked)} that is not finite", "a finite number")
-        yield from _parts(asked, batches, value[start:end])
-
-
-def _starts(keys: Integers) -> list[int]:
-    """Where a column of ``keys`` differs from the one before, and the end: one more than there are groups."""
-    changes = np.flatnonzero((np.diff(keys, axis=1) != 0).any(axis=0)) + 1
-    return [0, *changes.tolist(), keys.shape[1]] if keys.shape[1] else []
-
-
-def _parts(asked: Sequence[str], batches: Integers, values: Values) -> Iterator[Answer]:
-    model, contract, text, quantity, blocks, layout = asked
-    for start, end in pairwise(_starts(batches[np.newaxis])):
-        scope, name = Scope(model, contract), f"{quantity} {blocks}".strip()
-        yield Answer(scope, text, name, layout, int(batches[start]), values[start:end])
-
-
-def _named(asked: Sequence[str]) -> str:
-    _, _, text, quantity, blocks, layout = asked
+def _named(question: Question) -> str:
+    _, _, text, quantity, blocks, layout = question
     return f"{quantity} {blocks}".strip()[:40] + f" of {layout[:80]} on {text[:20]}"

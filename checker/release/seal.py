@@ -1,7 +1,7 @@
 """Seals the folder of a run into an evidence pack: what was judged, by which audit, and all that the verdicts rest on.
 
 The evidence is judged once more on the day of sealing, by what goes into the pack alone; that report is sealed. The
-same evidence, audit, day and version of this package and of pyarrow give the same bytes.
+same evidence, audit, day and version of this package give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.measured import judge
 from checker.release import replay, rows
-from checker.release.pack import FILES, MANIFEST, Pack, manifest_of, open_pack
+from checker.release.pack import FILES, LARGEST_ROWS, MANIFEST, Pack, manifest_of, open_pack
 from checker.release.replay import RecordingStore
-from checker.release.table_reader import LARGEST_ROWS
 from checker.reports import read
 from checker.spec import load, policies
 
@@ -120,7 +119,19 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
         "report.json": report,
     }
     encoded = {name: canonical(value).encode() for name, value in values.items()}
-    return {**encoded, "audit.yaml": audit.text.encode(), "rows.parquet": rows.write(answers)}
+    return {**encoded, "audit.yaml": audit.text.encode(), "rows.jsonl": _rows(evidence, answers)}
+
+
+def _rows(evidence: Path, answers: Sequence[Answer]) -> bytes:
+    """The answers as lines; UsageError where they are more than whoever opens a pack would read."""
+    written = rows.write(answers)
+    for number, most, unit in ((len(written), LARGEST_ROWS, "bytes"), (written.count(b"["), rows.MOST_LISTS, "lists")):
+        if number > most:
+            raise UsageError(
+                f"{evidence}: found values of {number} {unit}; expected at most {most}, which a pack holds; audit "
+                "fewer methods at once"
+            )
+    return written
 
 
 def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[tuple[str, str], list[Row]]]:
@@ -129,12 +140,6 @@ def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[t
         store.sealed = True
         report = judge(audit, store, day)
         answers = store.answers()
-    units = sum(len(answer.values) for answer in answers)
-    if units > LARGEST_ROWS:
-        raise UsageError(
-            f"{evidence}: found {units} values; expected at most {LARGEST_ROWS}, which a pack holds; audit fewer "
-            "methods at once"
-        )
     unread = [name for name in ("scoring", "evaluation") if report["contracts"][name]["digest"] is None]
     if unread:
         raise EvidenceMissing(
@@ -152,7 +157,7 @@ def _judge(
     day: date,
 ) -> Row:
     """The report as whoever opens the pack will find it."""
-    with RecordingStore(Path("rows.parquet"), in_memory=True) as store:
+    with RecordingStore(Path("rows.jsonl"), in_memory=True) as store:
         for (name, key), found in records.items():
             for content in found:
                 store.write_record(name, key, content)

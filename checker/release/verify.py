@@ -118,7 +118,7 @@ def _read(pack: Pack, action: Callable[..., T], *arguments: Any) -> T:
         ValueError,
     ) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
-        raise damaged(f"{pack.place('records.json')}, rows.parquet", f"evidence that cannot be judged ({what})",
+        raise damaged(f"{pack.place('records.json')}, rows.jsonl", f"evidence that cannot be judged ({what})",
                       "whole evidence") from error  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _unread(pack: Pack, store: RecordingStore) -> Iterator[Difference]:
     """What nothing rests on: it would be published as evidence, and nobody would have looked at it."""
     read, stored = sum(len(answer.values) for answer in store.answers()), store.units()
     if read != stored:
-        yield Difference("rows.parquet", "rows that no figure rests on", stored - read, 0)
+        yield Difference("rows.jsonl", "rows that no figure rests on", stored - read, 0)
     listed = Counter((record["name"], record["key"]) for record in pack.json("records.json"))
     for (name, key), number in sorted(listed.items()):
         unread = number - len(store.records.get((name, key), ()))

@@ -189,7 +189,7 @@ def test_rows_that_nobody_measured_are_found_out(tiny: Path, made: Pack, tmp_pat
     """Made-up rows give a pack that reproduces: only measuring shows what they are."""
     out = Path(shutil.copytree(tiny / "run", tmp_path / "run"))
     with Store(out / "evidence.db") as store:
-        measured = rows.read(made.bytes("rows.parquet"))
+        measured = rows.read(made.bytes("rows.jsonl"))
         with closing(connect(out / "evidence.db", isolation_level=None)) as database:
             database.execute("DELETE FROM answers")
         store.add(replace(answer, values=answer.values * (0.5 if answer.asked == "kl" else 1.0)) for answer in measured)
@@ -198,7 +198,7 @@ def test_rows_that_nobody_measured_are_found_out(tiny: Path, made: Pack, tmp_pat
     arguments = ("--expect-audit", tiny / "audit.yaml", "--remeasure", "50", "--seed", "1")
     done = command("verify", tmp_path / "pack", *arguments)
     assert done.code == 1
-    assert "rows.parquet: kl of (" in done.err
+    assert "rows.jsonl: kl of (" in done.err
     assert (
         "as measured here, within 0.001 and 1% (float32); ask whoever sealed the pack how it was measured" in done.err
     )
@@ -233,5 +233,5 @@ def test_the_tolerance_is_absolute_and_relative() -> None:
 def test_rows_of_a_run_are_all_used(made: Pack) -> None:
     found = verify(made)
     assert found.differences == ()
-    texts: Any = {answer.text for answer in rows.read(made.bytes("rows.parquet"))}
+    texts: Any = {answer.text for answer in rows.read(made.bytes("rows.jsonl"))}
     assert texts == {"scoring", "evaluation"}

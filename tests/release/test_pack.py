@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import sealed_run
 from evidence_sample import Sample
+from hypothesis import given
+from hypothesis import strategies as st
 from sealed_run import DAY
 
 from checker.checkpoints import digests as artifacts
@@ -73,7 +75,7 @@ def test_contracts_environment_and_day_are_there(sealed: Pack) -> None:
 
 
 def test_the_rows_are_the_stored_answers(sealed: Pack, measured: Path) -> None:
-    answers = rows.read(sealed.bytes("rows.parquet"))
+    answers = rows.read(sealed.bytes("rows.jsonl"))
     with Store(measured / "evidence.db", create=False) as store:
         assert len(answers) == store.count()
         for answer in answers:
@@ -84,14 +86,13 @@ def test_the_rows_are_the_stored_answers(sealed: Pack, measured: Path) -> None:
 
 def test_the_rows_load_as_a_data_set(sealed: Pack, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    path = str(sealed.folder / "rows.parquet")
-    table = datasets.load_dataset("parquet", data_files=path, split="train", cache_dir=str(tmp_path))
-    assert table.column_names == [
-        "model", "contract", "text", "quantity", "blocks", "layout", "batch", "unit", "value"
-    ]  # fmt: skip
+    path = str(sealed.folder / "rows.jsonl")
+    table = datasets.load_dataset("json", data_files=path, split="train", cache_dir=str(tmp_path))
+    assert sorted(table.column_names) == ["blocks", "contract", "layout", "model", "quantity", "text", "values"]
     one = table.filter(lambda row: row["quantity"] == "kl" and row["layout"] == "(0,1,2,3,5@4,4@5,6,7)")
-    assert one["unit"][:] == list(range(16))
-    assert sum(one["value"][:]) / 16 == pytest.approx(0.02)  # of the pair (4, 5), as the sample says
+    values = [value for batch in one["values"][0] for value in batch]
+    assert (len(one), len(values)) == (1, 16)
+    assert sum(values) / 16 == pytest.approx(0.02)  # of the pair (4, 5), as the sample says
 
 
 def test_the_model_is_named_by_the_root_digest_of_its_files(sealed: Pack) -> None:
@@ -120,6 +121,42 @@ def test_rows_in_any_order_give_the_same_bytes() -> None:
     assert rows.write(answers) == rows.write(answers[::-1])
     back = {(answer.asked, answer.batch): answer.values.tolist() for answer in rows.read(rows.write(answers))}
     assert back == {(answer.asked, answer.batch): [0.5, 1.5] for answer in answers}
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_every_value_comes_back_to_the_last_bit(values: list[float]) -> None:
+    array = sealed_run.samples.np.array(values)
+    (back,) = rows.read(rows.write([Answer(Scope("m", "c"), "scoring", "kl", "(0,1)", 0, array)]))
+    assert back.values.tobytes() == array.tobytes()
+
+
+def test_a_batch_that_was_not_measured_leaves_a_place() -> None:
+    answers = [Answer(Scope("m", "c"), "scoring", "cka 3-5", "(0,1)", batch, sealed_run.samples.np.array([0.5, 1.5]))
+               for batch in (1, 3)]  # fmt: skip
+    assert rows.write(answers) == (
+        b'{"blocks":"3-5","contract":"c","layout":"(0,1)","model":"m","quantity":"cka","text":"scoring",'
+        b'"values":[[],[0.5,1.5],[],[0.5,1.5]]}\n'
+    )
+    assert [(answer.asked, answer.batch) for answer in rows.read(rows.write(answers))] == [
+        ("cka 3-5", 1),
+        ("cka 3-5", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [
+        ("seal.LARGEST_ROWS", "found values of 63783 bytes; expected at most 100"),
+        ("rows.MOST_LISTS", "found values of 317 lists; expected at most 100"),
+    ],
+)
+def test_more_values_than_are_read_again_are_not_sealed(
+    limit: str, found: str, measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"checker.release.{limit}", 100)
+    with pytest.raises(UsageError, match=f"{found}, which a pack holds; audit fewer methods at once"):
+        seal.seal(measured, tmp_path / "pack", seal.judged_last(measured), DAY)
+    assert not (tmp_path / "pack").exists()
 
 
 # --- the same again --------------------------------------------------------------------------------------------------

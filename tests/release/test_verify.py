@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_verifying_the_default_size_takes_little_time_and_no_torch(tmp_path: Pat
     """More rows than the default audit has, in a process of its own where measuring packages cannot be imported."""
     out = sealed_run.large(tmp_path)
     made = seal.seal(out, tmp_path / "pack", seal.judged_last(out), DAY)
-    assert sum(len(answer.values) for answer in seal.rows.read(made.bytes("rows.parquet"))) > 60_000
+    assert sum(len(answer.values) for answer in seal.rows.read(made.bytes("rows.jsonl"))) > 60_000
     forbid = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'datasets', 'safetensors', 'gguf')))"
     )
@@ -181,15 +182,15 @@ def test_extra_and_missing_files_are_refused(folder: Path, contents: mutations.C
     assert str(raised.value) == (
         f"{folder}: found '\\x1b[2Jnotes'; expected only manifest.json and the files it names; {RESTORE}"
     )
-    mutations.put(folder, {name: content for name, content in contents.items() if name != "rows.parquet"})
-    with pytest.raises(EvidenceDamaged, match=r"rows\.parquet: found no such file; expected every file of a pack"):
+    mutations.put(folder, {name: content for name, content in contents.items() if name != "rows.jsonl"})
+    with pytest.raises(EvidenceDamaged, match=r"rows\.jsonl: found no such file; expected every file of a pack"):
         open_pack(folder)
 
 
 @pytest.mark.parametrize("name", mutations.HOSTILE)
 def test_no_name_in_a_manifest_leads_anywhere(name: str, folder: Path, small: mutations.Contents) -> None:
     manifest = json.loads(small[MANIFEST])
-    manifest["files"][name] = manifest["files"].pop("rows.parquet")
+    manifest["files"][name] = manifest["files"].pop("rows.jsonl")
     written = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
     found = mutations.outcome(mutations.put(folder, {**small, MANIFEST: written}))
     assert found.code == 5
@@ -287,12 +288,12 @@ def test_every_edited_number_of_the_evidence_is_noticed(folder: Path, small: mut
 
 
 def test_an_edited_row_is_noticed_by_the_figures_that_rest_on_it(folder: Path, small: mutations.Contents) -> None:
-    answers = seal.rows.read(small["rows.parquet"])
+    answers = seal.rows.read(small["rows.jsonl"])
     for number in range(0, len(answers), 1 + len(answers) // 6):
         values = answers[number].values.copy()
         values[0] += 1e-4 * max(1.0, abs(values[0]))
         edited = [*answers[:number], seal.replace(answers[number], values=values), *answers[number + 1 :]]
-        rows = {"rows.parquet": seal.rows.write(edited)}
+        rows = {"rows.jsonl": seal.rows.write(edited)}
         found = mutations.outcome(mutations.put(folder, mutations.mended({**small, **rows})))
         assert found.code == 1, answers[number]
         assert found.message.startswith("report.json: ")
@@ -311,11 +312,11 @@ def test_rounding_of_another_machine_is_no_difference(folder: Path, contents: mu
 
 
 def test_rows_and_records_that_nothing_rests_on_are_named(folder: Path, contents: mutations.Contents) -> None:
-    answers = seal.rows.read(contents["rows.parquet"])
-    more = {"rows.parquet": seal.rows.write([*answers, seal.replace(answers[0], layout="(7)")])}
+    answers = seal.rows.read(contents["rows.jsonl"])
+    more = {"rows.jsonl": seal.rows.write([*answers, seal.replace(answers[0], layout="(7)")])}
     found = mutations.outcome(mutations.put(folder, mutations.mended({**contents, **more})))
     units = len(answers[0].values)
-    assert found.message.startswith(f"rows.parquet: rows that no figure rests on: found {units}; expected 0; ")
+    assert found.message.startswith(f"rows.jsonl: rows that no figure rests on: found {units}; expected 0; ")
     record = {"name": "text", "key": "k", "content": {"identity": "another text"}}
     found = forged(folder, contents, "records.json", lambda records: [*records, record])
     assert found.message.startswith("records.json: records text k that no figure rests on: found 1; expected 0; ")
@@ -433,55 +434,74 @@ def test_forged_packs_never_crash_it(
     assert found.code == 0 or any(name in found.message for name in (*FILES, MANIFEST))
 
 
-@pytest.mark.parametrize("size", [3_999_999, 4_000_001])
-def test_a_table_that_unpacks_to_more_than_it_holds_is_refused(
-    size: int, folder: Path, contents: mutations.Contents
+LINE = {"blocks": "", "contract": "c", "layout": "(0)", "model": "m", "quantity": "kl", "text": "scoring"}
+
+
+def line(values: Any = ((0.5,),), **changes: Any) -> bytes:
+    return canonical({**LINE, "values": values, **changes}).encode() + b"\n"
+
+
+def raw(values: bytes) -> bytes:
+    """A line whose values are these bytes."""
+    return line("VALUES").replace(b'"VALUES"', values)
+
+
+WANTED = "texts called model, contract, text, quantity, blocks, layout, and values; "
+NUMBERS = "a list of numbers with a decimal point for each batch; "
+FORGED = {
+    "two lines in the wrong order": (line(layout="(1)") + line(), ", line 2: found values of kl of (0) on scoring; "),
+    "a question twice": (line() + line(), ", line 2: found values of kl of (0) on scoring; expected lines in their or"),
+    "spaces": (line().replace(b":", b": "), ", line 1: found JSON that is not canonical from byte "),
+    "a key twice": (line().replace(b"{", b'{"blocks":"",'), ", line 1: found JSON that is not canonical from byte "),
+    "an empty line": (b"\n" + line(), ", line 1: found no canonical JSON ("),
+    "no line break at the end": (line()[:-1], f", line 1: found a line of {len(line()) - 1} bytes; expected at most "),
+    "another kind of line break": (line()[:-1] + b"\r\n", ", line 1: found JSON that is not canonical from byte "),
+    "not UTF-8": (b"\xff" + line(), ", line 1: found no canonical JSON ("),
+    "half a surrogate": (line().replace(b"scoring", b"\\ud800"), ", line 1: found no canonical JSON ("),
+    "a list": (b"[]\n", f", line 1: found []; expected {WANTED}"),
+    "a key more": (line(more=1), f"; expected {WANTED}"),
+    "a key less": (line().replace(b'"blocks":"",', b""), f"; expected {WANTED}"),
+    "a number for a text": (line(layout=1), f"; expected {WANTED}"),
+    "a long layout": (line(layout="(" + "0," * 50_000 + "0)"), ", line 1: found a layout of more than 100000 char"),
+    "blocks in the quantity": (line(quantity="cka 0-1"), ", line 1: found the quantity 'cka 0-1' of the blocks ''; "),
+    "a space after the quantity": (line(quantity="kl "), ", line 1: found the quantity 'kl ' of the blocks ''; "),
+    "values that are none": (line(None), f", line 1: found the values None; expected {NUMBERS}"),
+    "one list": (line([0.5]), f", line 1: found the values [0.5]; expected {NUMBERS}"),
+    "a whole number": (line([[1]]), f", line 1: found the values [[1]]; expected {NUMBERS}"),
+    "a truth value": (line([[0.5, True]]), f", line 1: found the values [[0.5, True]]; expected {NUMBERS}"),
+    "no values": (line([]), ", line 1: found no value in the last batch; expected only batches up to the last one "),
+    "an empty batch at the end": (line([[0.5], []]), ", line 1: found no value in the last batch; "),
+    "not a number": (raw(b"[[NaN]]"), ", line 1: found no canonical JSON (Out of range float values"),
+    "an infinite value": (raw(b"[[1e999]]"), ", line 1: found no canonical JSON (Out of range float values"),
+    "too many digits": (raw(b"[[0.50]]"), ", line 1: found JSON that is not canonical from byte "),
+    "a number without end": (raw(b"[[" + b"1" * 5000 + b"]]"), ", line 1: found no canonical JSON (Exceeds the limit"),
+    "brackets without end": (raw(b"[" * 900_000), f", line 1: found JSON that is too deep; expected at most {DEEPEST}"),
+    "a million lists": (raw(b"[" + b"[0.5]," * 999_999 + b"[0.5]]"), ": found 1000001 lists; expected at most 1000000"),
+    "a line of 16 MB": (raw(b"[[" + b"0.5," * 4_000_000 + b"0.5]]"), "; expected at most 16000000, and a line break"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), FORGED.values(), ids=FORGED)
+def test_lines_other_than_the_ones_that_pack_writes_are_damage(
+    content: bytes, message: str, folder: Path, small: mutations.Contents
 ) -> None:
-    import io
-
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    one = pq.read_table(pa.BufferReader(contents["rows.parquet"])).slice(0, 1)
-    long = pa.array(["(" + "0," * 500_000 + "0)"])
-    columns: dict[str, Any] = {}
-    for name in one.column_names:
-        texts = long if name == "layout" else one[name].combine_chunks()
-        of_text = pa.types.is_string(one[name].type)
-        columns[name] = (
-            pa.DictionaryArray.from_arrays(np.zeros(size, np.int32), texts)
-            if of_text
-            else pa.array(np.zeros(size), one[name].type, safe=False)
-        )
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, compression="NONE", store_schema=False)
-    files = mutations.mended({**contents, "rows.parquet": sink.getvalue()})
-    assert len(sink.getvalue()) < 40_000_000, "whose texts would take two terabytes"
-    found = mutations.outcome(mutations.put(folder, files))
+    found = mutations.outcome(mutations.put(folder, mutations.mended({**small, "rows.jsonl": content})))
     assert found.code == 5
-    assert found.message.startswith(f"{folder / 'rows.parquet'}: found ")
+    assert found.message.startswith(f"{folder / 'rows.jsonl'}")
+    assert message in found.message
+    assert len(found.message) < 1000
 
 
-@pytest.mark.parametrize(
-    ("program", "found"),
-    [
-        ("import os; os.abort()", "a table that ends its reader (exit code -6)"),
-        ("while True: pass", "a table that takes more than 1 s to read"),
-    ],
-)
-def test_a_table_that_ends_or_holds_up_its_reader_is_damage(
-    program: str, found: str, sealed: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """pyarrow aborts on some footers (found by ``benchmarks/fuzz_packs.py``), which must not end the command."""
-    (tmp_path / "reader.py").write_text(program)
-    monkeypatch.setattr("checker.release.table_reader.__file__", str(tmp_path / "reader.py"))
-    monkeypatch.setattr("checker.release.rows.LONGEST", 1.0)
-    with pytest.raises(EvidenceDamaged) as raised:
-        verify(sealed)
-    assert str(raised.value).startswith(
-        f"{sealed.folder / 'rows.parquet'}: found {found}; expected one that pack wrote; "
-    )
+def test_hostile_lines_take_little_memory(small: mutations.Contents) -> None:
+    """Short lists take the most memory for their bytes: some hundred bytes each, and at most a million are read."""
+    number = 50_000
+    content = raw(b"[" + b"[0.5]," * (number - 1) + b"[0.5]]")
+    tracemalloc.start()
+    try:
+        assert len(seal.rows.read(content)) == number
+        assert tracemalloc.get_traced_memory()[1] < 800 * number
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_verified_pack_is_the_one_that_was_opened(sealed: Pack, folder: Path, contents: mutations.Contents) -> None:

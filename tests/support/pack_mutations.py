@@ -6,7 +6,7 @@ manifest afterwards, as whoever forges a pack would: exit code 1 or 5, or 0 wher
 
 from __future__ import annotations
 
-import io
+import gzip
 import json
 import os
 import shutil
@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from checker.core.canonical import canonical
@@ -31,7 +28,7 @@ HOSTILE = (
     "../x",
     "/etc/passwd",
     "a/../../b",
-    "rows.parquet\0",
+    "rows.jsonl\0",
     "\u202egpj.exe",
     "con",
     "",
@@ -44,8 +41,14 @@ LITERALS = (
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 5000, b"-0", b"[" * 100_000, b'{"a":' * 500, b'"\\ud800"',
     b"\xff", b"", b"01", b"1.0e5",
 )  # fmt: skip
-TABLES = ("value", "value", "text", "drop", "twice", "order", "column", "type", "compressed", "bomb", "null", "empty",
-          "schema")  # fmt: skip
+ROWS = ("value", "value", "text", "drop", "twice", "order", "key", "type", "number", "batch", "compressed", "bomb",
+        "deep", "null", "empty", "spaced", "bom", "unended")  # fmt: skip
+WHOLE: Mapping[str, Callable[[bytes], bytes]] = {
+    "compressed": gzip.compress,
+    "empty": lambda content: b"",
+    "bom": lambda content: b"\xef\xbb\xbf" + content,
+    "unended": lambda content: content[:-1],
+}
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([0, 1, -1, 10**9, 10**400, 1e308, 5e-324, 2**53, 2**31]), st.text(max_size=12),
@@ -126,7 +129,7 @@ def removed(draw: Any, contents: Contents) -> tuple[Contents, str]:
 
 def added(draw: Any, contents: Contents) -> tuple[Contents, str]:
     name = draw(
-        st.sampled_from([".hidden", "README.md", "rows.parquet ", "rows.Parquet", "a\nb", "\x1b[2J", "é", "x" * 200])
+        st.sampled_from([".hidden", "README.md", "rows.jsonl ", "rows.JSONL", "a\nb", "\x1b[2J", "é", "x" * 200])
     )
     return {**contents, name: b"x"}, repr(name)
 
@@ -222,62 +225,76 @@ def audit_edited(draw: Any, contents: Contents) -> Contents:
 
 
 def rows_edited(draw: Any, contents: Contents) -> Contents:
-    """Another table: values, rows, columns, types, compression, or one that unpacks to far more than it holds."""
-    table = pq.read_table(pa.BufferReader(contents["rows.parquet"]))
-    options: dict[str, Any] = {"compression": "NONE", "store_schema": False}
-    how = draw(st.sampled_from(TABLES))
-    row = draw(st.integers(0, len(table) - 1))
-    if how == "value":
-        values = table["value"].to_pylist()
-        values[row] = draw(st.one_of(st.floats(), st.floats(0.5, 2).map(lambda factor: values[row] * factor + 1e-3)))
-        table = table.set_column(8, "value", pa.array(values, pa.float64()))
-    elif how == "text":
-        column = draw(st.integers(0, 5))
-        texts = table.column(column).to_pylist()
-        texts[row] = draw(st.sampled_from(["", "nll", "kl", "(0,1)", "../x", "a" * 200_000, "\0", "scoring", "()"]))
-        table = table.set_column(column, table.column_names[column], pa.array(texts))
-    elif how in ("drop", "twice", "order"):
-        kept = list(range(len(table)))
-        moved = kept.pop(row)
-        kept = {"drop": kept, "twice": [*kept[:row], moved, moved, *kept[row:]], "order": [*kept, moved]}[how]
-        table = table.take(kept)
-    elif how == "column":
-        table = table.append_column("more", pa.array(range(len(table)))) if row % 2 else table.drop_columns(["unit"])
-    elif how == "type":
-        table = table.set_column(6, "batch", pa.array([str(batch) for batch in table["batch"].to_pylist()]))
-    elif how == "compressed":
-        options["compression"] = draw(st.sampled_from(["SNAPPY", "ZSTD", "GZIP"]))
-    elif how == "bomb":
-        size = draw(st.sampled_from([3_999_999, 5_000_000]))
-        one = table.slice(row, 1)
-        columns = {name: pa.DictionaryArray.from_arrays(np.zeros(size, np.int32), one[name].combine_chunks())
-                   if pa.types.is_string(one[name].type) else pa.array(np.zeros(size), one[name].type, safe=False)
-                   for name in one.column_names}  # fmt: skip
-        table = pa.table(columns)
-    elif how == "null":
-        column = draw(st.integers(0, 8))
-        texts = table.column(column).to_pylist()
-        texts[row] = None
-        table = table.set_column(column, table.column_names[column], pa.array(texts, table.column(column).type))
-    elif how == "empty":
-        table = table.slice(0, 0)
+    """Other lines: values, texts, order, keys, types, or ones that take far more memory than they have bytes."""
+    lines = contents["rows.jsonl"].splitlines(keepends=True)
+    number, how = draw(st.integers(0, len(lines) - 1)), draw(st.sampled_from(ROWS))
+    if how in ("drop", "twice", "order"):
+        line = lines.pop(number)
+        lines = {"drop": lines, "twice": [*lines[:number], line, line, *lines[number:]], "order": [*lines, line]}[how]
+    elif how == "spaced":
+        lines[number] = json.dumps(json.loads(lines[number])).encode() + b"\n"
+    elif how in WHOLE:
+        return {**contents, "rows.jsonl": WHOLE[how](contents["rows.jsonl"])}
     else:
-        options["store_schema"] = True
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **options)
-    return {**contents, "rows.parquet": sink.getvalue()}
+        lines[number] = line_edited(draw, how, json.loads(lines[number]))
+    return {**contents, "rows.jsonl": b"".join(lines)}
+
+
+def line_edited(draw: Any, how: str, row: dict[str, Any]) -> bytes:
+    """A line with another value somewhere in it, in canonical JSON where there is such a thing."""
+    batch = draw(st.integers(0, len(row["values"]) - 1))
+    unit = draw(st.integers(0, len(row["values"][batch]) - 1))
+    value, other = row["values"][batch][unit], draw(VALUES)
+    if how == "value":
+        factors = st.floats(0.5, 2).map(lambda factor: value * factor + 1e-3)
+        row["values"][batch][unit] = draw(st.one_of(st.floats(), factors))
+    elif how == "text":
+        texts = [
+            "",
+            "nll",
+            "kl",
+            "kl ",
+            " kl",
+            "cka 0-1",
+            "(0,1)",
+            "../x",
+            "a" * 200_000,
+            "\0",
+            "scoring",
+            "()",
+            "\ud800",
+        ]
+        row[draw(st.sampled_from(sorted(set(row) - {"values"})))] = draw(st.sampled_from(texts))
+    elif how == "key":
+        row = {**row, "more": other} if draw(st.booleans()) else {key: row[key] for key in row if key != "blocks"}
+    elif how == "type":
+        row[draw(st.sampled_from(sorted(row)))] = other
+    elif how == "batch":
+        row["values"] = draw(st.sampled_from([[], [[]], [*row["values"], []], [[], *row["values"]], row["values"] * 2]))
+    elif how == "bomb":
+        row["values"] = [[0.0]] * draw(st.sampled_from([999_000, 1_000_001]))
+    elif how == "null":
+        row["values"][batch] = None
+    if marked := how in ("number", "deep"):
+        row["values"][batch][unit] = "\ue000"
+    try:
+        line = canonical(row).encode() + b"\n"
+    except (ValueError, UnicodeError):
+        line = json.dumps(row).encode() + b"\n"
+    literal = draw(st.sampled_from(LITERALS if how == "number" else [b"[" * 5000, b"[" * 100 + b"]" * 100]))
+    return line.replace(b'"\xee\x80\x80"', literal) if marked else line
 
 
 def rows_broken(draw: Any, contents: Contents) -> Contents:
-    """Bytes of the table changed, cut or repeated: what only its reader can find."""
-    content = bytearray(contents["rows.parquet"])
-    tail = draw(st.booleans())  # the footer is the part with structure
+    """Bytes of the lines changed or cut: what only their reader can find."""
+    content = bytearray(contents["rows.jsonl"])
+    head = draw(st.booleans())  # of a line, the part with structure
     for _ in range(draw(st.integers(1, 4))):
-        place = len(content) - 1 - draw(st.integers(0, 1500)) if tail else draw(st.integers(0, len(content) - 1))
+        place = draw(st.integers(0, 400)) if head else draw(st.integers(0, len(content) - 1))
         content[place % len(content)] = draw(st.integers(0, 255))
     if draw(st.integers(0, 5)) == 0:
         content = content[: draw(st.integers(0, len(content)))]
-    return {**contents, "rows.parquet": bytes(content)}
+    return {**contents, "rows.jsonl": bytes(content)}
 
 
 def misnamed(draw: Any, contents: Contents) -> Contents:

@@ -181,8 +181,6 @@ FORBIDDEN = {
     "yaml.unsafe_load", "yaml.full_load", "marshal.loads", "shelve.open", "tempfile.mktemp", "np.load",
     "numpy.load", "tarfile.open", "zipfile.ZipFile", "shutil.unpack_archive", "joblib.load",
 }  # fmt: skip
-# Tables of strangers are read in a process of their own, which may be ended by what it reads.
-ALLOWED = {"rows.py": {"subprocess"}}
 MODULES = {"subprocess", "pickle", "marshal", "shelve", "ctypes", "tarfile", "zipfile", "dill", "joblib"}
 
 
@@ -196,7 +194,7 @@ def test_nothing_runs_a_shell_or_unpickles_or_evaluates(path: Path) -> None:
             assert not [word for word in node.keywords if word.arg in ("shell", "allow_pickle")], f"line {node.lineno}"
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not {name.split(".")[0] for name in names} & (MODULES - ALLOWED.get(path.name, set())), names
+        assert not {name.split(".")[0] for name in names} & MODULES, names
 
 
 def test_front_matter_is_read_by_a_safe_loader() -> None:
