@@ -1,4 +1,4 @@
-"""Model cards as files: where front matter ends, where the pruneaudit block stands, and what the prose says.
+"""Model cards as files: where front matter ends, and where the pruneaudit block stands.
 
 A card is read as CommonMark, so that markers inside code are text. Nothing but the block is ever changed here.
 """
@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -23,38 +22,12 @@ LARGEST = 1_000_000  # bytes of a card
 NAME = "README.md"
 _MOST_LINES = 20_000  # below the front matter, which may hold many results; more would take minutes to read
 _DEEPEST = 20  # levels of front matter
-_QUOTED = 160  # characters of a card that a fact repeats
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 # As huggingface_hub finds it; an empty one counts too.
 _FRONT = re.compile(r"\A(\ufeff?\s*---(?:\r\n|\n|\r))((?:[\S\s]*?(?:\r\n|\n|\r))??)(---[ \t]*(?:\r\n|\n|\Z))")
 _MARKER = re.compile(r"<!-- pruneaudit:(begin|end)((?: [a-z]+=[0-9a-z]+)*) -->")
 _FIELD = re.compile(r"([a-z]+)=([0-9a-z]+)")
-
-_VERBS = (
-    r"(?:remov(?:e|es|ed|ing|al)|prun(?:e|es|ed|ing)|drop(?:s|ped|ping)?|delet(?:e|es|ed|ing|ion)|discard(?:ed|ing)?"
-)
-_VERBS += r"|eliminat(?:e|es|ed|ing)|cut(?:s|ting)?|skip(?:s|ped|ping)?|redundant)"
-_STACK = r"(?:layers?|blocks?)"
-_REMOVAL = re.compile(
-    rf"\b{_VERBS}\b[^.;:|]{{0,40}}?\b{_STACK}\b|\b{_STACK}\b[^.;:|]{{0,40}}?\b{_VERBS}\b|\bdepth[- ]prun", re.IGNORECASE
-)
-_NEGATION = re.compile(r"\b(?:no|not|none|never|without|neither|cannot)\b|n't\b", re.IGNORECASE)
-_BEFORE = 16  # characters before a match in which a negation belongs to it
-_TESTS: Mapping[str, str] = {
-    "replacement": r"replacement",
-    "interchange": r"interchang(?:e|ed|ing|eable)|swapp(?:ed|ing)",
-    "deletion": r"deletion (?:distance|score|test|loss|kl)",
-    "averaging": r"averag(?:e|ed|ing) (?:of )?(?:the )?(?:two |neighbouring |neighboring |adjacent )?(?:layers|blocks)",
-    "Block Influence": r"block[- ]influence|shortgpt",
-    "angular distance": r"angular[- ]distance",
-    "CKA": r"cka",
-    "SLEB": r"sleb",
-    "LaCo": r"laco",
-    "Taylor": r"taylor",
-    "exhaustive search": r"exhaustive search",
-    "beam search": r"beam search",
-}
 
 
 class Refused(Exception):
@@ -247,14 +220,6 @@ def _lines_before(text: str, start: int) -> int:
 
 def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
     """The markers that are HTML of their own at the top level, each with its line in the body, from 0."""
-    for kind, content, first in _tokens(body):
-        if kind == "html_block" and (match := _MARKER.fullmatch(content.strip())):
-            yield first, match
-
-
-@lru_cache(maxsize=1)  # a card is looked at for its block and for its prose
-def _tokens(body: str) -> tuple[tuple[str, str, int], ...]:
-    """Kind, content and first line (from 0) of the pieces of a Markdown text; HTML in lists and quotes left out."""
     try:
         from markdown_it import MarkdownIt
     except ImportError:
@@ -263,19 +228,18 @@ def _tokens(body: str) -> tuple[tuple[str, str, int], ...]:
             "pip install 'pruneaudit[card]'"
         ) from None
     # Blocks are enough; what a stranger writes inside of paragraphs need not be taken apart.
-    tokens = MarkdownIt("commonmark").disable("inline").parse(body)
-    return tuple(
-        (token.type, token.content, token.map[0])
-        for token in tokens
-        if token.map and (token.type == "inline" or token.level == 0)
-    )
+    for token in MarkdownIt("commonmark").disable("inline").parse(body):
+        if token.type != "html_block" or token.level > 0 or token.map is None:
+            continue
+        if match := _MARKER.fullmatch(token.content.strip()):
+            yield token.map[0], match
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
 def facts(folder: Path) -> CardFacts | None:
-    """What rules want to know of the card in a model's folder, which is resolved; None where there is none.
+    """What the block is of in the card in a model's folder, which is resolved; None where there is no card.
 
     A card that cannot be read says why, in ``problem``.
     """
@@ -289,57 +253,10 @@ def facts(folder: Path) -> CardFacts | None:
         # Reports travel, and the folders of the machine that made them do not.
         told = str(error).replace(str((folder / NAME).resolve()), NAME).replace(str(folder), "the folder")
         return CardFacts(problem=told.removeprefix(f"{NAME}: "))
-    prose = list(_prose(text, block))
     named = {} if block is None else block.fields
     return CardFacts(
-        removal=_removal(prose),
-        tests=tuple(name for name, words in _TESTS.items() if _says(prose, words)),
         block=block is not None,
         audit_digest=named.get("audit"),
         model_digest=named.get("model"),
         edited=block is not None and block.edited,
     )
-
-
-def prose(folder: Path) -> list[str]:
-    """Headings and paragraphs of the card in a model's folder, which is resolved; empty where none can be read."""
-    try:
-        path = existing(folder, NAME)
-        if path is None:
-            return []
-        text = read(path.resolve())
-        return list(_prose(text, find_block(text)))
-    except PruneauditError:
-        return []
-
-
-def denied(paragraph: str, start: int) -> bool:
-    """Whether a negation stands shortly before what starts there."""
-    return bool(_NEGATION.search(paragraph[max(0, start - _BEFORE) : start]))
-
-
-def _prose(text: str, block: Block | None) -> Iterator[str]:
-    """Headings and paragraphs outside of code, front matter and the block; each in one line."""
-    start = _body(text)
-    own = range(0)
-    if block is not None:
-        first = block.line - 1 - _lines_before(text, start)
-        own = range(first, first + block.text.count("\n") + 1)
-    for kind, content, line in _tokens(text[start:]):
-        if kind == "inline" and line not in own:
-            yield " ".join(content.split())
-
-
-def _removal(prose: list[str]) -> str | None:
-    """The first words that say that layers were removed or are redundant, unless they deny it."""
-    for paragraph in prose:
-        for match in _REMOVAL.finditer(paragraph):
-            said = paragraph[max(0, match.start() - _BEFORE) : match.end()]
-            if not _NEGATION.search(said):
-                return "".join(letter for letter in match[0] if letter.isprintable())[:_QUOTED]
-    return None
-
-
-def _says(prose: list[str], words: str) -> bool:
-    pattern = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
-    return any(pattern.search(paragraph) for paragraph in prose)

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card beside a model says of removed layers, and what its pruneaudit block is of.
-
-    ``removal`` and ``tests`` are of the card's own prose, never of the block.
-    """
+    """What the pruneaudit block in the card beside a model is of."""
 
     problem: str | None = None  # why the card could not be read
-    removal: str | None = None  # its first words that say that layers were removed or are redundant
-    tests: tuple[str, ...] = ()  # protocols and methods that it names
     block: bool = False
     audit_digest: str | None = None  # as the block names it
     model_digest: str | None = None
@@ -62,8 +57,6 @@ class CheckpointFacts:
     open: tuple[str, ...]  # what could not be decided, with the reasons
     config: tuple[str, ...] = ()  # fields of config.json that do not fit
     twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
-    card_training: str | None = None  # the card's first words of training after the removal
-    card_blocks: tuple[int, ...] = ()  # how many blocks the card says there are
 
 
 @dataclass(frozen=True)

@@ -101,15 +101,13 @@ def test_the_rules_hold_claims_against_their_checkpoints(report: dict[str, Any])
         ),
     }
     trained = findings(report, "provenance/retrained")
-    assert {name: outcome for name, (outcome, _) in trained.items()} == dict.fromkeys(
-        ["derived", "stated", "wrong", "merged", "trained"], "pass"
-    )
-    assert trained["trained"][1].endswith(", and its card says so (“fine-tuned”)")
+    assert {name: outcome for name, (outcome, _) in trained.items()} == {
+        **dict.fromkeys(["derived", "stated", "wrong", "merged"], "pass"),
+        "trained": "fail",
+    }
+    assert trained["trained"][1].startswith("pruned: found 1 of 4 blocks with other weights, relative change up to ")
     counts = findings(report, "provenance/block-count")
-    assert ("fail", "pruned, README.md: found 5 blocks; expected 4, as its weights have; correct the card") in [
-        (row["outcome"], row["message"]) for row in report["findings"] if row["rule"] == "provenance/block-count"
-    ]
-    assert counts["derived"] == ("pass", "config.json of pruned fits its 4 blocks")
+    assert set(counts.values()) == {("pass", "config.json of pruned fits its 4 blocks")}
 
 
 def test_judging_needs_no_weights(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
@@ -152,7 +150,7 @@ def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
     assert derived.layers == (1, 3)
     assert [fact.claim for fact in prepared.facts.checkpoints] == ["derived", "stated", "wrong", "trained", "merged"]
     trained = prepared.facts.checkpoints[3]
-    assert (trained.retrained, trained.card_training, trained.card_blocks) == ((1,), "fine-tuned", (5,))
+    assert (trained.blocks, trained.retrained) == (4, (1,))
 
 
 # --- facts of strangers ----------------------------------------------------------------------------------------------
@@ -168,42 +166,6 @@ def test_facts_that_cannot_be_of_the_model_are_damage(changes: dict[str, Any], t
         store.write_record(claimed.RECORD, key, asdict(replace(checkpoint_facts(), **changes)))
         with pytest.raises(EvidenceDamaged, match="checkpoint: found facts of the claim "):
             judge(sample.audit, store)
-
-
-@pytest.mark.parametrize(
-    ("name", "kept", "removed"),
-    [
-        ("model", [], []),
-        ("SmolLM2-135M", [], []),
-        ("Llama-3.1-8B-24L", [24], []),
-        ("qwen3-28-layers-instruct", [28], []),
-        ("MiniLM-L6-H384", [6], []),
-        ("model-pruned-6-layers", [], [6]),
-        ("model-6L-removed", [], [6]),
-        ("drop_4_blocks", [], [4]),
-        ("Qwen3-VL-8B", [], []),
-    ],
-)
-def test_numbers_of_blocks_in_names(name: str, kept: list[int], removed: list[int]) -> None:
-    assert claimed.counts_in_name(name) == (kept, removed)
-
-
-@pytest.mark.parametrize(
-    ("prose", "training", "counts"),
-    [
-        ("Six layers were removed.", None, ()),
-        ("It was not fine-tuned. It keeps 24 of 30 layers.", None, ()),
-        ("The model was then healed with LoRA.", "healed", ()),
-        ("A 24-layer model. It has 24 layers.", None, (24,)),
-        ("num_hidden_layers: 24, down from 30 layers", None, (24,)),
-        ("Pruned from 32 layers down to 26 layers, and distilled.", "distilled", (26,)),
-    ],
-)
-def test_what_a_card_says(prose: str, training: str | None, counts: tuple[int, ...], tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text(prose)
-    told = claimed.prose(tmp_path.resolve())
-    assert claimed._training(told) == training
-    assert tuple(claimed._counts(told)) in (counts, counts * 2)
 
 
 def test_which_of_two_equal_blocks_is_gone_is_not_guessed() -> None:

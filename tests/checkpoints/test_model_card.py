@@ -1,4 +1,4 @@
-"""Finding and replacing the block of a card, and what a card says, whatever Markdown surrounds it."""
+"""Finding and replacing the block of a card, whatever Markdown surrounds it."""
 
 from __future__ import annotations
 
@@ -168,51 +168,11 @@ def test_a_card_of_too_many_lines_is_refused_before_it_is_read(line: str) -> Non
 
 def test_without_the_package_that_reads_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "markdown_it", None)
-    model_card._tokens.cache_clear()
     with pytest.raises(CannotRun, match=r"^found no package markdown-it-py; .*pip install 'pruneaudit\[card\]'$"):
         model_card.find_block("# Title\n")
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
-
-PROSE = {
-    "We removed six layers of the model.": "removed six layers",
-    "Six of its 30 layers were removed, +4 % perplexity.": "layers were removed",
-    "Blocks 14 and 15 are redundant.": "Blocks 14 and 15 are redundant",
-    "Pruning the\nlayers saves time.": "Pruning the layers",
-    "A depth-pruned model.": "depth-prun",
-    "## Layer dropping": "Layer dropping",
-    "No layers were removed.": None,
-    "The model was trained without pruned layers.": None,
-    "Dropout layers are used.": None,
-    "The redundant files were deleted. The model has 30 layers.": None,
-    "```\nremoved six layers\n```": None,
-    f"{BLOCK.replace('## Audit', 'removed six layers')}": None,
-}
-
-
-@pytest.mark.parametrize(("text", "removal"), PROSE.items())
-def test_what_a_card_says_of_removed_layers(tmp_path: Path, text: str, removal: str | None) -> None:
-    (tmp_path / "README.md").write_text(f"---\ntags: [x]\n---\n{text}\n", encoding="utf-8")
-    found = model_card.facts(tmp_path)
-    assert found is not None
-    assert found.removal == removal
-
-
-@pytest.mark.parametrize(
-    ("text", "tests"),
-    [
-        ("chosen by interchange", ("interchange",)),
-        ("by swapping blocks, and by the replacement test", ("replacement", "interchange")),
-        ("by Block Influence (ShortGPT) and SLEB", ("Block Influence", "SLEB")),
-        ("by layer deletion", ()),
-        ("by the deletion distance", ("deletion",)),
-        ("as others did", ()),
-    ],
-)
-def test_which_tests_a_card_names(tmp_path: Path, text: str, tests: tuple[str, ...]) -> None:
-    (tmp_path / "README.md").write_text(f"Six layers were removed, {text}.\n", encoding="utf-8")
-    assert model_card.facts(tmp_path) == CardFacts(removal="layers were removed", tests=tests)
 
 
 def test_what_the_block_of_a_card_is_of(tmp_path: Path) -> None:
@@ -231,13 +191,13 @@ def test_a_card_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 
 def test_a_card_that_leads_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("We removed six layers.", encoding="utf-8")
+    (tmp_path / "secret").write_text(BLOCK, encoding="utf-8")
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "README.md").symlink_to(tmp_path / "secret")
     found = model_card.facts(folder)
     assert found is not None
-    assert found.removal is None
+    assert not found.block
     assert found.problem is not None
     assert "leads out of the folder" in found.problem
     assert str(tmp_path) not in found.problem
@@ -249,8 +209,8 @@ def test_the_card_of_the_hubs_cache_is_a_link_and_no_path_of_it_is_told(tmp_path
     folder.mkdir(parents=True)
     blob.parent.mkdir()
     (folder / "README.md").symlink_to(blob)
-    blob.write_text("We removed six layers.", encoding="utf-8")
-    assert model_card.facts(folder) == CardFacts(removal="removed six layers")
+    blob.write_text(BLOCK, encoding="utf-8")
+    assert model_card.facts(folder) == CardFacts(block=True)
     blob.write_bytes(b"\xff")
     problem = "found bytes that are not UTF-8 at byte 0; expected a text in UTF-8; save it as UTF-8"
     assert model_card.facts(folder) == CardFacts(problem=problem)

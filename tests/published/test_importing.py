@@ -320,7 +320,6 @@ def test_numbers_of_a_card_that_are_no_perplexity_are_listed_with_their_lines(tm
         "README.md:28: numbers not taken over: ARC; Base 0.5; Pruned 0.4",
     )
     assert "#   README.md: tags pruned, merge\n" in found.text
-    assert "#   the card says: removed 3 layers (and names Block Influence)\n" in found.text
 
 
 def test_a_table_whose_rows_are_measures_is_read_by_its_columns(tmp_path: Path) -> None:

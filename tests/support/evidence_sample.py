@@ -134,10 +134,8 @@ def model_facts(blocks: int = 8, **changes: Any) -> ModelFacts:
 
 
 def card_facts(**changes: Any) -> CardFacts:
-    """A card with a block of this very audit, that says by which test layers were removed."""
+    """A card with a block of this very audit."""
     base = CardFacts(
-        removal="removed six layers",
-        tests=("interchange",),
         block=True,
         audit_digest=digest([an_audit().text, an_audit().overrides]),
         model_digest=digest("weights"),

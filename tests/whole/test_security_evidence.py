@@ -143,9 +143,9 @@ def test_a_claimed_number_of_batches_costs_nothing(evidence: Path) -> None:
 
 
 def test_facts_are_restored_with_their_types() -> None:
-    found = restored(ModelFacts, MODEL | {"card": {"removal": "six layers", "tests": ["sleb"]}}, "record")
+    found = restored(ModelFacts, MODEL | {"card": {"block": True, "audit_digest": "a1"}}, "record")
     assert (found.blocks, found.block_parameters, found.context) == (2, (4, 4), None)
-    assert found.card == CardFacts(removal="six layers", tests=("sleb",))
+    assert found.card == CardFacts(block=True, audit_digest="a1")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,10 @@ def test_facts_are_restored_with_their_types() -> None:
         ({"source": None}, "record, source: found None; expected text"),
         ({"evil": 1}, "record: found 'evil', which nothing reads; expected only source, kind, "),
         ({"card": []}, "record, card: found []; expected a mapping"),
+        (
+            {"card": {"removal": "x"}},
+            "record, card: found 'removal', which nothing reads; expected only problem, block",
+        ),
         ({"remote_code": 1}, "record, remote_code: found 1; expected true or false"),
     ],
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from checker.checkpoints.files import Files
-from checker.checkpoints.model_card import denied, prose
 from checker.checkpoints.provenance.comparison import Provenance, compared, done
 from checker.checkpoints.provenance.weights import of_files, open_folder
 from checker.core.canonical import digest, restored
@@ -20,27 +18,6 @@ from checker.core.records import Audit, Claim
 RECORD = "checkpoint"
 
 _QUOTED = 160  # characters
-_TRAINING = re.compile(
-    r"\b(?:fine[- ]?tun(?:ed|ing)|re-?train(?:ed|ing)|heal(?:ed|ing)|distill(?:ed|ation|ing)|(?:lora|qlora)"
-    r"|continue(?:d)? (?:pre-?)?training|recovery training|post-?train(?:ed|ing))\b",
-    re.IGNORECASE,
-)
-_COUNT = r"(?P<count>[0-9]{1,4})"
-_STACK = r"(?:hidden |transformer |decoder )?(?:layers?|blocks?)"
-# What a card says of the whole stack; how many were removed is said in other words.
-_STATED = re.compile(
-    rf"\b(?:has|have|with|keeps|retains|leaves|leaving|down to|remaining) (?:only |just )?{_COUNT}\b {_STACK}\b"
-    rf"|(?:\bnumber of {_STACK}|\bnum_hidden_layers|\bn_layers?)\W{{1,6}}{_COUNT.replace('count', 'set')}\b"
-    rf"|(?<![-\w.]){_COUNT.replace('count', 'deep')}-(?:layer|block)\b",
-    re.IGNORECASE,
-)
-_IN_NAME = re.compile(
-    r"(?<![A-Za-z0-9.])(?P<many>[0-9]{1,3})[-_ ]?(?:L|l|layers?|blocks?)(?![A-Za-z0-9])"
-    r"|(?<![A-Za-z0-9.])L(?P<deep>[0-9]{1,3})(?![A-Za-z0-9])"
-)
-_WORDS = r"(?<![A-Za-z])(?:prun|remov|drop|minus|delet|skip|without|cut|less|fewer)[a-z]*"
-_REMOVED_BEFORE = re.compile(rf"{_WORDS}[-_ ]?$", re.IGNORECASE)
-_REMOVED_AFTER = re.compile(rf"[-_ ]?{_WORDS}", re.IGNORECASE)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -65,7 +42,6 @@ def read(audit: Audit, files: Files) -> tuple[CheckpointFacts, ...]:
 
 def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
     folder = Path(str(claim.checkpoint)).resolve()
-    told = prose(folder)
     changes = [found.origins[place].change or 0.0 for place in found.retrained]
     return CheckpointFacts(
         claim=claim.id,
@@ -85,34 +61,7 @@ def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
             if not each.agrees
         ),
         twins=found.twins,
-        card_training=_training(told),
-        card_blocks=tuple(sorted(set(_counts(told)))),
     )
-
-
-def _training(paragraphs: Iterable[str]) -> str | None:
-    """The first words that say that a model was trained, unless they deny it."""
-    for paragraph in paragraphs:
-        for match in _TRAINING.finditer(paragraph):
-            if not denied(paragraph, match.start()):
-                return match[0]
-    return None
-
-
-def _counts(paragraphs: Iterable[str]) -> Iterator[int]:
-    for paragraph in paragraphs:
-        for match in _STATED.finditer(paragraph):
-            yield int(next(found for found in match.groups() if found))
-
-
-def counts_in_name(name: str) -> tuple[list[int], list[int]]:
-    """Numbers of blocks in a model's name: those that it has, and those that were removed."""
-    kept: list[int] = []
-    removed: list[int] = []
-    for match in _IN_NAME.finditer(name):
-        gone = _REMOVED_BEFORE.search(name[: match.start()]) or _REMOVED_AFTER.match(name[match.end() :])
-        (removed if gone else kept).append(int(match["many"] or match["deep"]))
-    return kept, removed
 
 
 # --- facts and claims ------------------------------------------------------------------------------------------------

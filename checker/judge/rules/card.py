@@ -83,29 +83,3 @@ def block_edited(case: Case) -> Iterator[Result]:
                      f"{_WRITE}")  # fmt: skip
     else:
         yield passed("the block in README.md is as it was written")
-
-
-@rule(
-    "card",
-    level="warning",
-    why="Replacement and interchange disagree several-fold on some checkpoints and lead to different prunings "
-    "(arXiv 2605.16234). A card that says that layers are redundant or were removed, and not by which test, says "
-    "something that nobody can check.",
-    remedy="Name the test or the method in the card's own words: replacement, interchange, deletion distance, Block "
-    "Influence, SLEB and so on.",
-    waive="When the sentence is about something else, such as blocks of a text, or when no test led to the choice and "
-    "the card says so.",
-)
-def protocol_not_named(case: Case) -> Iterator[Result]:
-    """The card speaks of removed or redundant layers and names no test of redundancy."""
-    if unread := _unread(case):
-        yield unread
-        return
-    card = _read(case)
-    if card.removal is None:
-        yield not_applicable("README.md does not speak of removed or redundant layers")
-    elif card.tests:
-        yield passed(f"README.md speaks of layers (“{card.removal}”) and names {', '.join(card.tests)}")
-    else:
-        yield failed(f"README.md: found “{card.removal}” and no test of redundancy; expected the protocol or the "
-                     "method that it rests on; name it in the card")  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from checker.checkpoints.provenance.claimed import counts_in_name
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.records import Claim
@@ -78,8 +77,8 @@ def _chosen(case: Case, claim: Claim) -> list[tuple[int, ...]]:
     level="error",
     why="Training after a removal wins back much of what it cost, so a checkpoint that was trained shows the cost of "
     "both together. Its quality must not be quoted for a removal alone, nor the cost of the removal for it.",
-    remedy="Say in the card and in the claim that the checkpoint was trained after the removal, and on what; or "
-    "publish the one that was only cut.",
+    remedy="Publish the checkpoint that was only cut; or say in the card and in the claim that it was trained after "
+    "the removal, and on what, and waive this.",
     waive="When the claim's own words say that the checkpoint was trained afterwards.",
 )
 def retrained(case: Case) -> Iterator[Result]:
@@ -103,58 +102,27 @@ def _training(claim: Claim, fact: CheckpointFacts) -> Result:
         return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", claim.id)
     if not found:
         return passed(f"{fact.name} holds the model's own weights, as they are, rounded or merged", claim.id)
-    told = " and ".join(found)
-    if fact.card_training is not None:
-        return passed(f"{fact.name} has {told}, and its card says so (“{fact.card_training}”)", claim.id)
-    return failed(f"{fact.name}: found {told}; expected the model's own weights, because the claim speaks of a removal "
-                  "and of nothing else; say in the card what was done", claim.id)  # fmt: skip
+    return failed(f"{fact.name}: found {' and '.join(found)}; expected the model's own weights, because the claim "
+                  "speaks of a removal and of nothing else; say in the claim what was done, and waive this",
+                  claim.id)  # fmt: skip
 
 
 @rule(
     "provenance",
     level="warning",
-    why="Names and cards outlive the checkpoint they were written for. Loaders trust config.json: where it counts "
-    "blocks that the weights lack, they are filled with random values, or the model does not load.",
-    remedy="Correct the name, the card or config.json; `pruneaudit provenance` lists every field that does not fit.",
-    waive="When the number in the name or card is about something else.",
+    why="Loaders trust config.json: where it counts blocks that the weights lack, they are filled with random values, "
+    "or the model does not load.",
+    remedy="Correct config.json; `pruneaudit provenance` lists every field that does not fit.",
+    waive="When nothing loads the checkpoint by its config.json.",
 )
 def block_count(case: Case) -> Iterator[Result]:
-    """A model's name, card or configuration speaks of another number of blocks than its weights have."""
-    model = case.facts.model
-    results = [_named(model.source, model.blocks, None, None)]
+    """A checkpoint's config.json does not fit the blocks that its weights have."""
+    any_named = False
     for claim, fact in _checkpoints(case):
-        if fact is None:
-            results.append(_unread(claim))
-            continue
-        missing = max(0, model.blocks - fact.blocks)
-        results += [_named(fact.name, fact.blocks, missing, claim.id), _card(fact), _config(fact)]
-    said = [result for result in results if result is not None]
-    yield from said
-    if not said:
-        yield not_applicable("neither the model's name nor a checkpoint says how many blocks there are")
-
-
-def _named(name: str, blocks: int, missing: int | None, claim: str | None) -> Result | None:
-    """What a name says; None where it gives no number. How many are ``missing`` is not known of the audited model."""
-    kept, removed = counts_in_name(name)
-    wrong = [number for number in kept if number != blocks]
-    wrong += [number for number in removed if missing is not None and number != missing]
-    if wrong:
-        gone = f", {missing} fewer than the audited model" if missing else ""
-        return failed(f"{name}: found the number {wrong[0]} in its name; expected {blocks} blocks{gone}, as its "
-                      "weights have; correct the name", claim)  # fmt: skip
-    return passed(f"{name} is named for the blocks that its weights have", claim) if kept or removed else None
-
-
-def _card(fact: CheckpointFacts) -> Result | None:
-    if not fact.card_blocks:
-        return None
-    if fact.blocks in fact.card_blocks:
-        return passed(
-            f"the card of {fact.name} says that there are {fact.blocks} blocks, as its weights have", fact.claim
-        )
-    return failed(f"{fact.name}, README.md: found {_some(fact.card_blocks)} blocks; expected {fact.blocks}, as its "
-                  "weights have; correct the card", fact.claim)  # fmt: skip
+        any_named = True
+        yield _unread(claim) if fact is None else _config(fact)
+    if not any_named:
+        yield not_applicable(_NONE)
 
 
 def _config(fact: CheckpointFacts) -> Result:

@@ -38,10 +38,8 @@ class _Found:
 def _from_card(request: Request) -> Draft:
     found = _Found()
     _read_card(request, request.path, request.name, found)
-    if request.path.name != model_card.NAME:
-        return _draft(request, found, request.path.stem)
-    _said(request.path.parent, found)
-    return _draft(request, found, request.path.resolve().parent.name)
+    beside_model = request.path.name == model_card.NAME
+    return _draft(request, found, request.path.resolve().parent.name if beside_model else request.path.stem)
 
 
 def _from_folder(request: Request) -> Draft:
@@ -59,7 +57,6 @@ def _from_folder(request: Request) -> Draft:
         found.recipes.append(mergekit.read(document, block_count(request), _RECIPE))
     if card is not None:
         _read_card(request, card.resolve(), model_card.NAME, found)
-        _said(folder, found)
     if existing(folder, "config.json") is not None:
         _compare_counts(folder, found)
     return _draft(request, found, folder.name)
@@ -70,14 +67,6 @@ def _compare_counts(folder: Path, found: _Found) -> None:
     found.remarks.append(f"config.json: this checkpoint has {count} blocks")
     found.wrong += [f"{recipe.where}: slices that keep {recipe.kept} blocks, where config.json says {count}"
                     for recipe in found.recipes if recipe.kept != count]  # fmt: skip
-
-
-def _said(folder: Path, found: _Found) -> None:
-    """What the card's prose says of removed layers, as remarks: words are for a reader to enter."""
-    facts = model_card.facts(folder.resolve())
-    if facts is not None and facts.removal:
-        tests = f" (and names {', '.join(facts.tests)})" if facts.tests else ""
-        found.remarks.append(f"the card says: {facts.removal}{tests}")
 
 
 # --- the card --------------------------------------------------------------------------------------------------------
