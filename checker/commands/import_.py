@@ -9,7 +9,7 @@ import click
 from checker.commands.command import command
 from checker.commands.terminal import tell
 
-KINDS = ("csv", "json", "mergekit", "card", "model", "harness", "pruneme")
+KINDS = ("csv", "json", "mergekit", "card", "model", "harness")
 _SHOWN = 20
 
 
@@ -41,7 +41,7 @@ def import_(
     out: Path | None,
 ) -> None:
     """Writes the draft of an audit of published numbers from FILE: scores, mergekit slices, a model card or folder,
-    results of lm-evaluation-harness, distances of PruneMe.
+    or results of lm-evaluation-harness.
 
     What FILE does not say is a blank, marked FILL-IN, that `validate` refuses until it is filled in. What could not be
     understood is listed. Nothing is decided.

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.core.errors import UsageError
-from checker.published.importers import IMPORTERS, pruneme
+from checker.published.importers import IMPORTERS
 from checker.published.importers import draft as drafts
 from checker.published.importers.harness import LARGEST_RESULTS, is_results
-from checker.published.importers.importer import LARGEST_TABLE, Request, read_json_text, read_text
+from checker.published.importers.importer import Request, read_json_text
 from checker.published.importers.tables import KEYS
 
 _SPLIT = re.compile(rf",(?=(?:{'|'.join(KEYS)})=)")
 _OPTIONS = {"columns": "--map", "records": "--records", "base": "--base", "blocks": "--blocks"}
-_SUFFIXES = {".md": "card", ".markdown": "card", ".yaml": "mergekit", ".yml": "mergekit"}
+_SUFFIXES = {
+    ".md": "card", ".markdown": "card", ".yaml": "mergekit", ".yml": "mergekit", ".csv": "csv", ".tsv": "csv"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,6 @@ def kind_of(path: Path) -> str:
         return "model"
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    if suffix in (".csv", ".tsv"):
-        lines = read_text(path, LARGEST_TABLE, "a CSV file").splitlines()
-        return "csv" if pruneme.header_line(lines) is None else "pruneme"
     if suffix == ".json":
         return "harness" if is_results(read_json_text(path, LARGEST_RESULTS, "a JSON file")) else "json"
     raise UsageError(

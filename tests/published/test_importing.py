@@ -282,7 +282,7 @@ def test_a_csv_table_is_read_through_its_header(tmp_path: Path) -> None:
         ("a.json", '{"a": 1, "a": 2}', "a.json: found something that is not JSON (a key that stands twice in one "
          "object); expected a JSON file; check the file"),
         ("a.txt", "", "a.txt: found a file of no known kind; expected one of csv, json, mergekit, card, model, "
-         "harness, pruneme; say which with --from"),
+         "harness; say which with --from"),
         ("a.yaml", "a: 1\n", "a.yaml: found no list `slices`; expected a passthrough configuration of mergekit with 1 "
          "to 1000 slices; check the file"),
     ],
@@ -366,7 +366,7 @@ def test_nothing_is_read_outside_of_a_model_folder(tmp_path: Path) -> None:
         draft(folder)
 
 
-# --- lm-evaluation-harness, PruneMe ----------------------------------------------------------------------------------
+# --- lm-evaluation-harness -------------------------------------------------------------------------------------------
 
 
 def results(folder: Path, name: str, perplexity: str, hashes: str, right: str) -> Path:
@@ -427,16 +427,6 @@ def test_a_task_that_is_named_like_a_path_leads_nowhere(tmp_path: Path) -> None:
     result = {"results": {task: {"perplexity": 2.0}}, "versions": {}}
     base, pruned = written(folder, "results_.json", result), written(folder, "results_b.json", result)
     assert "no samples beside" in draft(pruned, base=base).text
-
-
-def test_distances_of_pruneme_give_the_run_with_the_least(tmp_path: Path) -> None:
-    text = "block_start,block_end,average_distance\n20,28,0.21\n21,29,0.1950\n22,30,0.1950\n30,38,0.1\nodd,1,2\n"
-    found = draft(written(tmp_path, "layer_distances.csv", text), blocks=32)
-    audit = published(tmp_path, found)
-    assert audit.removals[0].layers == tuple(range(21, 29))  # the run that mergekit's [0, 21] and [29, 32] leave out
-    assert audit.removals[0].where == "layer_distances.csv, line 3"
-    assert found.not_understood == ("layer_distances.csv:5: `30,38,0.1`", "layer_distances.csv:6: `odd,1,2`")
-    assert audit.scores == ()
 
 
 # --- strangers' files ------------------------------------------------------------------------------------------------

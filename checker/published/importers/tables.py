@@ -45,7 +45,7 @@ class _Table:
 
 
 def _from_csv(request: Request) -> Draft:
-    lines = read_text(request.path, LARGEST_TABLE, "a CSV table of scores").splitlines()
+    lines = read_text(request.path, LARGEST_TABLE, "a CSV file").splitlines()
     records = list(islice(_records(request, lines), MOST_ROWS + 1))
     return _draft(request, records, lambda record, name: record.get(name), request.name)
 
