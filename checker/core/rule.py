@@ -83,7 +83,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as `pruneaudit explain` shows it. ``check`` yields at least one result, whatever the case.
+    """A rule as `pruneaudit explain` shows it. It is not applicable, because of ``nothing``, where it yields no result.
 
     It takes a Case, a Publication or a Frame: as the rule is ``about`` measured audits, published ones or both.
     """
@@ -96,28 +96,41 @@ class Rule:
     waive: str
     check: Callable[[Any], Iterable[Result]]
     about: About = "measured"
+    nothing: str = ""  # empty where it yields a result whatever the case
+
+    def results(self, case: Any) -> list[Result]:
+        """What it concludes of a case, at least one result."""
+        results = list(self.check(case))
+        if not results and not self.nothing:
+            raise AssertionError(f"rule {self.slug} concluded nothing; expected at least one result, whatever the case")
+        return results or [not_applicable(self.nothing)]
 
 
 def rule(
-    family: str, *, level: Level, why: str, remedy: str, waive: str
+    family: str, *, level: Level, why: str, remedy: str, waive: str, nothing: str = ""
 ) -> Callable[[Callable[[Case], Iterable[Result]]], Rule]:
     """Makes a function a rule about measured audits: its name is the slug, its docstring the one-line summary."""
-    return lambda check: make_rule(family, "measured", check, level, (why, remedy, waive))
+    return lambda check: make_rule(family, "measured", check, level, (why, remedy, waive), nothing)
 
 
 def common(
-    family: str, *, level: Level, why: str, remedy: str, waive: str
+    family: str, *, level: Level, why: str, remedy: str, waive: str, nothing: str = ""
 ) -> Callable[[Callable[[Frame], Iterable[Result]]], Rule]:
     """As ``rule``, about audits of both kinds."""
-    return lambda check: make_rule(family, "both", check, level, (why, remedy, waive))
+    return lambda check: make_rule(family, "both", check, level, (why, remedy, waive), nothing)
 
 
 def make_rule(
-    family: str, about: About, check: Callable[[Any], Iterable[Result]], level: Level, texts: tuple[str, str, str]
+    family: str,
+    about: About,
+    check: Callable[[Any], Iterable[Result]],
+    level: Level,
+    texts: tuple[str, str, str],
+    nothing: str = "",
 ) -> Rule:
     """A rule from its function: its name is the slug, its docstring the one-line summary."""
     name = check.__name__.replace("_", "-")
-    return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), *texts, check, about)
+    return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), *texts, check, about, nothing)
 
 
 def is_commit(revision: str | None) -> bool:

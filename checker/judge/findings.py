@@ -94,10 +94,7 @@ def _of_rule(
         place = audit.policy.source(rule.slug)
         off = Result("not_applicable", f"switched off by the audit's policy{f' ({place})' if place else ''}")
         return [(_finding(rule, "note", off, audit), off)]
-    results = list(check(rule, matched))
-    if not results:
-        raise AssertionError(f"rule {rule.slug} concluded nothing; expected at least one result, whatever the case")
-    return [(_finding(rule, level, result, audit), result) for result in results]  # type: ignore[arg-type]
+    return [(_finding(rule, level, result, audit), result) for result in check(rule, matched)]  # type: ignore[arg-type]
 
 
 def _finding(rule: Rule, level: Level, result: Result, audit: Audited) -> Finding:

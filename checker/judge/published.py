@@ -45,8 +45,8 @@ def judge(publication: Publication, today: date | None = None) -> Row:
         if rule.about == "measured":
             return [not_applicable("nothing is measured here")]
         if rule.about == "published":
-            return rule.check(publication)
-        return rule.check(PublishedCase(publication, day, frozenset(RULES), matched))
+            return rule.results(publication)
+        return rule.results(PublishedCase(publication, day, frozenset(RULES), matched))
 
     found = findings.conclude(publication, day, check)
     outcome = findings.outcome_of(found.findings, publication.policy.fail_on)

@@ -60,7 +60,7 @@ def results(slug: str, fixture: Mapping[str, Any]) -> list[Result]:
     if "published" in fixture:
         return published_sample.results(RULES[slug], fixture["published"])
     if "change" not in fixture:
-        return list(RULES[slug].check(_case(fixture["case"])))
+        return RULES[slug].results(_case(fixture["case"]))
     sample = CASES[fixture["case"]]()
     changes = [(path.split("."), value) for path, value in fixture["change"].items()]
     before = [change for change in changes if change[0][0] in ("audit", "model", "sample")]
@@ -70,7 +70,7 @@ def results(slug: str, fixture: Mapping[str, Any]) -> list[Result]:
     for change in changes:
         if change not in before:
             case = _changed(case, *change)
-    return list(RULES[slug].check(case))
+    return RULES[slug].results(case)
 
 
 @cache
@@ -183,7 +183,7 @@ def test_a_fixture_shows_the_outcome_that_it_is_named_for(path: Path) -> None:
 
 
 def _reachable(rule: Rule) -> set[str]:
-    """The outcomes that a rule's code can conclude: what its function and the helpers it calls construct."""
+    """The outcomes that a rule can conclude: what its function and the helpers it calls name, and that of nothing."""
     module = inspect.getmodule(rule.check)
     assert module is not None
     functions = {f.name: f for f in ast.parse(inspect.getsource(module)).body if isinstance(f, ast.FunctionDef)}
@@ -194,10 +194,14 @@ def _reachable(rule: Rule) -> set[str]:
         if name not in functions or name in seen:
             continue
         seen.add(name)
-        calls = [node.func for node in ast.walk(functions[name]) if isinstance(node, ast.Call)]
-        pending += [call.id for call in calls if isinstance(call, ast.Name)]
-        seen |= {call.id for call in calls if isinstance(call, ast.Name) and call.id in OUTCOMES}
-    return {outcome for name, outcome in OUTCOMES.items() if name in seen}
+        nodes = list(ast.walk(functions[name]))
+        pending += [node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        named = {node.id for node in nodes if isinstance(node, ast.Name)}
+        named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        seen |= named & OUTCOMES.keys()
+    return {outcome for name, outcome in OUTCOMES.items() if name in seen} | (
+        {"not-applicable"} if rule.nothing else set()
+    )
 
 
 @pytest.mark.parametrize("slug", sorted(RULES))

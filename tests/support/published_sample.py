@@ -60,7 +60,7 @@ def publication(block: Mapping[str, Any], **keys: Any) -> Publication:
 def results(rule: Rule, block: Mapping[str, Any]) -> list[Result]:
     found = publication(block)
     case = PublishedCase(found, "2030-06-15", frozenset(RULES), frozenset())
-    return list(rule.check(found if rule.about == "published" else case))
+    return rule.results(found if rule.about == "published" else case)
 
 
 # --- a report, made up -----------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from checker.core import rule as shape
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule
+from checker.core.rule import Case, Result, failed, passed, rule
 
 # Words of a claim that speak of what a model can do, and not of how well it predicts a text.
 _TASKS = re.compile(
@@ -24,17 +24,11 @@ _TASKS = re.compile(
     why="A claim that the measurement contradicts must not be published.",
     remedy="Correct the claim to the measured figure and its interval, or withdraw it.",
     waive="When the claim is kept to show what is wrong with it.",
+    nothing="the audit has no claims",
 )
 def contradicted(case: Case) -> Iterator[Result]:
     """The measurement contradicts a claim."""
-    for claim in case.audit.claims:
-        row = case.verdict(claim)
-        if row["verdict"] == "contradicted":
-            yield failed(row["message"], claim.id)
-        else:
-            yield passed(f"{row['verdict']}: {row['message']}", claim.id)
-    if not case.audit.claims:
-        yield not_applicable("the audit has no claims")
+    return _verdicts(case, "contradicted", failed)
 
 
 @rule(
@@ -43,17 +37,21 @@ def contradicted(case: Case) -> Iterator[Result]:
     why="A claim that the evidence cannot decide is not supported: silence would be read as agreement.",
     remedy="Measure more prompts or windows as the message says, narrow the claim, or state it as undecided.",
     waive="When the claim is published as an open question.",
+    nothing="the audit has no claims",
 )
 def undecided(case: Case) -> Iterator[Result]:
     """The evidence does not decide a claim."""
+    return _verdicts(case, "open", shape.undecided)
+
+
+def _verdicts(case: Case, against: str, conclude: Callable[[str, str], Result]) -> Iterator[Result]:
+    """Every claim: ``conclude`` where its verdict is ``against``, passed where it is another."""
     for claim in case.audit.claims:
         row = case.verdict(claim)
-        if row["verdict"] == "open":
-            yield shape.undecided(row["message"], claim.id)
+        if row["verdict"] == against:
+            yield conclude(row["message"], claim.id)
         else:
             yield passed(f"{row['verdict']}: {row['message']}", claim.id)
-    if not case.audit.claims:
-        yield not_applicable("the audit has no claims")
 
 
 @rule(
@@ -63,14 +61,13 @@ def undecided(case: Case) -> Iterator[Result]:
     "pairs hides such a pair. Redundancy is found for a pair under a test, not for a stack (Garcia, arXiv 2605.16234).",
     remedy="Name the pairs that the claim holds for, or except those that are listed.",
     waive="When the published text itself names the exceptions.",
+    nothing="no claim speaks of all pairs",
 )
 def universal_with_counterexample(case: Case) -> Iterator[Result]:
     """A claim about all pairs has a counterexample among the measured ones."""
-    claims = [claim for claim in case.claims("redundant") if claim.pairs is not None]
-    for claim in claims:
-        yield _universal(case, claim)
-    if not claims:
-        yield not_applicable("no claim speaks of all pairs")
+    for claim in case.claims("redundant"):
+        if claim.pairs is not None:
+            yield _universal(case, claim)
 
 
 def _universal(case: Case, claim: Claim) -> Result:
@@ -101,15 +98,13 @@ def _universal(case: Case, claim: Claim) -> Result:
     remedy="Claim the interval's unfavourable end, measure as many further units as the verdict names, or say that the "
     "figure is of this very text (`scope: contract`).",
     waive="When the published text gives the interval and says that it reaches across the bound.",
+    nothing="no claim names a bound for a figure",
 )
 def point_estimate_only(case: Case) -> Iterator[Result]:
     """A claim holds for the point estimate, and not for its interval."""
-    rows = [case.verdict(claim) for claim in case.audit.claims]
-    decided = [row for row in rows if row["range"] is not None and row["unit"]]
-    for row in decided:
-        yield _on_interval(row)
-    if not decided:
-        yield not_applicable("no claim names a bound for a figure")
+    for row in map(case.verdict, case.audit.claims):
+        if row["range"] is not None and row["unit"]:
+            yield _on_interval(row)
 
 
 def _on_interval(row: Mapping[str, Any]) -> Result:
@@ -143,14 +138,12 @@ def _within(bounds: Mapping[str, Any], interval: Any) -> bool:
     remedy="Of this very text, state the value (`equals`) alone; of texts like it, state a bound (`at_most`) or the "
     "value with its interval.",
     waive="When the published text says in words which texts are meant.",
+    nothing="no claim is about the cost of a removal",
 )
 def scope_unlike_figure(case: Case) -> Iterator[Result]:
     """A removal claim states a kind of figure that does not fit the texts it speaks of."""
-    claims = list(case.claims("removal"))
-    for claim in claims:
+    for claim in case.claims("removal"):
         yield _scope(claim)
-    if not claims:
-        yield not_applicable("no claim is about the cost of a removal")
 
 
 def _scope(claim: Claim) -> Result:
@@ -172,14 +165,12 @@ def _scope(claim: Claim) -> Result:
     remedy="Restate the claim as one about perplexity, or measure the tasks; mark it `about: tasks` so that it stays "
     "open until then.",
     waive="When the published text gives the measurement on tasks beside the claim.",
+    nothing="no claim is about the cost of a removal",
 )
 def perplexity_for_tasks(case: Case) -> Iterator[Result]:
     """A claim about tasks has perplexity alone as its evidence."""
-    claims = list(case.claims("removal", "comparison"))
-    for claim in claims:
+    for claim in case.claims("removal", "comparison"):
         yield _about(claim)
-    if not claims:
-        yield not_applicable("no claim is about the cost of a removal")
 
 
 def _about(claim: Claim) -> Result:

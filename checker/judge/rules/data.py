@@ -56,12 +56,15 @@ def _loose(source: TextSource) -> str:
     remedy="Set `special_tokens` to the better of the two in both contracts (`every_window`, or `tokenizer`), and say "
     "so where the numbers are published.",
     waive="When the published numbers were measured in the worse way and it is these that are checked.",
+    nothing="the tokenizer has no begin token",
 )
 def begin_token(case: Case) -> Iterator[Result]:
     """Perplexity is far better with the begin token, or without it, than as the contract has it."""
     measured = case.figures["begin_token"]
     if measured is None:
-        yield _unmeasured_begin_token(case)
+        # A run writes its environment at its end: before that, nobody has looked for a begin token.
+        if case.figures["baseline"] is None or case.figures["environment"] is None:
+            yield undecided("the begin token's effect is not measured; run the audit")
         return
     without, with_token = measured["without"], measured["with"]
     everywhere = case.audit.evaluation.special_tokens == "every_window"
@@ -74,12 +77,6 @@ def begin_token(case: Case) -> Iterator[Result]:
         yield failed(f"{told}; expected the contract's way to be at most {_LARGE:g} times the other")
     else:
         yield passed(told)
-
-
-def _unmeasured_begin_token(case: Case) -> Result:
-    if case.figures["baseline"] is None or case.figures["environment"] is None:  # which a run writes at its end
-        return undecided("the begin token's effect is not measured; run the audit")
-    return not_applicable("the tokenizer has no begin token")
 
 
 @rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 
 
 @rule(
@@ -53,6 +53,7 @@ def not_finite(case: Case) -> Iterator[Result]:
     "those of another version count as not measured.",
     remedy="Run the audit to its end: what another version measured is measured again.",
     waive="When the older figures are wanted: judge them with the version that measured them.",
+    nothing="no answer is stored for these weights and contracts",
 )
 def other_measuring_code(case: Case) -> Iterator[Result]:
     """Part of the evidence is from another version of the measuring code."""
@@ -60,8 +61,8 @@ def other_measuring_code(case: Case) -> Iterator[Result]:
     counts = {row["measuring_code"]: row["answers"] for row in case.figures["evidence"]["answers"]}
     others = ", ".join(f"{number} of version {code}" for code, number in counts.items() if code != present)
     if not counts:
-        yield not_applicable("no answer is stored for these weights and contracts")
-    elif others and case.gaps:
+        return
+    if others and case.gaps:
         yield failed(f"found answers from other measuring code: {others}; expected all of version {present}")
     elif len(counts) > 1:
         yield passed(f"nothing rests on the answers from other measuring code: {others}")
@@ -77,14 +78,13 @@ def other_measuring_code(case: Case) -> Iterator[Result]:
     "(Armitage, McPherson and Rowe 1969; Simmons, Nelson and Simonsohn 2011). Only runs in this folder are known.",
     remedy="Publish every run, or fix prompts, words and seed beforehand and decide on text that no earlier run read.",
     waive="When the amount was fixed in writing before the first run, or the earlier run was a trial of the set-up.",
+    nothing="the audit has no claims",
 )
 def rerun_until_settled(case: Case) -> Iterator[Result]:
     """A claim was decided after runs on other amounts of text, or with another seed, that decided it otherwise."""
     runs = case.figures["evidence"]["other_runs"]
     for claim in case.audit.claims:
         yield _settled(case, claim, runs)
-    if not case.audit.claims:
-        yield not_applicable("the audit has no claims")
 
 
 def _settled(case: Case, claim: Claim, runs: list[Mapping[str, Any]]) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checker.core.rule import Case, Frame, Result, common, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Frame, Result, common, failed, passed, rule, undecided
 from checker.spec.policies import unknown_rules
 
 _SHOWN = 3  # intervals that a message names
@@ -18,6 +18,7 @@ _LIFT = "When the demand cannot be met for this model, and the reason says why."
     why="A level that is set for a rule that does not exist changes nothing: the rule that was meant keeps its own.",
     remedy="Correct the slug; `pruneaudit rules` lists them all.",
     waive="Never; correct the policy.",
+    nothing="the policy changes no rule's level",
 )
 def unknown_rule(case: Frame) -> Iterator[Result]:
     """The policy sets a level for a rule that does not exist or that has only one."""
@@ -31,8 +32,6 @@ def unknown_rule(case: Frame) -> Iterator[Result]:
             yield passed(f"{name} exists and is set to {level}")
         else:
             yield passed(f"the family {name} exists and is set to {level}")
-    if not policy.rules:
-        yield not_applicable("the policy changes no rule's level")
 
 
 @rule(
@@ -42,11 +41,11 @@ def unknown_rule(case: Frame) -> Iterator[Result]:
     "agree, and without random removals of the same size nothing says whether a method did better than chance.",
     remedy="Add the method to `methods` and run the audit.",
     waive=_LIFT,
+    nothing="the policy requires no method",
 )
 def required_method(case: Case) -> Iterator[Result]:
     """A method that the policy requires is not run."""
-    required = case.audit.policy.required_methods
-    for name in required:
+    for name in case.audit.policy.required_methods:
         if name not in _run(case):
             told = f"found {', '.join(_run(case)) or 'none'} as methods; expected {name} among them"
             yield failed(f"{told}, as {_demanded(case, 'required_methods')}; add it to `methods` and run the audit")
@@ -54,8 +53,6 @@ def required_method(case: Case) -> Iterator[Result]:
             yield undecided(f"{name} is among the methods, but no arm of it is measured; run the audit to its end")
         else:
             yield passed(f"{name} is run, as {_demanded(case, 'required_methods')}")
-    if not required:
-        yield not_applicable("the policy requires no method")
 
 
 @rule(
@@ -65,14 +62,12 @@ def required_method(case: Case) -> Iterator[Result]:
     "models are compared. A method that leaves one of them out cannot be held against the others there.",
     remedy="Add the budget to `budgets`, and to methods that have `budgets` of their own, and run the audit.",
     waive="When the budget cannot be reached in this model, and the reason says why.",
+    nothing="the policy requires no budget",
 )
 def required_budget(case: Case) -> Iterator[Result]:
     """A budget that the policy requires is left out by a required method, or by every method where none is required."""
-    required = case.audit.policy.required_budgets
-    for budget in required:
+    for budget in case.audit.policy.required_budgets:
         yield _at_budget(case, budget)
-    if not required:
-        yield not_applicable("the policy requires no budget")
 
 
 def _at_budget(case: Case, budget: int) -> Result:
@@ -107,13 +102,14 @@ def _measured(row: Mapping[str, Any]) -> bool:
     "at all (`statistics/too-few-units`), so that results of several models can be held against each other.",
     remedy="Raise `words` of the evaluation text, or lower `stride`.",
     waive=_LIFT,
+    nothing="the policy demands no number of windows",
 )
 def too_few_windows(case: Case) -> Iterator[Result]:
     """There are fewer evaluation windows than the policy demands."""
     least, read = case.audit.policy.minimum_windows, case.facts.evaluation
     if least is None:
-        yield not_applicable("the policy demands no number of windows")
-    elif read is None:
+        return
+    if read is None:
         yield undecided("the evaluation text is not read yet; run the audit")
     elif len(read.scored) < least:
         told = f"found {len(read.scored)} evaluation windows; expected at least {least}"
@@ -130,12 +126,12 @@ def too_few_windows(case: Case) -> Iterator[Result]:
     "that one bound serves cheap and dear removals.",
     remedy="Add evaluation windows: four times as many halve the width.",
     waive="When the wide interval belongs to an arm that no claim rests on.",
+    nothing="the policy bounds no interval",
 )
 def wide_interval(case: Case) -> Iterator[Result]:
     """The interval of an arm's or a claimed removal's cost is wider than the policy allows."""
     bound = case.audit.policy.maximum_interval_width_percent
     if bound is None:
-        yield not_applicable("the policy bounds no interval")
         return
     yield _arms_width(case, bound)
     for claim in case.claims("removal"):
@@ -190,14 +186,15 @@ def _width(interval: tuple[float, float], increase: float) -> float:
     "none.",
     remedy="Mend what the waived rules found, and take the waivers out.",
     waive="Never; it would be one waiver more.",
+    nothing="the policy bounds no number of waivers",
 )
 def too_many_waivers(case: Frame) -> Iterator[Result]:
     """The audit has more waivers than the policy allows."""
     most, there = case.audit.policy.maximum_waivers, len(case.audit.waivers)
     told = f"found {there} waiver{'' if there == 1 else 's'}"
     if most is None:
-        yield not_applicable("the policy bounds no number of waivers")
-    elif there > most:
+        return
+    if there > most:
         yield failed(f"{told}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
     else:
         yield passed(f"{told}; allowed are at most {most}")

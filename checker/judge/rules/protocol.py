@@ -18,17 +18,15 @@ from checker.selection.methods import PROTOCOLS
     remedy="Add `protocol: interchange` or `protocol: replacement` to the claim, as its source tested it; where the "
     "source does not say, this finding is the answer.",
     waive="When the claim rests on a measured removal alone and calls no layer redundant.",
+    nothing="no claim is about the redundancy or removal of layers",
 )
 def undisclosed(case: Case) -> Iterator[Result]:
     """A claim does not say which protocol it rests on."""
-    claims = list(case.claims("removal", "redundant"))
-    for claim in claims:
+    for claim in case.claims("removal", "redundant"):
         if claim.protocol is None:
             yield failed("found no protocol; expected the test that the claim rests on", claim.id)
         else:
             yield passed(f"rests on {claim.protocol}", claim.id)
-    if not claims:
-        yield not_applicable("no claim is about the redundancy or removal of layers")
 
 
 @rule(
@@ -37,17 +35,17 @@ def undisclosed(case: Case) -> Iterator[Result]:
     why="A claim that rests on a test which was not made has no ground.",
     remedy="Add the protocol to `protocols:` and run the audit.",
     waive="Never; take the claim out instead.",
+    nothing="no claim names a protocol",
 )
 def not_measured(case: Case) -> Iterator[Result]:
     """A claim rests on a protocol that is not measured."""
-    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol is not None]
-    for claim in claims:
+    for claim in case.claims("removal", "redundant"):
+        if claim.protocol is None:
+            continue
         if claim.protocol in case.figures["protocols"]:
             yield passed(f"{claim.protocol} is measured", claim.id)
         else:
             yield undecided(f"found a claim resting on {claim.protocol}; expected it to be measured", claim.id)
-    if not claims:
-        yield not_applicable("no claim names a protocol")
 
 
 @rule(
@@ -58,18 +56,16 @@ def not_measured(case: Case) -> Iterator[Result]:
     remedy="Choose layers by a method whose scores predict removal cost here (the report's table of methods), or "
     "rest the claim on the measured cost alone.",
     waive="When the claim's protocol is only reported, and the removal was chosen in another way.",
+    nothing="the audit measures neither protocol",
 )
 def does_not_predict(case: Case) -> Iterator[Result]:
     """A protocol's scores do not go with the cost of deleting single blocks on this checkpoint."""
     rows = {row["method"]: row for row in case.figures["prediction"]}
-    asked = [protocol for protocol in PROTOCOLS if protocol in rows or protocol in case.audit.protocols]
-    for protocol in asked:
+    for protocol in PROTOCOLS:
         if protocol in rows:
             yield _predicts(protocol, rows[protocol])
-        else:
+        elif protocol in case.audit.protocols:
             yield undecided(f"{protocol}: its scores are not measured; run the audit")
-    if not asked:
-        yield not_applicable("the audit measures neither protocol")
 
 
 def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Result:
@@ -120,12 +116,13 @@ def direction_missing(case: Case) -> Iterator[Result]:
     "(`into`) follows the cost of deleting it more closely, and is used where nothing is said.",
     remedy="Say `protocols: {replacement: {direction: ...}}`: `max` as published, `into`, or `mean`.",
     waive="When no result that is published rests on the order in which replacement ranks blocks.",
+    nothing="the audit does not measure replacement",
 )
 def direction_undeclared(case: Case) -> Iterator[Result]:
     """The audit relies on replacement and does not declare how its two directions become one score."""
     if not _replaces(case):
-        yield not_applicable("the audit does not measure replacement")
-    elif "direction" in case.audit.protocols.get("replacement", {}):
+        return
+    if "direction" in case.audit.protocols.get("replacement", {}):
         yield passed(f"blocks are scored by {case.audit.direction}, as declared")
     else:
         yield failed(

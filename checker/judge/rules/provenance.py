@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 
-_NONE = "no claim names a checkpoint"
 _UNREAD = "the checkpoint that the claim names was not read; run the audit"
 _NAMED = 5  # items of a list
 
@@ -37,14 +36,13 @@ def _without(layers: Sequence[int]) -> str:
     "download.",
     remedy="Correct the claim's `layers`, or make the checkpoint again with `pruneaudit export`.",
     waive="When the checkpoint is an older one, kept beside the claim for comparison.",
+    nothing="no claim states removed blocks and names a checkpoint beside them",
 )
 def layers_differ(case: Case) -> Iterator[Result]:
     """A checkpoint lacks other blocks than the claim says were removed."""
-    stated = [(claim, fact) for claim, fact in _checkpoints(case) if not claim.from_checkpoint]
-    for claim, fact in stated:
-        yield _unread(claim) if fact is None else _layers(case, claim, fact)
-    if not stated:
-        yield not_applicable("no claim states removed blocks and names a checkpoint beside them")
+    for claim, fact in _checkpoints(case):
+        if not claim.from_checkpoint:
+            yield _unread(claim) if fact is None else _layers(case, claim, fact)
 
 
 def _unread(claim: Claim) -> Result:
@@ -80,15 +78,12 @@ def _chosen(case: Case, claim: Claim) -> list[tuple[int, ...]]:
     remedy="Publish the checkpoint that was only cut; or say in the card and in the claim that it was trained after "
     "the removal, and on what, and waive this.",
     waive="When the claim's own words say that the checkpoint was trained afterwards.",
+    nothing="no claim names a checkpoint",
 )
 def retrained(case: Case) -> Iterator[Result]:
     """A checkpoint that is said to be only pruned has weights that were trained after the removal."""
-    any_named = False
     for claim, fact in _checkpoints(case):
-        any_named = True
         yield _unread(claim) if fact is None else _training(claim, fact)
-    if not any_named:
-        yield not_applicable(_NONE)
 
 
 def _training(claim: Claim, fact: CheckpointFacts) -> Result:
@@ -114,15 +109,12 @@ def _training(claim: Claim, fact: CheckpointFacts) -> Result:
     "or the model does not load.",
     remedy="Correct config.json; `pruneaudit provenance` lists every field that does not fit.",
     waive="When nothing loads the checkpoint by its config.json.",
+    nothing="no claim names a checkpoint",
 )
 def block_count(case: Case) -> Iterator[Result]:
     """A checkpoint's config.json does not fit the blocks that its weights have."""
-    any_named = False
     for claim, fact in _checkpoints(case):
-        any_named = True
         yield _unread(claim) if fact is None else _config(fact)
-    if not any_named:
-        yield not_applicable(_NONE)
 
 
 def _config(fact: CheckpointFacts) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.selection.methods import PROTOCOLS
 
 _DISAGREE = ("divergent", "gap", "reversed")
@@ -18,14 +18,13 @@ _DISAGREE = ("divergent", "gap", "reversed")
     "(Garcia, arXiv 2605.16234). The reader has to be told both.",
     remedy="State both protocols' distances in the claim, or rest it on the measured cost of the removal.",
     waive="When the claim's text itself says that the other protocol disagrees.",
+    nothing="no claim rests on one of the two protocols",
 )
 def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
     """A claim rests on one protocol where the two disagree."""
-    claims = [claim for claim in case.claims("removal", "redundant") if claim.protocol in PROTOCOLS]
-    for claim in claims:
-        yield _one_claim(case, claim)
-    if not claims:
-        yield not_applicable("no claim rests on one of the two protocols")
+    for claim in case.claims("removal", "redundant"):
+        if claim.protocol in PROTOCOLS:
+            yield _one_claim(case, claim)
 
 
 def _one_claim(case: Case, claim: Claim) -> Result:
@@ -51,14 +50,13 @@ def _one_claim(case: Case, claim: Claim) -> Result:
     "Only the measured removals of both show an advantage.",
     remedy="Rest the claim on the removal regime at its budget, or claim the divergence alone (`metric: divergent`).",
     waive="When the claim is kept to show that the distances and the removals disagree.",
+    nothing="no claim says that one of the two protocols chooses the cheaper removal",
 )
 def divergence_for_advantage(case: Case) -> Iterator[Result]:
     """One protocol's removals are claimed to be cheaper where only the distances of the two diverge."""
-    advantages = [(claim, safer) for claim in case.claims("regime", "comparison") if (safer := _safer(claim))]
-    for claim, safer in advantages:
-        yield _advantage(case, claim, safer)
-    if not advantages:
-        yield not_applicable("no claim says that one of the two protocols chooses the cheaper removal")
+    for claim in case.claims("regime", "comparison"):
+        if safer := _safer(claim):
+            yield _advantage(case, claim, safer)
 
 
 def _safer(claim: Claim) -> str | None:

@@ -9,12 +9,13 @@ from math import log1p
 from typing import Any
 
 from checker.core.records import Claim, MethodSettings, Selection
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.judge.figures.costs import error_rate
 from checker.selection.methods import METHODS
 
 _DRAWS = 39  # the fewest at which a p of 0.025 can be reached: a comparison decided on either end at 95 %
 _NAMED = 3  # examples that a message names
+_NO_COMPARISON = "no claim compares methods or names the blocks that it removes"
 Arm = Mapping[str, Any]
 _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all of them
 
@@ -27,14 +28,13 @@ _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all
     "reports a coin toss.",
     remedy="Publish the arm as a range over its ties, or state the tie rule as part of the method.",
     waive="When the source states its tie rule and the audit follows it with `ties: lower`.",
+    nothing="no arm depends on ties",
 )
 def ties_change_result(case: Case) -> Iterator[Result]:
     """The ways of breaking a method's ties cost noticeably different amounts."""
-    tied = [row for row in case.primary("ranges") if row["ties"] > 1]
-    for row in tied:
-        yield _tied(row, case.audit.statistics.margin)
-    if not tied:
-        yield not_applicable("no arm depends on ties")
+    for row in case.primary("ranges"):
+        if row["ties"] > 1:
+            yield _tied(row, case.audit.statistics.margin)
 
 
 def _tied(row: Mapping[str, Any], margin: float) -> Result:
@@ -61,16 +61,14 @@ def _tied(row: Mapping[str, Any], margin: float) -> Result:
     remedy="Report the removal without claiming that the method found it, or use a method that does better than the "
     "draws.",
     waive="When the arm is a baseline that is not claimed to be good.",
+    nothing="no arm has random draws at its budget",
 )
 def no_better_than_random(case: Case) -> Iterator[Result]:
     """An arm does not cost less than random removals of the same size under the same constraints."""
     level = error_rate(case.audit.statistics)
-    compared = _compared(case)
-    for method, budget in compared:
+    for method, budget in _compared(case):
         rows = [arm for arm in case.primary("arms") if (arm["method"], arm["budget"]) == (method, budget)]
         yield _against_draws(f"{method} at budget {budget}", rows, level)
-    if not compared:
-        yield not_applicable("no arm has random draws at its budget")
 
 
 def _compared(case: Case) -> list[tuple[str, int]]:
@@ -101,19 +99,19 @@ def _against_draws(name: str, arms: list[Mapping[str, Any]], level: float) -> Re
     "model. Its cost is one draw from several sets' costs.",
     remedy="Raise `prompts` as the message says, or report how the selection changes.",
     waive="When the sets that it changes between cost the same to within the margin.",
+    nothing="no method of the audit chooses by scores taken on prompts",
 )
 def unstable(case: Case) -> Iterator[Result]:
     """A method chooses other blocks on fewer of the prompts."""
     rows = {row["method"]: row for row in case.figures["stability"]}
-    choosing = [own for own in case.audit.methods if METHODS[own.name].measured_on_prompts]
-    for own in choosing:
+    for own in case.audit.methods:
+        if not METHODS[own.name].measured_on_prompts:
+            continue
         if own.name not in rows:
             yield undecided(f"{own.name}: its scores are not all measured; run the audit to its end")
             continue
         for budget in own.budgets:
             yield _stable(rows[own.name], budget, _prompts(case, own.name))
-    if not choosing:
-        yield not_applicable("no method of the audit chooses by scores taken on prompts")
 
 
 def _prompts(case: Case, method: str) -> int:
@@ -147,16 +145,14 @@ def _stable(row: Mapping[str, Any], budget: int, prompts: int) -> Result:
     "a single draw nothing below 0.5 can come out, and a win over it is a coin toss.",
     remedy="Give the random control `draws: 39` or more; where there are fewer feasible sets, all of them are drawn.",
     waive="When nothing is claimed against chance.",
+    nothing="the audit has no random control",
 )
 def too_few_draws(case: Case) -> Iterator[Result]:
     """The random control has so few draws that no small p can be reached."""
-    controls = [own for own in case.audit.methods if METHODS[own.name].control]
-    for own in controls:
+    for own in (own for own in case.audit.methods if METHODS[own.name].control):
         for selection in case.audit.selections:
             for budget in own.budgets:
                 yield _enough_draws(own, budget, selection, case.facts.model.blocks)
-    if not controls:
-        yield not_applicable("the audit has no random control")
 
 
 def _enough_draws(own: MethodSettings, budget: int, selection: Selection, blocks: int) -> Result:
@@ -176,18 +172,17 @@ def _enough_draws(own: MethodSettings, budget: int, selection: Selection, blocks
     "them. Listed as two arms it looks like agreement of two experiments, and counts twice in any tally of wins.",
     remedy="Count the removal once and name every method that chose it, or compare at a budget where they differ.",
     waive="When the report says that the methods chose the same set.",
+    nothing="no two methods choose at the same budget",
 )
 def same_set_twice(case: Case) -> Iterator[Result]:
     """Several methods chose the very same blocks, which is one observation and not several."""
     choosing = [own for own in case.audit.methods if not METHODS[own.name].control and "matched" in own.forms]
     budgets = sorted({budget for own in choosing for budget in own.budgets})
-    compared = [budget for budget in budgets if sum(budget in own.budgets for own in choosing) > 1]
-    for budget in compared:
+    for budget in budgets:
         asked = {own.name for own in choosing if budget in own.budgets}
         rows = [arm for arm in case.primary("arms") if arm["budget"] == budget and arm["method"] in asked]
-        yield _distinct(budget, rows, asked)
-    if not compared:
-        yield not_applicable("no two methods choose at the same budget")
+        if len(asked) > 1:
+            yield _distinct(budget, rows, asked)
 
 
 def _distinct(budget: int, arms: Sequence[Arm], asked: set[str]) -> Result:
@@ -270,15 +265,13 @@ def _cheaper(less: frozenset[int], more: frozenset[int], costs: Mapping[frozense
     remedy="Run both methods in their matched form; for a published set of blocks, make its constraints the first "
     "entry of `selection` (for instance `spacing: 0`), so that methods and random draws obey them too.",
     waive="When the claim says that the constraints differ.",
+    nothing=_NO_COMPARISON,
 )
 def unlike_constraints(case: Case) -> Iterator[Result]:
     """A claim sets a removal beside others that obey another spacing, other exclusions or another form."""
     own = {method.name: method for method in case.audit.methods}
-    claims = _comparing(case)
-    for claim in claims:
+    for claim in _comparing(case):
         yield _same_constraints(case, claim) if claim.layers is not None else _both_matched(case, claim, own)
-    if not claims:
-        yield not_applicable("no claim compares methods or names the blocks that it removes")
 
 
 def _comparing(case: Case) -> list[Claim]:
@@ -325,14 +318,12 @@ def _both_matched(case: Case, claim: Claim, own: Mapping[str, MethodSettings]) -
     "collapse abruptly beyond some number. A method at three blocks against another at five compares the budgets.",
     remedy="Run both methods at the claim's budget; for a claim that names its blocks, add their number to `budgets`.",
     waive="When the claim stands alone and is compared with nothing.",
+    nothing=_NO_COMPARISON,
 )
 def unlike_budgets(case: Case) -> Iterator[Result]:
     """A claim's removal has no counterpart of the same size among the methods it is read beside."""
-    claims = _comparing(case)
-    for claim in claims:
+    for claim in _comparing(case):
         yield _same_size(case, claim) if claim.layers is not None else _common_budget(case, claim)
-    if not claims:
-        yield not_applicable("no claim compares methods or names the blocks that it removes")
 
 
 def _same_size(case: Case, claim: Claim) -> Result:

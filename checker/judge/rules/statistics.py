@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from checker.core.records import Claim
 from checker.core.resampling import MINIMUM_UNITS
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.claims.decision import published_percent
 from checker.selection.methods import PROTOCOLS
@@ -20,14 +20,15 @@ from checker.selection.methods import PROTOCOLS
     "distance of that size says nothing about the layers, and a difference of that size nothing about their order.",
     remedy="Measure in float32, or leave the pairs inside the noise out of any claim.",
     waive="When no claim rests on the pairs and ranks that are named.",
+    nothing="measured in float32",
 )
 def numerical_noise(case: Case) -> Iterator[Result]:
     """Distances, or the gaps between the ranks that select, are not clearly above the numerical floor of the dtype."""
     floor = case.figures["noise_floor"]
     distances = [row for row in case.figures["pairs"] if row["replacement"] or row["interchange"]]
     if case.audit.model.dtype == "float32":
-        yield not_applicable("measured in float32")
-    elif floor is None:
+        return
+    if floor is None:
         yield undecided(f"the numerical floor of {case.audit.model.dtype} is not measured; run the audit")
     elif not distances:
         yield undecided("no distance is measured that could be held against the numerical floor; run the audit")
@@ -150,14 +151,12 @@ def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
     "reader takes [27, 29] for percent. Tables of pruned models print perplexities, texts about them percentages.",
     remedy="Turn the interval into percent of the baseline's perplexity: 100 * (perplexity / baseline - 1).",
     waive="When the published text names both units beside the figures.",
+    nothing="no claim states an interval",
 )
 def interval_in_another_unit(case: Case) -> Iterator[Result]:
     """A published estimate is in percent and its interval in perplexity."""
-    claims = _with_intervals(case)
-    for claim in claims:
+    for claim in _with_intervals(case):
         yield _one_unit(claim, _baseline(case))
-    if not claims:
-        yield not_applicable("no claim states an interval")
 
 
 def _one_unit(claim: Claim, baseline: float | None) -> Result:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.rule import Frame, Result, common, failed, not_applicable, passed
+from checker.core.rule import Frame, Result, common, failed, passed
 from checker.judge.waivers import names_nothing
+
+_NONE = "the audit waives nothing"
 
 
 @common(
@@ -14,11 +16,10 @@ from checker.judge.waivers import names_nothing
     why="A waiver is a promise with a date. After it, the finding counts again.",
     remedy="Mend what the rule found, or renew the waiver with a new date and reason.",
     waive="Never; renew the waiver instead.",
+    nothing=_NONE,
 )
 def expired(case: Frame) -> Iterator[Result]:
     """A waiver's expiry date has passed."""
-    if not case.audit.waivers:
-        yield not_applicable("the audit waives nothing")
     for waiver in case.audit.waivers:
         told = f"{waiver.location.place}: waiver of {waiver.rule}"
         if waiver.expires < case.today:
@@ -34,11 +35,10 @@ def expired(case: Frame) -> Iterator[Result]:
     "waived: those about waivers, and `evidence/incomplete`.",
     remedy="Correct the slug; `pruneaudit rules` lists them all.",
     waive="Never; correct the waiver.",
+    nothing=_NONE,
 )
 def unknown(case: Frame) -> Iterator[Result]:
     """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
-    if not case.audit.waivers:
-        yield not_applicable("the audit waives nothing")
     for waiver in case.audit.waivers:
         place = waiver.location.place
         nothing = names_nothing(waiver, case.known_rules, case.audit.places.keys())
@@ -52,11 +52,10 @@ def unknown(case: Frame) -> Iterator[Result]:
     "its kind.",
     remedy="Take the waiver out.",
     waive="Never; take the waiver out.",
+    nothing=_NONE,
 )
 def unmatched(case: Frame) -> Iterator[Result]:
     """A waiver matches no finding."""
-    if not case.audit.waivers:
-        yield not_applicable("the audit waives nothing")
     for number, waiver in enumerate(case.audit.waivers):
         told = f"{waiver.location.place}: the waiver of {waiver.rule}"
         if number in case.matched_waivers:
