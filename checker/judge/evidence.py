@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from checker.checkpoints.provenance import claimed as lineage
 from checker.core.canonical import restored
 from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
-from checker.core.questions import Evidence, Question, Values
+from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
 from checker.core.records import Audit, TextSource
 from checker.core.store import Store
 from checker.spec.contracts import ContractName, contracts, digests_under, scopes, together
@@ -46,20 +46,36 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
 
 def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) -> Callable[[Question], Values | None]:
     under = scopes(str(facts.model.digest), digests)
-    batches = {
-        "scoring": facts.scoring.batches if facts.scoring else 0,
-        "selection": facts.selection.batches if facts.selection else 0,
-        "float32": facts.scoring.batches if facts.scoring else 0,
-        "evaluation": facts.evaluation.batches if facts.evaluation else 0,
-        "begin_token": 1,
-    }
+    sizes = _sizes(facts)
 
     @cache
     def answer(question: Question) -> Values | None:
-        parts = 1 if question.pooled else batches[question.text]
-        return store.get(under[question.text], question, parts)
+        batches, length = sizes[question.text]
+        expected: Sequence[int] = (length,)
+        if question.pooled:  # one value per portion that is large enough
+            batches, expected = 1, range(1, len(PORTIONS) + 1)
+        values = store.get(under[question.text], question, batches)
+        if values is not None and len(values) not in expected:
+            raise EvidenceDamaged(
+                f"{store.path}: found {len(values)} values of {question.asked} for layout {question.layout} "
+                f"({question.text}); expected {', '.join(map(str, expected))} by its contract; restore the file, or "
+                "measure again with --fresh"
+            )
+        return values
 
     return answer
+
+
+def _sizes(facts: Facts) -> dict[Text, tuple[int, int]]:
+    """Per text, in how many batches an answer is stored, and how many values these hold: one per prompt or window."""
+    prompts = (facts.scoring.batches, facts.scoring.prompts) if facts.scoring else (0, 0)
+    return {
+        "scoring": prompts,
+        "selection": (facts.selection.batches, facts.selection.prompts) if facts.selection else (0, 0),
+        "float32": prompts,
+        "evaluation": (facts.evaluation.batches, len(facts.evaluation.scored)) if facts.evaluation else (0, 0),
+        "begin_token": (1, 3),  # the sums without and with it, and the tokens scored
+    }
 
 
 def _identity(source: TextSource, store: Store) -> str:

@@ -97,11 +97,7 @@ def report_figures(
         "claims": decide(figures, audit.claims),
         "cost": _cost(evidence, asked, chosen) | _seconds(environment),
         "not_tested": _not_tested(evidence),
-        "evidence": {
-            **(origin or unrecorded(audit, evidence.facts)),
-            "one_direction": pair_figures.one_direction(distance),
-            "measured_on": pair_figures.measured_on(distance),
-        },
+        "evidence": origin or unrecorded(audit, evidence.facts),
     }
     return report, tuple(_gaps(evidence, distance, cost, chosen))
 

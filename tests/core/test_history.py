@@ -162,10 +162,8 @@ def test_differences_name_what_differs_and_nothing_else(name: str) -> None:
 
 def test_windows_that_no_run_can_measure(folder: Path, command: Command) -> None:
     overrides = ("--set", "data.evaluation.window=128", "--set", "claims=[]")
-    assert command("judge", folder / "audit.yaml", "--out", folder / "out", *overrides) == 1
-    assert findings(folder, "data/window-beyond-context") == [
-        ("fail", "data.evaluation.window gives 128 tokens at once; expected at most 64, the model's context")
-    ]
+    assert command("judge", folder / "audit.yaml", "--out", folder / "out", *overrides) == 3
+    assert {outcome for outcome, _ in findings(folder, "evidence/incomplete")} == {"open"}
     assert findings(folder, "spec/no-claims")[0][0] == "fail"
     assert findings(folder, "spec/values-overridden") == [
         ("fail", "found data.evaluation.window=128, claims=[] set on the command line; expected the audit as its file "
@@ -184,18 +182,20 @@ def test_a_direction_that_nobody_declared(folder: Path, command: Command) -> Non
 
 
 def test_one_direction_of_a_pair_alone(folder: Path, command: Command) -> None:
-    """As a run leaves it that ended between the two."""
+    """As a run leaves it that ended between the two: replacement is not measured."""
     gone = str(BASE.with_weights({3: 2}))
     with closing(sqlite3.connect(folder / "out" / "evidence.db", isolation_level=None)) as connection:
         assert connection.execute("DELETE FROM answers WHERE layout = ? AND batch = 2", (gone,)).rowcount == 1
-    assert findings(folder, "protocol/direction-missing") == [("pass", "both directions of every pair are measured")]
+    assert findings(folder, "evidence/incomplete") == [("pass", "everything the audit asks for is measured")]
     assert command("judge", folder / "audit.yaml", "--out", folder / "out", "--set", "claims=[]") == 3
-    assert findings(folder, "protocol/direction-missing") == [
-        ("fail", "the pair (2, 3): found 2<-3 measured alone; expected 3<-2 as well")
-    ]
+    assert findings(folder, "evidence/incomplete")[0][0] == "open"
+    report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
+    assert all(pair["replacement"] is None and pair["interchange"] is not None for pair in report["pairs"])
 
 
-def test_protocols_on_different_prompts_are_not_compared(folder: Path, command: Command) -> None:
+def test_answers_on_other_prompts_than_the_contracts_are_damaged(
+    folder: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Interchange on one prompt fewer, digests and all: what a store that somebody put together may hold."""
     layouts = [BASE.with_weights({i: i + 1, i + 1: i}) for i in range(tiny_audit.BLOCKS - 1)]
     path = folder / "out" / "evidence.db"
@@ -207,13 +207,11 @@ def test_protocols_on_different_prompts_are_not_compared(folder: Path, command: 
             connection.execute(f"DELETE FROM answers WHERE {where}", (str(layout),))
             values = np.frombuffer(answer, dtype="<f8", offset=4)[:-1]
             kept.put(Scope(model, contract), Question("scoring", "kl", layout), 2, values)
-    assert command("judge", folder / "audit.yaml", "--out", folder / "out", "--set", "claims=[]") == 1
-    assert findings(folder, "protocol/different-conditions") == [
-        ("fail", "found interchange on 11 prompts at all positions in float32; replacement on 12 prompts at all "
-                 "positions in float32; expected both on 12 prompts at all positions in float32")
-    ]  # fmt: skip
-    report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
-    assert all(pair["interchange"] is None and pair["replacement"] is not None for pair in report["pairs"])
+    capsys.readouterr()
+    assert command("judge", folder / "audit.yaml", "--out", folder / "out", "--set", "claims=[]") == 5
+    assert f"{path}: found 11 values of kl for layout {layouts[0]} (scoring); expected 12 by its contract" in (
+        " ".join(capsys.readouterr().err.split())
+    )
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -37,25 +37,7 @@ class Distances:
 
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
-        """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out.
-
-        So are those whose evidence covers other prompts than the contract's: values are compared prompt by prompt.
-        """
-        read, found = self.evidence.facts.scoring, self._stored
-        expected = [] if read is None else [read.prompts]
-        return {name: table for name, table in found.items() if self.prompts.get(name, expected) == expected}
-
-    @cached_property
-    def prompts(self) -> dict[str, list[int]]:
-        """Per scoring method whose distances are means over scoring prompts, the numbers of prompts behind them."""
-        return {
-            name: sorted({len(values) for values in table.values()})
-            for name, table in self._stored.items()
-            if table and METHODS[name].looks and METHODS[name].looks_at == "scoring" and not METHODS[name].pooled
-        }
-
-    @cached_property
-    def _stored(self) -> dict[str, dict[tuple[int, ...], Values]]:
+        """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out."""
         found: dict[str, dict[tuple[int, ...], Values]] = {}
         for name in scored_by(self.evidence.audit):
             distances = METHODS[name].distances

@@ -13,8 +13,7 @@ from checker.core.questions import Evidence, Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, Row, pair_of
 from checker.judge.figures.regimes import distance_class, pair_regime
-from checker.selection.arms import scored_by
-from checker.selection.methods import PROTOCOLS, replacement
+from checker.selection.methods import PROTOCOLS
 
 
 def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:
@@ -81,32 +80,6 @@ def _replacement(distances: Distances, i: int, j: int) -> Row:
 def _deletion(distances: Distances, i: int, j: int) -> Row | None:
     table = distances.by_method.get("deletion")
     return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
-
-
-def one_direction(distances: Distances) -> list[Row]:
-    """The pairs of which only one direction of replacement is measured: i<-j, or j<-i."""
-    if "replacement" not in scored_by(distances.evidence.audit):
-        return []
-
-    def known(block: int, other: int) -> bool:
-        layout = replacement.layout(distances.problem.base, block, other)
-        return distances.evidence.answer("scoring", "kl", layout) is not None
-
-    return [
-        {"i": i, "j": j, "measured": "forward" if known(i, j) else "backward"}
-        for i, j in distances.problem.pairs
-        if known(i, j) != known(j, i)
-    ]
-
-
-def measured_on(distances: Distances) -> list[Row]:
-    """Per protocol whose distances are stored, what they were taken on."""
-    audit = distances.evidence.audit
-    return [
-        {"protocol": name, "prompts": prompts, "positions": audit.scoring.positions, "dtype": audit.model.dtype}
-        for name, prompts in distances.prompts.items()
-        if name in PROTOCOLS
-    ]
 
 
 def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import TextSource
-from checker.core.rule import Case, Result, failed, is_commit, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, is_commit, passed, rule, undecided
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
 
@@ -99,36 +99,3 @@ def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
         )
     else:
         yield passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")
-
-
-@rule(
-    "data",
-    level="error",
-    why="Beyond the context that a model was trained for, positions are ones it never saw, and its loss there says "
-    "nothing of its blocks (Press, Smith and Lewis 2022, arXiv 2108.12409). No run measures such windows.",
-    remedy="Lower `window` or `tokens` to the model's context; `special_tokens: every_window` takes one more.",
-    waive="When the files understate the context, and its true length is published elsewhere.",
-)
-def window_beyond_context(case: Case) -> Iterator[Result]:
-    """Prompts or evaluation windows are longer than the model's context."""
-    context = case.facts.model.context
-    if context is None:
-        yield not_applicable("the model's files name no longest context")
-        return
-    lengths = _lengths(case)
-    long = [f"{key} gives {tokens}" for key, tokens in lengths.items() if tokens > context]
-    if long:
-        yield failed(f"{' and '.join(long)} tokens at once; expected at most {context}, the model's context")
-    else:
-        yield passed(f"at most {max(lengths.values())} tokens are read at once, in a context of {context}")
-
-
-def _lengths(case: Case) -> dict[str, int]:
-    """Tokens of the longest sequence that each text gives, a begin token before every window included."""
-    audit = case.audit
-    contracts = {"data.scoring.tokens": audit.scoring}
-    if audit.selecting is not None:
-        contracts["data.selection.tokens"] = audit.selecting
-    lengths = {key: own.tokens + (own.special_tokens == "every_window") for key, own in contracts.items()}
-    evaluation = audit.evaluation
-    return lengths | {"data.evaluation.window": evaluation.window + (evaluation.special_tokens == "every_window")}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.selection.arms import scored_by
 from checker.selection.methods import PROTOCOLS
 
@@ -86,30 +85,6 @@ def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Resu
 
 @rule(
     "protocol",
-    level="warning",
-    why="Replacement is directed: that block j can run in the place of block i does not say that i can run in the "
-    "place of j, and the two often differ several-fold. Its distance is the larger of the two (Garcia, arXiv "
-    "2605.16234), so one direction alone is no distance.",
-    remedy="Run the audit to its end: it always measures both directions.",
-    waive="When only the direction that was measured is claimed, and the claim says which.",
-)
-def direction_missing(case: Case) -> Iterator[Result]:
-    """Only one direction of a pair is measured where replacement needs both."""
-    if not _replaces(case):
-        yield not_applicable("the audit does not measure replacement")
-        return
-    half = case.figures["evidence"]["one_direction"]
-    for row in half:
-        i, j = (row["i"], row["j"]) if row["measured"] == "forward" else (row["j"], row["i"])
-        yield failed(f"the pair ({row['i']}, {row['j']}): found {i}<-{j} measured alone; expected {j}<-{i} as well")
-    if not half and "replacement" in case.figures["protocols"]:
-        yield passed("both directions of every pair are measured")
-    elif not half:
-        yield undecided("replacement is not measured in either direction; run the audit")
-
-
-@rule(
-    "protocol",
     level="note",
     why="Replacement gives two numbers per pair, and how they become one score per block decides which blocks are "
     "chosen. The published definition takes the larger (Garcia, arXiv 2605.16234); who could run in a block's place "
@@ -133,34 +108,3 @@ def direction_undeclared(case: Case) -> Iterator[Result]:
 def _replaces(case: Case) -> bool:
     """Whether the audit measures replacement, or rests a claim on it."""
     return "replacement" in {*scored_by(case.audit), *(claim.protocol for claim in case.audit.claims)}
-
-
-@rule(
-    "protocol",
-    level="error",
-    why="Whether two protocols disagree can only be seen where all else is equal: distances over other prompts, "
-    "other positions or in another number format differ for reasons that have nothing to do with the protocols. "
-    "Such values are not paired, and count as not measured.",
-    remedy="Measure both protocols under one contract: run the audit again with --fresh.",
-    waive="Never; what was measured on different prompts cannot be compared.",
-)
-def different_conditions(case: Case) -> Iterator[Result]:
-    """The protocols were measured on different prompts, at different positions or in different dtypes."""
-    rows, contract = case.figures["evidence"]["measured_on"], case.figures["contracts"]["scoring"]
-    expected = _conditions([contract["prompts"]], contract)
-    found = {row["protocol"]: _conditions(row["prompts"], row) for row in rows}
-    asked = [name for name in PROTOCOLS if name in scored_by(case.audit)]
-    if any(conditions != expected for conditions in found.values()):
-        told = "; ".join(f"{protocol} on {conditions}" for protocol, conditions in found.items())
-        yield failed(f"found {told}; expected both on {expected}")
-    elif len(found) == len(PROTOCOLS):
-        yield passed(f"both protocols are measured on {expected}")
-    elif len(asked) == len(PROTOCOLS):
-        yield undecided("the two protocols are not both measured; run the audit")
-    else:
-        yield not_applicable("the audit does not measure both protocols")
-
-
-def _conditions(prompts: list[int], row: Mapping[str, Any]) -> str:
-    positions = {"all": "all positions", "last": "the last position"}[row["positions"]]
-    return f"{' or '.join(map(str, prompts))} prompts at {positions} in {row['dtype']}"

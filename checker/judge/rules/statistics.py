@@ -87,21 +87,26 @@ def too_few_units(case: Case) -> Iterator[Result]:
     "so on their own (Efron and Tibshirani 1993, chapter 13).",
     remedy="Correct the published interval, or take `interval: student_t`, which is built around the estimate.",
     waive="When the source itself explains why the interval lies beside the figure.",
+    nothing="no claim states an interval, and those measured by `student_t` are built around their estimates",
 )
 def interval_beside_estimate(case: Case) -> Iterator[Result]:
     """An interval does not contain the estimate it is printed with."""
     for claim in _with_intervals(case):
         yield _published(case, claim)
+    if case.audit.statistics.interval == "percentile_bootstrap":
+        yield _measured(case)
+
+
+def _measured(case: Case) -> Result:
     found = list(_estimates(case))
     beside = [f"{name} {value:.4g} [{low:.4g}, {high:.4g}]" for name, value, (low, high) in found
               if not _holds((low, high), value)]  # fmt: skip
     if beside:
         named = "; ".join(beside[:3]) + (f"; and {len(beside) - 3} more" if len(beside) > 3 else "")
-        yield failed(f"found {named}; expected every measured interval to contain its estimate")
-    elif found:
-        yield passed(f"each of {len(found)} measured intervals contains its estimate")
-    else:
-        yield undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
+        return failed(f"found {named}; expected every measured interval to contain its estimate")
+    if found:
+        return passed(f"each of {len(found)} measured intervals contains its estimate")
+    return undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
 
 
 def _with_intervals(case: Case) -> list[Claim]:
