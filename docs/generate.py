@@ -41,8 +41,10 @@ _RULES_HEAD = """# The rules
 
 <!-- Generated from checker/rules/ by docs/generate.py; do not edit. -->
 
-Every rule appears in every report: as passed, failed, open (undecided or not measured) or not applicable, with the
-reason. `pruneaudit rules` lists them, `pruneaudit explain RULE` shows one.
+A report holds every rule of its kind, as passed, failed, open (undecided or not measured) or not applicable, with the
+reason: the family `published` where numbers were published, the others where they were measured. Of both kinds are
+`spec/values-overridden`, `policy/unknown-rule`, `policy/too-many-waivers` and the family `waiver`. `pruneaudit rules`
+lists all rules, `pruneaudit explain RULE` shows one.
 
 * A level says how grave a failed or open finding is: note, warning or error. `--fail-on` names the least level that
   changes the exit code; without it, `policy.fail_on` of the audit file does.
@@ -65,7 +67,7 @@ def spec_page() -> str:
 
 def rules_page() -> str:
     """``rules.md``: every rule, by family, each under an anchor that is its slug."""
-    families: dict[str, list[Rule]] = defaultdict(list)
+    families: dict[str, list[Rule[Any]]] = defaultdict(list)
     for rule in RULES.values():
         families[rule.slug.partition("/")[0]].append(rule)
     parts = [_RULES_HEAD, *_rule_index(families)]
@@ -241,7 +243,7 @@ def _flow(value: Any) -> str:
 # --- rules.md --------------------------------------------------------------------------------------------------------
 
 
-def _rule_index(families: dict[str, list[Rule]]) -> Iterator[str]:
+def _rule_index(families: dict[str, list[Rule[Any]]]) -> Iterator[str]:
     yield "| rule | level | what it finds |\n|---|---|---|"
     for rules in families.values():
         for rule in rules:
@@ -250,13 +252,13 @@ def _rule_index(families: dict[str, list[Rule]]) -> Iterator[str]:
     yield ""
 
 
-def _about_family(rules: list[Rule]) -> str:
+def _about_family(rules: list[Rule[Any]]) -> str:
     """What the family's modules say they are about."""
     modules = dict.fromkeys(rule.check.__module__ for rule in rules)
     return " ".join(str(sys.modules[name].__doc__).strip() for name in modules)
 
 
-def _rule_section(rule: Rule) -> Iterator[str]:
+def _rule_section(rule: Rule[Any]) -> Iterator[str]:
     yield f'### <a id="{rule.slug}"></a>`{rule.slug}`\n'
     yield f"{rule.summary} Level: **{rule.level}**.\n"
     yield f"* **Why.** {rule.why}"

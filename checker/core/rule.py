@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict, Unpack
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
 from checker.core.facts import Facts
 from checker.core.records import Audit, Audited, Claim
 
-About = Literal["measured", "published", "both"]
+A = TypeVar("A", bound=Audited, covariant=True)
 
 
 @dataclass(frozen=True)
-class Case:
-    """What rules look at: the audit, the facts about its files, and the report's own figures."""
+class AnyCase(Generic[A]):
+    """What rules look at, whether the audit is of measurements or of published numbers."""
 
-    audit: Audit
+    audit: A
+    today: str  # ISO date
+    known_rules: frozenset[str]  # of both kinds
+    # Known once all other rules have concluded.
+    matched_waivers: frozenset[int] = field(default=frozenset(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Case(AnyCase[Audit]):
+    """What rules about measurements look at beside: the facts about the audit's files, and the report's own figures."""
+
     facts: Facts
     figures: Mapping[str, Any]  # the report without findings, in the form that report.json publishes
     gaps: tuple[str, ...]  # what the audit asks for and is not measured
-    today: str  # ISO date
-    known_rules: frozenset[str]
-    matched_waivers: frozenset[int] = frozenset()  # known once all other rules have concluded
 
     def claims(self, *kinds: str) -> Iterator[Claim]:
         return (claim for claim in self.audit.claims if claim.kind in kinds)
@@ -35,19 +42,6 @@ class Case:
     def verdict(self, claim: Claim) -> Mapping[str, Any]:
         row: Mapping[str, Any] = next(row for row in self.figures["claims"] if row["id"] == claim.id)
         return row
-
-
-class Frame(Protocol):
-    """What rules look at that judge audits of both kinds: the audit file, and what stands around it."""
-
-    @property
-    def audit(self) -> Audited: ...
-    @property
-    def today(self) -> str: ...
-    @property
-    def known_rules(self) -> frozenset[str]: ...
-    @property
-    def matched_waivers(self) -> frozenset[int]: ...
 
 
 class Told(TypedDict, total=False):
@@ -81,12 +75,12 @@ class Result:
     does_not_show: str = ""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A rule as `pruneaudit explain` shows it. It is not applicable, because of ``nothing``, where it yields no result.
+C = TypeVar("C", bound=AnyCase[Any], contravariant=True)
 
-    It takes a Case, a Publication or a Frame: as the rule is ``about`` measured audits, published ones or both.
-    """
+
+@dataclass(frozen=True)
+class Rule(Generic[C]):
+    """A rule as `pruneaudit explain` shows it. Where it yields no result it is not applicable, as ``nothing`` says."""
 
     slug: str
     level: Level
@@ -94,11 +88,10 @@ class Rule:
     why: str
     remedy: str
     waive: str
-    check: Callable[[Any], Iterable[Result]]
-    about: About = "measured"
+    check: Callable[[C], Iterable[Result]]
     nothing: str = ""  # empty where it yields a result whatever the case
 
-    def results(self, case: Any) -> list[Result]:
+    def results(self, case: C) -> list[Result]:
         """What it concludes of a case, at least one result."""
         results = list(self.check(case))
         if not results and not self.nothing:
@@ -108,29 +101,14 @@ class Rule:
 
 def rule(
     family: str, *, level: Level, why: str, remedy: str, waive: str, nothing: str = ""
-) -> Callable[[Callable[[Case], Iterable[Result]]], Rule]:
-    """Makes a function a rule about measured audits: its name is the slug, its docstring the one-line summary."""
-    return lambda check: make_rule(family, "measured", check, level, (why, remedy, waive), nothing)
+) -> Callable[[Callable[[C], Iterable[Result]]], Rule[C]]:
+    """Makes a function a rule: its name is the slug, its docstring the one-line summary."""
 
+    def made(check: Callable[[C], Iterable[Result]]) -> Rule[C]:
+        slug = f"{family}/{check.__name__.replace('_', '-')}"
+        return Rule(slug, level, str(check.__doc__).strip(), why, remedy, waive, check, nothing)
 
-def common(
-    family: str, *, level: Level, why: str, remedy: str, waive: str, nothing: str = ""
-) -> Callable[[Callable[[Frame], Iterable[Result]]], Rule]:
-    """As ``rule``, about audits of both kinds."""
-    return lambda check: make_rule(family, "both", check, level, (why, remedy, waive), nothing)
-
-
-def make_rule(
-    family: str,
-    about: About,
-    check: Callable[[Any], Iterable[Result]],
-    level: Level,
-    texts: tuple[str, str, str],
-    nothing: str = "",
-) -> Rule:
-    """A rule from its function: its name is the slug, its docstring the one-line summary."""
-    name = check.__name__.replace("_", "-")
-    return Rule(f"{family}/{name}", level, str(check.__doc__).strip(), *texts, check, about, nothing)
+    return made
 
 
 def is_commit(revision: str | None) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checker.core.records import Audited
-from checker.core.rule import Finding, Level, Outcome
+from checker.core.rule import C, Finding, Level, Outcome
 from checker.judge import waivers
-from checker.judge.rules import RULES, Result, Rule
+from checker.judge.rules import Result, Rule
 from checker.judge.waivers import Standing
 
 _LEVELS = ("note", "warning", "error")
@@ -39,18 +39,18 @@ class Conclusions:
         }
 
 
-def conclude(audit: Audited, today: str, check: Callable[[Rule, frozenset[int]], Iterable[Result]]) -> Conclusions:
-    """Every rule's findings. ``check`` gives the results of one rule, with the numbers of the waivers that matched a
-    finding; rules about waivers come last, because they look at the others. ``today`` is an ISO date."""
-    about_waivers = [rule for rule in RULES.values() if rule.slug.startswith("waiver/")]
-    others = [rule for rule in RULES.values() if rule not in about_waivers]
-    first = [pair for rule in others for pair in _of_rule(rule, audit, check, frozenset())]
-    waived, matched = waivers.applied(audit.waivers, [finding for finding, _ in first], today)
-    last = [pair for rule in about_waivers for pair in _of_rule(rule, audit, check, frozenset(matched))]
+def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
+    """Every rule's findings. Rules about waivers come last, because they look at the others."""
+    about_waivers = [rule for rule in rules.values() if rule.slug.startswith("waiver/")]
+    others = [rule for rule in rules.values() if rule not in about_waivers]
+    first = [pair for rule in others for pair in _of_rule(rule, case)]
+    waived, matched = waivers.applied(case.audit.waivers, [finding for finding, _ in first], case.today)
+    case = replace(case, matched_waivers=frozenset(matched))
+    last = [pair for rule in about_waivers for pair in _of_rule(rule, case)]
     return Conclusions(
         (*waived, *(finding for finding, _ in last)),
         tuple(result for _, result in (*first, *last)),
-        tuple(waivers.standings(audit, RULES.keys(), matched, today)),
+        tuple(waivers.standings(case.audit, case.known_rules, matched, case.today)),
     )
 
 
@@ -86,17 +86,16 @@ def outcome_of(findings: Iterable[Finding], fail_on: str) -> Outcome:
     return "fail" if "fail" in counted else "open" if "open" in counted else "pass"
 
 
-def _of_rule(
-    rule: Rule, audit: Audited, check: Callable[[Rule, frozenset[int]], Iterable[Result]], matched: frozenset[int]
-) -> list[tuple[Finding, Result]]:
+def _of_rule(rule: Rule[C], case: C) -> list[tuple[Finding, Result]]:
+    audit = case.audit
     level = audit.policy.level(rule.slug, rule.level)
     if level == "off":
         place = audit.policy.source(rule.slug)
         off = Result("not_applicable", f"switched off by the audit's policy{f' ({place})' if place else ''}")
         return [(_finding(rule, "note", off, audit), off)]
-    return [(_finding(rule, level, result, audit), result) for result in check(rule, matched)]  # type: ignore[arg-type]
+    return [(_finding(rule, level, result, audit), result) for result in rule.results(case)]
 
 
-def _finding(rule: Rule, level: Level, result: Result, audit: Audited) -> Finding:
+def _finding(rule: Rule[Any], level: Level, result: Result, audit: Audited) -> Finding:
     place = audit.places.get(result.claim or "")
     return Finding(rule.slug, result.outcome, level, result.message, result.claim, place.place if place else None)

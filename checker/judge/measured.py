@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from checker.core.records import Audit
-from checker.core.rule import not_applicable
 from checker.core.store import Store
 from checker.judge import findings, waivers
 from checker.judge.evidence import stored_evidence
 from checker.judge.findings import exit_code, outcome_of
 from checker.judge.report import provenance, report_figures
-from checker.judge.rules import RULES, Case, Result, Rule
+from checker.judge.rules import MEASURED, RULES, Case
 from checker.spec import policies
 
 FORMAT = "pruneaudit/report/1"
@@ -33,10 +30,8 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Row:
     evidence = stored_evidence(audit, store)
     environment = store.read_record("environment", audit.name)
     figures, gaps = report_figures(evidence, environment, provenance(evidence, store))
-    case = Case(audit, evidence.facts, figures, gaps, (today or date.today()).isoformat(), frozenset(RULES))
-    found = findings.conclude(
-        audit, case.today, lambda rule, matched: _check(rule, replace(case, matched_waivers=matched))
-    )
+    day = (today or date.today()).isoformat()
+    found = findings.conclude(MEASURED, Case(audit, day, frozenset(RULES), evidence.facts, figures, gaps))
     outcome = outcome_of(found.findings, audit.policy.fail_on)
     return {
         "format": FORMAT,
@@ -48,12 +43,6 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Row:
         "waivers": [waivers.row(standing) for standing in found.standings],
         "findings": [findings.row(finding) for finding in found.findings],
     }
-
-
-def _check(rule: Rule, case: Case) -> Iterable[Result]:
-    if rule.about == "published":
-        return [not_applicable("no published numbers stand in the audit file")]
-    return rule.results(case)
 
 
 _REGIMES = {

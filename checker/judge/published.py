@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from checker import __version__
 from checker.core.canonical import digest
-from checker.core.rule import Finding, not_applicable
+from checker.core.rule import AnyCase, Finding
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
-from checker.judge.rules import RULES, Result, Rule
+from checker.judge.rules import PUBLISHED, RULES, Result
+from checker.published import rules as published
 from checker.published.publication import Publication
 from checker.spec import policies
 
@@ -27,28 +26,10 @@ _WORDS = {
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class PublishedCase:
-    """What rules about audits of both kinds look at in an audit of published numbers."""
-
-    audit: Publication
-    today: str  # ISO date
-    known_rules: frozenset[str]
-    matched_waivers: frozenset[int]
-
-
 def judge(publication: Publication, today: date | None = None) -> Row:
     """The report of an audit of published numbers, in the form of schemas/published.schema.json."""
     day = (today or date.today()).isoformat()
-
-    def check(rule: Rule, matched: frozenset[int]) -> Iterable[Result]:
-        if rule.about == "measured":
-            return [not_applicable("nothing is measured here")]
-        if rule.about == "published":
-            return rule.results(publication)
-        return rule.results(PublishedCase(publication, day, frozenset(RULES), matched))
-
-    found = findings.conclude(publication, day, check)
+    found = findings.conclude(PUBLISHED, AnyCase(publication, day, frozenset(RULES)))
     outcome = findings.outcome_of(found.findings, publication.policy.fail_on)
     checks = _checks(found)
     return {
@@ -102,7 +83,7 @@ def _checks(found: Conclusions) -> list[Row]:
     rows = [
         _check_row(finding, result)
         for finding, result in zip(found.findings, found.results, strict=True)
-        if RULES[finding.rule].about == "published" and finding.outcome in _ORDER
+        if finding.rule in published.RULES and finding.outcome in _ORDER
     ]
     return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
 

@@ -85,7 +85,7 @@ def _driver(report: Record, slugs: Sequence[str]) -> Json:
     }
 
 
-def _rule(slug: str, rule: Rule | None, page: str | None) -> Json:
+def _rule(slug: str, rule: Rule[Any] | None, page: str | None) -> Json:
     if rule is None:  # a report that another version judged
         told = _message("A rule that this version of pruneaudit does not have.")
         return {"id": slug, "shortDescription": told, "fullDescription": told, "help": told}

@@ -21,7 +21,8 @@ from folders import ROOT
 from checker import reports
 from checker.commands import COMMANDS
 from checker.judge import findings, published
-from checker.judge.rules import RULES
+from checker.judge.rules import PUBLISHED
+from checker.published import rules as published_rules
 
 TODAY = date(2030, 6, 15)
 FAULT = {"removals": [{**samples.FULL["removals"][0], "increase": "+6.0"}], "baselines": samples.FULL["baselines"]}
@@ -64,12 +65,7 @@ def test_the_report_follows_its_schema_and_renders(name: str) -> None:
 
 def test_every_rule_stands_in_the_report() -> None:
     report = judged(samples.FULL)
-    assert {finding["rule"] for finding in report["findings"]} == set(RULES)
-    measured = {slug for slug, rule in RULES.items() if rule.about == "measured"}
-    told = {(finding["rule"], finding["outcome"], finding["message"]) for finding in report["findings"]}
-    assert {(rule, outcome, message) for rule, outcome, message in told if rule in measured} == {
-        (slug, "not_applicable", "nothing is measured here") for slug in measured
-    }
+    assert {finding["rule"] for finding in report["findings"]} == set(PUBLISHED)
 
 
 def test_checks_are_the_decided_findings_about_published_numbers_what_holds_first() -> None:
@@ -80,7 +76,7 @@ def test_checks_are_the_decided_findings_about_published_numbers_what_holds_firs
     assert shown == {
         (f["rule"], f["outcome"], f["claim"], f["message"])
         for f in report["findings"]
-        if RULES[f["rule"]].about == "published" and f["outcome"] != "not_applicable"
+        if f["rule"] in published_rules.RULES and f["outcome"] != "not_applicable"
     }
 
 
@@ -250,19 +246,3 @@ def test_it_is_judged_without_torch_and_without_a_store(write: Write) -> None:
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     assert Path("runs/paper/report.html").is_file()
-
-
-# --- the other way round ---------------------------------------------------------------------------------------------
-
-
-def test_in_a_measured_audit_rules_about_published_numbers_do_not_apply(write: Write) -> None:
-    from checker.judge.measured import _check
-    from checker.judge.rules import Case
-
-    case: Case = Case(None, None, {}, (), "2030-06-15", frozenset())  # type: ignore[arg-type]
-    about = [rule for rule in RULES.values() if rule.about == "published"]
-    assert about
-    for rule in about:
-        assert [(result.outcome, result.message) for result in _check(rule, case)] == [
-            ("not_applicable", "no published numbers stand in the audit file")
-        ]

@@ -28,7 +28,8 @@ from folders import TESTS
 from checker.core.questions import Question
 from checker.core.records import Claim, MethodSettings, Waiver
 from checker.core.rule import Level
-from checker.judge.rules import RULES, Case, Result, Rule
+from checker.judge.rules import MEASURED, PUBLISHED, RULES, Case, Result, Rule
+from checker.published import rules as published_rules
 
 FIXTURES = (TESTS / "judge" / "rules", TESTS / "published" / "rules")
 TODAY = "2030-06-15"
@@ -80,7 +81,7 @@ def _case(name: str) -> Case:
 
 def _judged(sample: Sample) -> Case:
     figures, gaps = sample.figures()
-    return Case(sample.evidence.audit, sample.facts, figures, gaps, TODAY, frozenset(RULES))
+    return Case(sample.evidence.audit, TODAY, frozenset(RULES), sample.facts, figures, gaps)
 
 
 def _changed(target: Any, path: Sequence[str], value: Any) -> Any:
@@ -182,7 +183,7 @@ def test_a_fixture_shows_the_outcome_that_it_is_named_for(path: Path) -> None:
 # --- the catalogue ---------------------------------------------------------------------------------------------------
 
 
-def _reachable(rule: Rule) -> set[str]:
+def _reachable(rule: Rule[Any]) -> set[str]:
     """The outcomes that a rule can conclude: what its function and the helpers it calls name, and that of nothing."""
     module = inspect.getmodule(rule.check)
     assert module is not None
@@ -219,8 +220,17 @@ def test_every_fixture_belongs_to_a_rule() -> None:
     assert set(_fixtures()) == {path for folder in FIXTURES for path in folder.rglob("*") if path.is_file()}
 
 
+def test_every_rule_is_of_measurements_or_of_published_numbers_and_a_few_are_of_both() -> None:
+    assert MEASURED.keys() | PUBLISHED.keys() == RULES.keys()
+    assert MEASURED.keys() & PUBLISHED.keys() == {
+        *("spec/values-overridden", "policy/unknown-rule", "policy/too-many-waivers"),
+        *("waiver/expired", "waiver/unknown", "waiver/unmatched"),
+    }
+    assert PUBLISHED.keys() - MEASURED.keys() == published_rules.RULES.keys()
+
+
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
-def test_a_rule_is_named_like_its_function_and_its_module(rule: Rule) -> None:
+def test_a_rule_is_named_like_its_function_and_its_module(rule: Rule[Any]) -> None:
     family, name = rule.slug.split("/")
     module = inspect.getmodule(rule.check)
     assert module is not None
@@ -232,7 +242,7 @@ def test_a_rule_is_named_like_its_function_and_its_module(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
-def test_a_rule_explains_itself(rule: Rule) -> None:
+def test_a_rule_explains_itself(rule: Rule[Any]) -> None:
     assert rule.level in get_args(Level)
     for text in (rule.summary, rule.why, rule.remedy, rule.waive):
         assert text
@@ -243,7 +253,7 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("slug", sorted(slug for slug, rule in RULES.items() if rule.about != "published"))
+@pytest.mark.parametrize("slug", sorted(MEASURED))
 def test_every_rule_concludes_something_of_every_case(slug: str, case: str) -> None:
     found = results(slug, {"case": case})
     assert found
@@ -252,11 +262,8 @@ def test_every_rule_concludes_something_of_every_case(slug: str, case: str) -> N
     assert all(result.message == result.message.strip() and result.message for result in found)
 
 
-PUBLISHED = sorted(slug for slug, rule in RULES.items() if rule.about != "measured")
-
-
 @pytest.mark.parametrize("name", published_sample.BLOCKS)
-@pytest.mark.parametrize("slug", PUBLISHED)
+@pytest.mark.parametrize("slug", sorted(PUBLISHED))
 def test_every_rule_about_published_numbers_concludes_something_of_every_block(slug: str, name: str) -> None:
     block = published_sample.BLOCKS[name]
     found = published_sample.results(RULES[slug], block)
@@ -268,7 +275,7 @@ def test_every_rule_about_published_numbers_concludes_something_of_every_block(s
         assert all(text == text.strip() for text in told)
 
 
-@pytest.mark.parametrize("slug", [slug for slug in PUBLISHED if RULES[slug].about == "published"])
+@pytest.mark.parametrize("slug", sorted(published_rules.RULES))
 def test_a_finding_about_published_numbers_is_worded_as_a_question(slug: str) -> None:
     """What failed or is open asks the source; what failed gives the figure, and says what it does not show."""
     shown = 0

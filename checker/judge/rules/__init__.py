@@ -1,8 +1,11 @@
-"""One module per family of rules about measurements; the register names them and the rules about published numbers."""
+"""One module per family of rules about measurements, and the registers: every rule, and those of each kind of audit."""
 
 from __future__ import annotations
 
-from checker.core.rule import Case, Result, Rule
+from typing import Any
+
+from checker.core.records import Audited
+from checker.core.rule import AnyCase, Case, Result, Rule
 from checker.judge.rules import (
     card,
     claim,
@@ -19,15 +22,28 @@ from checker.judge.rules import (
     waiver,
 )
 from checker.published import rules as published
+from checker.published.publication import Publication
 
 _FAMILIES = (spec, model, data, protocol, selection, statistics, regime, claim, evidence, card, provenance)
-_ABOUT_ALL = (policy, waiver)  # what they conclude rests on the other findings, so they come last
+_LAST = (policy, waiver)  # what they conclude rests on the other findings
+_OF_BOTH_KINDS: tuple[Rule[AnyCase[Audited]], ...] = (
+    spec.values_overridden,
+    policy.unknown_rule,
+    policy.too_many_waivers,
+    waiver.expired,
+    waiver.unknown,
+    waiver.unmatched,
+)
 
 
-def _of(modules: tuple[object, ...]) -> dict[str, Rule]:
+def _of(modules: tuple[object, ...]) -> dict[str, Rule[Any]]:
     return {rule.slug: rule for module in modules for rule in vars(module).values() if isinstance(rule, Rule)}
 
 
-RULES: dict[str, Rule] = _of(_FAMILIES) | published.RULES | _of(_ABOUT_ALL)
+RULES: dict[str, Rule[Any]] = _of(_FAMILIES) | published.RULES | _of(_LAST)
+MEASURED: dict[str, Rule[Case]] = {slug: rule for slug, rule in RULES.items() if slug not in published.RULES}
+PUBLISHED: dict[str, Rule[AnyCase[Publication]]] = {
+    slug: rule for slug, rule in RULES.items() if slug in published.RULES or rule in _OF_BOTH_KINDS
+}
 
-__all__ = ["RULES", "Case", "Result", "Rule"]
+__all__ = ["MEASURED", "PUBLISHED", "RULES", "Case", "Result", "Rule"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checker.core.rule import Case, Frame, Result, common, failed, passed, rule, undecided
+from checker.core.records import Audited
+from checker.core.rule import AnyCase, Case, Result, failed, passed, rule, undecided
 from checker.spec.policies import unknown_rules
 
 _SHOWN = 3  # intervals that a message names
 _LIFT = "When the demand cannot be met for this model, and the reason says why."
 
 
-@common(
+@rule(
     "policy",
     level="error",
     why="A level that is set for a rule that does not exist changes nothing: the rule that was meant keeps its own.",
@@ -20,7 +21,7 @@ _LIFT = "When the demand cannot be met for this model, and the reason says why."
     waive="Never; correct the policy.",
     nothing="the policy changes no rule's level",
 )
-def unknown_rule(case: Frame) -> Iterator[Result]:
+def unknown_rule(case: AnyCase[Audited]) -> Iterator[Result]:
     """The policy sets a level for a rule that does not exist or that has only one."""
     policy = case.audit.policy
     nothing = dict(unknown_rules(policy, case.known_rules))
@@ -179,7 +180,7 @@ def _width(interval: tuple[float, float], increase: float) -> float:
     return 100.0 * (interval[1] - interval[0]) / (100.0 + increase)
 
 
-@common(
+@rule(
     "policy",
     level="error",
     why="A waiver is written by those whose audit it is. A policy may say how many of them it puts up with, down to "
@@ -188,7 +189,7 @@ def _width(interval: tuple[float, float], increase: float) -> float:
     waive="Never; it would be one waiver more.",
     nothing="the policy bounds no number of waivers",
 )
-def too_many_waivers(case: Frame) -> Iterator[Result]:
+def too_many_waivers(case: AnyCase[Audited]) -> Iterator[Result]:
     """The audit has more waivers than the policy allows."""
     most, there = case.audit.policy.maximum_waivers, len(case.audit.waivers)
     told = f"found {there} waiver{'' if there == 1 else 's'}"
@@ -200,7 +201,7 @@ def too_many_waivers(case: Frame) -> Iterator[Result]:
         yield passed(f"{told}; allowed are at most {most}")
 
 
-def _demanded(case: Frame, key: str) -> str:
+def _demanded(case: AnyCase[Audited], key: str) -> str:
     """Who demands it, and where."""
     place = case.audit.policy.sources.get(key)
     return f"the policy demands ({place})" if place else "the policy demands"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import Audit
-from checker.core.rule import Case, Frame, Result, common, failed, passed, rule
+from checker.core.records import Audit, Audited
+from checker.core.rule import AnyCase, Case, Result, failed, passed, rule
 
 
-@common(
+@rule(
     "spec",
     level="note",
     why="The audit file is what a reader runs again. What was set on the command line is not in it, and the file alone "
@@ -17,7 +17,7 @@ from checker.core.rule import Case, Frame, Result, common, failed, passed, rule
     remedy="Write the values into the audit file before publishing, and run it without `--set`.",
     waive="When the command line is published beside the audit file.",
 )
-def values_overridden(case: Frame) -> Iterator[Result]:
+def values_overridden(case: AnyCase[Audited]) -> Iterator[Result]:
     """Values of the audit file were changed on the command line."""
     overrides = case.audit.overrides
     if overrides:

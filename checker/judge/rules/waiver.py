@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.rule import Frame, Result, common, failed, passed
+from checker.core.records import Audited
+from checker.core.rule import AnyCase, Result, failed, passed, rule
 from checker.judge.waivers import names_nothing
 
 _NONE = "the audit waives nothing"
 
 
-@common(
+@rule(
     "waiver",
     level="error",
     why="A waiver is a promise with a date. After it, the finding counts again.",
@@ -18,7 +19,7 @@ _NONE = "the audit waives nothing"
     waive="Never; renew the waiver instead.",
     nothing=_NONE,
 )
-def expired(case: Frame) -> Iterator[Result]:
+def expired(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver's expiry date has passed."""
     for waiver in case.audit.waivers:
         told = f"{waiver.location.place}: waiver of {waiver.rule}"
@@ -28,7 +29,7 @@ def expired(case: Frame) -> Iterator[Result]:
             yield passed(f"{told} holds until {waiver.expires}")
 
 
-@common(
+@rule(
     "waiver",
     level="error",
     why="A waiver of a rule that does not exist protects nothing and hides a typing mistake. Some rules cannot be "
@@ -37,7 +38,7 @@ def expired(case: Frame) -> Iterator[Result]:
     waive="Never; correct the waiver.",
     nothing=_NONE,
 )
-def unknown(case: Frame) -> Iterator[Result]:
+def unknown(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
     for waiver in case.audit.waivers:
         place = waiver.location.place
@@ -45,7 +46,7 @@ def unknown(case: Frame) -> Iterator[Result]:
         yield failed(f"{place}: {nothing}") if nothing else passed(f"{place}: {waiver.rule} exists")
 
 
-@common(
+@rule(
     "waiver",
     level="warning",
     why="A waiver that matches no finding is left over from an earlier state and will hide the next finding of "
@@ -54,7 +55,7 @@ def unknown(case: Frame) -> Iterator[Result]:
     waive="Never; take the waiver out.",
     nothing=_NONE,
 )
-def unmatched(case: Frame) -> Iterator[Result]:
+def unmatched(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver matches no finding."""
     for number, waiver in enumerate(case.audit.waivers):
         told = f"{waiver.location.place}: the waiver of {waiver.rule}"

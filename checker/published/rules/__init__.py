@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from checker.core.rule import Rule
+from checker.core.rule import AnyCase, Rule
+from checker.published.publication import Publication
 from checker.published.rules import (
     archive,
     comparisons,
@@ -18,7 +19,7 @@ from checker.published.rules import (
     trends,
 )
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, Rule[AnyCase[Publication]]] = {
     rule.slug: rule
     for module in (
         *(statements, statistics, trends, increases, tables, selection),

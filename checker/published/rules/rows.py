@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import wraps
 from typing import TypeVar
 
-from checker.core.rule import Level, Result, Rule, make_rule, passed
+from checker.core.rule import AnyCase, Level, Result, Rule, passed, rule
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Ends, Item, Publication, Removal
 
@@ -16,9 +17,17 @@ K = TypeVar("K", bound=Hashable)
 
 def published(
     *, level: Level, why: str, remedy: str, waive: str
-) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule]:
-    """As ``rule``, about audits of published numbers; the family is `published`."""
-    return lambda check: make_rule("published", "published", check, level, (why, remedy, waive))
+) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule[AnyCase[Publication]]]:
+    """As ``rule``, of a function that looks at the published numbers alone; the family is `published`."""
+
+    def made(check: Callable[[Publication], Iterable[Result]]) -> Rule[AnyCase[Publication]]:
+        @wraps(check)
+        def of_case(case: AnyCase[Publication]) -> Iterable[Result]:
+            return check(case.audit)
+
+        return rule("published", level=level, why=why, remedy=remedy, waive=waive)(of_case)
+
+    return made
 
 
 def groups(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
