@@ -201,7 +201,7 @@ def test_merged_arms_are_compared_by_what_runs() -> None:
         return evidence.answers(own)
 
     costs = Costs(replace(evidence, answers=answers))
-    (row,) = agreement.differences(costs, [arm("laco", 4, merged=merged), arm("deletion", 4)])
+    (row,) = agreement.differences(costs, [RemovalSet("laco", 1, merged), arm("deletion", 4)])
     assert row["difference"] == pytest.approx(samples.SINGLES[6] - samples.SINGLES[4]), "not as if 4 were just deleted"
 
 
