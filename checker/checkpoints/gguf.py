@@ -50,8 +50,6 @@ class GgufHeader:
     tokenizer_digest: str
 
 
-# --- GGUF ------------------------------------------------------------------------------------------------------------
-
 _ENTRIES_LIMIT = 65_536
 _ARRAY_LIMIT = 100_000_000
 _WALK_LIMIT = 4_000_000  # strings and nested arrays of the whole header: what has to be stepped over one by one

@@ -49,7 +49,7 @@ def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
     notes += () if files.tokenizer else ("no tokenizer files were found beside the weights",)
     kinds = config.get("layer_types") or []
     if kinds and (not isinstance(kinds, list) or len(kinds) != count):
-        raise CannotRun(f"{path}: found layer_types {str(kinds)[:80]}; expected a list of {count} names; {FETCH_AGAIN}")
+        raise CannotRun.at(path, f"layer_types {str(kinds)[:80]}", f"a list of {count} names", FETCH_AGAIN)
     architectures = whole.get("architectures")
     listed = architectures[0] if isinstance(architectures, list) and architectures else whole.get("model_type")
     context = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
@@ -71,9 +71,8 @@ def _of_gguf(files: Files) -> ModelFacts:
     path = files.weights[0]
     header = read_gguf(path)
     if isinstance(parts := header.metadata.get("split.count"), int) and parts > 1:
-        raise CannotRun(
-            f"{path}: found one of {parts} parts of a model; expected a whole one; "
-            "merge the parts with `llama-gguf-split --merge`"
+        raise CannotRun.at(
+            path, f"one of {parts} parts of a model", "a whole one", "merge the parts with `llama-gguf-split --merge`"
         )
     architecture = _printable(header.metadata.get("general.architecture"))
     size, context = f"{architecture}.vocab_size", f"{architecture}.context_length"
@@ -116,17 +115,18 @@ def placed_tensors(files: Files) -> list[Placed]:
         for found in read_safetensors(path):
             name = found.tensor.name
             if name in homes:
-                raise CannotRun(
-                    f"{path}: found tensor {name!r}, which is in {homes[name]} too; expected each tensor once; "
-                    f"{FETCH_AGAIN}"
+                raise CannotRun.at(
+                    path, f"tensor {name!r}, which is in {homes[name]} too", "each tensor once", FETCH_AGAIN
                 )
             homes[name] = path.relative_to(files.folder).as_posix()
             tensors.append(found)
     for name, shard in (read_index(files.index) if files.index else {}).items():
         if homes.get(name) != PurePosixPath(shard).as_posix():
-            raise CannotRun(
-                f"{files.index}: found tensor {name!r} said to be in {shard}, which has no such tensor; "
-                f"expected index and shards to agree; {FETCH_AGAIN}"
+            raise CannotRun.at(
+                files.index,
+                f"tensor {name!r} said to be in {shard}, which has no such tensor",
+                "index and shards to agree",
+                FETCH_AGAIN,
             )
     return tensors
 
@@ -146,15 +146,19 @@ def _stack(files: Files, tensors: Iterable[Tensor], count: int, named: str | Non
         return [found[fitting[0]][number] for number in range(count)]
     place = files.config or files.weights[0]
     if fitting:
-        raise CannotRun(
-            f"{place}: found {len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))}); "
-            "expected one; name the decoder's in `model.blocks:`"
+        raise CannotRun.at(
+            place,
+            f"{len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))})",
+            "one",
+            "name the decoder's in `model.blocks:`",
         )
     largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
     there = "; ".join(f"{prefix} with {len(n)} blocks, {min(n)} to {max(n)}" for prefix, n in largest)
-    raise CannotRun(
-        f"{place}: found tensors for {there or 'no numbered blocks'}; expected a stack numbered 0 to "
-        f"{count - 1}, as its count of {count} says; correct the count, or fetch the weights it belongs to"
+    raise CannotRun.at(
+        place,
+        f"tensors for {there or 'no numbered blocks'}",
+        f"a stack numbered 0 to {count - 1}, as its count of {count} says",
+        "correct the count, or fetch the weights it belongs to",
     )
 
 
@@ -191,10 +195,7 @@ def _number(path: Path, config: Mapping[str, Any], names: Sequence[str]) -> int:
     """The first of ``names`` that is there; CannotRun where none is, or where it is no whole number above 0."""
     value = next((config[name] for name in names if config.get(name) is not None), None)
     if type(value) is not int or not 0 < value < 2**31:
-        raise CannotRun(
-            f"{path}: found {str(value)[:40]!r} for {' or '.join(names)}; expected a whole number above 0; "
-            f"{FETCH_AGAIN}"
-        )
+        raise CannotRun.at(path, f"{str(value)[:40]!r} for {' or '.join(names)}", "a whole number above 0", FETCH_AGAIN)
     return value
 
 

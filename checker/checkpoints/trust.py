@@ -41,14 +41,18 @@ def check_agreed(source: ModelSource, repeated: bool) -> None:
     """
     said = "model.trust_remote_code"
     if source.trust_remote_code and not repeated:
-        raise UsageError(
-            f"{said}: found true in the audit file, and no {OPTION} on the command line; expected both, because code "
-            f"that comes with the model runs with all your rights; read that code, then add {OPTION}"
+        raise UsageError.at(
+            said,
+            f"true in the audit file, and no {OPTION} on the command line",
+            "both, because code that comes with the model runs with all your rights",
+            f"read that code, then add {OPTION}",
         )
     if repeated and not source.trust_remote_code:
-        raise UsageError(
-            f"{OPTION}: found it on the command line, and no `{said}: true` in the audit file; expected both; leave "
-            "the option out, or say so in the audit file, where readers see it"
+        raise UsageError.at(
+            OPTION,
+            f"it on the command line, and no `{said}: true` in the audit file",
+            "both",
+            "leave the option out, or say so in the audit file, where readers see it",
         )
 
 
@@ -66,9 +70,11 @@ def existing(folder: Path, name: str) -> Path | None:
         target = Path("/")
     plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
     if not plain or not any(target.is_relative_to(home) for home in homes):
-        raise CannotRun(
-            f"{folder}: found {name!r}, which leads out of the folder; expected only files inside it; "
-            "copy the file into the folder, and do not use a model whose files point elsewhere"
+        raise CannotRun.at(
+            folder,
+            f"{name!r}, which leads out of the folder",
+            "only files inside it",
+            "copy the file into the folder, and do not use a model whose files point elsewhere",
         )
     return folder / name if target.is_file() else None
 
@@ -81,31 +87,31 @@ def pickles(folder: Path) -> list[str]:
 def check_tokenizer(path: Path) -> Path:
     """The path of a tokenizer's file; CannotRun where the file is larger than any tokenizer is."""
     if (size := path.stat().st_size) > _TOKENIZER_LIMIT:
-        raise CannotRun(
-            f"{path}: found {size} bytes; expected at most {_TOKENIZER_LIMIT}, more than any tokenizer takes; fetch "
-            "the file again"
+        raise CannotRun.at(
+            path, f"{size} bytes", f"at most {_TOKENIZER_LIMIT}, more than any tokenizer takes", "fetch the file again"
         )
     return path
-
-
-# --- what a configuration asks for -----------------------------------------------------------------------------------
 
 
 def check_settings(config: Path) -> None:
     """CannotRun where config.json is too large, or names compiled code that transformers would download and run."""
     if (size := config.stat().st_size) > _SETTINGS_LIMIT:
-        raise CannotRun(
-            f"{config}: found {size} bytes; expected at most {_SETTINGS_LIMIT}, more than any configuration takes; "
-            "fetch the file again"
+        raise CannotRun.at(
+            config,
+            f"{size} bytes",
+            f"at most {_SETTINGS_LIMIT}, more than any configuration takes",
+            "fetch the file again",
         )
     for key, value in _entries(read_json(config)):
         if not _IMPLEMENTATION.fullmatch(key):
             continue
         for name in _texts(value):
             if name not in _BUILT_IN:
-                raise CannotRun(
-                    f"{config}: found {key} {name[:80]!r}; expected one that transformers has itself, because it would "
-                    f"download any other and run it; take `{key}` out of the file"
+                raise CannotRun.at(
+                    config,
+                    f"{key} {name[:80]!r}",
+                    "one that transformers has itself, because it would download any other and run it",
+                    f"take `{key}` out of the file",
                 )
 
 
@@ -118,14 +124,18 @@ def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
     for name in sorted(named):
         match = _MODULE.fullmatch(name)
         if match is None:
-            raise CannotRun(
-                f"{folder}: found code called {name[:80]!r} in `auto_map`; expected `module.Class`, a Python file of "
-                "this folder, because no digest covers code from elsewhere; copy the file into the folder"
+            raise CannotRun.at(
+                folder,
+                f"code called {name[:80]!r} in `auto_map`",
+                "`module.Class`, a Python file of this folder, because no digest covers code from elsewhere",
+                "copy the file into the folder",
             )
         if existing(folder, f"{match['module']}.py") is None:
-            raise FileMissing(
-                f"{folder}: found no {match['module']}.py, which `auto_map` names; expected it beside config.json; "
-                "fetch the model again, with its code"
+            raise FileMissing.at(
+                folder,
+                f"no {match['module']}.py, which `auto_map` names",
+                "it beside config.json",
+                "fetch the model again, with its code",
             )
     if not named:
         return ()

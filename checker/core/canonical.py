@@ -74,9 +74,7 @@ def _said(value: object) -> str:
 
 
 def _refuse(place: str, found: str, expected: str) -> NoReturn:
-    raise EvidenceDamaged(
-        f"{place}: found {found}; expected {expected}; restore the file, or measure again with --fresh"
-    )
+    raise EvidenceDamaged.at(place, found, expected, "restore the file, or measure again with --fresh")
 
 
 def canonical(value: Any) -> str:
@@ -90,9 +88,6 @@ def digest(value: Any) -> str:
 
 
 JSON_LIMIT = 100_000_000  # bytes; the limit that the safetensors library sets itself
-
-
-# --- JSON and safetensors --------------------------------------------------------------------------------------------
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 
 @dataclass(frozen=True, order=True)
@@ -28,9 +28,25 @@ class Mistake:
 
 
 class PruneauditError(Exception):
-    """Every error this package raises on purpose; ``exit_code`` is the command's (design, 7)."""
+    """Every error this package raises on purpose; ``exit_code`` is the command's (design, 7).
+
+    Made with ``at``, it keeps its parts: ``place``, ``found``, ``expected`` and ``remedy``.
+    """
 
     exit_code = 4
+    place: str | None = None
+    found: str | None = None
+    expected: str | None = None
+    remedy: str | None = None
+
+    @classmethod
+    def at(cls, place: object, found: str, expected: str, remedy: str) -> Self:
+        """The one form of a message, ``PLACE: found ...; expected ...; REMEDY``; ``place`` may be None."""
+        message = f"found {found}; expected {expected}; {remedy}"
+        error = cls(message if place is None else f"{place}: {message}")
+        error.place = None if place is None else str(place)
+        error.found, error.expected, error.remedy = found, expected, remedy
+        return error
 
 
 class InvalidAudit(PruneauditError):
@@ -96,4 +112,5 @@ _FETCH = "the file is damaged or was cut off: fetch it again"
 
 
 def refuse_file(path: Path, found: str, expected: str, remedy: str = _FETCH) -> NoReturn:
-    raise CannotRun(f"{path}: found {found}; expected {expected}; {remedy}")
+    """Raises CannotRun about a file that cannot be read."""
+    raise CannotRun.at(path, found, expected, remedy)

@@ -21,9 +21,6 @@ _AMOUNTS = ("prompts", "words")  # how much is read of a text
 Row = dict[str, Any]
 
 
-# --- runs that ended ----------------------------------------------------------------------------------------------
-
-
 def write_run(store: Store, audit: Audit, known: Facts, verdicts: Mapping[str, str]) -> None:
     """Keeps what a run that came to its end measured, and its verdict on every claim, by the claim's id."""
     content = {
@@ -81,9 +78,6 @@ def _statement(claim: Claim) -> str:
     if claim.from_checkpoint:
         stated["layers"] = None  # they are found out, and what they are found from is stated
     return digest({key: value for key, value in stated.items() if value is not None and value is not False})
-
-
-# --- runs that stopped --------------------------------------------------------------------------------------------
 
 
 def write_stop(store: Store, audit: Audit, model: ModelFacts, error: NotFinite) -> None:

@@ -127,9 +127,6 @@ def _place(match: re.Match[str], text: str) -> Place:
     return Place(tuple(sorted(weights.items())), int(match["slot"]))
 
 
-# --- which sets of blocks may be removed -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Geometry:
     """The constraints on a removal set: index distance above ``spacing``, nothing from ``exclude``."""

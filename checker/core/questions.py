@@ -17,8 +17,6 @@ K = TypeVar("K")
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
-# --- questions and answers -------------------------------------------------------------------------------------------
-
 Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
 HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
 Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32"]

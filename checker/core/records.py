@@ -15,9 +15,6 @@ Form = Literal["matched", "native"]
 FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers
 
 
-# --- the audit -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Location:
     """A place in the audit file; lines and columns count from 1."""

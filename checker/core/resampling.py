@@ -29,9 +29,6 @@ LARGEST_LOG = 225.0  # exp of it, times 100, is still below the largest input: c
 Statistic = Callable[[Values], Values]
 
 
-# --- from a statistic to its interval --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Resampled:
     """A statistic on all units, without each unit in turn, and on bootstrap resamples (none unless settings ask)."""

@@ -30,7 +30,9 @@ def _folder(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise CannotRun(
-        f"{_PACKAGE}: found no folder {name!r}; expected {places[0]} (installed) or {places[1]} (in a checkout); "
-        "install pruneaudit again, or run it from a whole checkout"
+    raise CannotRun.at(
+        _PACKAGE,
+        f"no folder {name!r}",
+        f"{places[0]} (installed) or {places[1]} (in a checkout)",
+        "install pruneaudit again, or run it from a whole checkout",
     )

@@ -64,9 +64,6 @@ class Estimate:
     scale: Scale = "log"
 
 
-# --- distances and their ratios --------------------------------------------------------------------------------------
-
-
 def distance(values: ArrayLike, settings: Statistics) -> Estimate:
     """Mean of per-prompt distances [prompts] in nats, with Student's t on the log scale (design, 3.5).
 
@@ -116,9 +113,6 @@ def ratio_of_geometric_means(numerators: ArrayLike, denominators: ArrayLike, set
         raise ValueError(f"found {above.shape[1]} and {below.shape[1]} prompts; expected the same prompts in both")
     quotient = weighted_quotient(weighted_geometric_mean(above), weighted_geometric_mean(below))
     return _log_estimate(resample(quotient, above.shape[1], settings), settings)
-
-
-# --- losses ----------------------------------------------------------------------------------------------------------
 
 
 def perplexity(nll: ArrayLike, tokens: ArrayLike) -> float:
@@ -171,9 +165,6 @@ def ratio_of_costs(
     return _log_estimate(resample(quotient, len(counts), settings), settings)
 
 
-# --- rank correlation ------------------------------------------------------------------------------------------------
-
-
 def spearman(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
     """Spearman's rank correlation of two score lists [units], ties given their average rank; None if one is constant.
 
@@ -221,9 +212,6 @@ def _ranks(values: Values) -> Values:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     average = np.cumsum(counts) - (counts - 1) / 2.0
     return np.asarray(average[inverse], dtype=np.float64)
-
-
-# --- tests and controls ----------------------------------------------------------------------------------------------
 
 
 def p_value(mean: float, standard_error: float, degrees: int, threshold: float) -> float:
@@ -376,9 +364,6 @@ def _onto(value: float, scale: Scale) -> float:
     if scale == "percent":
         return log1p(value / 100.0) if value > -100.0 else -inf
     return value
-
-
-# --- input -----------------------------------------------------------------------------------------------------------
 
 
 def _finite(name: str, values: ArrayLike, dimensions: int = 1) -> Values:

@@ -83,16 +83,15 @@ class Store:
         # A sealed store speaks for itself: texts and models that lie on this machine are not looked at beside it.
         self.sealed = in_memory
         if not create and not path.is_file():
-            raise CannotRun(f"{path}: found no stored evidence; expected an evidence.db; measure first: pruneaudit run")
+            raise CannotRun.at(path, "no stored evidence", "an evidence.db", "measure first: pruneaudit run")
         try:
             if create and not in_memory:
                 path.parent.mkdir(parents=True, exist_ok=True)
             place = ":memory:" if in_memory else path
             self._connection = sqlite3.connect(place, timeout=_PATIENCE, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
-            raise CannotRun(
-                f"{path}: found no way to open it ({error}); expected a file in a folder that can be written; "
-                "choose another --out"
+            raise CannotRun.at(
+                path, f"no way to open it ({error})", "a file in a folder that can be written", "choose another --out"
             ) from error
         try:
             self._prepare(create)
@@ -122,9 +121,11 @@ class Store:
                 self._connection.executescript(_SCHEMA)
             names = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"answers", "records"} <= names:
-            raise EvidenceDamaged(
-                f"{self.path}: found no table of answers and of records; expected the SQLite file that a run leaves; "
-                "restore it, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                self.path,
+                "no table of answers and of records",
+                "the SQLite file that a run leaves",
+                "restore it, or measure again with --fresh",
             )
 
     def _harden(self) -> None:
@@ -136,9 +137,11 @@ class Store:
     def _check_objects(self) -> None:
         """EvidenceDamaged where the file holds anything but our tables: a view, a trigger, a table of another kind."""
         for kind, name, definition in _objects(self._connection) - _expected_objects():
-            raise EvidenceDamaged(
-                f"{self.path}: found the {kind} {name!r}, {definition[:80]!r}; expected nothing but the tables that a "
-                "run makes; restore the file, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                self.path,
+                f"the {kind} {name!r}, {definition[:80]!r}",
+                "nothing but the tables that a run makes",
+                "restore the file, or measure again with --fresh",
             )
 
     def _write_ahead(self) -> None:
@@ -153,8 +156,6 @@ class Store:
                 time.sleep(0.01)
             else:
                 return
-
-    # --- answers ---
 
     def put(self, scope: Scope, question: Question, batch: int, values: Values) -> None:
         """Stores an answer; one that is there already stays."""
@@ -226,13 +227,13 @@ class Store:
         if row is None:
             return None
         if not isinstance(row[0], bytes) or _bound(key, row[0]) != row[1] or not _sound(row[0]):
-            raise EvidenceDamaged(
-                f"{self.path}: found an answer ({key[:12]}…) that does not match its digest; expected the bytes that "
-                "were measured; restore the file, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                self.path,
+                f"an answer ({key[:12]}…) that does not match its digest",
+                "the bytes that were measured",
+                "restore the file, or measure again with --fresh",
             )
         return row[0]
-
-    # --- records ---
 
     def write_record(self, name: str, key: str, content: Mapping[str, Any]) -> None:
         """Adds a record; the newest of a name and key counts. The same content again adds nothing."""
@@ -262,9 +263,11 @@ class Store:
         contents = [_parsed(content) if _bound(name, key, content) == bound else None for content, bound in rows]
         found = [content for content in contents if content is not None]
         if len(found) < len(rows):
-            raise EvidenceDamaged(
-                f"{self.path}: found a record ({name}) that does not match its digest; expected what the run wrote; "
-                "restore the file, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                self.path,
+                f"a record ({name}) that does not match its digest",
+                "what the run wrote",
+                "restore the file, or measure again with --fresh",
             )
         return found
 
@@ -275,9 +278,11 @@ class Store:
         except sqlite3.OperationalError as error:
             raise CannotRun(f"{self.path}: the evidence could not be read or written ({error})") from error
         except sqlite3.DatabaseError as error:
-            raise EvidenceDamaged(
-                f"{self.path}: found damaged evidence ({error}); expected the SQLite file that a run leaves; "
-                "restore it, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                self.path,
+                f"damaged evidence ({error})",
+                "the SQLite file that a run leaves",
+                "restore it, or measure again with --fresh",
             ) from error
 
 

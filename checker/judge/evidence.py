@@ -24,8 +24,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     identities = (audit.model.identity, audit.model.unpinned.identity)
     record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
     if record is None:
-        raise EvidenceMissing(
-            f"{store.path}: found no measurement of this audit's model; expected one; measure first: pruneaudit run"
+        raise EvidenceMissing.at(
+            store.path, "no measurement of this audit's model", "one", "measure first: pruneaudit run"
         )
     model = _restored_model(record, str(store.path))
     texts = {name: _identity(contract.source, store) for name, contract in contracts(audit).items()}
@@ -56,10 +56,11 @@ def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) ->
             batches, expected = 1, range(1, len(PORTIONS) + 1)
         values = store.get(under[question.text], question, batches)
         if values is not None and len(values) not in expected:
-            raise EvidenceDamaged(
-                f"{store.path}: found {len(values)} values of {question.asked} for layout {question.layout} "
-                f"({question.text}); expected {', '.join(map(str, expected))} by its contract; restore the file, or "
-                "measure again with --fresh"
+            raise EvidenceDamaged.at(
+                store.path,
+                f"{len(values)} values of {question.asked} for layout {question.layout} ({question.text})",
+                f"{', '.join(map(str, expected))} by its contract",
+                "restore the file, or measure again with --fresh",
             )
         return values
 
@@ -91,8 +92,10 @@ def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
     model = restored(ModelFacts, record, f"{place}, model")
     lengths = {len(model.block_parameters), len(model.block_shapes)}
     if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
-        raise EvidenceDamaged(
-            f"{place}, model: found {model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}; "
-            "expected an entry for every block; restore the file, or measure again with --fresh"
+        raise EvidenceDamaged.at(
+            f"{place}, model",
+            f"{model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}",
+            "an entry for every block",
+            "restore the file, or measure again with --fresh",
         )
     return model

@@ -39,9 +39,6 @@ from checker.spec.contracts import contract_digests
 Row = dict[str, Any]
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
-
-
 def provenance(evidence: Evidence, store: Store) -> Row:
     """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
     contracts = dict.fromkeys(contract_digests(evidence.audit, evidence.facts).values())

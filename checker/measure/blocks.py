@@ -112,9 +112,11 @@ class BlockStack:
         sides = tuple(seen[slot][1:] for slot in range(len(self.blocks)))
         hidden = seen[0][0]
         if hidden.shape[:2] != ids.shape:
-            raise CannotRun(
-                f"found hidden states of shape {tuple(hidden.shape)} for token ids of shape {tuple(ids.shape)}; "
-                "expected one row per window and token; this architecture cannot be audited"
+            raise CannotRun.at(
+                None,
+                f"hidden states of shape {tuple(hidden.shape)} for token ids of shape {tuple(ids.shape)}",
+                "one row per window and token",
+                "this architecture cannot be audited",
             )
         return Entrance(hidden, sides)
 
@@ -156,9 +158,12 @@ class BlockStack:
             return
         for block, _ in place.weights:
             if not self.same_shapes(block, place.slot):
-                raise CannotRun(
-                    f"place {place}: found weights of block {block}, whose parameters differ in name or shape from "
-                    f"those of slot {place.slot}; expected equal ones; leave the pair out"
+                raise CannotRun.at(
+                    f"place {place}",
+                    f"weights of block {block}, whose parameters differ in name or shape from those of slot "
+                    f"{place.slot}",
+                    "equal ones",
+                    "leave the pair out",
                 )
         self._fitting.add(place)
 

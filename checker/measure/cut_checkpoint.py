@@ -60,9 +60,11 @@ def write(
     _check_free(to)
     files = fetch(source)
     if digest is not None and (found := weights_digest(files)) != digest:
-        raise UsageError(
-            f"{files.folder}: found weights with sha256 {found}; expected {digest}, which the report is about; "
-            "fetch the model that was audited, or run the audit on this one"
+        raise UsageError.at(
+            files.folder,
+            f"weights with sha256 {found}",
+            f"{digest}, which the report is about",
+            "fetch the model that was audited, or run the audit on this one",
         )
     tokenizer = load_tokenizer(files)
     # Handed over without a name of its own here, so that ``save`` can let go of the model before it loads its copy.
@@ -124,12 +126,7 @@ def _save(model: Any, folder: Path, layout: Layout, options: Mapping[str, str]) 
 
 def _check_free(to: Path) -> None:
     if to.exists() or to.is_symlink():
-        raise UsageError(
-            f"{to}: found something there; expected nothing, export overwrites nothing; choose another --to"
-        )
-
-
-# --- cutting ---------------------------------------------------------------------------------------------------------
+        raise UsageError.at(to, "something there", "nothing, export overwrites nothing", "choose another --to")
 
 
 def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:
@@ -159,9 +156,11 @@ def _check_slots(layout: Layout, blocks: int) -> None:
     slots = layout.slots
     named = {block for place in layout.places for block, _ in place.weights} | set(slots)
     if not slots or len(set(slots)) != len(slots) or not named <= set(range(blocks)):
-        raise UsageError(
-            f"layout {layout}: found slots or blocks that are no part of a checkpoint; expected each slot once, out of "
-            f"the model's {blocks} blocks; correct the layout"
+        raise UsageError.at(
+            f"layout {layout}",
+            "slots or blocks that are no part of a checkpoint",
+            f"each slot once, out of the model's {blocks} blocks",
+            "correct the layout",
         )
 
 
@@ -187,8 +186,6 @@ def _settings(config: Any) -> dict[str, Any]:
     return {**vars(config), **{name: value for name, value in written.items() if name not in vars(config)}}
 
 
-# --- quantisers ------------------------------------------------------------------------------------------------------
-
 _QUANTISER_MARKS = ("hf_quantizer", "quantization_method", "is_quantized")
 
 
@@ -197,9 +194,11 @@ def _check_dequantised(model: nn.Module) -> None:
     method = getattr(model, "quantization_method", None)
     method = str(getattr(method, "value", method) or "gguf")
     if method != "gguf":
-        raise CannotRun(
-            f"found weights quantised by {method}; expected floating-point weights, which alone can be saved as a "
-            "plain checkpoint; export from the checkpoint they were quantised from"
+        raise CannotRun.at(
+            None,
+            f"weights quantised by {method}",
+            "floating-point weights, which alone can be saved as a plain checkpoint",
+            "export from the checkpoint they were quantised from",
         )
 
 
@@ -209,9 +208,6 @@ def _clear_quantiser(model: nn.Module) -> None:
         vars(model).pop(mark, None)
     for config in (model.config, text_config(model)):
         vars(config).pop("quantization_config", None)
-
-
-# --- proving ---------------------------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
@@ -285,7 +281,10 @@ def _check_marks(layout: Layout, place: Place, found: Marks, expected: Marks) ->
 
 
 def _inexpressible(layout: Layout, found: str) -> CannotRun:
-    return CannotRun(
-        f"layout {layout}: found {found}; expected a checkpoint that is the layout; what a block of this architecture "
-        "is follows from its number in a way that its configuration cannot express; use another format, or another arm"
+    return CannotRun.at(
+        f"layout {layout}",
+        found,
+        "a checkpoint that is the layout",
+        "what a block of this architecture is follows from its number in a way that its configuration cannot "
+        "express; use another format, or another arm",
     )

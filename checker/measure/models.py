@@ -34,7 +34,7 @@ def device_of(source: ModelSource) -> torch.device:
     if source.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if source.device.startswith("cuda") and not torch.cuda.is_available():
-        raise CannotRun(f"model.device: found no CUDA device for {source.device!r}; expected one; use `device: auto`")
+        raise CannotRun.at("model.device", f"no CUDA device for {source.device!r}", "one", "use `device: auto`")
     return torch.device(source.device)
 
 
@@ -54,9 +54,11 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
     try:
         snapshot_download(source.repo, revision=source.revision, cache_dir=hub_cache, allow_patterns=patterns)
     except Exception as error:  # the library raises many kinds; each means that the model is not to be had
-        raise CannotRun(
-            f"model {source.repo}: found no way to download it ({type(error).__name__}: {error}); expected it on the "
-            "hub or in the local cache; check the name and the network, or use `kind: directory`"
+        raise CannotRun.at(
+            f"model {source.repo}",
+            f"no way to download it ({type(error).__name__}: {error})",
+            "it on the hub or in the local cache",
+            "check the name and the network, or use `kind: directory`",
         ) from error
     return locate(source, hub_cache)
 
@@ -114,17 +116,19 @@ def _check_complete(files: Files, report: Mapping[str, Any]) -> None:
     missing = sorted(report["missing_keys"])
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise CannotRun(
-            f"{files.folder}: found no weights for {', '.join(missing[:3])}{more}; expected weights for every "
-            "parameter; check that the checkpoint is whole and that its config.json belongs to it"
+        raise CannotRun.at(
+            files.folder,
+            f"no weights for {', '.join(missing[:3])}{more}",
+            "weights for every parameter",
+            "check that the checkpoint is whole and that its config.json belongs to it",
         )
 
 
 def _require(*packages: str) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise CannotRun(
-            f"found no package {' nor '.join(missing)}; expected it, to read GGUF; install `pruneaudit[measure]`"
+        raise CannotRun.at(
+            None, f"no package {' nor '.join(missing)}", "it, to read GGUF", "install `pruneaudit[measure]`"
         )
 
 

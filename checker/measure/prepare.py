@@ -110,7 +110,9 @@ def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, fo
 
 def _check_context(model: ModelFacts, longest: int) -> None:
     if model.context is not None and longest > model.context:
-        raise CannotRun(
-            f"found windows of {longest} tokens; expected at most the model's context of {model.context}; "
-            "lower `window` or `tokens`"
+        raise CannotRun.at(
+            None,
+            f"windows of {longest} tokens",
+            f"at most the model's context of {model.context}",
+            "lower `window` or `tokens`",
         )

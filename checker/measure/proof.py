@@ -61,9 +61,11 @@ def _prove_independence(stack: BlockStack, ids: torch.Tensor) -> None:
         expected = states[place.slot + 1]
         same_input = torch.equal(given, states[place.slot])
         if not (same_input and _close(again, expected, _tolerance(expected))):
-            raise CannotRun(
-                f"found that block {place.slot} depends on what ran before it by more than its hidden states; "
-                "expected nothing else; this architecture cannot be audited by this version"
+            raise CannotRun.at(
+                None,
+                f"that block {place.slot} depends on what ran before it by more than its hidden states",
+                "nothing else",
+                "this architecture cannot be audited by this version",
             )
 
 

@@ -100,9 +100,11 @@ def _compared(
     compared = []
     for (text, quantity, layout), (found, measured) in values.items():
         if len(found) != len(measured):
-            raise CannotRun(
-                f"rows.jsonl: found {len(found)} units of {quantity} of {layout}; expected {len(measured)}, as many "
-                "as were measured here; use the model and texts of the pack"
+            raise CannotRun.at(
+                "rows.jsonl",
+                f"{len(found)} units of {quantity} of {layout}",
+                f"{len(measured)}, as many as were measured here",
+                "use the model and texts of the pack",
             )
         per = float(scored[text]) if quantity == "nll" else 1.0
         means = (float(np.mean(found)) / per, float(np.mean(measured)) / per)

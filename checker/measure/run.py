@@ -89,8 +89,6 @@ class _Session:
         self._measure_begin_token()
         self._measure_floor()
 
-    # --- answering ---
-
     def _answer(self, questions: Sequence[Question]) -> dict[Question, Values]:
         """Stored answers; what has none is measured first."""
         self._ensure(questions)
@@ -140,8 +138,6 @@ class _Session:
         cut, facts = texts.generated(contract, stored["ids"], prepared.tokenizer)
         return with_selection(self.facts, self.cuts, cut, facts)
 
-    # --- records ---
-
     def _check_tokens(self) -> None:
         """The same contract must give the same token ids, or stored and new answers would be mixed."""
         assert self.facts.scoring is not None
@@ -152,9 +148,11 @@ class _Session:
         ):
             before = self.store.read_record("tokens", contract)
             if before is not None and before["digest"] != tokens:
-                raise EvidenceDamaged(
-                    "found other token ids than the stored evidence under the same contract; expected the same text "
-                    "and tokenizer; pin the text with `sha256` or `revision`, or measure again with --fresh"
+                raise EvidenceDamaged.at(
+                    None,
+                    "other token ids than the stored evidence under the same contract",
+                    "the same text and tokenizer",
+                    "pin the text with `sha256` or `revision`, or measure again with --fresh",
                 )
             self.store.write_record("tokens", contract, {"digest": tokens})
 
@@ -185,8 +183,6 @@ class _Session:
         if before is None or self.loaded is not None:
             content = environment.record(device_of(self.audit.model), self.started, before)
             self.store.write_record("environment", self.audit.name, content)
-
-    # --- measuring ---
 
     @property
     def engine(self) -> Engine:
@@ -239,8 +235,6 @@ class _Session:
         reference = self._load("float32")
         for number in missing:
             self._put(number, question, self.engine.baseline_gap(batches[number], reference))
-
-    # --- progress ---
 
     def _announce(self, planned: Plan, evaluation: Sequence[Question] = ()) -> None:
         """Tells how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""

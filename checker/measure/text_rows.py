@@ -38,9 +38,11 @@ def read_rows(source: TextSource) -> Iterator[Row]:
         found = _row(source, row, number)
         letters += len(found.text)
         if letters > LARGEST_TEXT:
-            raise CannotRun(
-                f"{source.name}, row {number}: found more than {LARGEST_TEXT} letters up to here; expected at most so "
-                "many in all rows; use a part of the text"
+            raise CannotRun.at(
+                f"{source.name}, row {number}",
+                f"more than {LARGEST_TEXT} letters up to here",
+                "at most so many in all rows",
+                "use a part of the text",
             )
         yield found
 
@@ -62,27 +64,31 @@ def kept(source: TextSource) -> Iterator[tuple[int, Row]]:
 
 def _plain_text(path: Path) -> str:
     if (size := path.stat().st_size) > LARGEST_TEXT:
-        raise CannotRun(f"{path}: found {size} bytes; expected a text of at most {LARGEST_TEXT}; use a part of it")
+        raise CannotRun.at(path, f"{size} bytes", f"a text of at most {LARGEST_TEXT}", "use a part of it")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CannotRun(
-            f"{path}: found byte {error.start} to be no UTF-8; expected a text in UTF-8; save it in that encoding"
+        raise CannotRun.at(
+            path, f"byte {error.start} to be no UTF-8", "a text in UTF-8", "save it in that encoding"
         ) from None
 
 
 def _row(source: TextSource, row: dict[str, Any], number: int) -> Row:
     text = row.get(source.column)
     if not isinstance(text, str):
-        raise CannotRun(
-            f"{source.name}, row {number}: found no text in column {source.column!r} (the row has "
-            f"{', '.join(map(str, row)) or 'no columns'}); expected text there; set `column`, or leave the row out"
+        raise CannotRun.at(
+            f"{source.name}, row {number}",
+            f"no text in column {source.column!r} (the row has {', '.join(map(str, row)) or 'no columns'})",
+            "text there",
+            "set `column`, or leave the row out",
         )
     if len(text) > LONGEST_ROW or _HALF_LETTERS.search(text):
         found = "half of a letter (a surrogate)" if len(text) <= LONGEST_ROW else f"{len(text)} letters"
-        raise CannotRun(
-            f"{source.name}, row {number}: found {found}; expected a text of at most {LONGEST_ROW} letters, all "
-            "of them whole; correct the row, or leave it out"
+        raise CannotRun.at(
+            f"{source.name}, row {number}",
+            found,
+            f"a text of at most {LONGEST_ROW} letters, all of them whole",
+            "correct the row, or leave it out",
         )
     kind = row.get(source.kind_column)
     return Row(text, str(kind or "")[:_LONGEST_KIND] if isinstance(kind, str | int | float) else "")
@@ -98,11 +104,11 @@ def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
-            raise CannotRun(
-                f"{path}:{number}: found no JSON ({error}); expected one object a line, in UTF-8; correct the line"
+            raise CannotRun.at(
+                f"{path}:{number}", f"no JSON ({error})", "one object a line, in UTF-8", "correct the line"
             ) from None
         if not isinstance(row, dict):
-            raise CannotRun(f"{path}:{number}: found a {type(row).__name__}; expected an object; correct the line")
+            raise CannotRun.at(f"{path}:{number}", f"a {type(row).__name__}", "an object", "correct the line")
         yield row
 
 
@@ -112,9 +118,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         for number in count(1):
             line = file.readline(LONGEST_ROW + 1)
             if len(line) > LONGEST_ROW:
-                raise CannotRun(
-                    f"{path}:{number}: found a line of more than {LONGEST_ROW} bytes; expected at most so many; split "
-                    "the row"
+                raise CannotRun.at(
+                    f"{path}:{number}", f"a line of more than {LONGEST_ROW} bytes", "at most so many", "split the row"
                 )
             if not line:
                 return
@@ -136,7 +141,7 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]
             for batch in file.iter_batches(batch_size=64, columns=wanted):
                 yield from (names | row for row in batch.to_pylist())
     except (ArrowException, OSError, ValueError, OverflowError) as error:
-        raise CannotRun(f"{path}: found no readable parquet file ({error}); expected one; fetch it again") from error
+        raise CannotRun.at(path, f"no readable parquet file ({error})", "one", "fetch it again") from error
 
 
 def _check_unpacked(path: Path, metadata: Any, columns: Sequence[str]) -> None:
@@ -146,9 +151,11 @@ def _check_unpacked(path: Path, metadata: Any, columns: Sequence[str]) -> None:
         chunks = (found.column(number) for number in range(found.num_columns))
         size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
         if size > LARGEST_TEXT:
-            raise CannotRun(
-                f"{path}: found {size} bytes of text in row group {group}; expected at most {LARGEST_TEXT}; write the "
-                "file in smaller row groups"
+            raise CannotRun.at(
+                path,
+                f"{size} bytes of text in row group {group}",
+                f"at most {LARGEST_TEXT}",
+                "write the file in smaller row groups",
             )
 
 
@@ -156,28 +163,37 @@ def _hub_rows(source: TextSource) -> Iterator[dict[str, Any]]:
     from datasets import load_dataset_builder  # here, because it takes seconds to import and most texts do not need it
 
     if "/" not in str(source.repo):
-        raise CannotRun(
-            f"dataset {source.name}: found a name without an owner; expected `owner/name`, because the library takes a "
-            "single word for one of its own readers, which look for files where you stand; name the owner too"
+        raise CannotRun.at(
+            f"dataset {source.name}",
+            "a name without an owner",
+            "`owner/name`, because the library takes a single word for one of its own readers, which look for "
+            "files where you stand",
+            "name the owner too",
         )
     if Path(str(source.repo)).exists():
-        raise CannotRun(
-            f"dataset {source.name}: found a folder of that name here, which the library would read in the hub's "
-            "stead; expected none; start from another folder, or use `kind: rows` for local files"
+        raise CannotRun.at(
+            f"dataset {source.name}",
+            "a folder of that name here, which the library would read in the hub's stead",
+            "none",
+            "start from another folder, or use `kind: rows` for local files",
         )
     try:
         builder = load_dataset_builder(source.repo, name=source.config, revision=source.revision)
         builder.download_and_prepare()
         rows = builder.as_dataset(split=source.split)
     except Exception as error:  # the library raises many kinds; each means that the text is not to be had
-        raise CannotRun(
-            f"dataset {source.name}: found no way to load it ({type(error).__name__}: {error}); expected it on the hub "
-            "or in the local cache; check the name, or point the contract at a local file with `kind: file`"
+        raise CannotRun.at(
+            f"dataset {source.name}",
+            f"no way to load it ({type(error).__name__}: {error})",
+            "it on the hub or in the local cache",
+            "check the name, or point the contract at a local file with `kind: file`",
         ) from error
     # Without the hub, the library takes whatever commit its cache holds.
     if re.fullmatch("[0-9a-f]{40}", source.revision or "") and builder.hash != source.revision:
-        raise CannotRun(
-            f"dataset {source.name}: found commit {builder.hash} in the local cache; expected {source.revision}, as "
-            "the contract pins it; load it once with the hub at hand, or pin the one that is there"
+        raise CannotRun.at(
+            f"dataset {source.name}",
+            f"commit {builder.hash} in the local cache",
+            f"{source.revision}, as the contract pins it",
+            "load it once with the hub at hand, or pin the one that is there",
         )
     yield from rows

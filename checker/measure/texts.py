@@ -60,9 +60,11 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
         raise ValueError("a self-generated text is sampled from the model, not read")
     start = _start(contract.special_tokens, tokenizer)
     if contract.tokens <= len(start):
-        raise CannotRun(
-            f"data.scoring.tokens: found {contract.tokens}; expected more than the {len(start)} that the tokenizer "
-            "puts at the start of each prompt; raise `tokens`, or use `special_tokens: none`"
+        raise CannotRun.at(
+            "data.scoring.tokens",
+            str(contract.tokens),
+            f"more than the {len(start)} that the tokenizer puts at the start of each prompt",
+            "raise `tokens`, or use `special_tokens: none`",
         )
     kinds: tuple[str, ...] | None = None
     if contract.assembly == "rows":
@@ -70,9 +72,11 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
     else:
         prompts, words = _window_prompts(contract, start, tokenizer)
     if len(prompts) < contract.prompts:
-        raise CannotRun(
-            f"{contract.source.name}: found {len(prompts)} prompts of {contract.tokens} tokens; expected "
-            f"{contract.prompts}; lower `prompts` or use a longer text"
+        raise CannotRun.at(
+            contract.source.name,
+            f"{len(prompts)} prompts of {contract.tokens} tokens",
+            str(contract.prompts),
+            "lower `prompts` or use a longer text",
         )
     extra = len(_begin(tokenizer)) if contract.special_tokens == "every_window" else 0
     last = len(prompts[0]) - 1
@@ -118,9 +122,11 @@ def evaluation(
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
     windows = tuple(evaluation_windows(ids, contract, prefix))
     if not windows:
-        raise CannotRun(
-            f"{contract.source.name}: found {len(ids)} tokens; expected at least "
-            f"{contract.window if contract.boundary == 'whole_window' else 2}; use a longer text"
+        raise CannotRun.at(
+            contract.source.name,
+            f"{len(ids)} tokens",
+            f"at least {contract.window if contract.boundary == 'whole_window' else 2}",
+            "use a longer text",
         )
     words = text.split()
     cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "window")), tuple(words))
@@ -217,9 +223,6 @@ def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
     return one, other
 
 
-# --- tokens ----------------------------------------------------------------------------------------------------------
-
-
 def _tokenise(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a text, without special tokens."""
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -254,9 +257,7 @@ def _evaluation_text(contract: EvaluationContract) -> str:
         return text
     words = text.split()
     if len(words) < contract.words:
-        raise CannotRun(
-            f"{contract.source.name}: found {len(words)} words; expected at least {contract.words}; lower `words`"
-        )
+        raise CannotRun.at(contract.source.name, f"{len(words)} words", f"at least {contract.words}", "lower `words`")
     return " ".join(words[: contract.words])
 
 
@@ -280,9 +281,11 @@ def _row_prompts(
     for number, row in rows:
         ids = [*start, *_tokenise(tokenizer, row.text)]
         if len(ids) < contract.tokens:
-            raise CannotRun(
-                f"{contract.source.name}, row {number}: found {len(ids)} tokens; expected at least {contract.tokens}; "
-                "lower `tokens` or leave the row out"
+            raise CannotRun.at(
+                f"{contract.source.name}, row {number}",
+                f"{len(ids)} tokens",
+                f"at least {contract.tokens}",
+                "lower `tokens` or leave the row out",
             )
         prompts.append((*prefix, *ids[: contract.tokens]))
     return prompts, [word for _, row in rows for word in row.text.split()], tuple(row.kind for _, row in rows)

@@ -222,9 +222,11 @@ def check_values(batch: Batch, layout: Layout, quantity: Quantity, answer: Value
         if not np.isfinite(value):
             raise NotFinite(str(layout), f"{batch.name} {unit}", quantity)
         if quantity == "kl" and value < LEAST_DISTANCE:
-            raise CannotRun(
-                f"layout {layout}, {batch.name} {unit}: found a KL of {value:.3g} nats; expected at least "
-                f"{LEAST_DISTANCE:g}, which rounding may leave of a zero; something is wrong where it was measured"
+            raise CannotRun.at(
+                f"layout {layout}, {batch.name} {unit}",
+                f"a KL of {value:.3g} nats",
+                f"at least {LEAST_DISTANCE:g}, which rounding may leave of a zero",
+                "something is wrong where it was measured",
             )
 
 

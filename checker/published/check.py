@@ -52,9 +52,6 @@ def check(document: Document) -> dict[int, ScoreFile]:
     return _tables(document)
 
 
-# --- meaning ---------------------------------------------------------------------------------------------------------
-
-
 def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
     if isinstance(value, str):
         yield where, value
@@ -248,9 +245,6 @@ def _row(document: Document, where: Where, seen: set[tuple[int, int]]) -> None:
     elif ends and printed_at(document, (*where, 4)).surely_below(printed_at(document, (*where, 3))):
         document.complain(where, f"an interval from {ends[0]} to {ends[1]}", "its lower end first", "swap its ends")
     seen.add((i, j))
-
-
-# --- records ---------------------------------------------------------------------------------------------------------
 
 
 def printed_at(document: Document, where: Where) -> Printed:

@@ -40,12 +40,14 @@ def imported(request: Request, kind: str | None = None) -> Imported:
     for name, option in _OPTIONS.items():
         if getattr(request, name) not in (None, {}) and name not in importer.options:
             takers = ", ".join(each.name for each in IMPORTERS.values() if name in each.options)
-            raise UsageError(f"{option}: found it for {importer.summary}; expected it only with --from {takers}; leave "
-                             "it out, or say with --from what the file is")  # fmt: skip
+            raise UsageError.at(
+                option,
+                f"it for {importer.summary}",
+                f"it only with --from {takers}",
+                "leave it out, or say with --from what the file is",
+            )
     if request.base is not None and not request.base.exists():
-        raise UsageError(
-            f"{request.base}: found nothing there; expected the unpruned model, after --base; check the path"
-        )
+        raise UsageError.at(request.base, "nothing there", "the unpruned model, after --base", "check the path")
     draft = importer.draft(request)
     text = drafts.render(draft)
     return Imported(text, drafts.blanks(text), tuple(drafts.one_line(line, 400) for line in draft.not_understood))
@@ -60,9 +62,7 @@ def kind_of(path: Path) -> str:
         return _SUFFIXES[suffix]
     if suffix == ".json":
         return "harness" if is_results(read_json_text(path, LARGEST_RESULTS, "a JSON file")) else "json"
-    raise UsageError(
-        f"{path}: found a file of no known kind; expected one of {', '.join(IMPORTERS)}; say which with --from"
-    )
+    raise UsageError.at(path, "a file of no known kind", f"one of {', '.join(IMPORTERS)}", "say which with --from")
 
 
 def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -71,13 +71,20 @@ def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     for part in (part for mapping in mappings for part in _SPLIT.split(mapping)):
         key, sign, name = (piece.strip() for piece in part.partition("="))
         if key not in KEYS or not sign or not name or (key in found and key != "value"):
-            raise UsageError(f"--map: found {drafts.one_line(part, 60)!r}; expected {', '.join(KEYS)}, each with the "
-                             "name of a column and only `value` more than once; write it like --map "
-                             "i=layer_a,j=layer_b,value=replacement_max")  # fmt: skip
+            raise UsageError.at(
+                "--map",
+                f"{drafts.one_line(part, 60)!r}",
+                f"{', '.join(KEYS)}, each with the name of a column and only `value` more than once",
+                "write it like --map i=layer_a,j=layer_b,value=replacement_max",
+            )
         found[key] = (*found.get(key, ()), name)
     if ("low" in found) != ("high" in found) or ("low" in found and len(found.get("value", ())) > 1):
-        raise UsageError("--map: found an interval that belongs to no one column; expected `low` and `high` together, "
-                         "with a single `value`; import the columns one by one")  # fmt: skip
+        raise UsageError.at(
+            "--map",
+            "an interval that belongs to no one column",
+            "`low` and `high` together, with a single `value`",
+            "import the columns one by one",
+        )
     return found
 
 
@@ -88,5 +95,6 @@ def write(text: str, to: Path) -> None:
         with to.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{to}: found something there; expected nothing, import overwrites nothing; choose another "
-                         "--out") from None  # fmt: skip
+        raise UsageError.at(
+            to, "something there", "nothing, import overwrites nothing", "choose another --out"
+        ) from None

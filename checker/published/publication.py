@@ -183,9 +183,6 @@ class SourceRule:
         return named and removal.protocol is not None and (not self.protocols or removal.protocol in self.protocols)
 
 
-# --- statements: one class per kind ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Statement:
     """A sentence of the source that its numbers bear out or not."""

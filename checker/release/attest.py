@@ -41,15 +41,19 @@ def statements(verified: Verified) -> dict[str, Row]:
     """
     pack = verified.pack
     if verified.differences:
-        raise UsageError(
-            f"{pack.folder}: found a pack that does not reproduce; expected one that does, nothing else is worth a "
-            f"signature; see: pruneaudit verify {pack.folder}"
+        raise UsageError.at(
+            pack.folder,
+            "a pack that does not reproduce",
+            "one that does, nothing else is worth a signature",
+            f"see: pruneaudit verify {pack.folder}",
         )
     root = pack.json("artifacts.json")["root"]
     if root is None:
-        raise EvidenceMissing(
-            f"{pack.place('artifacts.json')}: found no digests of the model's files; expected those that a run "
-            "records; run the audit again, which measures nothing twice, and seal it again"
+        raise EvidenceMissing.at(
+            pack.place("artifacts.json"),
+            "no digests of the model's files",
+            "those that a run records",
+            "run the audit again, which measures nothing twice, and seal it again",
         )
     subject = [{"name": pack.report["model"]["source"], "digest": {"sha256": root}}]
     predicates = {"test-result": (TEST_RESULT, _test_result(pack)), "claims": (CLAIMS, _claims(verified))}
@@ -63,14 +67,11 @@ def write(made: Mapping[str, Row], to: Path) -> list[Path]:
     """Writes the statements into the folder ``to``; UsageError where one of the files is there already."""
     paths = [to / FILES[name] for name in made]
     if there := next((path for path in paths if path.exists()), None):
-        raise UsageError(f"{there}: found a file; expected none, attest overwrites nothing; choose another --to")
+        raise UsageError.at(there, "a file", "none, attest overwrites nothing", "choose another --to")
     to.mkdir(parents=True, exist_ok=True)
     for path, statement in zip(paths, made.values(), strict=True):
         path.write_bytes(canonical(statement).encode())
     return paths
-
-
-# --- test-result -----------------------------------------------------------------------------------------------------
 
 
 def _test_result(pack: Pack) -> Row:
@@ -109,9 +110,6 @@ def _state(finding: Mapping[str, Any], least: int) -> Literal["passed", "warned"
         return "passed" if finding["outcome"] == "pass" else None
     counts = finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
     return "failed" if counts else "warned"
-
-
-# --- claims ----------------------------------------------------------------------------------------------------------
 
 
 def _claims(verified: Verified) -> Row:

@@ -45,9 +45,6 @@ def source(pack: Pack) -> Source:
     return Source(pack, sealed_report(pack), audit)
 
 
-# --- the card --------------------------------------------------------------------------------------------------------
-
-
 def written(text: str, found: Source, file: str, *, block_only: bool = False) -> str:
     """The card with the pack's block and, unless ``block_only``, its front matter; every other byte stays.
 
@@ -89,9 +86,6 @@ def write(path: Path, text: str) -> None:
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)
-
-
-# --- the block -------------------------------------------------------------------------------------------------------
 
 
 def block(found: Source) -> str:
@@ -173,9 +167,6 @@ def _waiver(waiver: Row) -> tuple[str, str]:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
-
-
-# --- front matter ----------------------------------------------------------------------------------------------------
 
 
 def metadata(report: Row, audit: Row) -> Metadata:

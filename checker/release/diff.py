@@ -67,9 +67,6 @@ def difference(before: Row, after: Row) -> Difference:
     return Difference(tuple(found), distances, costs)
 
 
-# --- what is compared ------------------------------------------------------------------------------------------------
-
-
 def _changed(section: str, what: str, before: Any, after: Any, write: Callable[[Any], str] = str) -> Iterator[Change]:
     if before != after:
         texts = ["nothing" if value is None else write(value) for value in (before, after)]
@@ -172,9 +169,6 @@ def _incomparable(before: Row, after: Row, names: Sequence[str]) -> Iterator[str
         yield f"the {name} contracts differ ({named})"
 
 
-# --- what is concluded -----------------------------------------------------------------------------------------------
-
-
 def _regimes(before: Row, after: Row) -> Iterator[Change]:
     one, other = before["regime"], after["regime"]
     yield from _changed("regimes", "metric", one["metric"]["name"], other["metric"]["name"])
@@ -264,8 +258,6 @@ def _concluded(findings: Iterable[Row]) -> dict[tuple[str, str], list[str]]:
         for key, counts in found.items()
     }
 
-
-# --- in words --------------------------------------------------------------------------------------------------------
 
 _TITLES = {
     "model": "Model", "audit": "Audit", "contract": "Contracts", "distances": "Distances", "regimes": "Regimes",

@@ -54,20 +54,25 @@ def find_arm(report: Row, name: str) -> Arm:
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
-        raise UsageError(f"--arm: found {name!r}; expected METHOD:BUDGET or METHOD:BUDGET:TIE; "
-                         "write it like `--arm replacement:3`")  # fmt: skip
+        raise UsageError.at(
+            "--arm", f"{name!r}", "METHOD:BUDGET or METHOD:BUDGET:TIE", "write it like `--arm replacement:3`"
+        )
     rows = [row for row in report["arms"] if (row["method"], row["budget"]) == (match["method"], int(match["budget"]))]
     rows = _of_kind(rows, match["kind"])
     if match["tie"] is not None:
         rows = [row for row in rows if row["tie"] == int(match["tie"])]
     if not rows:
-        raise UsageError(f"--arm: found no arm {name} in the report; expected one of {_names(report['arms'])}; "
-                         "choose one of these, or add it to the audit and run it")  # fmt: skip
+        raise UsageError.at(
+            "--arm",
+            f"no arm {name} in the report",
+            f"one of {_names(report['arms'])}",
+            "choose one of these, or add it to the audit and run it",
+        )
     if len({_layers_text(row) for row in rows}) > 1:
         ways = "; ".join(f"{match['method']}:{match['budget']}:{row['tie']} removes {_layers_text(row)}{_cost(row)}"
                          for row in rows[:_SHOWN])  # fmt: skip
         more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-        raise UsageError(f"--arm: found {len(rows)} arms {name}; expected one; choose: {ways}{more}")
+        raise UsageError.at("--arm", f"{len(rows)} arms {name}", "one", f"choose: {ways}{more}")
     return Arm(_layout(rows[0], report["model"]["blocks"]), rows[0], report)
 
 
@@ -108,14 +113,13 @@ def _layout(row: Row, blocks: int) -> Layout:
         raise UsageError(f"report.json: {error}; judge again") from None
     inside = all(0 <= block < blocks for place in layout.places for block, _ in place.weights)
     if list(layout.slots) != kept or not inside or len(kept) != blocks - row["budget"] or not kept:
-        raise UsageError(
-            f"report.json: found an arm that removes {_layers_text(row)} at budget {row['budget']} of {blocks} blocks; "
-            "expected so many distinct blocks of the model, and at least one that stays; judge again"
+        raise UsageError.at(
+            "report.json",
+            f"an arm that removes {_layers_text(row)} at budget {row['budget']} of {blocks} blocks",
+            "so many distinct blocks of the model, and at least one that stays",
+            "judge again",
         )
     return layout
-
-
-# --- the formats -----------------------------------------------------------------------------------------------------
 
 
 def mergekit(arm: Arm, base: str | None = None) -> str:
@@ -125,8 +129,12 @@ def mergekit(arm: Arm, base: str | None = None) -> str:
     merges blocks, and for a model that was read from GGUF, which mergekit does not read.
     """
     if len(mixed := [place for place in arm.layout.places if len(place.weights) > 1 or place.weights[0][1] != 1.0]):
-        raise UsageError(f"--as mergekit: found merged weights, {mixed[0]}; expected whole blocks, which is all that "
-                         "passthrough copies; use `--as checkpoint`")  # fmt: skip
+        raise UsageError.at(
+            "--as mergekit",
+            f"merged weights, {mixed[0]}",
+            "whole blocks, which is all that passthrough copies",
+            "use `--as checkpoint`",
+        )
     name = base or _base_name(arm.report["model"])
     slices = [{"sources": [{"model": name, "layer_range": list(ends)}]} for ends in ranges(arm.layout)]
     content = {"slices": slices, "merge_method": "passthrough", "dtype": arm.report["model"]["dtype"]}
@@ -156,9 +164,12 @@ def ranges(layout: Layout) -> Iterator[tuple[int, int]]:
 
 def _base_name(model: Row) -> str:
     if model["source"].endswith(".gguf"):
-        raise UsageError(f"--as mergekit: found a model read from GGUF ({_printable(model['source'])}); expected a "
-                         "checkpoint, for mergekit reads no GGUF; name the checkpoint it was made from with `--base`, "
-                         "or use `--as checkpoint`")  # fmt: skip
+        raise UsageError.at(
+            "--as mergekit",
+            f"a model read from GGUF ({_printable(model['source'])})",
+            "a checkpoint, for mergekit reads no GGUF",
+            "name the checkpoint it was made from with `--base`, or use `--as checkpoint`",
+        )
     pinned = f"@{model['revision']}" if model["kind"] == "hub" and model["revision"] else ""
     return f"{model['source']}{pinned}"
 
@@ -172,8 +183,12 @@ def prune_layers(arm: Arm, base: str | None = None) -> str:
 def _expect_deletion(arm: Arm, form: str) -> None:
     changed = [place for place in arm.layout.places if not place.own]
     if changed:
-        raise UsageError(f"--as {form}: found a block that does not stay as it is, {changed[0]}; expected an arm that "
-                         "only removes blocks; use `--as checkpoint`")  # fmt: skip
+        raise UsageError.at(
+            f"--as {form}",
+            f"a block that does not stay as it is, {changed[0]}",
+            "an arm that only removes blocks",
+            "use `--as checkpoint`",
+        )
 
 
 _FIGURES = ("perplexity", "increase_percent", "kl", "top1_agreement")
@@ -227,8 +242,9 @@ def write(text: str, to: Path) -> None:
         with to.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{to}: found something there; expected nothing, export overwrites nothing; "
-                         "choose another --to") from None  # fmt: skip
+        raise UsageError.at(
+            to, "something there", "nothing, export overwrites nothing", "choose another --to"
+        ) from None
 
 
 def _title(arm: Arm) -> str:
@@ -239,9 +255,6 @@ def _title(arm: Arm) -> str:
 def _printable(text: str) -> str:
     """Text from a stranger's report on one line, so that it cannot end a comment."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-# --- where the model is ----------------------------------------------------------------------------------------------
 
 
 def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSource:
@@ -259,8 +272,12 @@ def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSourc
         with Store(path, create=False) as store:
             record = store.read_record("audit", report["audit"]["name"])
     if record is None:
-        raise UsageError(f"{path}: found no record of the audit {_printable(report['audit']['name'])!r}; expected what "
-                         "a run leaves there; name the audit file with `--audit`")  # fmt: skip
+        raise UsageError.at(
+            path,
+            f"no record of the audit {_printable(report['audit']['name'])!r}",
+            "what a run leaves there",
+            "name the audit file with `--audit`",
+        )
     return _recorded_source(record)
 
 
@@ -269,8 +286,10 @@ def _recorded_source(record: Row) -> ModelSource:
     overrides = [f"{key}={value}" for key, value in record["overrides"]]
     source = load.check_text(record["text"], "audit.yaml", _UNKNOWN, overrides, attached=False).audit.model
     if source.path is not None and Path(source.path).is_relative_to(_UNKNOWN):
-        raise UsageError(
-            f"found that the audit names its model by a relative path, {Path(source.path).name}; expected to know "
-            "where the path starts; name the audit file with `--audit`"
+        raise UsageError.at(
+            None,
+            f"that the audit names its model by a relative path, {Path(source.path).name}",
+            "to know where the path starts",
+            "name the audit file with `--audit`",
         )
     return source

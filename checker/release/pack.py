@@ -90,10 +90,7 @@ class Pack:
 
 def damaged(place: str, found: str, expected: str) -> EvidenceDamaged:
     """The one way in which a pack is refused."""
-    return EvidenceDamaged(f"{place}: found {found}; expected {expected}; {_RESTORE}")
-
-
-# --- opening ---------------------------------------------------------------------------------------------------------
+    return EvidenceDamaged.at(place, found, expected, _RESTORE)
 
 
 def open_pack(folder: Path) -> Pack:
@@ -103,7 +100,7 @@ def open_pack(folder: Path) -> Pack:
     belong to a pack. UsageError where there is no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder}: found no folder; expected a pack; make one with: pruneaudit pack OUT")
+        raise UsageError.at(folder, "no folder", "a pack", "make one with: pruneaudit pack OUT")
     _check_names(folder)
     content = _read(folder, MANIFEST, LARGEST_MANIFEST)
     manifest = _manifest(content, str(folder / MANIFEST))
@@ -176,9 +173,6 @@ def _check(content: bytes, entry: Any, place: str) -> None:
         raise damaged(place, canonical(found), f"{canonical(entry)[:200]}, as {MANIFEST} says")
 
 
-# --- sealing ---------------------------------------------------------------------------------------------------------
-
-
 def manifest_of(contents: Mapping[str, bytes]) -> bytes:
     """The manifest of these files, as bytes; ValueError where they are not a pack's, or one is too large to be read."""
     if set(contents) != set(FILES):
@@ -189,9 +183,6 @@ def manifest_of(contents: Mapping[str, bytes]) -> bytes:
     files = {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
              for name, content in contents.items()}  # fmt: skip
     return canonical({"files": files, "format": FORMAT}).encode()
-
-
-# --- JSON of strangers -----------------------------------------------------------------------------------------------
 
 
 def parse(content: bytes, place: str) -> Any:

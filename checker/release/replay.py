@@ -71,9 +71,6 @@ class RecordingStore(Store):
         return [part for part in parts if part is not None]
 
 
-# --- the audit -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class JudgedBy:
     """How a pack was judged: when, by which version, under whose policy."""
@@ -174,9 +171,6 @@ def _portable_claim(claim: Claim) -> Claim:
 
 def _placed(location: Location) -> Location:
     return replace(location, file=_name(location.file))
-
-
-# --- the evidence ----------------------------------------------------------------------------------------------------
 
 
 def judging_of(pack: Pack) -> JudgedBy:

@@ -55,9 +55,6 @@ def seal(out: Path, to: Path, judged: Judged, day: date | None = None) -> Pack:
     return open_pack(to)
 
 
-# --- what was judged -------------------------------------------------------------------------------------------------
-
-
 def judged_by(path: str, overrides: Sequence[str] = ()) -> Judged:
     """An audit file, to seal a run by; InvalidAudit holds its mistakes."""
     audit = load.check(path, overrides, attached=False).audit
@@ -82,9 +79,11 @@ def judged_last(out: Path) -> Judged:
     with Store(path, create=False) as store:
         record = store.read_record("audit", about["name"])
     if record is None or digest([record["text"], record["overrides"]]) != about["digest"]:
-        raise UsageError(
-            f"{out}: found a report by another audit file than the run's; expected the text of that file; name it: "
-            "--audit FILE, and --set as when it was judged"
+        raise UsageError.at(
+            out,
+            "a report by another audit file than the run's",
+            "the text of that file",
+            "name it: --audit FILE, and --set as when it was judged",
         )
     overrides = [f"{key}={value}" for key, value in record["overrides"]]
     own = replay.stands_alone(record["text"], about["file"], overrides)
@@ -96,9 +95,6 @@ def judged_last(out: Path) -> Judged:
             "file as it is now: --audit FILE"
         ) from error
     return Judged(audit if own else _with_policy(audit, report["policy"]), own)
-
-
-# --- what goes in ----------------------------------------------------------------------------------------------------
 
 
 def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
@@ -127,9 +123,11 @@ def _rows(evidence: Path, answers: Sequence[Answer]) -> bytes:
     written = rows.write(answers)
     for number, most, unit in ((len(written), LARGEST_ROWS, "bytes"), (written.count(b"["), rows.MOST_LISTS, "lists")):
         if number > most:
-            raise UsageError(
-                f"{evidence}: found values of {number} {unit}; expected at most {most}, which a pack holds; audit "
-                "fewer methods at once"
+            raise UsageError.at(
+                evidence,
+                f"values of {number} {unit}",
+                f"at most {most}, which a pack holds",
+                "audit fewer methods at once",
             )
     return written
 
@@ -142,9 +140,11 @@ def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[t
         answers = store.answers()
     unread = [name for name in ("scoring", "evaluation") if report["contracts"][name]["digest"] is None]
     if unread:
-        raise EvidenceMissing(
-            f"{evidence}: found no measurement under the audit's {unread[0]} contract; expected at least a part; "
-            "measure first: pruneaudit run"
+        raise EvidenceMissing.at(
+            evidence,
+            f"no measurement under the audit's {unread[0]} contract",
+            "at least a part",
+            "measure first: pruneaudit run",
         )
     return answers, store.records
 
@@ -176,16 +176,13 @@ def _artifacts(evidence: Path, weights: str) -> Row:
     return {"files": files, "root": digests.root_digest(files) if files else None}
 
 
-# --- the folder ------------------------------------------------------------------------------------------------------
-
-
 def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
     """UsageError unless ``to`` holds exactly these files."""
     found = {path.name for path in to.iterdir()} if to.is_dir() else set()
     if found != set(contents) or any((to / name).read_bytes() != content for name, content in contents.items()):
         what = "another pack" if MANIFEST in found else "something"
-        raise UsageError(
-            f"{to}: found {what} there; expected nothing, pack overwrites nothing; choose another --to, or take it away"
+        raise UsageError.at(
+            to, f"{what} there", "nothing, pack overwrites nothing", "choose another --to, or take it away"
         )
 
 

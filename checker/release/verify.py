@@ -129,9 +129,6 @@ def _check_schema(pack: Pack, report: Mapping[str, Any]) -> None:
         raise damaged(pack.place("report.json"), f"no valid report ({str(error)[:300]})", "a report") from error
 
 
-# --- differences -----------------------------------------------------------------------------------------------------
-
-
 def _compared(file: str, expected: Any, found: Any, place: str = "") -> Iterator[Difference]:
     """Where two JSON values differ, in the order of the first."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
@@ -240,9 +237,6 @@ def _count(value: Any) -> int:
     return sum(map(_count, value)) if isinstance(value, list) else 1
 
 
-# --- expectations ----------------------------------------------------------------------------------------------------
-
-
 def expect(pack: Pack, digest: str | None = None, model: str | None = None, audit: Path | None = None) -> None:
     """Holds a pack against what its reader knows from elsewhere; EvidenceDamaged where it is another.
 
@@ -270,5 +264,6 @@ def _expect_audit(pack: Pack, audit: Path) -> None:
 
 
 def _unexpected(place: str, found: str, expected: str, option: str) -> EvidenceDamaged:
-    return EvidenceDamaged(f"{place}: found {found}; expected {expected}, as {option} says; ask whoever gave you the "
-                           "pack, or correct the option")  # fmt: skip
+    return EvidenceDamaged.at(
+        place, found, f"{expected}, as {option} says", "ask whoever gave you the pack, or correct the option"
+    )

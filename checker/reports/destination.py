@@ -40,9 +40,11 @@ def destinations(
         other = taken.setdefault(place, one)
         if other.format.name != one.format.name:
             where = "standard output" if one.path is None else visible(str(one.path))
-            raise UsageError(
-                f"--format: found {other.format.name} and {one.format.name}, both for {where}; expected one format in "
-                "one place; name a file of its own: --format NAME=FILE"
+            raise UsageError.at(
+                "--format",
+                f"{other.format.name} and {one.format.name}, both for {where}",
+                "one format in one place",
+                "name a file of its own: --format NAME=FILE",
             )
         if place in kept:
             raise _wrong(one.asked, f"the audit file or the stored evidence at {one.path}", "a file to write",
@@ -53,7 +55,7 @@ def destinations(
 def _destination(known: Mapping[str, Format], asked: str, out: Path) -> Destination:
     name, named, file = asked.partition("=")
     if name not in known:
-        raise UsageError(f"--format: found {visible(name)!r}; expected {', '.join(known)}; choose one of these")
+        raise UsageError.at("--format", f"{visible(name)!r}", ", ".join(known), "choose one of these")
     if file == STANDARD_OUTPUT or (not named and known[name].printed):
         return Destination(asked, known[name], None)
     if named and (not file or file.endswith(("/", os.sep))):
@@ -74,7 +76,7 @@ def _writable(asked: str, path: Path) -> None:
 
 
 def _wrong(asked: str, found: str, expected: str, remedy: str) -> UsageError:
-    return UsageError(f"--format {visible(asked)}: found {visible(found)}; expected {expected}; {remedy}")
+    return UsageError.at(f"--format {visible(asked)}", visible(found), expected, remedy)
 
 
 def _same(path: Path) -> str:

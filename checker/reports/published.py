@@ -173,9 +173,6 @@ def _others(report: Record, outcome: str) -> list[FindingView]:
     return claims.findings({**report, "findings": found}, outcome)
 
 
-# --- the source ------------------------------------------------------------------------------------------------------
-
-
 def _named(report: Record) -> Iterator[tuple[str, str]]:
     source = report["source"]
     yield "Source", source["title"]

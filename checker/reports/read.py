@@ -13,16 +13,12 @@ from checker.core.errors import UsageError
 _LARGEST_REPORT = 64_000_000  # bytes
 
 
-# --- the report ------------------------------------------------------------------------------------------------------
-
-
 def read_report(out: Path) -> Mapping[str, Any]:
     """The report of measurements in the folder of a run; UsageError where there is none, or none that is valid."""
     content = any_report(out)
     if "arms" not in content:
-        raise UsageError(
-            f"{out / 'report.json'}: found a report of published numbers; expected one of measurements; name the "
-            "folder of a run"
+        raise UsageError.at(
+            out / "report.json", "a report of published numbers", "one of measurements", "name the folder of a run"
         )
     return content
 
@@ -36,11 +32,7 @@ def any_report(out: Path) -> Mapping[str, Any]:
         content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         reports.check(content)
     except OSError as error:
-        raise UsageError(
-            f"{path}: found no report ({error.strerror}); expected the folder of a run; see --help"
-        ) from None
+        raise UsageError.at(path, f"no report ({error.strerror})", "the folder of a run", "see --help") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: found no valid report: {error}; expected what run or judge wrote; judge again"
-        ) from None
+        raise UsageError.at(path, f"no valid report: {error}", "what run or judge wrote", "judge again") from None
     return content

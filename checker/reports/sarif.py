@@ -71,9 +71,6 @@ def _subject(report: Record) -> Json:
     return {"source": report["source"]["title"], "evidence": report["evidence"]}
 
 
-# --- the rules -------------------------------------------------------------------------------------------------------
-
-
 def _driver(report: Record, slugs: Sequence[str]) -> Json:
     page = rules_page()
     return {
@@ -112,9 +109,6 @@ def rules_page() -> str | None:
         return None
     addresses = dict(entry.split(", ", 1) for entry in named if ", " in entry)
     return addresses.get("Rules")
-
-
-# --- the findings ----------------------------------------------------------------------------------------------------
 
 
 def _results(report: Record, slugs: Sequence[str]) -> list[Json]:
@@ -179,9 +173,6 @@ def _point(report: Record, location: str | None) -> Json:
 
 def _artifact(report: Record) -> Json:
     return {"uri": quote(report["audit"]["file"]), "uriBaseId": _ROOT, "index": 0}
-
-
-# --- the run ---------------------------------------------------------------------------------------------------------
 
 
 def _invocation(report: Record) -> Json:

@@ -41,9 +41,6 @@ def incomparable(facts: ModelFacts, i: int, j: int) -> str | None:
     return None
 
 
-# --- the plan --------------------------------------------------------------------------------------------------------
-
-
 class Asked:
     """Passes methods' questions on and keeps them, step by step: what a step asks is measured as one prefix tree."""
 

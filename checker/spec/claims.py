@@ -56,9 +56,6 @@ def _precision(document: Document, where: Where) -> float:
     return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
-
-
 def _sentence(claim: Mapping[str, Any]) -> str:
     """What a claim says, for one that has no words of its own."""
     kind = claim["kind"]

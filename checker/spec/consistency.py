@@ -59,9 +59,6 @@ def _items(document: Document, *where: str | int) -> Iterator[Where]:
     yield from ((*where, index) for index in range(len(found) if isinstance(found, list) else 0))
 
 
-# --- without the model -----------------------------------------------------------------------------------------------
-
-
 def _version_first(document: Document) -> None:
     keys = list(document.data) if isinstance(document.data, dict) else []
     if "pruneaudit" in keys[1:]:
@@ -202,9 +199,6 @@ def _exactly_one(document: Document, where: Where, one: str, other: str) -> None
     elif not there and document.get(*where):
         document.complain(where, f"neither `{one}` nor `{other}`", "one of them", f"add `{one}` or `{other}`",
                           key=where)  # fmt: skip
-
-
-# --- against the model -----------------------------------------------------------------------------------------------
 
 
 def _gap(document: Document, blocks: int) -> None:

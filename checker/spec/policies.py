@@ -115,9 +115,6 @@ def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, s
             yield rule, f"a rule or a family of rules that exists; {remedy}"
 
 
-# --- where a policy lies ---------------------------------------------------------------------------------------------
-
-
 def _folder() -> Path:
     return resources.audits() / "policies"
 

@@ -71,9 +71,6 @@ def resolve(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
     return target | {key: value for key, value in schema.items() if key != "$ref"}
 
 
-# --- the schema's keywords, as this project uses them ----------------------------------------------------------------
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -154,9 +151,6 @@ _Validator: Any = extend(Draft202012Validator, {  # type: ignore[no-untyped-call
     "type": _type, "oneOf": _one_of, "anyOf": _any_of, "additionalProperties": _additional, "required": _required,
     "dependentRequired": _dependent,
 })  # fmt: skip
-
-
-# --- mistakes in words -----------------------------------------------------------------------------------------------
 
 
 def _report(document: Document, error: ValidationError, root: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ def text_file(source: TextSource) -> Path | None:
         return None
     path = _in_package(source) if source.kind == "package" else Path(str(source.path))
     if not path.is_file():
-        raise CannotRun(f"{path}: found no such file; expected the text that the audit names; check its path")
+        raise CannotRun.at(path, "no such file", "the text that the audit names", "check its path")
     return path
 
 
@@ -56,8 +56,10 @@ def _in_package(source: TextSource) -> Path:
     folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()] if spec else []
     inside = [path for folder in folders if (path := (folder / file).resolve()).is_relative_to(folder)]
     if not inside:
-        raise CannotRun(
-            f"found no package {package!r} with a file {file!r} inside its folder; expected it installed; install the "
-            "package, or correct `package` and `file`"
+        raise CannotRun.at(
+            None,
+            f"no package {package!r} with a file {file!r} inside its folder",
+            "it installed",
+            "install the package, or correct `package` and `file`",
         )
     return next((path for path in inside if path.is_file()), inside[0])

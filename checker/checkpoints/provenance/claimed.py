@@ -20,9 +20,6 @@ RECORD = "checkpoint"
 _QUOTED = 160  # characters
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
 def read(audit: Audit, files: Files) -> tuple[CheckpointFacts, ...]:
     """The facts of every checkpoint that a claim names; ``files`` are the audited model's.
 
@@ -64,9 +61,6 @@ def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
     )
 
 
-# --- facts and claims ------------------------------------------------------------------------------------------------
-
-
 def key(weights: str | None, claim: Claim) -> str:
     """Under which a claim's checkpoint is recorded, whatever the machine; ``weights`` is the audited model's digest."""
     return digest([weights, claim.id, PurePath(str(claim.checkpoint)).name])
@@ -84,10 +78,11 @@ def restore(
         fact = restored(CheckpointFacts, record, f"{place}, checkpoint")
         named = {*fact.removed, *(number for group in fact.twins for number in group)}
         if fact.claim != claim.id or max(named, default=0) >= model.blocks or len(set(fact.removed)) == model.blocks:
-            raise EvidenceDamaged(
-                f"{place}, checkpoint: found facts of the claim {fact.claim!r:.40} with blocks up to "
-                f"{max(named, default=0)}; expected those of {claim.id!r}, of a model of {model.blocks} blocks; "
-                "restore the file, or measure again with --fresh"
+            raise EvidenceDamaged.at(
+                f"{place}, checkpoint",
+                f"facts of the claim {fact.claim!r:.40} with blocks up to {max(named, default=0)}",
+                f"those of {claim.id!r}, of a model of {model.blocks} blocks",
+                "restore the file, or measure again with --fresh",
             )
         found.append(fact)
     return tuple(found)

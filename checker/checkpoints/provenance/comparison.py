@@ -129,22 +129,23 @@ def _check_base(base: Checkpoint) -> None:
     numbers = list(base.blocks)
     if numbers != list(range(len(numbers))) or base.announced not in (None, len(numbers)):
         said = "" if base.announced is None else f", as config.json says {base.announced}"
-        raise CannotRun(
-            f"{base.folder}: found {len(numbers)} blocks, numbered {numbers[0]} to {numbers[-1]}; expected a whole "
-            f"base model, numbered from 0 without a gap{said}; name the checkpoint that was pruned"
+        raise CannotRun.at(
+            base.folder,
+            f"{len(numbers)} blocks, numbered {numbers[0]} to {numbers[-1]}",
+            f"a whole base model, numbered from 0 without a gap{said}",
+            "name the checkpoint that was pruned",
         )
 
 
 def check_claim(found: Provenance, layers: Sequence[int]) -> None:
     """UsageError where blocks that are said to be removed are none of the base's."""
     if beyond := [layer for layer in layers if layer >= found.base_blocks]:
-        raise UsageError(
-            f"--claim: found block {beyond[0]}; expected blocks of {found.base}, from 0 to {found.base_blocks - 1}; "
-            "correct the number; the first block is 0"
+        raise UsageError.at(
+            "--claim",
+            f"block {beyond[0]}",
+            f"blocks of {found.base}, from 0 to {found.base_blocks - 1}",
+            "correct the number; the first block is 0",
         )
-
-
-# --- the layout ------------------------------------------------------------------------------------------------------
 
 
 def layout_of(parts: Sequence[Parts], slots: Sequence[str], kinds: Sequence[str]) -> Layout | None:
@@ -196,9 +197,6 @@ def _cheapest(places: int, slots: int, cost: Callable[[int, int], _Cost]) -> lis
         end = row_of_slots[end]
         taken.append(end)
     return taken[::-1]
-
-
-# --- in words --------------------------------------------------------------------------------------------------------
 
 
 def named(blocks: Sequence[int]) -> str:

@@ -55,9 +55,6 @@ class Setting:
         return bool(self.found == self.expected)
 
 
-# --- tensors outside of the stack ------------------------------------------------------------------------------------
-
-
 def outside(base: Checkpoint, checkpoint: Checkpoint) -> list[Outside]:
     """Every tensor outside of the two block stacks, in the order of roles; each is read once or twice."""
     found = list(_tensors(base, checkpoint))
@@ -129,9 +126,6 @@ def _fate(source: Placed, placed: Placed) -> Outside:
     if found.through is None:
         return Outside(role, name, "retrained", change)
     return Outside(role, name, "cast", change, f"to {found.through}")
-
-
-# --- the configuration -----------------------------------------------------------------------------------------------
 
 
 def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) -> list[Setting]:

@@ -92,9 +92,6 @@ def _block_row(found: Provenance, place: int, origin: Origin) -> Row:
     }
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------
-
-
 def _block(found: Provenance, place: int) -> list[str]:
     origin = found.origins[place]
     if not origin.parts:

@@ -68,16 +68,18 @@ def open_folder(path: Path, like: Checkpoint | None = None) -> Checkpoint:
     """The checkpoint in a folder, from config.json and headers. CannotRun where files are missing or damaged, or where
     the block stack cannot be told; ``like`` is the checkpoint it was made from, whose stack it should have."""
     if not path.is_dir():
-        raise CannotRun(f"{path}: found no such folder; expected one with config.json and safetensors; check the path")
+        raise CannotRun.at(path, "no such folder", "one with config.json and safetensors", "check the path")
     return of_files(locate(ModelSource("directory", path=str(path))), like)
 
 
 def of_files(files: Files, like: Checkpoint | None = None, stack: str | None = None) -> Checkpoint:
     """As ``open_folder``, of files that were found already; ``stack`` is the block stack's name where it is known."""
     if files.config is None:
-        raise CannotRun(
-            f"{files.weights[0]}: found a GGUF file; expected a folder of safetensors, whose values can be compared; "
-            "name the checkpoint that the file was made from"
+        raise CannotRun.at(
+            files.weights[0],
+            "a GGUF file",
+            "a folder of safetensors, whose values can be compared",
+            "name the checkpoint that the file was made from",
         )
     whole = read_json(files.config)
     text = whole.get("text_config")
@@ -93,7 +95,7 @@ def of_files(files: Files, like: Checkpoint | None = None, stack: str | None = N
         else:
             outside[name] = found
     if len(blocks) > _LARGEST_STACK:
-        raise CannotRun(f"{files.folder}: found {len(blocks)} blocks; expected at most {_LARGEST_STACK}; {_FETCH}")
+        raise CannotRun.at(files.folder, f"{len(blocks)} blocks", f"at most {_LARGEST_STACK}", _FETCH)
     root = prefix[: prefix.rfind(".") + 1]
     return Checkpoint(files.folder, config, dict(sorted(blocks.items())), outside, prefix, root)
 
@@ -108,7 +110,7 @@ def _prefix(
     """
     found = stacks(tensors)
     if not found:
-        raise CannotRun(f"{files.folder}: found no numbered blocks; expected a stack of them; {_FETCH}")
+        raise CannotRun.at(files.folder, "no numbered blocks", "a stack of them", _FETCH)
     if like is not None and like.prefix in found:
         return like.prefix
     rests = {rest for block in like.blocks.values() for rest in block} if like is not None else set()
@@ -122,9 +124,6 @@ def _prefix(
         return shared, len(numbers) == depth, len(named & set(prefix.split("."))), size
 
     return max(sorted(found), key=fit)
-
-
-# --- values ----------------------------------------------------------------------------------------------------------
 
 
 def _width(kind: str) -> int:
@@ -155,9 +154,11 @@ def _fill(file: Any, into: memoryview, placed: Placed) -> None:
     while done < len(into):
         read = file.readinto(into[done:])
         if not read:
-            raise CannotRun(
-                f"{placed.path}: found its end inside of tensor {placed.tensor.name!r}; expected the bytes that its "
-                f"header announces; {_FETCH}"
+            raise CannotRun.at(
+                placed.path,
+                f"its end inside of tensor {placed.tensor.name!r}",
+                "the bytes that its header announces",
+                _FETCH,
             )
         done += read
 
@@ -182,9 +183,6 @@ def rounded(values: Array, kind: str) -> Array:
     bits = narrow.view(np.uint32)
     up = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return np.where(np.isnan(narrow), narrow, ((bits + up) & np.uint32(0xFFFF0000)).view(np.float32))
-
-
-# --- digests and samples ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -216,13 +214,12 @@ def read(placed: Placed, wanted: int) -> Read:
 def check_finite(placed: Placed, values: Array) -> None:
     """CannotRun where a value is not a finite number."""
     if not np.isfinite(values).all():
-        raise CannotRun(
-            f"{placed.path}: found a value in tensor {placed.tensor.name!r} that is not a finite number; expected "
-            f"finite ones, for no others can be compared; {_FETCH}"
+        raise CannotRun.at(
+            placed.path,
+            f"a value in tensor {placed.tensor.name!r} that is not a finite number",
+            "finite ones, for no others can be compared",
+            _FETCH,
         )
-
-
-# --- comparing -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -123,9 +123,6 @@ def nearest(decisions: Sequence[Decision], note: str) -> Decision:
     return replace(found, message=f"{found.message} ({note})", further_units=further)
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
 def claimed(claim: Claim) -> str:
     """How a message begins to say what is claimed."""
     return "claimed of this very text" if claim.scope == "contract" else "claimed"

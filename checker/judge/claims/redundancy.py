@@ -91,9 +91,6 @@ def _under_both(decisions: Sequence[Decision]) -> Decision:
     )
 
 
-# --- every pair ------------------------------------------------------------------------------------------------------
-
-
 def _every_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
     """Supported by all pairs together, contradicted by one; a pair that is not measured leaves the claim open."""
     assert claim.below is not None

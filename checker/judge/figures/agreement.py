@@ -85,9 +85,6 @@ def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[Removal
     }
 
 
-# --- stability over prompts ------------------------------------------------------------------------------------------
-
-
 def stability(distances: Distances) -> list[Row]:
     """Each scoring method on halves and on growing tranches of its prompts."""
     return [_stability(distances, method) for method in distances.scores if distances.by_method[method]]

@@ -124,9 +124,6 @@ def in_noise(row: Row, floor: Estimate | None) -> list[str]:
     ]
 
 
-# --- kinds of prompts ------------------------------------------------------------------------------------------------
-
-
 def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
     scoring = distances.evidence.facts.scoring
     by_kind: dict[str, list[int]] = {}

@@ -97,9 +97,6 @@ def _of_one_resolution(difference: Estimate, margin: float) -> RemovalRegime:
     return "replacement-safer" if upper < 0.0 else "open"
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
-
-
 def metric_sentence(name: MetricRegime, settings: Statistics) -> str:
     """What a metric regime means for pruning, and what does not follow from it."""
     bound, share = f"{settings.conditional:.2f} nats", f"{settings.divergent_ratio:g} times"

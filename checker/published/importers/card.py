@@ -45,12 +45,14 @@ def _from_card(request: Request) -> Draft:
 def _from_folder(request: Request) -> Draft:
     folder, found = request.path.resolve(), _Found()
     if not folder.is_dir():
-        raise UsageError(f"{request.path}: found no folder; expected that of a model; check the path")
+        raise UsageError.at(request.path, "no folder", "that of a model", "check the path")
     card, recipe = existing(folder, model_card.NAME), existing(folder, _RECIPE)
     if card is None and recipe is None:
-        raise UsageError(
-            f"{request.path}: found neither {model_card.NAME} nor {_RECIPE} there; expected the folder of a model with "
-            "one of them; name a file instead"
+        raise UsageError.at(
+            request.path,
+            f"neither {model_card.NAME} nor {_RECIPE} there",
+            "the folder of a model with one of them",
+            "name a file instead",
         )
     if recipe is not None:
         document = documents.read(recipe, str(request.path / _RECIPE), "a mergekit configuration", "take it away")
@@ -69,9 +71,6 @@ def _compare_counts(folder: Path, found: _Found) -> None:
                     for recipe in found.recipes if recipe.kept != count]  # fmt: skip
 
 
-# --- the card --------------------------------------------------------------------------------------------------------
-
-
 def _read_card(request: Request, path: Path, name: str, found: _Found) -> None:
     text = model_card.read(path)
     block = model_card.find_block(text, str(request.path))
@@ -87,8 +86,9 @@ def _read_card(request: Request, path: Path, name: str, found: _Found) -> None:
         found.wrong.append(f"{name}:{block.line}: the pruneaudit block; verify its pack instead")
     found.wrong += [f"{name}:{line}: a table in HTML" for line in html if line not in own]
     if sum(len(row) for table in tables for row in table.rows) > card_tables.MOST_CELLS:
-        raise UsageError(f"{path}: found more than {card_tables.MOST_CELLS:,} cells in tables; expected a model card; "
-                         "check the path")  # fmt: skip
+        raise UsageError.at(
+            path, f"more than {card_tables.MOST_CELLS:,} cells in tables", "a model card", "check the path"
+        )
     for table in tables:
         if table.lines and table.lines[0] not in own:
             figures, left = card_tables.figures(table)
@@ -129,9 +129,6 @@ def _tags(text: str, span: tuple[int, int] | None, name: str, found: _Found) -> 
     if document.get("model-index") is not None:
         line = document.place(("model-index",)).line + len(re.findall(r"\r\n|\n|\r", text[: span[0]]))
         found.wrong.append(f"{name}:{line}: results in `model-index`")
-
-
-# --- the draft -------------------------------------------------------------------------------------------------------
 
 
 def _draft(request: Request, found: _Found, title: str) -> Draft:

@@ -58,9 +58,8 @@ def parse(text: str, first_line: int) -> tuple[list[Table], list[Fence], list[in
     try:
         from markdown_it import MarkdownIt
     except ImportError:
-        raise CannotRun(
-            "found no package markdown-it-py; expected it, to read model cards; install it: "
-            "pip install 'pruneaudit[card]'"
+        raise CannotRun.at(
+            None, "no package markdown-it-py", "it, to read model cards", "install it: pip install 'pruneaudit[card]'"
         ) from None
     tables: list[Table] = []
     fences: list[Fence] = []

@@ -93,9 +93,12 @@ def render(draft: Draft) -> str:
     )
     text = "\n".join(lines) + "\n"
     if (size := len(text.encode())) > document.LARGEST_FILE:
-        raise UsageError(f"{origin}: found so much that the draft has {size:,} bytes; expected at most "
-                         f"{document.LARGEST_FILE:,}, which an audit file may have; import a part of it, or name a "
-                         "CSV file with the columns i,j,value under `file:`")  # fmt: skip
+        raise UsageError.at(
+            origin,
+            f"so much that the draft has {size:,} bytes",
+            f"at most {document.LARGEST_FILE:,}, which an audit file may have",
+            "import a part of it, or name a CSV file with the columns i,j,value under `file:`",
+        )
     return text
 
 
@@ -109,9 +112,6 @@ def _listed(heading: str, items: Sequence[str]) -> list[str]:
         return []
     more = [f"#   and {len(items) - _MOST_LISTED:,} more"] if len(items) > _MOST_LISTED else []
     return ["#", f"# {heading}:", *(f"#   {one_line(item, 2 * _LONGEST)}" for item in items[:_MOST_LISTED]), *more]
-
-
-# --- YAML ------------------------------------------------------------------------------------------------------------
 
 
 class _Dumper(yaml.SafeDumper):

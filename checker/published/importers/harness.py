@@ -80,16 +80,15 @@ def is_results(content: Any) -> bool:
 def _read(path: Path) -> _Results:
     content = read_json_text(path, LARGEST_RESULTS, "results of lm-evaluation-harness")
     if not is_results(content):
-        raise UsageError(f"{path}: found JSON without `results` and `configs` or `versions`; expected results of "
-                         "lm-evaluation-harness; for a list of scores, use --from json")  # fmt: skip
-    if len(content["results"]) > _MOST_TASKS:
-        raise UsageError(
-            f"{path}: found {len(content['results'])} tasks; expected at most {_MOST_TASKS}; import a part"
+        raise UsageError.at(
+            path,
+            "JSON without `results` and `configs` or `versions`",
+            "results of lm-evaluation-harness",
+            "for a list of scores, use --from json",
         )
+    if len(content["results"]) > _MOST_TASKS:
+        raise UsageError.at(path, f"{len(content['results'])} tasks", f"at most {_MOST_TASKS}", "import a part")
     return _Results(path, one_line(path.name), content)
-
-
-# --- samples ---------------------------------------------------------------------------------------------------------
 
 
 def _documents(results: _Results, task: str) -> Documents | None:
@@ -132,9 +131,6 @@ def _keyed(samples: Any) -> Documents:
     return found
 
 
-# --- the draft -------------------------------------------------------------------------------------------------------
-
-
 def _draft(request: Request) -> Draft:
     pruned = _read(request.path)
     base = _read(request.base) if request.base is not None else None
@@ -157,8 +153,12 @@ def _draft(request: Request) -> Draft:
             entries[is_base].append({"contract": key, "perplexity": value, "archive": True,
                                      "where": one_line(f"{results.name}, {task}, {metric}")})  # fmt: skip
     if not entries[False]:
-        raise UsageError(f"{request.path}: found no figure called {', '.join(_PERPLEXITIES)}; expected one, for "
-                         "`published:` has no place for other measures; choose results with a perplexity")  # fmt: skip
+        raise UsageError.at(
+            request.path,
+            f"no figure called {', '.join(_PERPLEXITIES)}",
+            "one, for `published:` has no place for other measures",
+            "choose results with a perplexity",
+        )
     return _assembled(request, pruned, base, (contracts, entries[True], entries[False]), (remarks, wrong))
 
 

@@ -52,19 +52,16 @@ class Number(str):
 def read_text(path: Path, largest: int, wanted: str) -> str:
     """UsageError where there is no such file, or where it is too large or not UTF-8."""
     if not path.is_file():
-        raise UsageError(f"{path}: found no such file; expected {wanted}; check the path")
+        raise UsageError.at(path, "no such file", wanted, "check the path")
     with path.open("rb") as file:
         content = file.read(largest + 1)
     if len(content) > largest:
-        raise UsageError(
-            f"{path}: found more than {largest:,} bytes; expected {wanted} below that; import a part of it"
-        )
+        raise UsageError.at(path, f"more than {largest:,} bytes", f"{wanted} below that", "import a part of it")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path}: found bytes that are not UTF-8 at byte {error.start}; expected {wanted} in UTF-8; "
-            "save it as UTF-8"
+        raise UsageError.at(
+            path, f"bytes that are not UTF-8 at byte {error.start}", f"{wanted} in UTF-8", "save it as UTF-8"
         ) from None
 
 
@@ -73,9 +70,7 @@ def read_json_text(path: Path, largest: int, wanted: str) -> Any:
     try:
         return parse_json(read_text(path, largest, wanted))
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: found something that is not JSON ({error}); expected {wanted}; check the file"
-        ) from None
+        raise UsageError.at(path, f"something that is not JSON ({error})", wanted, "check the file") from None
 
 
 def parse_json(text: str) -> Any:
@@ -101,15 +96,17 @@ def blocks_of(folder: Path) -> int:
     """The count of blocks that a folder's config.json states; UsageError where it states none."""
     config = existing(folder.resolve(), "config.json") if folder.is_dir() else None
     if config is None:
-        raise UsageError(f"{folder}: found no config.json there; expected the folder of a model; give the number of "
-                         "blocks with --blocks instead")  # fmt: skip
+        raise UsageError.at(
+            folder, "no config.json there", "the folder of a model", "give the number of blocks with --blocks instead"
+        )
     whole = read_json(config)
     nested = whole.get("text_config")
     settings = {**whole, **nested} if isinstance(nested, dict) else whole
     count = next((settings[key] for key in _COUNTS if settings.get(key) is not None), None)
     if type(count) is not int or not 0 < count <= MOST_BLOCKS:
-        raise UsageError(f"{config}: found {one_line(count)!r} blocks; expected a whole number from 1 to "
-                         f"{MOST_BLOCKS}; give it with --blocks")  # fmt: skip
+        raise UsageError.at(
+            config, f"{one_line(count)!r} blocks", f"a whole number from 1 to {MOST_BLOCKS}", "give it with --blocks"
+        )
     return count
 
 

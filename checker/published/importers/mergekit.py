@@ -44,8 +44,12 @@ def read(document: Document, blocks: int | None, name: str, first_line: int = 1)
         raise InvalidAudit(document.mistakes)
     slices = document.get("slices")
     if not isinstance(slices, list) or not slices or len(slices) > _MOST_SLICES:
-        raise UsageError(f"{document.file}: found no list `slices`; expected a passthrough configuration of mergekit "
-                         f"with 1 to {_MOST_SLICES} slices; check the file")  # fmt: skip
+        raise UsageError.at(
+            document.file,
+            "no list `slices`",
+            f"a passthrough configuration of mergekit with 1 to {_MOST_SLICES} slices",
+            "check the file",
+        )
     wrong: list[str] = []
 
     def place(where: Where) -> str:
@@ -111,11 +115,12 @@ def _left_out(ranges: Sequence[tuple[int, int]], blocks: int) -> tuple[int, ...]
 def _check_end(document: Document, ranges: Sequence[tuple[int, int]], blocks: int | None) -> None:
     for start, end in ranges:
         if blocks is not None and end > blocks:
-            raise UsageError(f"{document.file}: found the range [{start}, {end}]; expected it to end at {blocks}, the "
-                             "number of the model's blocks, or before; correct --blocks or --base")  # fmt: skip
-
-
-# --- the draft -------------------------------------------------------------------------------------------------------
+            raise UsageError.at(
+                document.file,
+                f"the range [{start}, {end}]",
+                f"it to end at {blocks}, the number of the model's blocks, or before",
+                "correct --blocks or --base",
+            )
 
 
 def removal(recipe: Recipe, blocks: int | None, number: int = 1) -> dict[str, Any]:

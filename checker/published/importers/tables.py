@@ -61,8 +61,12 @@ def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Record]]
             if any(value.strip() for value in fields):
                 yield f"{request.name}:{reader.line_num}", dict(zip(header, fields, strict=False))
     except csv.Error as error:
-        raise UsageError(f"{request.path}:{reader.line_num}: found what CSV cannot read ({error}); expected values "
-                         "joined by commas, tabs or semicolons; correct the line") from None  # fmt: skip
+        raise UsageError.at(
+            f"{request.path}:{reader.line_num}",
+            f"what CSV cannot read ({error})",
+            "values joined by commas, tabs or semicolons",
+            "correct the line",
+        ) from None
 
 
 def _check_header(request: Request, header: Sequence[str]) -> None:
@@ -70,9 +74,11 @@ def _check_header(request: Request, header: Sequence[str]) -> None:
         if header.count(name) != 1:
             found = "no column" if name not in header else "several columns"
             there = ", ".join(one_line(each, 40) for each in header[:_SHOWN]) or "nothing"
-            raise UsageError(
-                f"{request.path}:1: found {found} {one_line(name, 40)!r} (the first line has {there}); expected one; "
-                "say which column is which with --map, as in --map i=layer_a,j=layer_b,value=replacement_max"
+            raise UsageError.at(
+                f"{request.path}:1",
+                f"{found} {one_line(name, 40)!r} (the first line has {there})",
+                "one",
+                "say which column is which with --map, as in --map i=layer_a,j=layer_b,value=replacement_max",
             )
 
 
@@ -94,8 +100,12 @@ def _list(request: Request, content: Any) -> tuple[str, list[Any]]:
     there = [key for key, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
     names = ", ".join(one_line(key, 40) for key in there[:_SHOWN]) or "none"
     wrong = "no list" if request.records is None else f"no list at {one_line(request.records, 40)!r}"
-    raise UsageError(f"{request.path}: found {wrong} (the lists at the top are: {names}); expected a list of scores; "
-                     "say where it stands with --records, as in --records pairwise_distances")  # fmt: skip
+    raise UsageError.at(
+        request.path,
+        f"{wrong} (the lists at the top are: {names})",
+        "a list of scores",
+        "say where it stands with --records, as in --records pairwise_distances",
+    )
 
 
 def _at(content: Any, path: str) -> Any:
@@ -110,9 +120,6 @@ def _at(content: Any, path: str) -> Any:
         else:
             return None
     return content
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
 
 
 def _columns(request: Request) -> Mapping[str, tuple[str, ...]]:
@@ -137,8 +144,12 @@ def _draft(request: Request, records: list[tuple[str, Any]], find: Find, where: 
         turned += [entries[-1]["id"]] if table.turned else []
         scores += entries
     if not scores:
-        raise UsageError(f"{request.path}: found no row with two blocks and a score; expected some; see whether --map "
-                         f"names the right columns{_first(wrong)}")  # fmt: skip
+        raise UsageError.at(
+            request.path,
+            "no row with two blocks and a score",
+            "some",
+            f"see whether --map names the right columns{_first(wrong)}",
+        )
     remarks = [] if known is None else [f"the model's name is what stands under `model` in {request.name}"]
     remarks += [f"{name}: in these rows the higher block stood first; they are turned round" for name in turned]
     remarks.append(
@@ -157,8 +168,12 @@ def _draft(request: Request, records: list[tuple[str, Any]], find: Find, where: 
 
 def _check_size(request: Request, records: Sequence[Any]) -> None:
     if len(records) > MOST_ROWS:
-        raise UsageError(f"{request.path}: found more than {MOST_ROWS:,} rows; expected at most that; import a part of "
-                         "it, or name a CSV file with the columns i,j,value under `file:`")  # fmt: skip
+        raise UsageError.at(
+            request.path,
+            f"more than {MOST_ROWS:,} rows",
+            "at most that",
+            "import a part of it, or name a CSV file with the columns i,j,value under `file:`",
+        )
 
 
 def _first(wrong: list[str]) -> str:

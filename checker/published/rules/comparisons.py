@@ -19,9 +19,6 @@ Rows = list[Removal]
 Key = tuple[Any, ...]
 
 
-# --- one observation -------------------------------------------------------------------------------------------------
-
-
 @published(
     level="warning",
     why="Removing the same layers under the same contract is one measurement, however many methods or protocols would "
@@ -116,9 +113,6 @@ def _without_layers(one: Rows, other: Rows) -> Iterator[Result]:
         yield passed(f"{methods} print different figures at {counted(len(budgets), 'budget')}", other[-1].id, **told)
 
 
-# --- the best row ----------------------------------------------------------------------------------------------------
-
-
 @published(
     level="error",
     why="A row marked as the best has the least cost among those that can be compared with it: of the same table, "
@@ -165,9 +159,6 @@ def _best(row: Removal, others: Rows) -> Result:
 def _comparable(row: Removal, other: Removal) -> bool:
     return (row.table, row.model, row.contract, row.archive, budget_of(row)) == (
         (other.table, other.model, other.contract, other.archive, budget_of(other)))  # fmt: skip
-
-
-# --- unlike rows -----------------------------------------------------------------------------------------------------
 
 
 @published(
@@ -267,9 +258,6 @@ def _values(items: Iterable[Removal | Scores], name: str) -> dict[str, list[str]
         if (value := getattr(item, name)) not in _UNDECLARED:
             found.setdefault(str(value), []).append(item.id)
     return found
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _grouped(rows: Iterable[Removal], key: Callable[[Removal], Key]) -> dict[Key, Rows]:

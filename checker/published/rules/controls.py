@@ -16,9 +16,6 @@ Rows = list[Removal]
 Cell = tuple[str, str | None, int]  # model, contract, budget
 
 
-# --- the text --------------------------------------------------------------------------------------------------------
-
-
 @published(
     level="warning",
     why="Layers that were chosen on the text they are evaluated on are fitted to it. The cost that is printed is then "
@@ -70,9 +67,6 @@ def _selected(rows: Rows, selected: str | None, text: str | None) -> Result:
 
 def _plain(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
-
-
-# --- random removals -------------------------------------------------------------------------------------------------
 
 
 @published(
@@ -269,9 +263,6 @@ def _no_better(row: Removal, draw: Removal, told: Placed, found: str) -> Result:
         does_not_show="It does not show that the choice is no better than chance: one draw may be lucky, and intervals "
         "of two rows on the same windows say little about their paired difference.",
     )
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _row(row: Removal) -> str:

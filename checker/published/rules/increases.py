@@ -72,9 +72,6 @@ def increase_does_not_follow(publication: Publication) -> Iterator[Result]:
         yield not_applicable("the audit file holds no increase in percent")
 
 
-# --- one row of a table -----------------------------------------------------------------------------------------------
-
-
 def _alone(row: _Row, missing: str) -> Result:
     return undecided(f"{row.stated} % stands without {missing}, which would decide whether it follows", row.removal.id,
                      where=row.removal.where, statement=f"increase {row.stated} %",
@@ -104,9 +101,6 @@ def _fails(row: _Row) -> Result:
 
 def _statement(row: _Row) -> str:
     return f"perplexity {row.removal.perplexity}, increase {row.stated} %"
-
-
-# --- several rows of a table ------------------------------------------------------------------------------------------
 
 
 def _all_alone(rows: Sequence[_Row], missing: str) -> Result:

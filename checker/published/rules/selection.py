@@ -171,9 +171,6 @@ def _searched(search: Search, removal: Removal, rule: SourceRule) -> Result:
     )  # fmt: skip
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
 def _over(choices: list[Choice]) -> str:
     return f" over {len(choices)} ways of making the choices that it leaves unsaid" if len(choices) > 1 else ""
 

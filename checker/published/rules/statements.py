@@ -30,9 +30,6 @@ def _told(statement: Statement) -> Placed:
     return {"where": statement.where, "statement": statement.says}
 
 
-# --- of every pair ---------------------------------------------------------------------------------------------------
-
-
 @published(
     level="error",
     why="A sentence about every pair falls with one counterexample. Where the pairs are published or archived, each of "
@@ -97,9 +94,6 @@ def _related(one: Printed, relation: str, other: Printed) -> bool | None:
     if relation in ("at_most", "at_least"):
         return True if one.surely_at_most(other) else False if below(other, one) else None
     return True if below(one, other) else False if other.surely_at_most(one) else None
-
-
-# --- counts and sums -------------------------------------------------------------------------------------------------
 
 
 @published(
@@ -202,9 +196,6 @@ def _sum(statement: Sum) -> Result:
 def _is_whole(value: Printed) -> bool:
     """Whether a number is printed without decimals, so that in a sum of such it is a count."""
     return value.high - value.low == 1
-
-
-# --- extremes and overlaps -------------------------------------------------------------------------------------------
 
 
 @published(
@@ -328,9 +319,6 @@ def _meet(one: Removal, other: Removal) -> bool | None:
 
 def _ends(row: Removal) -> str:
     return f"[{row.interval[0]}, {row.interval[1]}]" if row.interval else "no interval"
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _pair(pair: Pair) -> str:

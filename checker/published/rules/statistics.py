@@ -17,9 +17,6 @@ def _told(statement: Statement) -> Placed:
     return {"where": statement.where, "statement": statement.says}
 
 
-# --- ratios ----------------------------------------------------------------------------------------------------------
-
-
 @published(
     level="error",
     why="The mean of ratios, the ratio of means, the ratio of geometric means and the two ways with medians are "
@@ -89,9 +86,6 @@ def _ratios(publication: Publication, statement: Ratio) -> tuple[dict[str, Print
 
 def _words(kind: str | None) -> str:
     return {"geometric_mean": "ratio of geometric means"}.get(str(kind), str(kind).replace("_", " "))
-
-
-# --- correlations ----------------------------------------------------------------------------------------------------
 
 
 @published(
@@ -203,9 +197,6 @@ def _too_few(statement: Statement) -> Result:
 def _listed(found: Mapping[str, Printed]) -> str:
     return ", ".join(f"{name} {value if name == 'printed' else value.ends(signed=True)}"
                      for name, value in found.items())  # fmt: skip
-
-
-# --- p-values --------------------------------------------------------------------------------------------------------
 
 
 @published(

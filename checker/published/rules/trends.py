@@ -116,8 +116,5 @@ def _figures(publication: Publication, statement: Trend, kind: str) -> list[Prin
     return figures if len(figures) == len(found) else None
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
 def _in_order(figures: Sequence[Printed]) -> str:
     return ", ".join(one.ends() for one in figures)
