@@ -15,11 +15,11 @@ from typing import Any
 
 from checker import reports
 from checker.core import history
-from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
 from checker.measure.prepare import Progress, prepare
 from checker.measure.run import measure
+from checker.reports.destination import default_out
 from checker.spec import load
 
 
@@ -70,10 +70,6 @@ def audit(
         history.write_run(store, loaded, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
     files = reports.render(report, folder, formats, Path(loaded.path))
     return Audited(report, files, exit_code(report, loaded.policy.fail_on))
-
-
-def default_out(loaded: Audit) -> Path:
-    return Path("runs") / loaded.name
 
 
 def put_aside(evidence: Path) -> None:

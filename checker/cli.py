@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 
@@ -12,7 +14,22 @@ from checker.commands import COMMANDS
 from checker.commands.terminal import prepare_streams, tell
 
 
-@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name. Each is imported when it is asked for, so that none waits for what another one needs."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module = COMMANDS[name]
+        command: click.Command = getattr(import_module(f"checker.commands.{module}"), module)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+@click.group(commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="pruneaudit")
 def group() -> None:
     """Audits claims that layers of a language model are redundant.

@@ -8,6 +8,11 @@ import click
 
 from checker.commands.command import command
 from checker.commands.terminal import tell
+from checker.core.canonical import canonical
+from checker.release import attest as in_toto
+from checker.release.pack import open_pack
+from checker.release.verify import verify
+from checker.reports.escape import json_text
 
 
 @command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")
@@ -21,23 +26,16 @@ def attest(folder: Path, to: Path | None) -> None:
     One holds the standard test-result predicate: a test for every rule. The other holds the claims and their verdicts.
     Only a pack that reproduces is attested. How to sign the statements is said on stderr.
     """
-    from checker.core.canonical import canonical
-    from checker.release import attest as made
-    from checker.release.pack import open_pack
-    from checker.release.verify import verify
-    from checker.reports.escape import json_text
-
-    found = verify(open_pack(folder))
-    statements = made.statements(found)
+    statements = in_toto.statements(verify(open_pack(folder)))
     if to is None:
         for statement in statements.values():
             tell(json_text(canonical(statement)))
-        paths = tuple(made.FILES.values())
+        paths = tuple(in_toto.FILES.values())
     else:
-        written = made.write(statements, to)
+        written = in_toto.write(statements, to)
         for path in written:
             tell(f"wrote {path}")
         paths = tuple(map(str, written))
     root = next(iter(statements.values()))["subject"][0]["digest"]["sha256"]
-    for line in made.Signing(root, paths).lines():
+    for line in in_toto.Signing(root, paths).lines():
         tell(line, error=True)

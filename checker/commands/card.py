@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
+from checker.checkpoints import model_card
 from checker.commands.command import command
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
+from checker.release import card_block
+from checker.release.pack import open_pack
 
 
 @command(
@@ -29,29 +32,25 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     The same block again replaces itself; everything else in the card stays byte for byte. Nothing is sent anywhere. The
     front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
     """
-    from checker.checkpoints import model_card
-    from checker.release import card_block as made
-    from checker.release.pack import open_pack
-
     if check and path is None:
         raise UsageError("--check: found no --card; expected the card to check; name it: --card README.md")
-    found = made.source(open_pack(pack))
+    found = card_block.source(open_pack(pack))
     if path is None:
-        tell(made.block(found))
+        tell(card_block.block(found))
         return
     text = model_card.read(path)
-    expected = made.written(text, found, str(path), block_only=block_only)
-    if not block_only and (note := made.other_base_model(text, found)):
+    expected = card_block.written(text, found, str(path), block_only=block_only)
+    if not block_only and (note := card_block.other_base_model(text, found)):
         tell(f"note: {path}: {note}", error=True)
     if check:
-        _check(made.disagreement(text, expected, str(path)), pack, path)
+        _check(card_block.disagreement(text, expected, str(path)), pack, path)
     elif dry_run:
-        tell(made.block(found))
+        tell(card_block.block(found))
         tell(f"{path}: {'would not change' if text == expected else 'would change'}; nothing was written", error=True)
     elif text == expected:
         tell(f"{path}: nothing to change")
     else:
-        made.write(path, expected)
+        card_block.write(path, expected)
         tell(f"wrote {path}")
 
 

@@ -9,17 +9,16 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
+from checker import reports
 from checker.commands.terminal import printable, tell, write
 from checker.core.errors import CannotRun, PruneauditError
-from checker.core.records import Audit
-from checker.published.publication import Publication
 
-FORMATS = ("html", "md", "json", "text", "sarif", "junit", "github")
 FAIL_ON = click.Choice(["note", "warning", "error", "never"])
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,8 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _known_formats(_: click.Context, __: click.Parameter, options: tuple[str, ...]) -> tuple[str, ...]:
     """Each is NAME or NAME=FILE; whether the file can be written is seen once the audit's folder is known."""
     for name in (option.partition("=")[0] for option in options):
-        if name not in FORMATS:
-            raise click.BadParameter(f"{printable(name)!r} is not one of {', '.join(map(repr, FORMATS))}.")
+        if name not in reports.FORMATS:
+            raise click.BadParameter(f"{printable(name)!r} is not one of {', '.join(map(repr, reports.FORMATS))}.")
     return options
 
 
@@ -78,8 +77,8 @@ format_option = click.option(
     multiple=True,
     callback=_known_formats,
     metavar="NAME[=FILE]",
-    help=f"Report to write: {', '.join(FORMATS)}; repeatable. NAME=FILE names the file, NAME=- prints it, as github "
-    "does by itself. [default: html, md, json]",
+    help=f"Report to write: {', '.join(reports.FORMATS)}; repeatable. NAME=FILE names the file, NAME=- prints it, as "
+    "github does by itself. [default: html, md, json]",
 )
 fail_on_option = click.option(
     "--fail-on", type=FAIL_ON, help="Least level at which findings change the exit code. [default: the policy's]"
@@ -149,18 +148,11 @@ def _fail(code: int, message: str) -> NoReturn:
 
 
 def chosen(formats: Sequence[str]) -> Sequence[str]:
-    from checker import reports
-
     return formats or reports.DEFAULT_FORMATS
 
 
-def default_out(loaded: Audit | Publication) -> Path:
-    return Path("runs") / loaded.name
-
-
 def require_measuring() -> None:
-    from importlib.util import find_spec
-
+    """CannotRun without torch; what needs it is imported after this, in the function that uses it."""
     missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
     if missing:
         raise CannotRun(
@@ -171,8 +163,6 @@ def require_measuring() -> None:
 
 def show(content: Any, files: Mapping[str, Path], printed: str | None) -> None:
     """The summary and what was written; on stderr where a report goes to stdout, which it then has to itself."""
-    from checker import reports
-
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     tell(reports.summary(content, width), error=printed is not None)
     deliver(files, printed)

@@ -10,6 +10,7 @@ import click
 
 from checker.commands.command import command
 from checker.commands.terminal import tell
+from checker.release import diff as compared
 
 
 @command("diff", "pruneaudit diff runs/before runs/after\npruneaudit diff packs/1.0 packs/1.1 --json")
@@ -22,8 +23,6 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     Figures under different contracts, or of different models, are not compared. Exits with 1 where a verdict got worse
     (supported, open, contradicted) or a supported claim is no longer made, else with 0.
     """
-    from checker.release import diff as compared
-
     found = compared.difference(compared.report_of(before), compared.report_of(after))
     if as_json:
         tell(json.dumps(found.as_json(), indent=2, ensure_ascii=False))

@@ -6,15 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from checker.commands.command import command, default_out, out_option, set_option
+from checker.commands import doctor_lines as looked
+from checker.commands.command import command, out_option, set_option
+from checker.commands.doctor_lines import Line
 from checker.commands.terminal import tell
-
-if TYPE_CHECKING:
-    from checker.commands.doctor_lines import Line
+from checker.core.errors import UsageError
+from checker.measure import machine
+from checker.reports.destination import default_out
+from checker.spec import load
 
 
 @command("doctor", "pruneaudit doctor\npruneaudit doctor smollm2-135m")
@@ -27,11 +29,6 @@ def doctor(file: str | None, out: Path | None, overrides: Sequence[str]) -> None
     FILE is an audit file or the name of a packaged audit. Exits with 4 where something that FILE needs is missing. The
     model hub is asked for a sign of life, and not at all where HF_HUB_OFFLINE is set.
     """
-    from checker.commands import doctor_lines as looked
-    from checker.core.errors import UsageError
-    from checker.measure import machine
-    from checker.spec import load
-
     if file is None and overrides:
         raise UsageError("--set: found no FILE; expected the audit file whose values it changes; name one")
     audit = None if file is None else load.check(file, overrides, attached=False).audit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 
 import click
@@ -9,16 +10,13 @@ import click
 from checker.commands.command import command
 from checker.commands.terminal import printable, tell
 from checker.core.errors import UsageError
+from checker.judge.rules import RULES
 
 
 @command("explain", "pruneaudit explain protocol/undisclosed")
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Explains one rule: what it checks, why, what to do, and when to waive it."""
-    import difflib
-
-    from checker.judge.rules import RULES
-
     if rule not in RULES:
         near = difflib.get_close_matches(rule, RULES, n=1)
         advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"

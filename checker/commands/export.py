@@ -10,9 +10,8 @@ from checker.checkpoints.trust import check_agreed
 from checker.commands.command import command, require_measuring, trust_option
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
+from checker.release import export as exports
 from checker.reports import read
-
-EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
 
 
 @command(
@@ -28,7 +27,7 @@ EXPORTS = ("mergekit", "prune-layers", "csv", "checkpoint")
     metavar="METHOD:BUDGET[:TIE]",
     help="The arm; TIE where ties were broken in several ways. METHOD@native is the method's own form.",
 )
-@click.option("--as", "form", required=True, type=click.Choice(EXPORTS), help="What to write.")
+@click.option("--as", "form", required=True, type=click.Choice((*exports.FORMATS, "checkpoint")), help="What to write.")
 @click.option("--to", type=click.Path(path_type=Path), help="File, or folder of a checkpoint. [default: the terminal]")
 @click.option("--base", metavar="NAME", help="mergekit: the checkpoint it shall read. [default: the audit's model]")
 @click.option("--audit", metavar="FILE", help="checkpoint: the audit file. [default: what the evidence holds of it]")
@@ -37,8 +36,6 @@ def export(
     out: Path, name: str, form: str, to: Path | None, base: str | None, audit: str | None, trust_remote_code: bool
 ) -> None:
     """Writes an arm for other tools: slices for mergekit, a list of layers, a table, a checkpoint to load."""
-    from checker.release import export as exports
-
     content = read.read_report(out)
     arm = exports.find_arm(content, name)
     if form != "checkpoint":

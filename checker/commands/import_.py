@@ -8,8 +8,10 @@ import click
 
 from checker.commands.command import command
 from checker.commands.terminal import tell
+from checker.published import importing
+from checker.published.importers import IMPORTERS
+from checker.published.importers.importer import Request
 
-KINDS = ("csv", "json", "mergekit", "card", "model", "harness")
 _SHOWN = 20
 
 
@@ -21,7 +23,9 @@ _SHOWN = 20
     "pruneaudit import results_pruned.json --base results_base.json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--from", "kind", type=click.Choice(KINDS), help="What FILE is. [default: by its name and first lines]")
+@click.option(
+    "--from", "kind", type=click.Choice(tuple(IMPORTERS)), help="What FILE is. [default: by its name and first lines]"
+)
 @click.option("--map", "mappings", multiple=True, metavar="KEY=COLUMN,...",
               help="csv, json: which column is which, for i, j, value, low and high; repeatable, each `value` gives a "
               "table of scores. In JSON a.b is b inside of a.")  # fmt: skip
@@ -46,9 +50,6 @@ def import_(
     What FILE does not say is a blank, marked FILL-IN, that `validate` refuses until it is filled in. What could not be
     understood is listed. Nothing is decided.
     """
-    from checker.published import importing
-    from checker.published.importers.importer import Request
-
     request = Request(file, importing.columns(mappings), records, base, blocks)
     found = importing.imported(request, kind)
     if out is not None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from checker.checkpoints import model_facts
+from checker.checkpoints import files, model_facts
 from checker.commands.command import command
 from checker.commands.terminal import tell
 from checker.core import resources
 from checker.core.errors import UsageError
 from checker.core.records import ModelSource
+from checker.spec import load
 
 
 @command("init", "pruneaudit init ./my-model --out audits/my-model.yaml\npruneaudit init org/name")
@@ -24,9 +25,6 @@ def init(model: str, out: Path | None) -> None:
     MODEL is a folder with config.json and safetensors, a .gguf file, PACKAGE:FILE for a GGUF inside an installed Python
     package, or the name of a model on the hub.
     """
-    from checker.checkpoints import files
-    from checker.spec import load  # here and below: a command imports only what it needs
-
     source = _model_source(model)
     facts = None
     if source.kind != "hub":

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from checker import reports
 from checker.commands.command import (
     chosen,
     command,
-    default_out,
     fail_on_option,
     file_argument,
     format_option,
@@ -21,7 +21,12 @@ from checker.commands.command import (
 )
 from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
+from checker.core.store import Store
+from checker.judge import measured, published
+from checker.judge.findings import exit_code
+from checker.published.load import any_audit
 from checker.published.publication import Publication
+from checker.reports.destination import default_out
 
 
 @command(
@@ -39,10 +44,6 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
 
     An audit of published numbers (`published:`) has its evidence in its own file; nothing is measured for it.
     """
-    from checker import reports
-    from checker.judge.findings import exit_code
-    from checker.published.load import any_audit
-
     loaded, _ = any_audit(file, overrides, attached=False)
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
     reports.destinations(wanted, folder, source)
@@ -55,15 +56,10 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
 def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> dict[str, Any]:
     """The report, from the store of a run or from the published numbers in the audit file itself."""
     if isinstance(loaded, Publication):
-        from checker.judge.published import judge as judged_published
-
-        return judged_published(loaded)
-    from checker.core.store import Store
-    from checker.judge.measured import judge as judged
-
+        return published.judge(loaded)
     if not evidence.is_file():
         raise EvidenceMissing(
             f"{evidence}: found no stored evidence; expected what a run leaves; measure first: pruneaudit run {file}"
         )
     with Store(evidence, create=False) as store:
-        return judged(loaded, store)
+        return measured.judge(loaded, store)

@@ -11,6 +11,8 @@ import click
 from checker.commands.command import command, policy_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import EvidenceDamaged, UsageError
+from checker.release import seal as sealing
+from checker.release.verify import verify
 
 
 @command(
@@ -31,9 +33,6 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
     OUT is the folder of a run. Whatever the audit's outcome, it is sealed; damaged evidence is not. The same evidence
     sealed on the same day gives the same bytes. Check a pack with `pruneaudit verify`.
     """
-    from checker.release import seal as sealing
-    from checker.release.verify import verify
-
     if overrides and file is None:
         raise UsageError(
             "--set, --policy: found no --audit; expected the audit file they change; name it: --audit FILE"

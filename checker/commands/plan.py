@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checker.checkpoints import model_facts
+from checker.checkpoints.files import locate
 from checker.commands.command import command, file_argument, set_option
 from checker.commands.terminal import duration, tell
 from checker.core.facts import Facts
+from checker.selection.cost import matrix_rate, seconds
+from checker.selection.plan import plan as planned_for
+from checker.spec import load
 
 
 @command("plan", "pruneaudit plan smollm2-135m")
@@ -15,15 +19,10 @@ from checker.core.facts import Facts
 @set_option
 def plan(file: str, overrides: Sequence[str]) -> None:
     """Says what will be measured: layouts, block runs, tokens, memory, estimated time. Needs no weights."""
-    from checker.checkpoints import files as checkpoints
-    from checker.selection.cost import matrix_rate, seconds
-    from checker.selection.plan import plan as planned_for
-    from checker.spec import load
-
     checked = load.check(file, overrides)
     audit, facts = checked.audit, checked.facts
     if facts is None:
-        files = checkpoints.locate(audit.model)  # raises, and says why the model is not at hand
+        files = locate(audit.model)  # raises, and says why the model is not at hand
         facts = model_facts.facts(files, audit.model)
     planned = planned_for(audit, Facts(facts))
     cost = planned.cost

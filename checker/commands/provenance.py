@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from checker.checkpoints.provenance import comparison, summary
 from checker.commands.command import command
 from checker.commands.terminal import tell
 
@@ -35,13 +36,9 @@ def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, as_json:
     BASE and PRUNED are folders of safetensors. Exits with 0 where everything could be told, with 3 where something is
     open; with --claim, exits with 0 where exactly these blocks are missing, with 1 where not, with 3 where it is open.
     """
-    from checker.checkpoints.provenance import summary
-    from checker.checkpoints.provenance.comparison import check_claim
-    from checker.checkpoints.provenance.comparison import provenance as told
-
-    found = told(base, pruned)
+    found = comparison.provenance(base, pruned)
     if claim is not None:
-        check_claim(found, claim)
+        comparison.check_claim(found, claim)
     if as_json:
         tell(json.dumps(summary.as_json(found, claim), indent=2, ensure_ascii=False))
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from checker import reports
 from checker.commands.command import chosen, command, deliver, format_option
 from checker.reports import read
 
@@ -16,8 +17,6 @@ from checker.reports import read
 @format_option
 def report(out: Path, formats: Sequence[str]) -> None:
     """Renders the reports of a finished run again, from its report.json."""
-    from checker import reports
-
     content = read.any_report(out)
     wanted = chosen(formats)
     deliver(reports.render(content, out, wanted), reports.printed(content, out, wanted))

@@ -12,6 +12,9 @@ import click
 from checker.commands.command import command, policy_override
 from checker.commands.terminal import tell
 from checker.core.records import Policy
+from checker.judge.rules import RULES
+from checker.published.load import any_audit
+from checker.spec import policies
 
 _FIELDS = ("slug", "level", "summary", "why", "remedy", "waive")
 _DEFAULT = "default"
@@ -31,9 +34,6 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
     With --policy, or with FILE (an audit file): the policy in force, the levels it gives, and where each value is set.
     The exit code is then 1 where it names a rule that does not exist.
     """
-    from checker.judge.rules import RULES
-    from checker.spec.policies import unknown_rules
-
     found = _policy(file, policy)
     if as_json:
         tell(json.dumps(_listed() if found is None else _in_force(found), indent=2))
@@ -42,7 +42,7 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
             tell(line)
     if found is None:
         return
-    nothing = list(unknown_rules(found, RULES))
+    nothing = list(policies.unknown_rules(found, RULES))
     for name, expected in nothing:
         tell(f"{found.sources[f'rules.{name}']}: found a level for {name!r}; expected {expected}", error=True)
     sys.exit(1 if nothing else 0)
@@ -50,9 +50,6 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
 
 def _policy(file: str | None, name: str | None) -> Policy | None:
     """The policy of an audit file, or of a name in its place; None where neither is given."""
-    from checker.published.load import any_audit
-    from checker.spec import policies
-
     if file is not None:
         audit, _ = any_audit(file, () if name is None else (policy_override(name),), attached=False)
         return audit.policy
@@ -60,15 +57,11 @@ def _policy(file: str | None, name: str | None) -> Policy | None:
 
 
 def _listed() -> list[dict[str, Any]]:
-    from checker.judge.rules import RULES
-
     return [{name: getattr(rule, name) for name in _FIELDS} for rule in RULES.values()]
 
 
 def _in_force(policy: Policy) -> Mapping[str, Any]:
     """The policy, and every rule with its own level, the one in force and where that is set."""
-    from checker.spec import policies
-
     listed = [
         row | {"in_force": policy.level(row["slug"], row["level"]), "set_at": policy.source(row["slug"])}
         for row in _listed()
@@ -78,8 +71,6 @@ def _in_force(policy: Policy) -> Mapping[str, Any]:
 
 def _values(policy: Policy) -> Iterator[str]:
     """What the policy says beside the levels of rules."""
-    from checker.spec import policies
-
     yield f"Built on: {', '.join(policy.extends) or 'nothing'}"
     shown = {name: value for name, value in policies.row(policy).items() if name not in ("rules", "extends", "sources")}
     written = {name: _written(value) for name, value in shown.items()}
@@ -98,8 +89,6 @@ def _written(value: Any) -> str:
 
 def _levels(policy: Policy) -> Iterator[str]:
     """One line per rule. A level that the policy gives is followed by where it is set, and by the rule's own."""
-    from checker.judge.rules import RULES
-
     width = max(map(len, RULES))
     told = {slug: _level(policy, slug, rule.level) for slug, rule in RULES.items()}
     column = max(8, *(len(text) for text in told.values()))

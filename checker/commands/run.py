@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from checker import reports
 from checker.commands.command import (
     chosen,
     command,
-    default_out,
     fail_on_option,
     file_argument,
     format_option,
@@ -23,6 +23,9 @@ from checker.commands.command import (
     trust_option,
 )
 from checker.commands.terminal import Progress
+from checker.judge.findings import exit_code
+from checker.reports.destination import default_out
+from checker.spec import load
 
 
 @command(
@@ -50,15 +53,11 @@ def run(
 
     FILE is an audit file or the name of a packaged audit.
     """
-    from checker import reports
-    from checker.spec import load
-
     loaded = load.check(file, overrides).audit  # mistakes come before torch is imported
     folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
     reports.destinations(wanted, folder, source)
     require_measuring()
     from checker.audit import audit
-    from checker.judge.measured import exit_code
 
     progress = Progress(sys.stderr.isatty())
     try:

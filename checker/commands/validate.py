@@ -10,6 +10,7 @@ import click
 from checker.commands.command import command, policy_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import PruneauditError
+from checker.published.load import any_audit
 
 
 @command("validate", "pruneaudit validate audits/*.yaml")
@@ -18,8 +19,6 @@ from checker.core.errors import PruneauditError
 @set_option
 def validate(files: Sequence[str], overrides: Sequence[str]) -> None:
     """Checks audit files: grammar and meaning, every mistake at once. Loads no model."""
-    from checker.published.load import any_audit
-
     worst = 0
     for file in files:
         try:

@@ -11,12 +11,17 @@ import click
 
 from checker.commands.command import command, require_measuring, trust_option
 from checker.commands.terminal import Progress, tell
+from checker.core.errors import CannotRun, EvidenceMissing, UsageError
 from checker.core.records import COMPLETENESS, Audit
+from checker.release import replay, rows
+from checker.release import verify as verification
+from checker.release.pack import Pack, open_pack
+from checker.spec import load
+from checker.spec.contracts import contract_digests
 
 if TYPE_CHECKING:
     from checker.measure.prepare import Prepared
     from checker.measure.remeasure import Compared
-    from checker.release.pack import Pack
 
 
 @command(
@@ -58,13 +63,9 @@ def verify(
     when a file is not what the manifest says, or the pack, model or audit not what you expect. It does not show that
     the rows were measured honestly: --remeasure looks at that, by sample, and exits 1 where a value differs.
     """
-    from checker.release.pack import open_pack
-    from checker.release.verify import expect
-    from checker.release.verify import verify as verified
-
     pack = open_pack(folder)
-    expect(pack, expect_pack, expect_model, expect_audit)
-    found = verified(pack)
+    verification.expect(pack, expect_pack, expect_model, expect_audit)
+    found = verification.verify(pack)
     for note in found.notes:
         tell(f"note: {note}", error=True)
     if found.differences:
@@ -122,10 +123,8 @@ def remeasured(
     ``file`` is the audit file beside model and texts, for an audit that names them by path. Raises UsageError,
     CannotRun (other weights or texts than the pack's, or none), EvidenceMissing (an incomplete run).
     """
-    from checker.core.errors import EvidenceMissing
     from checker.measure.prepare import prepare
     from checker.measure.remeasure import remeasure
-    from checker.release import rows
 
     if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
         raise EvidenceMissing(
@@ -138,10 +137,6 @@ def remeasured(
 
 
 def _audit_of(pack: Pack, file: Path | None) -> Audit:
-    from checker.core.errors import UsageError
-    from checker.release import replay
-    from checker.spec import load
-
     judged_by = replay.judging_of(pack)
     audit = replay.audit_of(pack, judged_by)
     if file is not None:
@@ -160,9 +155,6 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
 
 def _check_same(pack: Pack, prepared: Prepared) -> None:
     """CannotRun where weights, contracts or token ids at hand are not the pack's."""
-    from checker.core.errors import CannotRun
-    from checker.spec.contracts import contract_digests
-
     report, known = pack.report, prepared.facts
     pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]
     if known.selection is not None:

@@ -11,12 +11,17 @@ from typing import Any
 
 import click
 
-from checker.commands.command import command, default_out, file_argument, out_option, policy_option, set_option
+from checker.commands.command import command, file_argument, out_option, policy_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
+from checker.core.store import Store
+from checker.judge import measured, published
+from checker.judge.rules import RULES
 from checker.judge.waivers import Standing, row, standings
+from checker.published.load import any_audit
 from checker.published.publication import Publication
+from checker.reports.destination import default_out
 
 _MARKS = {"active": "✓"}
 _WRONG = "✗"
@@ -34,9 +39,6 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
     Each is held against the rules, the claims and today's date, and against the evidence where there is some. The exit
     code is 1 where one is expired, names nothing that can be waived, or matches no finding.
     """
-    from checker.judge.rules import RULES
-    from checker.published.load import any_audit
-
     audit, _ = any_audit(file, overrides, attached=False)
     matched = _matched(audit, out)
     found = standings(audit, RULES.keys(), matched, date.today().isoformat())
@@ -53,12 +55,7 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
 def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | None:
     """How many findings each waiver matches, by its number; None where nothing is measured."""
     if isinstance(audit, Publication):
-        from checker.judge.published import judge as judge_published
-
-        return _counts(judge_published(audit))
-    from checker.core.store import Store
-    from checker.judge.measured import judge
-
+        return _counts(published.judge(audit))
     evidence = (out or default_out(audit)) / "evidence.db"
     if not evidence.is_file():
         if out is None:
@@ -67,8 +64,7 @@ def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | N
             f"{evidence}: found no stored evidence; expected what a run leaves; measure first, or leave --out away"
         )
     with Store(evidence, create=False) as store:
-        report = judge(audit, store)
-    return _counts(report)
+        return _counts(measured.judge(audit, store))
 
 
 def _counts(report: Mapping[str, Any]) -> dict[int, int]:

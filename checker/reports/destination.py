@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.core.errors import UsageError
+from checker.core.records import Audit
+from checker.published.publication import Publication
 from checker.reports.escape import visible
 from checker.reports.format import Format
 
@@ -22,6 +24,11 @@ class Destination:
     asked: str
     format: Format
     path: Path | None
+
+
+def default_out(audit: Audit | Publication) -> Path:
+    """The folder of evidence and reports where nobody names one."""
+    return Path("runs") / audit.name
 
 
 def destinations(

@@ -496,6 +496,27 @@ def test_help_and_version(command: Command) -> None:
     assert re.fullmatch(r"pruneaudit, version \S+\n", command("--version").out)
 
 
+def test_an_unknown_command_is_told_the_nearest_ones(command: Command) -> None:
+    done = command("explian")
+    assert (done.code, done.out) == (2, "")
+    assert re.search(r"No such command 'explian'\. .*Did you mean .*'explain'", done.err)
+
+
+def test_the_version_is_told_before_anything_is_imported(here: Path) -> None:
+    """No command's module, and nothing that any of them needs beside click."""
+    program = "import sys; from checker.cli import group; group(['--version'], standalone_mode=False); "
+    program += "print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=tiny_audit.environment(), check=True
+    )
+    imported = set(done.stderr.split())
+    assert done.stdout.startswith("pruneaudit, version ")
+    assert {name for name in imported if name.partition(".")[0] == "checker"} == {
+        "checker", "checker.cli", "checker.commands", "checker.commands.terminal",
+    }  # fmt: skip
+    assert not imported & {"numpy", "scipy", "yaml", "jsonschema", "jinja2", "pyarrow", "torch", "transformers"}
+
+
 # --- without torch, at once ------------------------------------------------------------------------------------------
 
 _WITHOUT_TORCH = """

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from folders import ROOT
 
 from checker import reports
-from checker.commands import COMMANDS
+from checker.cli import group
 from checker.judge import findings, published
 from checker.judge.rules import PUBLISHED
 from checker.published import rules as published_rules
@@ -44,7 +44,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def command(*arguments: str) -> Result:
-    return CliRunner().invoke(COMMANDS[arguments[0]], arguments[1:])
+    return CliRunner().invoke(group, arguments)
 
 
 def judged(block: dict[str, Any], **keys: Any) -> dict[str, Any]:
@@ -231,12 +231,15 @@ def test_a_command_that_needs_a_model_says_what_to_use(write: Write, name: str) 
 
 
 def test_it_is_judged_without_torch_and_without_a_store(write: Write) -> None:
-    """In a process of its own, where importing either fails."""
+    """In a process of its own, where importing the one or opening the other fails."""
     path = write(samples.FULL)
     program = textwrap.dedent(f"""
         import sys
-        for name in ("torch", "transformers", "datasets", "checker.core.store", "checker.judge.report", "pyarrow"):
+        for name in ("torch", "transformers", "datasets", "pyarrow"):
             sys.modules[name] = None
+        from checker.core.store import Store
+        from checker.judge import report
+        Store.__init__ = report.report_figures = None
         sys.argv = ["pruneaudit", "judge", {str(path)!r}, "--format", "html", "--format", "json"]
         from checker.cli import main
         main()

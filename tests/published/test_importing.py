@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checker import cli
-from checker.commands import import_
 from checker.core.errors import InvalidAudit, UsageError
 from checker.published import importing
 from checker.published.importers import IMPORTERS
@@ -528,5 +527,5 @@ def test_a_base_that_is_not_there_is_an_error(tmp_path: Path, command: Command) 
     )
 
 
-def test_the_commands_kinds_are_the_importers() -> None:
-    assert tuple(IMPORTERS) == import_.KINDS
+def test_the_command_offers_every_importer(command: Command) -> None:
+    assert f"--from [{'|'.join(IMPORTERS)}]" in command("import", "--help")[1]
