@@ -21,6 +21,7 @@ from checker.measure.prepare import Progress, prepare
 from checker.measure.run import measure
 from checker.reports.destination import default_out
 from checker.spec import load
+from checker.spec.load import Checked
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,33 @@ def audit(
     allow it. Raises UsageError, InvalidAudit, DigestMismatch, CannotRun, NotFinite, EvidenceDamaged; where model or
     texts are not as the audit says, nothing is written.
     """
-    loaded = load.check(path, overrides).audit
-    folder = default_out(loaded) if out is None else out
-    reports.destinations(formats, folder, Path(loaded.path))
+    checked = load.check(path, overrides)
+    folder = default_out(checked.audit) if out is None else out
+    reports.destinations(formats, folder, Path(checked.audit.path))
+    return run(checked, folder, formats, fresh=fresh, progress=progress, trust_remote_code=trust_remote_code)
+
+
+def run(
+    checked: Checked,
+    out: Path,
+    formats: Sequence[str],
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    trust_remote_code: bool = False,
+) -> Audited:
+    """As ``audit``, of an audit that was loaded and of formats that were found to have a place in ``out``."""
+    loaded = checked.audit
     prepared = prepare(loaded, progress, trust_remote_code=trust_remote_code)
-    if loaded.model.kind == "hub":  # perhaps downloaded only now: what names its blocks can be held against it
-        load.load(path, overrides)
-    evidence = folder / "evidence.db"
+    checked.against(prepared.facts.model)  # which may have been downloaded only now
+    evidence = out / "evidence.db"
     if fresh:
         put_aside(evidence)
     with Store(evidence) as store:
         facts = measure(prepared, store, progress)
         report = judge(loaded, store)
         history.write_run(store, loaded, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
-    files = reports.render(report, folder, formats, Path(loaded.path))
+    files = reports.render(report, out, formats, Path(loaded.path))
     return Audited(report, files, exit_code(report, loaded.policy.fail_on))
 
 

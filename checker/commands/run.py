@@ -53,23 +53,16 @@ def run(
 
     FILE is an audit file or the name of a packaged audit.
     """
-    loaded = load.check(file, overrides).audit  # mistakes come before torch is imported
-    folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
+    checked = load.check(file, overrides)  # mistakes come before torch is imported
+    loaded, wanted = checked.audit, chosen(formats)
+    folder, source = out or default_out(loaded), Path(loaded.path)
     reports.destinations(wanted, folder, source)
     require_measuring()
-    from checker.audit import audit
+    from checker import audit
 
     progress = Progress(sys.stderr.isatty())
     try:
-        done = audit(
-            file,
-            out=folder,
-            overrides=overrides,
-            formats=wanted,
-            fresh=fresh,
-            progress=progress,
-            trust_remote_code=trust_remote_code,
-        )
+        done = audit.run(checked, folder, wanted, fresh=fresh, progress=progress, trust_remote_code=trust_remote_code)
     finally:
         progress.close()
     show(done.report, done.files, reports.printed(done.report, folder, wanted, source))

@@ -98,11 +98,18 @@ class Opened:
 
 @dataclass(frozen=True)
 class Checked:
-    """A valid audit, what its model's headers say, and what could not be checked on this machine."""
+    """A valid audit, its file, what its model's headers say, and what could not be checked on this machine."""
 
     audit: Audit
+    document: Document
     facts: ModelFacts | None
     notes: tuple[str, ...]
+
+    def against(self, facts: ModelFacts) -> None:
+        """InvalidAudit where the file goes beyond a model that was not at hand when it was checked."""
+        consistency.check_blocks(self.document, facts)
+        if self.document.mistakes:
+            raise InvalidAudit(self.document.mistakes)
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
@@ -166,7 +173,7 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
     audit = _audit(document, opened.file, opened.overrides, policies.merged(chain))
-    return Checked(audit, facts, tuple(notes))
+    return Checked(audit, document, facts, tuple(notes))
 
 
 @cache

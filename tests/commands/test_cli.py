@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,7 @@ from checker.commands import terminal
 from checker.judge.rules import RULES
 from checker.measure.blocks import BlockStack
 from checker.measure.selftest import Check
+from checker.spec import load
 
 COMMANDS = ("init", "validate", "plan", "run", "judge", "report", "export", "pack", "verify", "attest", "card", "diff",
             "provenance", "import", "rules", "waivers", "explain", "doctor", "selftest")  # fmt: skip
@@ -243,6 +244,19 @@ def test_fail_on_never_leaves_the_findings_in_the_report(
     done = command("run", tiny / "audit.yaml", "--out", out, "--fail-on", "never", *overrides)
     assert done.code == 0
     assert json.loads((out / "report.json").read_text(encoding="utf-8"))["outcome"] == ("open" if overrides else "fail")
+
+
+def test_a_run_reads_its_audit_once(tiny: Path, out: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[str] = []
+    read = load.read
+
+    def spy(path: str, overrides: Sequence[str]) -> load.Opened:
+        files.append(path)
+        return read(path, overrides)
+
+    monkeypatch.setattr(load, "read", spy)
+    assert command("run", tiny / "audit.yaml", "--out", out).code == 1
+    assert files == [str(tiny / "audit.yaml")]
 
 
 def test_judge_without_evidence(tiny: Path, here: Path, command: Command) -> None:

@@ -22,7 +22,9 @@ from torch import nn
 from transformers import LlamaForCausalLM
 
 from checker.audit import Audited, audit
-from checker.core.errors import CannotRun, DigestMismatch, EvidenceDamaged, NotFinite
+from checker.checkpoints import files
+from checker.core.errors import CannotRun, DigestMismatch, EvidenceDamaged, InvalidAudit, NotFinite
+from checker.core.records import ModelSource
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
 from checker.measure import prepare
@@ -303,6 +305,19 @@ def test_overrides_are_recorded(folder: Path, tmp_path: Path) -> None:
     assert done.report["contracts"]["evaluation"]["words"] == 300
     assert {(arm["method"], arm["budget"]) for arm in done.report["arms"]} == {("deletion", 1)}
     assert "data.evaluation.words" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_blocks_beyond_a_model_that_was_downloaded_are_named_with_their_place(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_weights: None
+) -> None:
+    file = tiny_audit.write_audit(folder, "beyond.yaml", model="{kind: hub, repo: org/name}", budgets="[1, 9]")
+    downloaded = files.locate(ModelSource("directory", path=str(folder / "model")))
+    monkeypatch.setattr(prepare, "fetch", lambda *_: downloaded)
+    with pytest.raises(InvalidAudit) as refused:
+        audit(file, out=tmp_path / "out")
+    line = 1 + file.read_text(encoding="utf-8").splitlines().index("budgets: [1, 9]")
+    assert str(refused.value).startswith(f"{file}:{line}:14: found ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_three_lines_of_python(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
