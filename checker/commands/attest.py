@@ -9,10 +9,10 @@ import click
 from checker.commands.command import command
 from checker.commands.terminal import tell
 from checker.core.canonical import canonical
+from checker.core.escape import json_text
 from checker.release import attest as in_toto
 from checker.release.pack import open_pack
 from checker.release.verify import verify
-from checker.reports.escape import json_text
 
 
 @command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 import shutil
 import sys
 import time
@@ -12,14 +11,14 @@ from typing import IO, TextIO
 
 import click
 
+from checker.core.escape import no_command
+
 # What a terminal without Unicode shows instead. A lost minus sign would be another number.
 _PLAIN = {
     "✓": "+", "✗": "x", "○": "o", "−": "-", "–": "-", "—": "-", "×": "x", "→": "->", "≤": "<=", "≥": ">=",
     "…": "...", "█": "#", "░": ".", "⟨": "<", "⟩": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "±": "+/-", "²": "^2",
 }  # fmt: skip
 _UNWRITABLE = "pruneaudit-plain"  # name of the error handler
-# What GitHub's runner takes for a command: `::` at the start of a line, `##[` wherever it stands.
-_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\[)", re.MULTILINE)
 
 
 def prepare_streams() -> None:
@@ -49,7 +48,7 @@ def write(text: str) -> None:
 
 def printable(text: str) -> str:
     """Text from a stranger's file without what drives terminals, or the runner that a job prints to."""
-    return _COMMAND.sub(r"\g<0> ", "".join(map(_harmless, text)))
+    return no_command("".join(map(_harmless, text)))
 
 
 def _harmless(letter: str) -> str:

@@ -12,10 +12,10 @@ from tempfile import mkstemp
 from typing import Any
 
 from checker.checkpoints import model_card
+from checker.core.escape import visible
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, damaged, sealed_report
-from checker.reports.escape import visible
 from checker.reports.format import environment
 from checker.reports.tables import claims, numbers
 from checker.reports.tables.words import MARKS, OUTCOMES

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from checker.core.escape import clean
 from checker.release import diff_figures
 from checker.release.diff_figures import Change
 from checker.release.pack import MANIFEST, open_pack, sealed_report
-from checker.reports.escape import clean
 from checker.reports.read import read_report
 
 FORMAT = "pruneaudit/diff/1"

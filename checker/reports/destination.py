@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.core.errors import UsageError
+from checker.core.escape import visible
 from checker.core.records import Audit
 from checker.published.publication import Publication
-from checker.reports.escape import visible
 from checker.reports.format import Format
 
 STANDARD_OUTPUT = "-"

@@ -9,8 +9,7 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from checker.core import resources
-from checker.reports import escape
+from checker.core import escape, resources
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checker.reports import escape
+from checker.core import escape
 from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables import claims

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from checker.core import resources
-from checker.reports.escape import markup
+from checker.core.escape import markup
 from checker.reports.format import Format, environment
 from checker.reports.page import page
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from checker.reports.escape import json_text
+from checker.core.escape import json_text
 from checker.reports.format import Format
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from checker.reports import escape
+from checker.core import escape
 from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables.table import Record

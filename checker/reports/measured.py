@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from checker.reports import escape
+from checker.core import escape
 from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
 from checker.reports.charts import distances as distance_figures

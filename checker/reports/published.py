@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from checker.reports import escape
+from checker.core import escape
 from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.claims import FindingView
 from checker.reports.tables.table import Cell, Record, Table, pairs_of

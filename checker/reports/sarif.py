@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 from urllib.parse import quote
 
+from checker.core import escape
 from checker.judge.rules import RULES, Rule
-from checker.reports import escape
 from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables.table import Record

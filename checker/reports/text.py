@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from checker.reports import escape, published
+from checker.core import escape
+from checker.reports import published
 from checker.reports.format import Format
 from checker.reports.tables import arms, claims, costs, distances, facts, numbers
 from checker.reports.tables.comparison import Comparison, comparisons, groups

@@ -21,10 +21,10 @@ from folders import GOLDEN
 from reports_page import each_string, page
 
 from checker import reports
-from checker.core import resources
+from checker.core import escape, resources
 from checker.core.errors import UsageError
 from checker.judge import published as judge_published
-from checker.reports import escape, published, read, sarif
+from checker.reports import published, read, sarif
 
 EVERY = tuple(reports.FORMATS)
 HOSTILE = (

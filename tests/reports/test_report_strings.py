@@ -16,7 +16,7 @@ from reports_page import page
 
 from checker import reports
 from checker.commands import terminal
-from checker.reports import escape
+from checker.core import escape
 
 
 @pytest.mark.parametrize("every", [False, True], ids=["small", "every method"])
