@@ -6,7 +6,6 @@ import importlib.util
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,14 +18,6 @@ from checker.checkpoints.files import Files, NotCached, locate
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 from checker.measure.quiet import quiet
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in evaluation mode on its device, and the tokenizer that belongs to it."""
-
-    model: nn.Module
-    tokenizer: Any
 
 
 def device_of(source: ModelSource) -> torch.device:

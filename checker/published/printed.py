@@ -57,15 +57,6 @@ class Printed:
     def middle(self) -> Fraction:
         return (self.low + self.high) / 2
 
-    @property
-    def floats(self) -> tuple[float, float]:
-        """The two ends as floats, rounded outwards."""
-        low, high = float(self.low), float(self.high)
-        return (
-            low if Fraction(low) <= self.low else math.nextafter(low, -math.inf),
-            high if Fraction(high) >= self.high else math.nextafter(high, math.inf),
-        )
-
     def __float__(self) -> float:
         return float(self.middle)
 

@@ -10,7 +10,6 @@ from math import comb, erfc, exp, fsum, inf, lgamma, log, log1p, nextafter, sqrt
 from checker.published.printed import Printed, geometric_mean, mean, median
 from checker.published.publication import Pair, Scores
 
-RATIOS = ("mean_of_ratios", "ratio_of_means", "geometric_mean", "median_of_ratios", "ratio_of_medians")
 COEFFICIENTS = ("pearson", "spearman", "kendall")
 AVERAGES: Mapping[str, Callable[[Sequence[Printed]], Printed]] = {
     "mean": mean,

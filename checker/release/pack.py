@@ -12,7 +12,7 @@ judging.json       the day of judging (waivers expire) and the tool's version
 contracts.json     scoring, selection and evaluation contract, each with its digest and that of its token ids
 records.json       what was recorded of model and texts
 rows.jsonl         every measured value the verdicts rest on, one line per question (see ``rows``)
-artifacts.json     sha256 of each of the model's files, and their root digest (see ``checkpoints.root_digest``)
+artifacts.json     sha256 of each of the model's files, and their root digest (see ``digests.root_digest``)
 environment.json   where and how long it was measured
 report.json        the report, findings included
 =================  ===================================================================================================

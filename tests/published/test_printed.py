@@ -199,13 +199,6 @@ def test_numbers_are_equal_by_what_they_stand_for() -> None:
     assert Printed.of("+2.5") == Printed.of("2.5") != Printed.of("2.50")
 
 
-@given(NUMBERS)
-def test_floats_are_rounded_outwards(number: Printed) -> None:
-    low, high = (number / 3).floats
-    assert Fraction(low) <= (number / 3).low
-    assert (number / 3).high <= Fraction(high)
-
-
 # --- in words --------------------------------------------------------------------------------------------------------
 
 

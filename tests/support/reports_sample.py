@@ -172,13 +172,8 @@ def _depth(block: float, blocks: int) -> float:
     return 1 + 5.5 * math.exp(-9 * where) + 1.6 * math.exp(-14 * (1 - where))
 
 
-def _class(value: float, interval: list[float]) -> str | None:
-    for name, bound in (("similar", 0.05), ("conditional", 0.10)):
-        if interval[1] < bound:
-            return name
-        if interval[0] < bound:
-            return None if value >= bound else name
-    return "distinct"
+def _class(value: float) -> str:
+    return "similar" if value < 0.05 else "conditional" if value < 0.10 else "distinct"
 
 
 def _pair(i: int, j: int, blocks: int, noise: random.Random) -> Report:
@@ -204,12 +199,12 @@ def _pair(i: int, j: int, blocks: int, noise: random.Random) -> Report:
             "mean": (replacement + other) / 2,
             "min": other,
             "interval": _around(replacement),
-            "class": _class(replacement, _around(replacement)),
+            "class": _class(replacement),
         },
         "interchange": {
             "distance": interchange,
             "interval": _around(interchange, 0.16),
-            "class": _class(interchange, _around(interchange, 0.16)),
+            "class": _class(interchange),
         },
         "kl_ratio": {"value": ratio, "interval": bounds},
         "deletion": {"i": _deletion(i, blocks), "j": _deletion(j, blocks)},

@@ -15,7 +15,6 @@ from checker.judge.figures.distances import Distances
 from checker.selection.methods import METHODS
 
 Row = dict[str, Any]
-Layers = tuple[int, ...]
 Range = tuple[float | None, float | None]
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.

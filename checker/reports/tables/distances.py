@@ -92,7 +92,6 @@ def classes(report: Record) -> Table:
             f"Conditional (below {conditional})", lambda row: Cell(numbers.count(row[1]["conditional"])), numeric=True
         ),
         Field("Distinct", lambda row: Cell(numbers.count(row[1]["distinct"])), numeric=True),
-        Field("Not decided", lambda row: Cell(numbers.count(_undecided(report, row[0]))), numeric=True),
         Field("Similar or conditional", lambda row: Cell(numbers.count(row[1]["below_conditional"])), numeric=True),
     ]
     rows = [(protocol, counts) for protocol, counts in counted.items() if counts is not None]
@@ -144,10 +143,6 @@ def remarks(report: Record) -> list[str]:
     return said
 
 
-def _undecided(report: Record, protocol: str) -> int:
-    return sum(pair[protocol] is not None and pair[protocol]["class"] is None for pair in adjacent(report))
-
-
 def _measured(part: Record | None, key: str) -> str:
     return "" if part is None else numbers.distance(part[key])
 
@@ -157,9 +152,7 @@ def _ratio(part: Record) -> Cell:
 
 
 def _classes(pair: Record) -> Cell:
-    found = [
-        pair[protocol]["class"] or "open" for protocol in ("replacement", "interchange") if pair[protocol] is not None
-    ]
+    found = [pair[protocol]["class"] for protocol in ("replacement", "interchange") if pair[protocol] is not None]
     return Cell(" / ".join(found) or numbers.NOT_MEASURED)
 
 
