@@ -126,6 +126,9 @@ class Walk:
 
     def _rows(self, quantities: Collection[Quantity], hidden: torch.Tensor, is_base: bool) -> Rows:
         """Each quantity per scored position (W * K,)."""
+        # Logits are the largest thing by far: V numbers at each of W * K positions. They leave the head a part at a
+        # time and are reduced to one number a row, a few rows at a time; only the baseline's log-probabilities stay
+        # whole. Its branch comes first in the tree, so they are there when another layout is held against them.
         positions = self.batch.positions * len(self.ids)
         rows: Rows = {quantity: torch.empty(positions, device=self.ids.device) for quantity in quantities}
         if is_base:

@@ -82,6 +82,7 @@ class Ranking:
         ranks = {block: float(place) for place, group in enumerate(self.groups) for block in group}
         if followed != "higher":
             return select(ranks, geometry, budget, "all" if followed == "any" else "lower")
+        # In the mirror, where block 0 is the last, the higher of two blocks is the lower.
         last = geometry.blocks - 1
         mirrored = Geometry(geometry.blocks, geometry.spacing, tuple(last - block for block in geometry.exclude))
         found = select({last - block: rank for block, rank in ranks.items()}, mirrored, budget, "lower")
@@ -97,6 +98,8 @@ class Ranking:
 
     def _reaches(self, wanted: set[int], geometry: Geometry) -> bool:
         """Group by group: what is taken of it must leave nothing free, unless the budget is used up."""
+        # Some order of a group takes exactly these blocks if they are free and leave no other free: put them first. So
+        # one look at each group stands for all its orders, of which there are n! for n blocks.
         taken: set[int] = set()
         for group in self.groups:
             free = {block for block in group if block in geometry.candidates and _clear(block, taken, geometry)}
@@ -185,6 +188,8 @@ def ranking(table: Table, score: str, max_gap: int) -> Ranking:
 def _groups(scores: Mapping[int, Printed]) -> tuple[tuple[int, ...], ...]:
     """Neighbours in the order whose intervals overlap stand together; intervals that only touch are apart, as those of
     0.21 and 0.22 are."""
+    # In the order of lower ends, a block joins the group if it begins below the highest end so far. Two blocks of one
+    # group may well be told apart, if others between them join them.
     groups: list[list[int]] = []
     reach = None
     for block in sorted(scores, key=lambda block: (scores[block].low, scores[block].high, block)):
@@ -244,6 +249,8 @@ class Search:
         spacings: Sequence[int],
         ties: Sequence[Ties],
     ) -> list[Choice]:
+        # The product of all that is open. Spacing and tie rule do not change a ranking, so each ranking is made once
+        # and serves a dozen choices.
         block_scores = (rule.score,) if rule.score else _BLOCK_SCORES
         return [
             Choice(table.protocol, table.symmetrisation, *chosen)

@@ -179,6 +179,9 @@ def _kinds(checkpoint: Checkpoint) -> list[str]:
 
 def _cheapest(places: int, slots: int, cost: Callable[[int, int], _Cost]) -> list[int]:
     """Ascending slots for places, at the least cost in all; the lowest of those that cost the same."""
+    # A dynamic programme over slots: the cheapest way to seat the places so far in slots up to this one either leaves
+    # this slot free, as the way up to the slot before does, or adds it to the cheapest way of one place less below it.
+    # That is a step for each place and slot, where the ways are as many as subsets; `chosen` leads back through them.
     best: list[tuple[_Cost, int]] = [((), -1)] * (slots + 1)  # per slot: the cheapest way that ends below it
     chosen: list[list[int]] = []
     for place in range(places):

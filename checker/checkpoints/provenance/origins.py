@@ -175,6 +175,9 @@ def _unlike(base: _Base, block: Block) -> Origin:
         return _open(block, f"its tensors are copies from several base blocks: {told}")
     if not (norm := _norm(block.matrices)):
         return _open(block, "all its sampled values are zero")
+    # Samples only propose, all values decide. Does a weighted sum come far nearer than any base block alone? Then every
+    # value must bear it out. Else it is the nearest block, provided that the next one is much further away: training
+    # moves weights by far less than two blocks lie apart.
     fit = _Fit(group, block, norm)
     if (parts := fit.merged()) is not None:
         origin = _confirmed_merge({other.number: other for other in group.blocks}, block, parts)
@@ -264,6 +267,9 @@ class _Fit:
 
     def merged(self) -> Parts | None:
         """The weighted sum that comes near the block; None where one base block alone, unscaled, does as well."""
+        # A fit on all base blocks gives every one of them some weight. Those whose share chance alone could give are
+        # dropped, the others fitted again; the sum has to halve what the nearest block leaves. Last, each weight is
+        # written as plainly as fits as well: 0.5 for 0.4999.
         every = self._solve(range(len(self.group.blocks)))
         left = self._left(every)
         # Fitting noise of this size gives each base block about left / sqrt(values), by chance.
@@ -284,6 +290,8 @@ class _Fit:
 
     def _solve(self, chosen: Sequence[int]) -> dict[int, float]:
         """The weights of the chosen base blocks; by the normal equations, and once more on what they leave."""
+        # The products of n blocks are taken once, so that a fit costs n³ and not n² times the values. They square the
+        # condition of the problem; the second pass wins back the digits that this loses.
         index = np.array(chosen)
         products = self.group.products[np.ix_(index, index)]
         weights, left = np.zeros(len(index)), self.values
