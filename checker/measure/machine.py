@@ -1,28 +1,22 @@
-"""What a machine has: packages, devices and their dtypes, processors, memory, disk, a way to the model hub.
+"""What a machine has: packages, devices and their dtypes, processors, memory, disk; whether it may use the network.
 
 Works without torch, and looks only. Nothing of the environment is ever repeated: it may hold tokens.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import psutil
 
 DTYPES = ("float32", "bfloat16", "float16")
-_HUB = "https://huggingface.co"
-_PATIENCE = 3.0  # seconds that the hub has to answer
+_GROUP = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60  # bytes; what a control group without a limit may be said to have
 Environment = Mapping[str, str]
 
@@ -34,7 +28,7 @@ class Device:
     name: str
     about: str
     dtypes: tuple[str, ...]
-    free: int | None  # bytes
+    free: int  # bytes
 
 
 def installed(package: str) -> str | None:
@@ -77,62 +71,21 @@ def _computes(torch: Any, device: str) -> tuple[str, ...]:
 
 def cores() -> int:
     """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    process = psutil.Process()
+    return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
 
 
-def total_memory() -> int | None:
-    """Bytes of memory, or of the control group that this process is in; None where the system does not tell."""
-    return _least(_pages("SC_PHYS_PAGES"), _group("memory.max"))
+def total_memory() -> int:
+    """Bytes of memory, or of the control group that this process is in."""
+    total: int = psutil.virtual_memory().total
+    return min(total, _group("memory.max") or total)
 
 
-def free_memory() -> int | None:
-    """Bytes of memory that can be had now, caches that give way included; None where the system does not tell."""
+def free_memory() -> int:
+    """Bytes of memory that can be had now, caches that give way included."""
+    free: int = psutil.virtual_memory().available
     limit, used = _group("memory.max"), _group("memory.current")
-    left = None if limit is None or used is None else max(0, limit - used + (_reclaimable() or 0))
-    return _least(_available(), left)
-
-
-def _least(*values: int | None) -> int | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _pages(name: str) -> int | None:
-    try:
-        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return _pages("SC_AVPHYS_PAGES")
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else _pages("SC_AVPHYS_PAGES")
-
-
-def _group(name: str) -> int | None:
-    """A number of this process's control group, version 2 or 1; None where there is no limit."""
-    older = {"memory.max": "memory.limit_in_bytes", "memory.current": "memory.usage_in_bytes"}
-    for path in (Path("/sys/fs/cgroup") / name, Path("/sys/fs/cgroup/memory") / older[name]):
-        try:
-            value = int(path.read_text(encoding="ascii"))
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-        return value if value < _UNLIMITED else None
-    return None
-
-
-def _reclaimable() -> int | None:
-    """Bytes of files that the control group keeps in memory only because nobody needs the room."""
-    for path in (Path("/sys/fs/cgroup/memory.stat"), Path("/sys/fs/cgroup/memory/memory.stat")):
-        try:
-            rows = dict(line.split() for line in path.read_text(encoding="ascii").splitlines())
-            return int(rows["inactive_file"]) + int(rows["active_file"])
-        except (OSError, ValueError, KeyError):
-            continue
-    return None
+    return free if limit is None or used is None else min(free, max(0, limit - used + _reclaimable()))
 
 
 def free_disk(folder: Path) -> int:
@@ -140,50 +93,36 @@ def free_disk(folder: Path) -> int:
     here = folder.absolute()
     while not here.exists():
         here = here.parent
-    return shutil.disk_usage(here).free
+    free: int = psutil.disk_usage(str(here)).free
+    return free
 
 
-# --- the hub ---------------------------------------------------------------------------------------------------------
+# --- control groups, of which psutil does not know ------------------------------------------------------------------
+
+
+def _group(name: str) -> int | None:
+    """A number of this process's control group, version 2 or 1; None where there is no limit."""
+    older = {"memory.max": "memory.limit_in_bytes", "memory.current": "memory.usage_in_bytes"}
+    for path in (_GROUP / name, _GROUP / "memory" / older[name]):
+        with suppress(OSError, ValueError):  # not there, or "max"
+            value = int(path.read_text(encoding="ascii"))
+            return value if value < _UNLIMITED else None
+    return None
+
+
+def _reclaimable() -> int:
+    """Bytes of files that the control group keeps in memory only because nobody needs the room."""
+    for path in (_GROUP / "memory.stat", _GROUP / "memory" / "memory.stat"):
+        with suppress(OSError, ValueError, KeyError):
+            rows = dict(line.split() for line in path.read_text(encoding="ascii").splitlines())
+            return int(rows["inactive_file"]) + int(rows["active_file"])
+    return 0
+
+
+# --- the network ----------------------------------------------------------------------------------------------------
 
 
 def offline(environment: Environment) -> str | None:
     """The variable that forbids the network, as huggingface_hub reads it; None where none does."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return next((name for name in names if environment.get(name, "").upper() in ("1", "ON", "YES", "TRUE")), None)
-
-
-def hub(environment: Environment, patience: float = _PATIENCE) -> str:
-    """Whether the model hub answers, in words; it is not asked where the environment forbids the network."""
-    forbidden = offline(environment)
-    if forbidden:
-        return f"not asked, for {forbidden} is set"
-    try:
-        address = urlsplit(environment.get("HF_ENDPOINT") or _HUB)
-        # Never the whole address: it may hold a password.
-        host, port = address.hostname or "", f":{address.port}" if address.port else ""
-    except ValueError:
-        return "not reachable: HF_ENDPOINT is not an address"
-    if address.scheme not in ("http", "https") or not host:
-        return "not reachable: HF_ENDPOINT is not an address"
-    place = urllib.request.Request(f"{address.scheme}://{host}{port}/", method="HEAD")
-    try:
-        with urllib.request.urlopen(place, timeout=patience):
-            return f"{host} answers"
-    except urllib.error.HTTPError as error:
-        return f"{host} answers" if error.code < 500 else f"{host} is not reachable: it answers {error.code}"
-    except (OSError, HTTPException) as error:
-        return f"{host} is not reachable: {_reason(error)}"
-
-
-def _reason(error: Exception) -> str:
-    """Why the network failed, without any text that may repeat an address."""
-    inner = getattr(error, "reason", error)
-    if isinstance(inner, TimeoutError):
-        return "no answer in time"
-    if isinstance(inner, socket.gaierror):
-        return "its name is not known here"
-    if isinstance(inner, ssl.SSLError):
-        return "its certificate is not accepted, or the encryption failed"
-    if isinstance(inner, OSError) and inner.errno is not None:
-        return os.strerror(inner.errno).lower()
-    return "no answer that is understood"

