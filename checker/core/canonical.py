@@ -4,55 +4,75 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import abc
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from checker.core.errors import EvidenceDamaged, refuse_file
 
 R = TypeVar("R")
 
-_LARGEST = 2**63
+_LARGEST = 2**53  # of a whole number: beyond it JSON's readers disagree
+
+
+class NotOfKind(ValueError):
+    """A value of JSON that cannot be what a type says: ``place``, what was ``found`` and what was ``expected``."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(f"{place}: found {found}; expected {expected}")
+        self.place, self.found, self.expected = place, found, expected
 
 
 def restored(kind: type[R], record: object, place: str) -> R:
-    """A dataclass from a record's JSON, whose lists were tuples; ``place`` is what messages call the record.
+    """As ``from_json``, of stored evidence: EvidenceDamaged where the record is not of its kind."""
+    try:
+        return from_json(kind, record, place)
+    except NotOfKind as error:
+        remedy = "restore the file, or measure again with --fresh"
+        raise EvidenceDamaged.at(error.place, error.found, error.expected, remedy) from None
 
-    EvidenceDamaged names what is missing, is no field of ``kind`` or is of another type. Whole numbers are at least 0.
+
+def from_json(kind: type[R], record: object, place: str = "") -> R:
+    """A dataclass from JSON, which has lists where it has tuples; ``place`` is what messages call the record.
+
+    NotOfKind says what is missing, is no field of ``kind`` or is of another type. Whole numbers are at least 0.
     """
     if not isinstance(record, Mapping):
-        _refuse(place, _said(record), "a mapping")
+        raise NotOfKind(place, _said(record), "a mapping")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in record:
         if name not in known:
-            _refuse(place, f"{_said(name)}, which nothing reads", f"only {', '.join(known)}")
+            raise NotOfKind(place, f"{_said(name)}, which nothing reads", f"only {', '.join(known)}")
     for name, field in known.items():
         if name not in record and field.default is MISSING and field.default_factory is MISSING:
-            _refuse(place, f"no {name}", "it there")
+            raise NotOfKind(place, f"no {name}", "it there")
     hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value, f"{place}, {name}") for name, value in record.items()})
+    return kind(**{name: value_of(hints[name], value, f"{place}, {name}") for name, value in record.items()})
 
 
-def _value(hint: Any, value: Any, place: str) -> Any:
-    """The value as a field of type ``hint`` holds it."""
+def value_of(hint: Any, value: Any, place: str = "") -> Any:
+    """A value of JSON as a field of type ``hint`` holds it; NotOfKind where it cannot."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if value is None and NoneType in parts:
             return None
         (hint,) = (part for part in parts if part is not NoneType)
-        return _value(hint, value, place)
+        return value_of(hint, value, place)
     if origin is tuple and isinstance(value, list | tuple):
         every = parts[0] if len(parts) == 2 and parts[1] is Ellipsis else None
         if every is not None or len(parts) == len(value):
             pairs = ((every or parts[number], item) for number, item in enumerate(value))
-            return tuple(_value(part, item, f"{place}[{number}]") for number, (part, item) in enumerate(pairs))
+            return tuple(value_of(part, item, f"{place}[{number}]") for number, (part, item) in enumerate(pairs))
+    elif origin is abc.Mapping and isinstance(value, dict):
+        return {key: value_of(parts[1], item, f"{place}, {key}") for key, item in value.items()}
     elif is_dataclass(hint):
-        return restored(hint, value, place)  # type: ignore[arg-type]
+        return from_json(hint, value, place)  # type: ignore[arg-type]
     elif _fits(hint, value):
         return value
-    return _refuse(place, _said(value), _name(hint))
+    raise NotOfKind(place, _said(value), _name(hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:
@@ -71,10 +91,6 @@ def _name(hint: Any) -> str:
 
 def _said(value: object) -> str:
     return repr(value)[:80]
-
-
-def _refuse(place: str, found: str, expected: str) -> NoReturn:
-    raise EvidenceDamaged.at(place, found, expected, "restore the file, or measure again with --fresh")
 
 
 def canonical(value: Any) -> str:

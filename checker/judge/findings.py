@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from checker.core.canonical import from_json
 from checker.core.records import Audited
 from checker.core.rule import C, Finding, Level, Outcome
 from checker.judge import waivers
@@ -75,7 +76,7 @@ def exit_code(report: Mapping[str, Any], fail_on: str) -> int:
     """The command's exit code (design, 7): 0, 1 where something failed, 3 where something is open."""
     if fail_on == "never":
         return 0
-    findings = [Finding(**finding) for finding in report["findings"]]
+    findings = [from_json(Finding, finding) for finding in report["findings"]]
     return _EXIT_CODES[outcome_of(findings, fail_on)]
 
 

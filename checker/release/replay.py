@@ -7,13 +7,13 @@ texts or models that happen to lie here.
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path, PurePath
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
+from checker.core.canonical import NotOfKind, value_of
 from checker.core.errors import InvalidAudit
 from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts
 from checker.core.questions import Question, Values
@@ -32,7 +32,6 @@ _FACTS: Mapping[str, type[Any]] = {
     "checkpoint": CheckpointFacts,
 }
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
-_LARGEST = 2**53  # of a whole number in facts
 _ALONE = Path("/alone").absolute()  # where an audit file of a pack is taken to lie: with no other file beside it
 _WANTED = "what `pack` wrote"
 
@@ -126,7 +125,7 @@ def audit_of(pack: Pack, judged_by: JudgedBy) -> Audit:
         raise damaged(place, f"no {error}", "path, overrides and policy") from error
     if not isinstance(file, str) or not _FILE.fullmatch(file):
         raise damaged(place, f"the file name {file!r:.80}", "a plain file name")
-    if not fits(overrides, tuple[tuple[str, str], ...]):
+    if not _fits(overrides, tuple[tuple[str, str], ...]):
         raise damaged(place, f"the overrides {overrides!r:.80}", "pairs of key and value")
     given = [f"{key}={value}" for key, value in overrides]
     own = judged_by.policy == "audit"
@@ -143,7 +142,7 @@ def audit_of(pack: Pack, judged_by: JudgedBy) -> Audit:
 
 
 def _policy(stated: Any, place: str) -> Policy:
-    if not fits(stated, Policy):
+    if not _fits(stated, Policy):
         raise damaged(place, f"the policy {stated!r:.80}", "a policy")
     return restored_policy(stated)
 
@@ -178,7 +177,7 @@ def judging_of(pack: Pack) -> JudgedBy:
     stated = pack.json("judging.json")
     try:
         day, tool, policy = stated["day"], stated["tool"], stated["policy"]
-        complete = fits(tool, Mapping[str, str]) and set(tool) == {"name", "version", "measuring_code"}
+        complete = _fits(tool, Mapping[str, str]) and set(tool) == {"name", "version", "measuring_code"}
         if complete and policy in ("audit", "given") and len(stated) == 3:
             return JudgedBy(date.fromisoformat(day), tool, policy)
     except (KeyError, TypeError, ValueError):
@@ -235,7 +234,7 @@ def _problem(name: str, content: Row, answers: int) -> str | None:
         if key not in content and not hasattr(kind, key):
             return f"no {key!r}"
     for key, value in content.items():
-        if key not in hints or not fits(value, hints[key]):
+        if key not in hints or not _fits(value, hints[key]):
             return f"{key!r:.40} {value!r:.80}"
     if name == "model":
         blocks, kinds = content["blocks"], content.get("slot_kinds")
@@ -246,26 +245,10 @@ def _problem(name: str, content: Row, answers: int) -> str | None:
     return f"{batches} batches, more than there are answers," if batches > answers else None
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value can be what a type says: whole numbers from 0, texts, lists for tuples, records."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, one) for one in inner)
-    if origin is tuple:
-        return isinstance(value, list) and (
-            all(fits(item, inner[0]) for item in value)
-            if inner[-1] is Ellipsis
-            else len(value) == len(inner) and all(map(fits, value, inner))
-        )
-    if origin is Literal:
-        return value in inner
-    if is_dataclass(hint):
-        hints = get_type_hints(hint)
-        return isinstance(value, dict) and all(key in hints and fits(item, hints[key]) for key, item in value.items())
-    if origin is not None:  # a mapping
-        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
-    if hint is int:
-        return type(value) is int and 0 <= value < _LARGEST
-    if hint is float:
-        return type(value) in (int, float)
-    return value is None if hint is type(None) else type(value) is hint
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value can be what a type says."""
+    try:
+        value_of(hint, value)
+    except NotOfKind:
+        return False
+    return True
