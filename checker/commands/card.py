@@ -29,7 +29,7 @@ from checker.release.pack import open_pack
 def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: bool) -> None:
     """Writes the outcome of a sealed audit into a model card: one marked block, and a few keys of its front matter.
 
-    The same block again replaces itself; everything else in the card stays byte for byte. Nothing is sent anywhere. The
+    The same block again replaces itself; everything else in the text stays byte for byte. Nothing is sent anywhere. The
     front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
     """
     if check and path is None:

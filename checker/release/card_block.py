@@ -46,7 +46,7 @@ def source(pack: Pack) -> Source:
 
 
 def written(text: str, found: Source, file: str, *, block_only: bool = False) -> str:
-    """The card with the pack's block and, unless ``block_only``, its front matter; every other byte stays.
+    """The card with the pack's block and, unless ``block_only``, its front matter; every other byte of the text stays.
 
     UsageError where the card cannot be changed in place, CannotRun where a package is missing.
     """

@@ -1,18 +1,22 @@
-"""Merges base model, tags and evaluation results into a card's front matter; every other line stays as it is.
+"""Merges base model, tags and evaluation results into a card's front matter; comments, order and quotes stay.
 
-huggingface_hub makes what goes in and reads what came out. Its own way of writing a card would write all of it anew, so
-only the lines of these three keys are put in place here, and what cannot be done that way is refused.
+huggingface_hub makes what goes in and reads what came out. Its own way of writing a card would drop what stands beside
+the values, so ruamel.yaml writes it. Every value is a text to it here: so none is written in another way (``yes``,
+``1_000``, ``~``), and no tag of a stranger makes an object.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from yaml import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+from yaml import MappingNode, SequenceNode
 
 from checker.checkpoints.model_card import NAME, Refused, compose, front_matter, line_break, values_of, yaml_problem
 from checker.core.errors import CannotRun, UsageError
@@ -21,6 +25,8 @@ KEYS = ("base_model", "tags", "model-index")
 TASK = "Layer removal, audited by pruneaudit"  # by this name our results are found again
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it tells no places, and none are needed of it
 _BY_HAND = "write it in the plain form, or use --block-only"
+_MOST_INDENT = 4  # columns of a list below its key
+Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,26 +51,16 @@ class Metadata:
     tags: tuple[str, ...] = ("pruneaudit",)
 
 
-@dataclass(frozen=True)
-class _Edit:
-    """``inner[start:end]`` becomes ``text``."""
-
-    start: int
-    end: int
-    text: str
-
-
 def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
     """The card with ``metadata`` in its front matter, which is made where there is none.
 
     A base model that the card names stays. Tags are added. The results replace earlier ones of ours, and stand beside
-    those of others. UsageError where a key cannot be edited in place, CannotRun without huggingface_hub.
+    those of others. UsageError where nothing can be added to a key, CannotRun without the libraries.
     """
     span, ending = front_matter(text), line_break(text)
-    inner = text[slice(*span)] if span else ""
+    inner = re.sub(r"\r\n?", "\n", text[slice(*span)]) if span else ""
     try:
-        root = compose(inner)
-        changed = _edited(inner, root, metadata, ending)
+        changed = _edited(inner, metadata)
         _check(inner, changed, metadata)
     except (Refused, yaml.YAMLError) as error:
         found = str(error) if isinstance(error, Refused) else f"front matter that is not YAML ({yaml_problem(error)})"
@@ -72,6 +68,7 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
                          f"{_BY_HAND}") from None  # fmt: skip
     if changed == inner:
         return text
+    changed = changed.replace("\n", ending)
     if span:
         return text[: span[0]] + changed + text[span[1] :]
     start = int(text.startswith("\ufeff"))
@@ -81,116 +78,146 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
 # --- editing ---------------------------------------------------------------------------------------------------------
 
 
-def _edited(inner: str, root: MappingNode | None, metadata: Metadata, ending: str) -> str:
-    values = {} if root is None else values_of(root)
-    edits: list[_Edit] = []
-    added: list[str] = []
-    wanted = _library_lines(metadata)
-    for key in KEYS:
-        if key not in wanted:
-            if key == "model-index" and key in values and TASK in inner:
-                raise Refused("results of an earlier pack in `model-index`, of which this pack has none,")
-        elif key not in values:
-            added += wanted[key]
-        elif key == "tags":
-            edits += _tags(inner, values[key], metadata.tags, ending)
-        elif key == "model-index":
-            edits += _results(inner, values[key], wanted[key], ending)
-    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
-        inner = inner[: edit.start] + edit.text + inner[edit.end :]
-    return inner + "".join(line + ending for line in added)
+def _edited(inner: str, metadata: Metadata) -> str:
+    """The front matter with what is missing in it; as it is where nothing is."""
+    node, before = compose(inner), yaml.load(inner, _FAST) or {}
+    lines, editor = _lines(metadata), _editor(node)
+    with _taken_by("ruamel.yaml"):
+        ours, root = editor.load(lines), editor.load(inner if node else "{}")
+        if "model-index" in root and "model-index" not in ours and TASK in inner:
+            raise Refused("results of an earlier pack in `model-index`, of which this pack has none,")
+        changed = [key for key in ours if _put(key, root, ours, before, yaml.load(lines, _FAST))]
+        root.fa.set_block_style()
+        written = io.StringIO()
+        editor.dump(root, written)
+    if not changed:
+        return inner
+    # Front matter that is nothing but comments has no root that could hold them.
+    return written.getvalue() if node else inner + written.getvalue()
 
 
-def _tags(inner: str, node: Node, tags: Sequence[str], ending: str) -> Iterator[_Edit]:
-    if isinstance(node, ScalarNode) and node.value == "" and not node.style:
-        yield _Edit(node.start_mark.index, node.start_mark.index, f" [{', '.join(tags)}]")
-        return
-    if not isinstance(node, SequenceNode) or not all(isinstance(item, ScalarNode) for item in node.value):
+def _put(key: str, root: Any, ours: Any, before: Values, wanted: Values) -> bool:
+    """Puts a key of ``ours`` into ``root``; whether that changes it. The last two are both with their types."""
+    if key in root and key != "tags":
+        return key == "model-index" and _put_result(root[key], ours[key], before[key], wanted[key])
+    if key in root and before[key] not in (None, []):
+        return _add_tags(root[key], ours[key])
+    if key in root:
+        ours[key].fa.set_flow_style()  # in the line of the key, before a comment there
+    root[key] = ours[key]
+    return True
+
+
+def _add_tags(tags: Any, ours: Any) -> bool:
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise Refused("`tags` that are not a list of words")
-    missing = [tag for tag in tags if tag not in [item.value for item in node.value]]
-    if not missing:
-        return
-    if node.flow_style:
-        place = node.value[-1].end_mark.index if node.value else node.start_mark.index + 1
-        yield _Edit(place, place, (", " if node.value else "") + ", ".join(missing))
-        return
-    place = _line_end(inner, node)
-    yield _Edit(place, place, "".join(f"{ending}{' ' * node.start_mark.column}- {tag}" for tag in missing))
+    missing = [tag for tag in ours if tag not in tags]
+    if missing:
+        below = _cut_below(tags)
+        tags.extend(missing)
+        _hang_below(tags, below)
+    return bool(missing)
 
 
-def _results(inner: str, index: Node, lines: Sequence[str], ending: str) -> Iterator[_Edit]:
+def _put_result(index: Any, ours: Any, before: Any, wanted: Any) -> bool:
     """Our result in the place of an earlier one, or after all others."""
-    if not isinstance(index, SequenceNode) or index.flow_style or len(index.value) != 1:
-        raise Refused("a `model-index` that is not a list, on lines of its own, of one model")
-    model = index.value[0]
-    results = values_of(model).get("results") if isinstance(model, MappingNode) else None
-    if not isinstance(results, SequenceNode) or results.flow_style or not results.value:
-        raise Refused("a `model-index` without a list of results on lines of its own")
-    ours = [place for place, item in enumerate(results.value) if _task(item) == TASK]
-    if len(ours) > 1:
-        raise Refused(f"{len(ours)} results of the task {TASK!r} in `model-index`")
-    indent = " " * results.start_mark.column
-    item = [line[2:] for line in lines[3:]]  # without `model-index:`, its name and `results:`
-    if not ours:
-        place = _line_end(inner, results)
-        yield _Edit(place, place, "".join(f"{ending}{indent}{line}" for line in item))
-        return
-    old = results.value[ours[0]]
-    if _data(old) == yaml.safe_load("\n".join(item))[0]:
-        return
-    before = results.value[ours[0] - 1].end_mark.index if ours[0] else results.start_mark.index
-    dash = inner.rfind("-", min(before, old.start_mark.index), old.start_mark.index)
-    if dash < 0:
-        dash = results.start_mark.index
-    yield _Edit(dash, _line_end(inner, old), f"{ending}{indent}".join(item))
+    if not isinstance(index, list) or len(index) != 1:
+        raise Refused("a `model-index` that is not a list of one model")
+    results = index[0].get("results") if isinstance(index[0], dict) else None
+    if not isinstance(results, list) or not results:
+        raise Refused("a `model-index` without a list of results")
+    earlier = [place for place, result in enumerate(results) if _task(result) == TASK]
+    if len(earlier) > 1:
+        raise Refused(f"{len(earlier)} results of the task {TASK!r} in `model-index`")
+    if earlier and before[0]["results"][earlier[0]] == wanted[0]["results"][0]:
+        return False
+    place = earlier[0] if earlier else len(results)
+    below = _cut_below(results[place] if earlier else results)
+    results[place : place + 1] = ours[0]["results"]
+    _hang_below(results[place], below)
+    return True
 
 
-def _task(item: Node) -> str | None:
+def _task(result: Any) -> Any:
     """The name of a result's task."""
-    task = values_of(item).get("task") if isinstance(item, MappingNode) else None
-    name = values_of(task).get("name") if isinstance(task, MappingNode) else None
-    return str(name.value) if isinstance(name, ScalarNode) else None
+    task = result.get("task") if isinstance(result, dict) else None
+    return task.get("name") if isinstance(task, dict) else None
 
 
-def _data(node: Node) -> Any:
-    return yaml.SafeLoader("").construct_object(node, deep=True)
+# ruamel.yaml keeps comments and empty lines with the value before them: what stands between two keys, with the last
+# value of the first. There it belongs to what follows, and stays when that value is replaced or gets another after it.
 
 
-def _line_end(inner: str, node: Node) -> int:
-    """Where the last line of a node ends, a comment after it included, its line break not."""
-    last = len(inner[: max(_ends(node))].rstrip())
-    found = re.compile(r"[\r\n]|\Z").search(inner, last)
-    return found.start() if found else len(inner)
+def _cut_below(node: Any) -> Any:
+    """Takes away what stands below the last line of a collection, and returns it; None where nothing does."""
+    holder, key, place = _last(node)
+    comment = holder.ca.items.get(key, [None] * 4)[place]
+    if comment is None:
+        return None
+    line, _, rest = comment.value.partition("\n")
+    below = copy(comment)
+    comment.value, below.value = f"{line}\n", f"\n{rest}"
+    return below
 
 
-def _ends(node: Node) -> Iterator[int]:
-    """Where the scalars and the bracketed parts of a node end; what a block collection itself says lies further on."""
-    if not isinstance(node, CollectionNode) or node.flow_style:
-        yield node.end_mark.index
-        return
-    pairs = node.value if isinstance(node, MappingNode) else [(item,) for item in node.value]
-    for parts in pairs:
-        for part in parts:
-            yield from _ends(part)
+def _hang_below(node: Any, below: Any) -> None:
+    if below is not None:
+        holder, key, place = _last(node)
+        holder.ca.items.setdefault(key, [None] * 4)[place] = below
 
 
-# --- through the library ---------------------------------------------------------------------------------------------
+def _last(node: Any) -> tuple[Any, Any, int]:
+    """What holds the last value of a collection, under which key or number, and where comments on it stand there."""
+    key = len(node) - 1 if isinstance(node, list) else next(reversed(node))
+    value: Any = node[key]
+    if not isinstance(value, list | dict) or not value or value.fa.flow_style():  # type: ignore[union-attr]
+        return node, key, 0 if isinstance(node, list) else 2
+    return _last(value)
 
 
-def _library() -> Any:
+# --- through the libraries -------------------------------------------------------------------------------------------
+
+
+def _libraries() -> tuple[Any, Any]:
     try:
         import huggingface_hub
-    except ImportError:
+        import ruamel.yaml
+    except ImportError as error:
         raise CannotRun(
-            "found no package huggingface_hub; expected it, to write a card's front matter; install it: "
+            f"found no package {error.name}; expected it, to write a card's front matter; install it: "
             "pip install 'pruneaudit[card]', or use --block-only"
         ) from None
-    return huggingface_hub
+    return huggingface_hub, ruamel.yaml
 
 
-def _library_lines(metadata: Metadata) -> dict[str, list[str]]:
-    """Per key, its lines as the library writes them."""
-    library = _library()
+@contextmanager
+def _taken_by(library: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:  # whatever a stranger's front matter makes it raise
+        raise Refused(f"front matter that {library} does not take ({type(error).__name__})") from None
+
+
+def _editor(node: MappingNode | None) -> Any:
+    """Reads and writes YAML, comments included; lists stand as far in as the first one of ``node``."""
+    library = _libraries()[1]
+    editor = library.YAML(typ="rt", pure=True)
+    # No plain value is a number, a date, a truth value or nothing.
+    editor.Resolver = type("Texts", (library.resolver.VersionedResolver,), {"versioned_resolver": {}})
+    editor.preserve_quotes = True
+    editor.width = 2**31
+    values = values_of(node).values() if node else ()
+    lists = [value for value in values if isinstance(value, SequenceNode) and not value.flow_style]
+    offset = min(lists[0].start_mark.column, _MOST_INDENT) if lists else 0
+    editor.indent(mapping=2, sequence=offset + 2, offset=offset)
+    return editor
+
+
+def _lines(metadata: Metadata) -> str:
+    """What goes in, as huggingface_hub writes it."""
+    library = _libraries()[0]
     results = [
         library.EvalResult(
             task_type="text-generation",
@@ -204,29 +231,20 @@ def _library_lines(metadata: Metadata) -> dict[str, list[str]]:
         )
         for result in metadata.results
     ]
-    parts = {
-        "base_model": {"base_model": metadata.base_model} if metadata.base_model else None,
-        "tags": {"tags": list(metadata.tags)} if metadata.tags else None,
-        "model-index": {"model_name": metadata.model, "eval_results": results} if results else None,
-    }
-    return {key: library.ModelCardData(**part).to_yaml().split("\n") for key, part in parts.items() if part}
+    named = {"model_name": metadata.model, "eval_results": results} if results else {}
+    card = library.ModelCardData(base_model=metadata.base_model, tags=list(metadata.tags) or None, **named)
+    return str(card.to_yaml())
 
 
 def _check(before: str, after: str, metadata: Metadata) -> None:
     """Refused unless everything else means what it meant, and the library reads what was put in."""
-    old = yaml.load(before, _FAST) or {}
-    try:
-        new = yaml.load(after, _FAST)
-    except yaml.YAMLError:
-        raise Refused("front matter that no key can be added to at its end") from None
+    old, new = yaml.load(before, _FAST) or {}, yaml.load(after, _FAST) or {}
     for key in [*old, *new]:
         if key not in KEYS and (key not in old or key not in new or repr(old[key]) != repr(new[key])):
             raise Refused(f"the key `{str(key)[:40]}`, which would read otherwise afterwards,")
-    try:
-        card = _library().ModelCard(f"---\n{after}---\n")
+    with _taken_by("huggingface_hub"):
+        card = _libraries()[0].ModelCard(f"---\n{after}---\n")
         names = {result.metric_name for result in card.data.eval_results or ()}
         listed = card.data.tags or []
-    except Exception as error:  # whatever a stranger's metadata make the library raise
-        raise Refused(f"front matter that huggingface_hub does not take ({type(error).__name__})") from None
     if not set(metadata.tags) <= set(listed) or not {result.name for result in metadata.results} <= names:
         raise Refused("front matter in which huggingface_hub does not find what was added")

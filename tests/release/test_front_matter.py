@@ -1,4 +1,4 @@
-"""What a card's front matter gets, and that every other line of it stays."""
+"""What a card's front matter gets, and that comments, order, quotes and values of all else in it stay."""
 
 from __future__ import annotations
 
@@ -44,6 +44,31 @@ model-index:
         - 74.9
         - 98.7
 """
+INDENTED = """\
+model-index:
+  - name: SmolLM2-135M
+    results:
+      - task:
+          type: text-generation
+          name: Layer removal, audited by pruneaudit
+        dataset:
+          name: evaluation.txt
+          type: text
+        metrics:
+          - type: perplexity
+            value: 29.87
+            name: Perplexity of the unpruned model
+            args:
+              windows: 21
+          - type: perplexity_increase
+            value: 86.4
+            name: 'Perplexity increase in percent, claim six: a colon'
+            args:
+              claim: 'Six: +86 %'
+              interval:
+                - 74.9
+                - 98.7
+"""
 OTHERS = """\
 model-index:
 - name: other
@@ -58,22 +83,37 @@ model-index:
 
 license: mit # last
 """
+# As the library puts it: lists in one way, a comment where its column was.
+OTHERS_AGAIN = """\
+model-index:
+- name: other
+  results:
+  - task: {type: text-generation}     # theirs
+    dataset:
+      type: d
+      name: D
+    metrics:
+    - type: accuracy
+      value: 0.50      # half
+
+license: mit # last
+"""
 
 CARDS = {
     "none": ("# Title\n", f"---\nbase_model: org/name\ntags:\n- pruneaudit\n{INDEX}---\n# Title\n"),
     "empty": ("---\n---\nText", f"---\nbase_model: org/name\ntags:\n- pruneaudit\n{INDEX}---\nText"),
     "comments and quotes": (
         "---\n# first\nlicense: \"mit\"   # why\n\nlanguage: [en,  'de']\n---\n",
-        "---\n# first\nlicense: \"mit\"   # why\n\nlanguage: [en,  'de']\n"
+        "---\n# first\nlicense: \"mit\"   # why\n\nlanguage: [en, 'de']\n"
         f"base_model: org/name\ntags:\n- pruneaudit\n{INDEX}---\n",
     ),
     "tags in lines": (
         "---\ntags:\n  - a   # one\n  - 'b'\n# end\nbase_model: org/name\n---\n",
-        f"---\ntags:\n  - a   # one\n  - 'b'\n  - pruneaudit\n# end\nbase_model: org/name\n{INDEX}---\n",
+        f"---\ntags:\n  - a   # one\n  - 'b'\n  - pruneaudit\n# end\nbase_model: org/name\n{INDENTED}---\n",
     ),
     "tags in brackets": (
         "---\ntags: [a, 'b',]  # two\nbase_model: other/one\n---\n",
-        f"---\ntags: [a, 'b', pruneaudit,]  # two\nbase_model: other/one\n{INDEX}---\n",
+        f"---\ntags: [a, 'b', pruneaudit] # two\nbase_model: other/one\n{INDEX}---\n",
     ),
     "no tags yet": (
         "---\ntags: []\nbase_model: [x/y]\n---\n",
@@ -107,9 +147,9 @@ def test_line_breaks_and_a_byte_order_mark_stay(text: str) -> None:
 def test_results_of_others_stay_and_ours_stand_after_them() -> None:
     text = f"---\n{OTHERS}---\nText\n"
     whole = merged(text, METADATA)
-    ours = "".join(f"  {line}\n" for line in INDEX.splitlines()[3:])
+    ours = "".join(f"{line}\n" for line in INDEX.splitlines()[3:])
     end = "base_model: org/name\ntags:\n- pruneaudit\n"
-    both = OTHERS.replace("# half\n", f"# half\n{ours}")
+    both = OTHERS_AGAIN.replace("# half\n", f"# half\n{ours}")
     assert whole == f"---\n{both}{end}---\nText\n"
     assert merged(whole, METADATA) == whole
 
@@ -122,6 +162,53 @@ def test_ours_are_replaced_wherever_they_stand() -> None:
     rewritten = str(ModelCard(whole))  # by the library, which sorts nothing and drops comments
     assert merged(rewritten, METADATA) == rewritten
     assert merged(rewritten, LATER) == rewritten.replace("value: 86.4", "value: 12.5")
+
+
+def test_what_stands_below_a_list_stays_there() -> None:
+    """Comments and empty lines between two keys, which the library keeps with the last value of the first."""
+    text = "---\ntags:\n- a\n- b # b\n\n# on the licence\nlicense: mit\n---\n"
+    whole = merged(text, METADATA)
+    assert whole.startswith("---\ntags:\n- a\n- b # b\n- pruneaudit\n\n# on the licence\nlicense: mit\nbase_model: ")
+    ours = whole.replace(INDEX, f"{INDEX}\n# on the library\n\nlibrary_name: x\n")
+    assert merged(ours, METADATA) == ours
+    assert merged(ours, LATER) == ours.replace("value: 86.4", "value: 12.5")
+    fewer = merged(ours, replace(METADATA, results=(BASELINE,)))
+    assert fewer.endswith("        windows: 21\n\n# on the library\n\nlibrary_name: x\n---\n")
+    between = ours.replace("        - 98.7\n", "        - 98.7\n  # theirs\n  - task: {name: theirs}\n")
+    between = between.replace("{name: theirs}", "{type: t, name: theirs}\n    dataset: {name: d, type: d}\n"
+                              "    metrics: [{type: m, value: 1}]")  # fmt: skip
+    assert merged(between, LATER) == between.replace("value: 86.4", "value: 12.5")
+
+
+SCALARS = """\
+a: yes
+b: ~
+c:
+d: 1_000
+e: 010
+f: 1e3
+g: 2020-01-01 # day
+h: 'null'
+i: 12:30
+j: "x\\ty"
+k: |
+  one
+
+  two
+l: <x>
+"""
+
+
+def test_every_value_stays_as_it_was_written() -> None:
+    whole = merged(f"---\n{SCALARS}---\n", METADATA)
+    assert whole.startswith(f"---\n{SCALARS}base_model: org/name\n")
+
+
+def test_brackets_and_an_end_of_the_document_can_be_added_to() -> None:
+    task = "task: {type: t, name: T}, dataset: {name: D, type: d}, metrics: [{type: m, value: 1}]"
+    card = ModelCard(merged(f"---\nmodel-index: [{{name: x, results: [{{{task}}}]}}]\n---\n", METADATA))
+    assert [found.task_name for found in card.data.eval_results] == ["T", TASK, TASK]
+    assert merged("---\na: 1\n...\n---\n", METADATA).startswith("---\na: 1\nbase_model: org/name\n")
 
 
 def test_an_edited_figure_is_put_right() -> None:
@@ -162,15 +249,15 @@ REFUSED = {
     "a: 1\na: 2\n": "the key `a` in the front matter, which hides another",
     "<<: {a: 1}\n": "the key `<<` in the front matter, which hides another",
     "a: [\n": "front matter that is not YAML (expected the node content, but found '<stream end>', line 3)",
-    "a: 1\n...\n": "front matter that no key can be added to at its end",
+    "a: {b: 1, b: 2}\n": "front matter that ruamel.yaml does not take (DuplicateKeyError)",
     f"a: {'[' * 21}\n": "front matter that is nested more than 20 levels deep",
     "tags: one\n": "`tags` that are not a list of words",
     "tags: [[a]]\n": "`tags` that are not a list of words",
-    "model-index: []\n": "a `model-index` that is not a list, on lines of its own, of one model",
-    "model-index: [{name: x}]\n": "a `model-index` that is not a list, on lines of its own, of one model",
-    "model-index:\n- name: x\n- name: y\n": "a `model-index` that is not a list, on lines of its own, of one model",
-    "model-index:\n- name: x\n": "a `model-index` without a list of results on lines of its own",
-    "model-index:\n- name: x\n  results: []\n": "a `model-index` without a list of results on lines of its own",
+    "model-index: []\n": "a `model-index` that is not a list of one model",
+    "model-index: [{name: x}]\n": "a `model-index` without a list of results",
+    "model-index:\n- name: x\n- name: y\n": "a `model-index` that is not a list of one model",
+    "model-index:\n- name: x\n": "a `model-index` without a list of results",
+    "model-index:\n- name: x\n  results: []\n": "a `model-index` without a list of results",
     "model-index:\n- name: x\n  results:\n  - a: 1\n": "front matter that huggingface_hub does not take (ValueError)",
     f"model-index:\n- name: x\n  results:\n  - task: {{name: '{TASK}'}}\n  - task: {{name: '{TASK}'}}\n": (
         f"2 results of the task '{TASK}' in `model-index`"
@@ -200,12 +287,13 @@ def test_results_of_an_earlier_pack_never_outlive_a_pack_without_any() -> None:
     assert "model-index" not in merged("# Title\n", replace(METADATA, results=()))
 
 
-def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+@pytest.mark.parametrize("package", ["huggingface_hub", "ruamel.yaml"])
+def test_without_the_library(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(CannotRun) as caught:
         merged("# Title\n", METADATA)
     assert str(caught.value) == (
-        "found no package huggingface_hub; expected it, to write a card's front matter; install it: "
+        f"found no package {package}; expected it, to write a card's front matter; install it: "
         "pip install 'pruneaudit[card]', or use --block-only"
     )
 
