@@ -43,14 +43,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with model, texts and ``audit.yaml``; tests do not change it."""
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_audit.write(folder)
-    return folder
-
-
 def rows(out: str) -> dict[str, str]:
     """The last part's lines by name, marks included."""
     part = out.split("\n\n")[1 if "\n\n" in out else 0]

@@ -1,0 +1,32 @@
+"""What ``pruneaudit plan`` says a run will take."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import tiny_audit
+from command_line import Command
+
+
+def test_plan_says_what_a_run_takes(tiny: Path, here: Path, command: Command) -> None:
+    done = command("plan", tiny / "audit.yaml")
+    assert (done.code, done.err) == (0, "")
+    lines = dict(
+        line.split(maxsplit=1) for line in done.out.splitlines() if not line.startswith(("block runs", "note"))
+    )
+    assert lines["model"].startswith("model, 6 blocks, ")
+    # The baseline, ten replacements, five interchanges, six deletions; the baseline, six deletions and the sets.
+    sets = int(re.search(r"of which (\d+) removal sets", lines["layouts"])[1])  # type: ignore[index]
+    singles = int(lines["layouts"].split()[0]) - 22 - 7
+    assert 0 <= sets - singles <= 6, "sets of one block are single deletions as well"
+    assert re.search(r"^block runs \d+ instead of \d+ without shared prefixes$", done.out, re.MULTILINE)
+    assert re.fullmatch(r"about \d+(\.\d)? (s|min|h) on this processor \(\d+ GFLOP/s measured now\)", lines["time"])
+    assert list(here.iterdir()) == []
+
+
+def test_plan_of_a_model_that_is_not_at_hand(tiny: Path, command: Command) -> None:
+    away = tiny_audit.write_audit(tiny, "away.yaml", model="{kind: hub, repo: no-such-org/no-such-model}")
+    done = command("plan", away)
+    assert (done.code, done.out) == (4, "")
+    assert "no-such-org/no-such-model" in done.err
