@@ -62,27 +62,25 @@ def marked(lines: list[str], fields: Mapping[str, str]) -> str:
     return "\n".join([opening, *lines, "<!-- pruneaudit:end -->"])
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
-
-
 def read(path: Path) -> str:
     """A card's text, its line breaks and byte order mark as they are.
 
     UsageError where there is no such file, where it is a link, too large, or not UTF-8.
     """
     if path.is_symlink():
-        raise UsageError(f"{path}: found a link; expected the file of a model card itself; name the file it leads to")
+        raise UsageError.at(path, "a link", "the file of a model card itself", "name the file it leads to")
     if not path.is_file():
-        raise UsageError(f"{path}: found no such file; expected a model card; check the path, or make an empty one")
+        raise UsageError.at(path, "no such file", "a model card", "check the path, or make an empty one")
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise UsageError(f"{path}: found more than {LARGEST:,} bytes; expected a model card; check the path")
+        raise UsageError.at(path, f"more than {LARGEST:,} bytes", "a model card", "check the path")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: found bytes that are not UTF-8 at byte {error.start}; expected a text in UTF-8; "
-                         "save it as UTF-8") from None  # fmt: skip
+        raise UsageError.at(
+            path, f"bytes that are not UTF-8 at byte {error.start}", "a text in UTF-8", "save it as UTF-8"
+        ) from None
 
 
 def front_matter(text: str) -> tuple[int, int] | None:
@@ -152,16 +150,13 @@ def yaml_problem(error: yaml.YAMLError) -> str:
     return f"{getattr(error, 'problem', None) or 'unreadable'}{place}"
 
 
-# --- the block -------------------------------------------------------------------------------------------------------
-
-
 def find_block(text: str, file: str = NAME) -> Block | None:
     """The pruneaudit block of a card, or None. UsageError where there are several, or half of one."""
     start = _body(text)
     offset = _lines_before(text, start)
     lines = [match for match in _LINE.finditer(text, start) if match[0]]
     if len(lines) > _MOST_LINES:
-        raise UsageError(f"{file}: found more than {_MOST_LINES:,} lines; expected a model card; check the path")
+        raise UsageError.at(file, f"more than {_MOST_LINES:,} lines", "a model card", "check the path")
     marks = list(_marks(text[start:]))
     if not marks:
         return None
@@ -169,8 +164,12 @@ def find_block(text: str, file: str = NAME) -> Block | None:
     if [match[1] for _, match in marks] != ["begin", "end"]:
         several = sum(match[1] == "begin" for _, match in marks) > 1
         found = "several pruneaudit blocks" if several else "half of a pruneaudit block"
-        raise UsageError(f"{file}: found {found} (markers in line {places}); expected at most one, from "
-                         "`pruneaudit:begin` to `pruneaudit:end`; delete what is left of the others")  # fmt: skip
+        raise UsageError.at(
+            file,
+            f"{found} (markers in line {places})",
+            "at most one, from `pruneaudit:begin` to `pruneaudit:end`",
+            "delete what is left of the others",
+        )
     (first, opening), (last, _) = marks
     begins, ends = lines[first].start(), lines[last].end()
     ends -= len(lines[last][0]) - len(lines[last][0].rstrip("\r\n"))
@@ -189,8 +188,12 @@ def with_block(text: str, block: str, file: str = NAME) -> str:
         return text[: found.start] + written + text[found.end :]
     whole = text + _gap(text, ending) + written + ending
     if not _holds(whole, block):
-        raise UsageError(f"{file}: found a code fence or an HTML comment that is still open at the end; expected it "
-                         "closed, or the block would be a part of it; close it")  # fmt: skip
+        raise UsageError.at(
+            file,
+            "a code fence or an HTML comment that is still open at the end",
+            "it closed, or the block would be a part of it",
+            "close it",
+        )
     return whole
 
 
@@ -223,9 +226,8 @@ def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
     try:
         from markdown_it import MarkdownIt
     except ImportError:
-        raise CannotRun(
-            "found no package markdown-it-py; expected it, to read model cards; install it: "
-            "pip install 'pruneaudit[card]'"
+        raise CannotRun.at(
+            None, "no package markdown-it-py", "it, to read model cards", "install it: pip install 'pruneaudit[card]'"
         ) from None
     # Blocks are enough; what a stranger writes inside of paragraphs need not be taken apart.
     for token in MarkdownIt("commonmark").disable("inline").parse(body):
@@ -233,9 +235,6 @@ def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
             continue
         if match := _MARKER.fullmatch(token.content.strip()):
             yield token.map[0], match
-
-
-# --- facts -----------------------------------------------------------------------------------------------------------
 
 
 def facts(folder: Path) -> CardFacts | None:

@@ -33,7 +33,7 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
     """
     if check and path is None:
-        raise UsageError("--check: found no --card; expected the card to check; name it: --card README.md")
+        raise UsageError.at("--check", "no --card", "the card to check", "name it: --card README.md")
     found = card_block.source(open_pack(pack))
     if path is None:
         tell(card_block.block(found))

@@ -144,9 +144,6 @@ def _fail(code: int, message: str) -> NoReturn:
     sys.exit(code)
 
 
-# --- what commands share ------------------------------------------------------------------------------------------
-
-
 def chosen(formats: Sequence[str]) -> Sequence[str]:
     return formats or reports.DEFAULT_FORMATS
 
@@ -155,9 +152,11 @@ def require_measuring() -> None:
     """CannotRun without torch; what needs it is imported after this, in the function that uses it."""
     missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
     if missing:
-        raise CannotRun(
-            f"found no package {' nor '.join(missing)}; expected what measuring needs; install it: "
-            "pip install 'pruneaudit[measure]'"
+        raise CannotRun.at(
+            None,
+            f"no package {' nor '.join(missing)}",
+            "what measuring needs",
+            "install it: pip install 'pruneaudit[measure]'",
         )
 
 

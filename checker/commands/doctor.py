@@ -59,7 +59,7 @@ def doctor(file: str | None, out: Path | None, overrides: Sequence[str]) -> None
     FILE is an audit file or the name of a packaged audit. Exits with 4 where something that FILE needs is missing.
     """
     if file is None and overrides:
-        raise UsageError("--set: found no FILE; expected the audit file whose values it changes; name one")
+        raise UsageError.at("--set", "no FILE", "the audit file whose values it changes", "name one")
     audit = None if file is None else load.check(file, overrides, attached=False).audit
     folder = out or (Path("runs") if audit is None else default_out(audit))
     _show("This machine", this_machine(folder, os.environ))
@@ -76,9 +76,6 @@ def _show(title: str, lines: Sequence[Line]) -> None:
     tell(title)
     for line in lines:
         tell(f"  {'✗' if line.missing else ' '} {line.name:<17} {line.text}")
-
-
-# --- this machine ----------------------------------------------------------------------------------------------------
 
 
 def this_machine(folder: Path, environment: Environment) -> tuple[Line, ...]:
@@ -112,9 +109,6 @@ def _cached(environment: Environment) -> Iterator[Line]:
     for name, kind in (("models", "models--"), ("datasets", "datasets--")):
         count = len(list(cache.glob(f"{kind}*"))) if cache.is_dir() else 0
         yield Line(f"{name} cached", f"{count} in {cache}" if cache.is_dir() else f"no folder {cache}")
-
-
-# --- an audit here ---------------------------------------------------------------------------------------------------
 
 
 def needs(audit: Audit, folder: Path, environment: Environment) -> tuple[Line, ...]:

@@ -20,7 +20,7 @@ def explain(rule: str) -> None:
     if rule not in RULES:
         near = difflib.get_close_matches(rule, RULES, n=1)
         advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"
-        raise UsageError(f"found rule {printable(rule)!r}; expected one that exists; {advice}")
+        raise UsageError.at(None, f"rule {printable(rule)!r}", "one that exists", advice)
     found = RULES[rule]
     tell(f"{found.slug} ({found.level})\n\n{found.summary}")
     for title, text in (("Why", found.why), ("What to do", found.remedy), ("When to waive", found.waive)):

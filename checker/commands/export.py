@@ -45,9 +45,7 @@ def export(
             return
         exports.write(text, to)
     elif to is None:
-        raise UsageError(
-            "--to: found none; expected the folder that the checkpoint shall be; name one that is not there"
-        )
+        raise UsageError.at("--to", "none", "the folder that the checkpoint shall be", "name one that is not there")
     else:
         source = exports.model_source(out, content, audit)
         check_agreed(source, trust_remote_code)

@@ -33,7 +33,7 @@ def init(model: str, out: Path | None) -> None:
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):
         if target.exists() or target.is_symlink():
-            raise UsageError(f"{target}: found a file; expected none, init overwrites nothing; choose another --out")
+            raise UsageError.at(target, "a file", "none, init overwrites nothing", "choose another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(load.draft(source, facts), encoding="utf-8")
     for target, origin in texts.items():
@@ -54,8 +54,8 @@ def _model_source(model: str) -> ModelSource:
         return ModelSource("package", package=package, file=file)
     if model.count("/") == 1:
         return ModelSource("hub", repo=model)
-    raise UsageError(
-        f"found {model!r}; expected a folder, a .gguf file, PACKAGE:FILE or a name like org/name; check its spelling"
+    raise UsageError.at(
+        None, f"{model!r}", "a folder, a .gguf file, PACKAGE:FILE or a name like org/name", "check its spelling"
     )
 
 

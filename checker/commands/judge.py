@@ -58,8 +58,8 @@ def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> dict[str,
     if isinstance(loaded, Publication):
         return published.judge(loaded)
     if not evidence.is_file():
-        raise EvidenceMissing(
-            f"{evidence}: found no stored evidence; expected what a run leaves; measure first: pruneaudit run {file}"
+        raise EvidenceMissing.at(
+            evidence, "no stored evidence", "what a run leaves", f"measure first: pruneaudit run {file}"
         )
     with Store(evidence, create=False) as store:
         return measured.judge(loaded, store)

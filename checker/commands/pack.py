@@ -34,9 +34,7 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
     sealed on the same day gives the same bytes. Check a pack with `pruneaudit verify`.
     """
     if overrides and file is None:
-        raise UsageError(
-            "--set, --policy: found no --audit; expected the audit file they change; name it: --audit FILE"
-        )
+        raise UsageError.at("--set, --policy", "no --audit", "the audit file they change", "name it: --audit FILE")
     judged = sealing.judged_last(out) if file is None else sealing.judged_by(file, overrides)
     folder = to or out / "pack"
     made = sealing.seal(out, folder, judged, day and day.date())

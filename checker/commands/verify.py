@@ -127,9 +127,11 @@ def remeasured(
     from checker.measure.remeasure import remeasure
 
     if any(row["rule"] == COMPLETENESS and row["outcome"] == "open" for row in pack.report["findings"]):
-        raise EvidenceMissing(
-            f"{pack.folder}: found an incomplete run; expected a whole one, of which some can be taken out; finish the "
-            "run, and seal it again"
+        raise EvidenceMissing.at(
+            pack.folder,
+            "an incomplete run",
+            "a whole one, of which some can be taken out",
+            "finish the run, and seal it again",
         )
     prepared = prepare(_audit_of(pack, file), progress, trust_remote_code=trust_remote_code)
     _check_same(pack, prepared)
@@ -142,13 +144,15 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
     if file is not None:
         found = load.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
         if replay.resolved(replay.portable(found)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:
-            raise UsageError(f"{file}: found another audit than the pack's; expected the same; name its file")
+            raise UsageError.at(file, "another audit than the pack's", "the same", "name its file")
         return found
     selecting = audit.selecting or audit.scoring
     if any(source.path for source in (audit.model, audit.scoring.source, audit.evaluation.source, selecting.source)):
-        raise UsageError(
-            f"{pack.place('audit.yaml')}: found a model or a text that is named by its path; expected to know where "
-            "the path starts; name the audit file that lies beside them: --expect-audit FILE"
+        raise UsageError.at(
+            pack.place("audit.yaml"),
+            "a model or a text that is named by its path",
+            "to know where the path starts",
+            "name the audit file that lies beside them: --expect-audit FILE",
         )
     return audit
 
@@ -166,7 +170,6 @@ def _check_same(pack: Pack, prepared: Prepared) -> None:
         )
     for what, found, expected in pairs:
         if found != expected:
-            raise CannotRun(
-                f"{what}: found digest {found} here; expected the pack's, {expected}; use the model and texts that "
-                "were audited"
+            raise CannotRun.at(
+                what, f"digest {found} here", f"the pack's, {expected}", "use the model and texts that were audited"
             )

@@ -60,8 +60,8 @@ def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | N
     if not evidence.is_file():
         if out is None:
             return None
-        raise EvidenceMissing(
-            f"{evidence}: found no stored evidence; expected what a run leaves; measure first, or leave --out away"
+        raise EvidenceMissing.at(
+            evidence, "no stored evidence", "what a run leaves", "measure first, or leave --out away"
         )
     with Store(evidence, create=False) as store:
         return _counts(measured.judge(audit, store))

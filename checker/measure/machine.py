@@ -97,9 +97,6 @@ def free_disk(folder: Path) -> int:
     return free
 
 
-# --- control groups, of which psutil does not know ------------------------------------------------------------------
-
-
 def _group(name: str) -> int | None:
     """A number of this process's control group, version 2 or 1; None where there is no limit."""
     older = {"memory.max": "memory.limit_in_bytes", "memory.current": "memory.usage_in_bytes"}
@@ -117,9 +114,6 @@ def _reclaimable() -> int:
             rows = dict(line.split() for line in path.read_text(encoding="ascii").splitlines())
             return int(rows["inactive_file"]) + int(rows["active_file"])
     return 0
-
-
-# --- the network ----------------------------------------------------------------------------------------------------
 
 
 def offline(environment: Environment) -> str | None:

@@ -64,8 +64,7 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
         _check(inner, changed, metadata)
     except (Refused, yaml.YAMLError) as error:
         found = str(error) if isinstance(error, Refused) else f"front matter that is not YAML ({yaml_problem(error)})"
-        raise UsageError(f"{file}: found {found}; expected front matter that can be added to line by line; "
-                         f"{_BY_HAND}") from None  # fmt: skip
+        raise UsageError.at(file, found, "front matter that can be added to line by line", _BY_HAND) from None
     if changed == inner:
         return text
     changed = changed.replace("\n", ending)
@@ -73,9 +72,6 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
         return text[: span[0]] + changed + text[span[1] :]
     start = int(text.startswith("\ufeff"))
     return f"{text[:start]}---{ending}{changed}---{ending}{text[start:]}"
-
-
-# --- editing ---------------------------------------------------------------------------------------------------------
 
 
 def _edited(inner: str, metadata: Metadata) -> str:
@@ -175,17 +171,16 @@ def _last(node: Any) -> tuple[Any, Any, int]:
     return _last(value)
 
 
-# --- through the libraries -------------------------------------------------------------------------------------------
-
-
 def _libraries() -> tuple[Any, Any]:
     try:
         import huggingface_hub
         import ruamel.yaml
     except ImportError as error:
-        raise CannotRun(
-            f"found no package {error.name}; expected it, to write a card's front matter; install it: "
-            "pip install 'pruneaudit[card]', or use --block-only"
+        raise CannotRun.at(
+            None,
+            f"no package {error.name}",
+            "it, to write a card's front matter",
+            "install it: pip install 'pruneaudit[card]', or use --block-only",
         ) from None
     return huggingface_hub, ruamel.yaml
 

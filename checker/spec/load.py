@@ -149,9 +149,11 @@ def read_text(text: str, name: str, folder: Path, overrides: Sequence[str] = ())
 
 def _check_measured(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
     if opened.published:
-        raise UsageError(
-            f"{opened.file.resolve()}: found an audit of published numbers; expected one that names a model; decide it "
-            "with `pruneaudit judge`, which measures nothing"
+        raise UsageError.at(
+            opened.file.resolve(),
+            "an audit of published numbers",
+            "one that names a model",
+            "decide it with `pruneaudit judge`, which measures nothing",
         )
     return check_opened(opened, hub_cache, attached=attached)
 
@@ -234,9 +236,6 @@ def _quoted(value: str) -> str:
     return value if plain else json.dumps(value)
 
 
-# --- what lies outside of the file -----------------------------------------------------------------------------------
-
-
 def _check_texts(document: Document) -> list[str]:
     """Looks for the text files and holds them against their sha256; the notes name packages that are not at hand."""
     notes = []
@@ -314,9 +313,6 @@ def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts
         return model_facts.facts(files.locate(source, hub_cache), source), []
     except CannotRun as error:
         return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
-
-
-# --- the records -----------------------------------------------------------------------------------------------------
 
 
 def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...], policy: Policy) -> Audit:

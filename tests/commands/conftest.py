@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import tiny_audit
-from command_line import command as command
 
 from checker.audit import audit
 

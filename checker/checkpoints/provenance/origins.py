@@ -133,9 +133,6 @@ def _next(candidates: Sequence[int], taken: Sequence[int]) -> int:
     return (later or free)[0]
 
 
-# --- a block that is no copy -----------------------------------------------------------------------------------------
-
-
 class _Base:
     """The base's blocks, and what is worked out once of them."""
 
@@ -234,9 +231,6 @@ def _from_one(source: Block, block: Block, same: tuple[int, ...]) -> Origin:
 
 def _dot_of(placed: Placed) -> float:
     return compare(placed, [(placed, 1.0)]).reference
-
-
-# --- merges ----------------------------------------------------------------------------------------------------------
 
 
 class _Group:

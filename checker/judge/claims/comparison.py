@@ -124,9 +124,6 @@ def _over_ties(decisions: Sequence[Decision], claim: Claim, said: str) -> Decisi
     return replace(least, verdict="open", message=told, further_units=None, p=shared)
 
 
-# --- against chance --------------------------------------------------------------------------------------------------
-
-
 def _against_random(figures: Figures, claim: Claim, said: str) -> Decision:
     """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
     if (claim.at_least or 1.0) > 1.0:
@@ -164,9 +161,6 @@ def _costlier_p(figures: Figures, arm: RemovalSet) -> float:
     cost = figures.costs.increase(arm.layout)
     assert cost is not None
     return statistics.control_p(-cost.value, [-draw for draw in control(figures.costs, figures.sets, arm)])
-
-
-# --- together --------------------------------------------------------------------------------------------------------
 
 
 def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> dict[str, Decision]:
