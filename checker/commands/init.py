@@ -13,7 +13,7 @@ from checker.commands.terminal import tell
 from checker.core import resources
 from checker.core.errors import UsageError
 from checker.core.records import ModelSource
-from checker.spec import load
+from checker.spec.draft import draft
 
 
 @command("init", "pruneaudit init ./my-model --out audits/my-model.yaml\npruneaudit init org/name")
@@ -35,7 +35,7 @@ def init(model: str, out: Path | None) -> None:
         if target.exists() or target.is_symlink():
             raise UsageError.at(target, "a file", "none, init overwrites nothing", "choose another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(load.draft(source, facts), encoding="utf-8")
+    path.write_text(draft(source, facts), encoding="utf-8")
     for target, origin in texts.items():
         shutil.copyfile(origin, target)
     for target in (path, *texts):

@@ -53,7 +53,7 @@ def any_audit(
 def _checked_publication(opened: spec.Opened) -> Publication:
     document = opened.document
     check.check_blanks(document)
-    schema.check(document, spec.schema())
+    schema.check(document, schema.audit_schema())
     consistency.check(document)
     chain = policies.layers(document)
     tables = check.check(document)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from functools import cache
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +11,6 @@ from checker.checkpoints import digests, files, model_facts
 from checker.core import resources
 from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
 from checker.core.facts import ModelFacts
-from checker.core.layouts import Geometry
 from checker.core.records import (
     Audit,
     EvaluationContract,
@@ -26,60 +22,14 @@ from checker.core.records import (
     TextSource,
     Waiver,
 )
-from checker.spec import claims, consistency, policies, sources
+from checker.spec import claims, consistency, policies, schema, sources
 from checker.spec import document as documents
-from checker.spec import schema as grammar
 from checker.spec.document import Document, Where
 
 R = TypeVar("R")
 
-METHODS = (
-    "interchange", "replacement", "deletion", "averaging", "block_influence", "angular_distance", "deepest", "cka",
-    "deletion_loss", "sleb", "taylor", "laco", "beam", "exhaustive", "random", "worst_first",
-)  # fmt: skip
 DEFAULT_METHODS = ("interchange", "replacement", "deletion")
 DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {}, "interchange": {}}
-
-_DRAFT = """\
-# `pruneaudit validate` checks this file, `pruneaudit plan` says what it costs, `pruneaudit run` measures it.
-pruneaudit: 1
-title: {title}
-
-model:
-{model}
-
-data:
-  scoring:                     # unlabelled text on which distances between layers are taken
-    kind: rows                 # one prompt from each row; or file, package, hub
-    path: prompts.jsonl        # relative paths start at this file
-    prompts: 16                # fewer than 8 give no interval
-    tokens: {tokens}                 # per prompt; a row that is shorter is an error
-  evaluation:                  # text on which perplexity is measured; it must not overlap with the one above
-    kind: file
-    path: evaluation.txt
-    words: 5000
-    window: {window}                # tokens
-    stride: {stride}                # tokens; below the window
-
-protocols: {{replacement: {{direction: into}}, interchange: {{}}}}
-pairs: {{max_gap: 1}}            # 1: adjacent blocks only
-budgets: [{budgets}]             # how many blocks to remove{blocks}
-methods: [interchange, replacement, deletion, {{kind: random, draws: 39, budgets: [{control}]}}]
-# others: {others}
-selection: {{spacing: 1, ties: all, exclude: []}}   # spacing 1: no two neighbours
-
-# What somebody wrote about this model. Each claim is decided on its own; see `docs/spec.md` for the other kinds.
-claims: []
-#  - id: a-few-layers
-#    says: A few layers can be removed for at most 10 % perplexity.
-#    kind: removal            # or redundant, comparison, regime, transfer
-#    method: interchange      # or the blocks themselves, `layers: [...]`
-#    budget: {control}
-#    perplexity_increase: {{at_most: 10}}
-#    protocol: interchange    # the test that the claim rests on
-
-policy: {{fail_on: error}}
-"""
 
 
 @dataclass(frozen=True)
@@ -161,7 +111,7 @@ def _check_measured(opened: Opened, hub_cache: Path | None = None, *, attached: 
 def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
     """As ``check``, of a file that was read already and is no audit of published numbers."""
     document = opened.document
-    grammar.check(document, schema())
+    schema.check(document, schema.audit_schema())
     consistency.check(document)
     chain = policies.layers(document)
     facts, notes = None, []
@@ -178,13 +128,6 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     return Checked(audit, document, facts, tuple(notes))
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The JSON schema of an audit file."""
-    found: dict[str, Any] = json.loads((resources.schemas() / "audit.schema.json").read_text(encoding="utf-8"))
-    return found
-
-
 def packaged() -> tuple[str, ...]:
     """The names of the packaged audits."""
     return tuple(sorted(path.stem for path in resources.audits().glob("*.yaml")))
@@ -199,41 +142,10 @@ def _find(path: str | Path) -> tuple[Path, str]:
     if name in packaged():
         found = resources.audits() / f"{name}.yaml"
         return found, str(found)
-    near = grammar.closest(name, packaged())
+    near = schema.closest(name, packaged())
     remedy = f"did you mean `{near}`?" if near else "give a file's path or one of these names"
     raise InvalidAudit([Mistake(name or "audit", 0, 0, f"`{name}`, which is neither a file nor a packaged audit",
-                                f"a file or {grammar.enumerate_words(packaged())}", remedy)])  # fmt: skip
-
-
-def draft(source: ModelSource, facts: ModelFacts | None) -> str:
-    """A commented audit file for a model; its texts are ``prompts.jsonl`` and ``evaluation.txt`` beside it.
-
-    Budgets are sized by the number of blocks, windows by the context; without facts it is kept small.
-    """
-    blocks = facts.blocks if facts else 0
-    largest = Geometry(blocks).largest if blocks else 1
-    budgets = sorted({min(max(1, wanted), max(1, largest)) for wanted in (1, blocks // 10, blocks // 6)})
-    context = (facts.context if facts else None) or 512
-    window = min(512, context)
-    settings = {key: value for key, value in asdict(source).items() if value and key != "device"}
-    name = source.repo or source.file or Path(source.path or "model").name
-    return _DRAFT.format(
-        title=_quoted(f"{name}, which layers can go?"),
-        model="\n".join(f"  {key}: {_quoted(value)}" for key, value in settings.items()),
-        tokens=min(64, context),
-        window=window,
-        stride=window // 2,
-        budgets=", ".join(map(str, budgets)),
-        control=budgets[-1] if len(budgets) < 3 else budgets[1],
-        others=", ".join(name for name in METHODS if name not in (*DEFAULT_METHODS, "random")),
-        blocks=f"; the model has {blocks}" if blocks else "",
-    )
-
-
-def _quoted(value: str) -> str:
-    """A text as a YAML scalar: bare where that is safe, else in JSON's quotes, which YAML reads as well."""
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and documents.is_text(value)
-    return value if plain else json.dumps(value)
+                                f"a file or {schema.enumerate_words(packaged())}", remedy)])  # fmt: skip
 
 
 def _check_texts(document: Document) -> list[str]:

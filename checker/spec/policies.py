@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -41,8 +40,8 @@ def ready() -> tuple[str, ...]:
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of a policy file: the audit file's own definition of a policy."""
-    audit = json.loads((resources.schemas() / "audit.schema.json").read_text(encoding="utf-8"))
-    return {**audit["$defs"]["policy"], "$defs": audit["$defs"]}
+    definitions = grammar.audit_schema()["$defs"]
+    return {**definitions["policy"], "$defs": definitions}
 
 
 def load(name: str) -> Policy:

