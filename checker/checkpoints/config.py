@@ -1,4 +1,4 @@
-"""Which settings of a configuration change where blocks are cut: counts, and whatever lists something per block."""
+"""A model's config.json: what it calls the number of blocks, and which of its settings change where blocks are cut."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ _LEADING = ("max_window_layers", "first_k_dense_replace", "num_dense_layers")
 _OF_BLOCKS = re.compile(r"layer|block|_idxs?$")
 _LONGEST = 100_000  # entries of a list that a pattern stands for
 _NOT_OF_BLOCKS = re.compile(r"token_ids?$|_tokens$|^architectures$")
+
+
+def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration with the settings of its language model on top, where it holds them apart."""
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else config
 
 
 def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -81,6 +82,22 @@ def read(path: Path) -> str:
         raise UsageError.at(
             path, f"bytes that are not UTF-8 at byte {error.start}", "a text in UTF-8", "save it as UTF-8"
         ) from None
+
+
+def markdown_blocks(text: str, *, tables: bool = False) -> Sequence[Any]:
+    """The blocks of a Markdown text as tokens of markdown-it, ``tables`` as such or as paragraphs.
+
+    CannotRun where that package is not installed.
+    """
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError:
+        raise CannotRun.at(
+            None, "no package markdown-it-py", "it, to read model cards", "install it: pip install 'pruneaudit[card]'"
+        ) from None
+    # Blocks are enough; what a stranger writes inside of paragraphs need not be taken apart.
+    parser = MarkdownIt("commonmark").disable("inline")
+    return (parser.enable("table") if tables else parser).parse(text)
 
 
 def front_matter(text: str) -> tuple[int, int] | None:
@@ -223,14 +240,7 @@ def _lines_before(text: str, start: int) -> int:
 
 def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
     """The markers that are HTML of their own at the top level, each with its line in the body, from 0."""
-    try:
-        from markdown_it import MarkdownIt
-    except ImportError:
-        raise CannotRun.at(
-            None, "no package markdown-it-py", "it, to read model cards", "install it: pip install 'pruneaudit[card]'"
-        ) from None
-    # Blocks are enough; what a stranger writes inside of paragraphs need not be taken apart.
-    for token in MarkdownIt("commonmark").disable("inline").parse(body):
+    for token in markdown_blocks(body):
         if token.type != "html_block" or token.level > 0 or token.map is None:
             continue
         if match := _MARKER.fullmatch(token.content.strip()):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from checker.checkpoints.config import COUNTS, of_text
 from checker.checkpoints.digests import file_sha256
 from checker.checkpoints.files import FETCH_AGAIN, Files
 from checker.checkpoints.gguf import GgufArray, read_gguf
@@ -38,10 +39,9 @@ def facts(files: Files, source: ModelSource) -> ModelFacts:
 
 def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
     whole = read_json(path)
-    text = whole.get("text_config")
-    config = {**whole, **text} if isinstance(text, dict) else whole
+    config = of_text(whole)
     tensors = [found.tensor for found in placed_tensors(files) if not found.tensor.constant]
-    count = _number(path, config, ("num_hidden_layers", "n_layer", "num_layers", "n_layers"))
+    count = _number(path, config, COUNTS)
     blocks = _stack(files, tensors, count, named)
     hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
     sizes = {"vocab_size": config.get("vocab_size") or _largest_embedding(tensors, hidden)}

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from checker.checkpoints.config import COUNTS
 from checker.core.errors import CannotRun
 from checker.core.layouts import Place
 from checker.measure.quiet import quiet
@@ -47,7 +48,7 @@ def text_config(model: nn.Module) -> Any:
 def depth(model: nn.Module) -> int:
     """How many blocks the model's configuration announces; CannotRun where it announces none."""
     text = text_config(model)
-    for name in ("num_hidden_layers", "n_layer", "num_layers", "n_layers"):
+    for name in COUNTS:
         if isinstance(getattr(text, name, None), int):
             return int(getattr(text, name))
     raise CannotRun("the model's configuration names no number of blocks; expected `num_hidden_layers`")

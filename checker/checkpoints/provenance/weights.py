@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from checker.checkpoints.config import COUNTS
+from checker.checkpoints.config import COUNTS, of_text
 from checker.checkpoints.files import Files, locate
 from checker.checkpoints.model_facts import placed_tensors
 from checker.checkpoints.tensors import FLOATS, Placed, Tensor, stacks
@@ -81,9 +81,7 @@ def of_files(files: Files, like: Checkpoint | None = None, stack: str | None = N
             "a folder of safetensors, whose values can be compared",
             "name the checkpoint that the file was made from",
         )
-    whole = read_json(files.config)
-    text = whole.get("text_config")
-    config = {**whole, **text} if isinstance(text, dict) else whole
+    config = of_text(read_json(files.config))
     placed = {found.tensor.name: found for found in placed_tensors(files) if not found.tensor.constant}
     prefix = _prefix(files, [found.tensor for found in placed.values()], config, like, stack)
     blocks: dict[int, dict[str, Placed]] = {}

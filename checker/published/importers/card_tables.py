@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checker.core.errors import CannotRun
+from checker.checkpoints.model_card import markdown_blocks
 from checker.published.score_files import is_decimal
 
 MOST_CELLS = 20_000
@@ -55,16 +55,10 @@ class Figure:
 
 def parse(text: str, first_line: int) -> tuple[list[Table], list[Fence], list[int]]:
     """Tables, code blocks and the lines with HTML tables of a Markdown text that starts at a line of its file."""
-    try:
-        from markdown_it import MarkdownIt
-    except ImportError:
-        raise CannotRun.at(
-            None, "no package markdown-it-py", "it, to read model cards", "install it: pip install 'pruneaudit[card]'"
-        ) from None
     tables: list[Table] = []
     fences: list[Fence] = []
     html: list[int] = []
-    tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(text)
+    tokens = markdown_blocks(text, tables=True)
     for number, token in enumerate(tokens):
         line = token.map[0] + first_line if token.map else 0
         if token.type == "table_open":

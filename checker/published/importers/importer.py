@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from checker.checkpoints.config import COUNTS, of_text
 from checker.checkpoints.trust import existing
 from checker.core.canonical import read_json
 from checker.core.errors import UsageError
@@ -17,7 +18,6 @@ from checker.published.importers.draft import Draft, blank, one_line
 LARGEST_TABLE = 10_000_000  # bytes
 MOST_ROWS = 10_000  # of a table of scores
 MOST_BLOCKS = 9999
-_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,8 @@ def blocks_of(folder: Path) -> int:
         raise UsageError.at(
             folder, "no config.json there", "the folder of a model", "give the number of blocks with --blocks instead"
         )
-    whole = read_json(config)
-    nested = whole.get("text_config")
-    settings = {**whole, **nested} if isinstance(nested, dict) else whole
-    count = next((settings[key] for key in _COUNTS if settings.get(key) is not None), None)
+    settings = of_text(read_json(config))
+    count = next((settings[key] for key in COUNTS if settings.get(key) is not None), None)
     if type(count) is not int or not 0 < count <= MOST_BLOCKS:
         raise UsageError.at(
             config, f"{one_line(count)!r} blocks", f"a whole number from 1 to {MOST_BLOCKS}", "give it with --blocks"
