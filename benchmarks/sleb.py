@@ -26,7 +26,6 @@ from checker.measure import models, texts
 from checker.measure.blocks import BlockStack, find_stack
 from checker.measure.engine import Engine
 from checker.measure.texts import Batch
-from checker.selection.arms import removed
 from checker.selection.methods import sleb
 from checker.spec import load
 
@@ -76,7 +75,7 @@ class Search:
         start = time.perf_counter()
         (layout,) = sleb.native(self, problem, budget, MethodSettings("sleb", (budget,)))  # type: ignore[arg-type]
         self.seconds += time.perf_counter() - start
-        return removed(layout, self.blocks)
+        return layout.removed(self.blocks)
 
     def loss(self, layouts: Iterable[Layout]) -> dict[Layout, Values]:
         wanted = list(layouts)

@@ -101,6 +101,10 @@ class Layout:
     def slots(self) -> tuple[int, ...]:
         return tuple(place.slot for place in self.places)
 
+    def removed(self, blocks: int) -> tuple[int, ...]:
+        """The slots of a stack of ``blocks`` that it leaves out, ascending."""
+        return tuple(sorted(set(range(blocks)) - set(self.slots)))
+
     def __str__(self) -> str:
         return f"({','.join(str(place) for place in self.places)})"
 

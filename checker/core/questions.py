@@ -189,7 +189,7 @@ class RemovalSet:
     @property
     def layers(self) -> tuple[int, ...]:
         """The slots that run no longer, ascending."""
-        return tuple(sorted(set(range(len(self.layout) + self.budget)) - set(self.layout.slots)))
+        return self.layout.removed(len(self.layout) + self.budget)
 
     @property
     def merged(self) -> Layout | None:

@@ -12,6 +12,9 @@ from checker.core.layouts import Geometry
 
 Interval = tuple[float, float]
 Form = Literal["matched", "native"]
+PROTOCOLS = ("replacement", "interchange")  # the two tests of redundancy that are held against each other
+# Of D draws no p lies below 1 / (D + 1): the fewest at which 0.025 can be reached, either end of an interval at 95 %.
+DECIDING_DRAWS = 39
 FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers
 
 
@@ -142,7 +145,7 @@ class MethodSettings:
     name: str
     budgets: tuple[int, ...]
     forms: tuple[Form, ...] = ("matched", "native")
-    draws: int = 39  # random
+    draws: int = DECIDING_DRAWS  # random
     calls: int = 1000  # sleb, beam, exhaustive, laco: evaluations of a layout, at most
     width: int = 4  # beam: sets kept at every size
     seeded_by: str | None = None  # beam: the method whose scores it begins with; None: losses of single deletions

@@ -141,11 +141,6 @@ class _Runs:
         return self.method.sets is None and self.scored is None
 
 
-def removed(layout: Layout, blocks: int) -> tuple[int, ...]:
-    """The slots that a layout of a stack of ``blocks`` leaves out."""
-    return tuple(sorted(set(range(blocks)) - set(layout.slots)))
-
-
 def block_scores(settings: MethodSettings, problem: Problem, ask: Ask) -> dict[int, float]:
     """A scoring method's score per block, on all prompts."""
     method = METHODS[settings.name]

@@ -20,7 +20,7 @@ from checker.core.facts import Facts
 from checker.core.layouts import Geometry, Layout
 from checker.core.questions import Evidence, RemovalSet
 from checker.core.records import Audit, MethodSettings, Selection
-from checker.selection.arms import RESOLUTION, Arms, arms, block_scores, removed, scored_by
+from checker.selection.arms import RESOLUTION, Arms, arms, block_scores, scored_by
 from checker.selection.methods import METHODS, interchange, replacement
 
 FREE = Selection(spacing=0)
@@ -141,7 +141,7 @@ def test_every_method_gives_arms() -> None:
     assert {arm.method for arm in found.sets if arm.merged} == {"laco"}
     assert {arm.selection for arm in found.sets if arm.form == "native"} == {"native"}
     for arm in found.sets:
-        assert removed(arm.layout, 8) == arm.layers
+        assert arm.layout.removed(8) == arm.layers
         assert len(arm.layers) == arm.budget
 
 
@@ -481,4 +481,4 @@ def test_a_removal_set_says_which_layers_it_removes_and_what_it_merges() -> None
     assert (plain.layers, plain.merged) == ((1, 3), None)
     moved = RemovalSet("laco", 2, Layout.parse("(0,2@1,4)"))
     assert (moved.layers, moved.merged) == ((2, 3), moved.layout)
-    assert removed(Layout.parse("(0,2@1,4)"), 5) == (2, 3)
+    assert Layout.parse("(0,2@1,4)").removed(5) == (2, 3)

@@ -27,7 +27,6 @@ from checker.measure.engine import Engine
 from checker.measure.planted import Planted
 from checker.measure.proof import prove
 from checker.measure.texts import Batch, Window
-from checker.selection.arms import removed
 from checker.selection.methods import METHODS, laco
 from checker.selection.plan import Asked
 
@@ -82,7 +81,7 @@ def chosen(method: str, ask: Ask, budget: int, where: Problem, native: bool = Fa
 
 
 def taken(layout: Layout) -> tuple[int, ...]:
-    return removed(layout, BLOCKS)
+    return layout.removed(BLOCKS)
 
 
 # --- the model as it is ----------------------------------------------------------------------------------------------

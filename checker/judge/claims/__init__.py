@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
 from checker.judge.claims.decision import Decision, Figures, Row, claimed_range
@@ -14,7 +14,6 @@ from checker.judge.claims.removal import claimed_sets, removal
 from checker.judge.claims.transfer import transfer
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
-from checker.selection.methods import PROTOCOLS
 
 
 def decide(figures: Figures, claims: Sequence[Claim]) -> list[Row]:

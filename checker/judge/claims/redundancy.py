@@ -8,14 +8,13 @@ from math import inf
 
 from checker.core import statistics
 from checker.core.layouts import pairs_within
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.judge.claims.backing import below, of_pair
 from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, Row, claimed, most, span, undecided
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
-from checker.selection.methods import PROTOCOLS
 
 _NAMED = 5  # counterexamples that a message names; the report has them all
 Pair = tuple[int, int]

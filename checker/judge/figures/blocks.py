@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from checker.core import statistics
+from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, Row, pair_of
 from checker.judge.figures.pairs import adjacent
 from checker.judge.figures.regimes import metric_regime, metric_sentence
-from checker.selection.methods import PROTOCOLS
 
 
 def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:

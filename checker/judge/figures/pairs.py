@@ -10,10 +10,10 @@ import numpy as np
 from checker.core import statistics
 from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence, Values
+from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, Row, pair_of
 from checker.judge.figures.regimes import distance_class, pair_regime
-from checker.selection.methods import PROTOCOLS
 
 
 def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from checker.core.questions import RemovalSet
-from checker.core.records import Audit
+from checker.core.records import PROTOCOLS, Audit
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.figures.costs import Costs, Row
 from checker.judge.figures.regimes import removal_regime, removal_sentence
-from checker.selection.methods import PROTOCOLS
 
 
 def _resolutions(sets: Sequence[RemovalSet], budget: int) -> dict[str, list[RemovalSet]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from checker.core.records import PROTOCOLS
 from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.selection.arms import scored_by
-from checker.selection.methods import PROTOCOLS
 
 
 @rule(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.core.rule import Case, Result, failed, passed, rule, undecided
-from checker.selection.methods import PROTOCOLS
 
 _DISAGREE = ("divergent", "gap", "reversed")
 

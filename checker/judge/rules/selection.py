@@ -8,12 +8,11 @@ from itertools import combinations
 from math import log1p
 from typing import Any
 
-from checker.core.records import Claim, MethodSettings, Selection
+from checker.core.records import DECIDING_DRAWS, Claim, MethodSettings, Selection
 from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.judge.figures.costs import error_rate
 from checker.selection.methods import METHODS
 
-_DRAWS = 39  # the fewest at which a p of 0.025 can be reached: a comparison decided on either end at 95 %
 _NAMED = 3  # examples that a message names
 _NO_COMPARISON = "no claim compares methods or names the blocks that it removes"
 Arm = Mapping[str, Any]
@@ -87,7 +86,8 @@ def _against_draws(name: str, arms: list[Mapping[str, Any]], level: float) -> Re
         return passed(told)
     if worst["smallest_p"] > level:
         return undecided(
-            f"{told}; with so few draws no p below {worst['smallest_p']:.3g} can be reached; use at least 39"
+            f"{told}; with so few draws no p below {worst['smallest_p']:.3g} can be reached; use at least "
+            f"{DECIDING_DRAWS}"
         )
     return failed(f"{told}; expected at most {level:.3g}")
 
@@ -143,7 +143,8 @@ def _stable(row: Mapping[str, Any], budget: int, prompts: int) -> Result:
     level="note",
     why="The smallest p that n draws can give is 1 / (1 + n), whatever the arm costs (Phipson and Smyth 2010): against "
     "a single draw nothing below 0.5 can come out, and a win over it is a coin toss.",
-    remedy="Give the random control `draws: 39` or more; where there are fewer feasible sets, all of them are drawn.",
+    remedy=f"Give the random control `draws: {DECIDING_DRAWS}` or more; where there are fewer feasible sets, all of "
+    "them are drawn.",
     waive="When nothing is claimed against chance.",
     nothing="the audit has no random control",
 )
@@ -160,9 +161,9 @@ def _enough_draws(own: MethodSettings, budget: int, selection: Selection, blocks
     draws = min(own.draws, feasible)
     of = "the only feasible set" if feasible == 1 else f"{draws:,} of {feasible:,} feasible sets"
     told = f"{own.name} at budget {budget} (selection `{selection.name}`): {of}; no p below {1 / (1 + draws):.3g}"
-    if draws >= min(_DRAWS, feasible):
+    if draws >= min(DECIDING_DRAWS, feasible):
         return passed(f"{told} can be reached" + ("; there are no more sets to draw" if draws == feasible else ""))
-    return failed(f"{told} can be reached; expected at least {min(_DRAWS, feasible)} draws")
+    return failed(f"{told} can be reached; expected at least {min(DECIDING_DRAWS, feasible)} draws")
 
 
 @rule(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Case, Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.claims.decision import published_percent
-from checker.selection.methods import PROTOCOLS
 
 
 @rule(

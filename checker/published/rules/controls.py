@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from checker.core.records import DECIDING_DRAWS
 from checker.core.rule import Placed, Result, failed, not_applicable, passed, undecided
 from checker.published.publication import UNSTATED, Publication, Quantity, Removal
 from checker.published.recompute import below
 from checker.published.rules.rows import budget_of, counted, folded, groups, is_random, published, some
 
-_DRAWS = 39  # the fewest at which a p of 0.025 can be reached
 _LEVEL = 0.05
 Rows = list[Removal]
 Cell = tuple[str, str | None, int]  # model, contract, budget
@@ -74,7 +74,7 @@ def _plain(text: str) -> str:
     why="A set of layers is well chosen where it costs less than sets that nobody chose. One random draw says what one "
     "set costs and nothing of how the others spread, and without any there is nothing to be better than: with n draws "
     "no p-value below 1 / (1 + n) can be reached.",
-    remedy=f"Ask the source for at least {_DRAWS} random draws under the same constraints.",
+    remedy=f"Ask the source for at least {DECIDING_DRAWS} random draws under the same constraints.",
     waive="When no sentence of the source rests on being better than chance.",
 )
 def single_random_draw(publication: Publication) -> Iterator[Result]:
@@ -115,7 +115,7 @@ def _draws(cell: Cell, rows: Rows) -> Result:
                       first.id, **told, recomputed=f"{number} draws")  # fmt: skip
     found = "a single random draw" if drawn else "no random control"
     return failed(
-        f"found {found} for {name}; expected at least {_DRAWS} random draws",
+        f"found {found} for {name}; expected at least {DECIDING_DRAWS} random draws",
         (drawn or [first])[0].id,
         **told,
         recomputed="1 draw: the smallest p-value is 0.5" if drawn else "0 draws",
@@ -188,8 +188,8 @@ def _among(row: Removal, draws: Rows) -> Result:
     if p <= _LEVEL:
         return passed(f"{found}; p = {p:.2g}", row.id, **told, recomputed=f"p = {p:.2g}")
     if not cheaper:
-        return undecided(f"{found}; {len(draws)} draws reach no p below {least:.2g}, and {_DRAWS} would decide", row.id,
-                         **told, recomputed=f"p = {p:.2g}",
+        return undecided(f"{found}; {len(draws)} draws reach no p below {least:.2g}, and {DECIDING_DRAWS} would decide",
+                         row.id, **told, recomputed=f"p = {p:.2g}",
                          question=f"{row.where}: what do further random draws cost?")  # fmt: skip
     return failed(
         f"found that {found} than {own}; expected a p of at most {_LEVEL:g}, and it is {p:.2g}",

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from checker.core.records import PROTOCOLS
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Record, Table, pairs_of, table
 from checker.reports.tables.words import ANSWERS, VERDICTS
-
-PROTOCOLS = ("replacement", "interchange")
 
 
 @dataclass(frozen=True)

@@ -46,4 +46,3 @@ METHODS: dict[str, Method] = {
         worst_first,
     )
 }
-PROTOCOLS = ("replacement", "interchange")
