@@ -11,6 +11,7 @@ from checker.checkpoints import model_card
 from checker.commands.command import command
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
+from checker.core.files import replace
 from checker.release import card_block
 from checker.release.pack import open_pack
 
@@ -50,7 +51,7 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     elif text == expected:
         tell(f"{path}: nothing to change")
     else:
-        card_block.write(path, expected)
+        replace(path, expected.encode())
         tell(f"wrote {path}")
 
 

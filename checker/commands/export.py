@@ -10,6 +10,7 @@ from checker.checkpoints.trust import check_agreed
 from checker.commands.command import command, require_measuring, trust_option
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
+from checker.core.files import write_new
 from checker.release import export as exports
 from checker.reports import read
 
@@ -43,7 +44,7 @@ def export(
         if to is None:
             tell(text.rstrip("\n"))
             return
-        exports.write(text, to)
+        write_new(to, text, "export", "--to")
     elif to is None:
         raise UsageError.at("--to", "none", "the folder that the checkpoint shall be", "name one that is not there")
     else:

@@ -8,6 +8,7 @@ import click
 
 from checker.commands.command import command
 from checker.commands.terminal import tell
+from checker.core.files import write_new
 from checker.published import importing
 from checker.published.importers import IMPORTERS
 from checker.published.importers.importer import Request
@@ -53,7 +54,7 @@ def import_(
     request = Request(file, importing.columns(mappings), records, base, blocks)
     found = importing.imported(request, kind)
     if out is not None:
-        importing.write(found.text, out)
+        write_new(out, found.text, "import", "--out")
     else:
         tell(found.text.rstrip("\n"))
     for line in found.not_understood[:_SHOWN]:

@@ -86,15 +86,3 @@ def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
             "import the columns one by one",
         )
     return found
-
-
-def write(text: str, to: Path) -> None:
-    """Writes a new file; UsageError where there is one already."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with to.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError.at(
-            to, "something there", "nothing, import overwrites nothing", "choose another --out"
-        ) from None

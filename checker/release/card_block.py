@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 from checker.checkpoints import model_card
@@ -74,18 +70,6 @@ def other_base_model(text: str, found: Source) -> str | None:
         return None
     told = _cut(", ".join(named), _SHORT)
     return f"names the base model {told}, and the pack is of {audited}; it was left as it is"
-
-
-def write(path: Path, text: str) -> None:
-    """Replaces a card whole, with the permissions it had, so that no reader finds half of it."""
-    number, draft = mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(text.encode())
-        shutil.copymode(path, draft)
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
 
 
 def block(found: Source) -> str:

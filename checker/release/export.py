@@ -235,18 +235,6 @@ FORMATS: Mapping[str, Callable[[Arm, str | None], str]] = {
 }
 
 
-def write(text: str, to: Path) -> None:
-    """Writes a new file; UsageError where there is one already."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with to.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError.at(
-            to, "something there", "nothing, export overwrites nothing", "choose another --to"
-        ) from None
-
-
 def _title(arm: Arm) -> str:
     tie = f", tie {arm.row['tie']} of {arm.row['ties']}" if arm.row["ties"] > 1 else ""
     return f"{_printable(arm.row['method'])} at budget {arm.row['budget']}{tie}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as _json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -13,6 +12,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from checker.core import resources
+from checker.core.files import replace
 from checker.reports import destination, github, html, json, junit, markdown, published, sarif, text
 from checker.reports.destination import Destination
 from checker.reports.format import Format
@@ -50,7 +50,9 @@ def render(
     found = [(one.asked, one.path, one.format) for one in destinations(formats, out, audit)]
     check(report)
     texts = [(asked, path, _text(format_, report, audit)) for asked, path, format_ in found if path is not None]
-    return {asked: _write(path, rendered) for asked, path, rendered in texts}
+    for _, path, rendered in texts:
+        replace(path, rendered.encode())
+    return {asked: path for asked, path, _ in texts}
 
 
 def printed(report: Mapping[str, Any], out: Path, formats: Sequence[str], audit: Path | None = None) -> str | None:
@@ -104,16 +106,3 @@ def _not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from _not_finite(item, f"{place}[{position}]")
-
-
-def _write(path: Path, rendered: str) -> Path:
-    """Writes beside the target and renames, so that a reader never finds half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{token_hex(8)}")  # which nobody can have put a link at
-    try:
-        with draft.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(rendered)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path

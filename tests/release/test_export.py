@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from checker import cli
 from checker.core.errors import UsageError
+from checker.core.files import write_new
 from checker.core.layouts import Layout
 from checker.core.store import Store
-from checker.release.export import FORMATS, Arm, find_arm, mergekit, model_source, prune_layers, ranges, table, write
+from checker.release.export import FORMATS, Arm, find_arm, mergekit, model_source, prune_layers, ranges, table
 from checker.reports.read import read_report
 
 BLOCKS = 12
@@ -254,9 +255,9 @@ def test_a_merge_is_no_list_and_no_slice_but_a_table() -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     to = tmp_path / "new" / "layers.txt"
-    write("3,5\n", to)
+    write_new(to, "3,5\n", "export", "--to")
     with pytest.raises(UsageError, match="export overwrites nothing"):
-        write("4\n", to)
+        write_new(to, "4\n", "export", "--to")
     assert to.read_bytes() == b"3,5\n"
 
 
