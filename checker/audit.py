@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from checker import reports
 from checker.core import history
 from checker.core.store import Store
+from checker.judge.form import Report
 from checker.judge.measured import exit_code, judge
 from checker.measure.prepare import Progress, prepare
 from checker.measure.run import measure
@@ -28,7 +28,7 @@ from checker.spec.load import Checked
 class Audited:
     """A judged audit: the report as report.json holds it, and the files it was written to."""
 
-    report: Mapping[str, Any]
+    report: Report
     files: Mapping[str, Path]
     exit_code: int
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from checker import reports
 from checker.commands.command import (
@@ -24,6 +23,7 @@ from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge import measured, published
 from checker.judge.findings import exit_code
+from checker.judge.form import AnyReport
 from checker.published.load import any_audit
 from checker.published.publication import Publication
 from checker.reports.destination import default_out
@@ -53,7 +53,7 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
     sys.exit(exit_code(report, fail_on or loaded.policy.fail_on))
 
 
-def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> dict[str, Any]:
+def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> AnyReport:
     """The report, from the store of a run or from the published numbers in the audit file itself."""
     if isinstance(loaded, Publication):
         return published.judge(loaded)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, final
+
+from checker.core.records import Verdict
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class CheckpointFacts:
     twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
 
 
+@final
 @dataclass(frozen=True)
 class ScoringFacts:
     """What the scoring text turned out to be, after tokenising."""
@@ -71,6 +76,7 @@ class ScoringFacts:
     batches: int
 
 
+@final
 @dataclass(frozen=True)
 class EvaluationFacts:
     """What the evaluation text turned out to be, after tokenising."""
@@ -95,3 +101,22 @@ class Facts:
 
 
 OVERLAP = 8  # words in a row that two texts share by more than chance
+
+
+class AmountRow(TypedDict):  # how much text a run read, and which; rows are kept, and stand in reports as well
+    prompts: int | None
+    windows: int | None
+    selection_prompts: int | None
+    seed: int
+    texts: Sequence[str]
+
+
+class RunRow(TypedDict):  # another run of an audit
+    amount: AmountRow
+    verdicts: Mapping[str, Verdict | None]
+
+
+class StopRow(TypedDict):  # where a run met a value that is not finite
+    layout: str
+    unit: str
+    quantity: str

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from checker.core.canonical import digest
 from checker.core.errors import NotFinite
-from checker.core.facts import Facts, ModelFacts
+from checker.core.facts import AmountRow, Facts, ModelFacts, RunRow, StopRow
 from checker.core.records import Audit, Claim, EvaluationContract, ScoringContract
 from checker.core.store import Store
 
 _RUN, _STOP = "run", "stopped"
 _AMOUNTS = ("prompts", "words")  # how much is read of a text
-Row = dict[str, Any]
 
 
 def write_run(store: Store, audit: Audit, known: Facts, verdicts: Mapping[str, str]) -> None:
@@ -31,7 +30,7 @@ def write_run(store: Store, audit: Audit, known: Facts, verdicts: Mapping[str, s
     store.write_record(_RUN, audit.name, content)
 
 
-def amount(audit: Audit, known: Facts) -> Row:
+def amount(audit: Audit, known: Facts) -> AmountRow:
     """How much text a run read, which, and its seed: what may be changed until a verdict is liked."""
     return {
         "prompts": known.scoring and known.scoring.prompts,
@@ -42,10 +41,10 @@ def amount(audit: Audit, known: Facts) -> Row:
     }
 
 
-def other_runs(store: Store, audit: Audit, known: Facts) -> list[Row]:
+def other_runs(store: Store, audit: Audit, known: Facts) -> list[RunRow]:
     """The runs of this audit that decided a claim of it on another amount of text, in order, each outcome once."""
     own, measures = amount(audit, known), _measures(audit, known.model)
-    found: dict[str, Row] = {}
+    found: dict[str, RunRow] = {}
     for run in store.read_records(_RUN, audit.name):
         verdicts = {claim.id: run["verdicts"].get(_statement(claim)) for claim in audit.claims}
         if run["measures"] == measures and run["amount"] != own and any(verdicts.values()):
@@ -94,9 +93,9 @@ def forget_stop(store: Store, audit: Audit, model: ModelFacts) -> None:
         store.write_record(_STOP, key, {})
 
 
-def read_stop(store: Store, audit: Audit, model: ModelFacts) -> Row | None:
+def read_stop(store: Store, audit: Audit, model: ModelFacts) -> StopRow | None:
     """Where the last run of this audit met a value that is not finite; None where it came to its end."""
-    return store.read_record(_STOP, _stop_key(audit, model)) or None
+    return cast(StopRow | None, store.read_record(_STOP, _stop_key(audit, model)) or None)
 
 
 def _stop_key(audit: Audit, model: ModelFacts) -> str:

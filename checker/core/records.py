@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import Literal, Protocol
+from typing import Literal, Protocol, final
 
 from checker.core.canonical import digest
 from checker.core.layouts import Geometry
 
 Interval = tuple[float, float]
 Form = Literal["matched", "native"]
-PROTOCOLS = ("replacement", "interchange")  # the two tests of redundancy that are held against each other
+ProtocolName = Literal["replacement", "interchange"]  # of the two that this audits
+Verdict = Literal["supported", "contradicted", "open"]
+PROTOCOLS: tuple[ProtocolName, ...] = (
+    "replacement",
+    "interchange",
+)  # the two tests of redundancy that are held against each other
 # Of D draws no p lies below 1 / (D + 1): the fewest at which 0.025 can be reached, either end of an interval at 95 %.
 DECIDING_DRAWS = 39
 FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers
@@ -107,6 +112,7 @@ class TextSource:
 SpecialTokens = Literal["tokenizer", "none", "every_window"]
 
 
+@final
 @dataclass(frozen=True)
 class ScoringContract:
     """Everything beside model and dtype that fixes a distance (design, 3.1)."""

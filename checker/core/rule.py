@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
-from checker.core.facts import Facts
-from checker.core.records import Audit, Audited, Claim
+from checker.core.records import Audited
 
 A = TypeVar("A", bound=Audited, covariant=True)
 
@@ -21,27 +20,6 @@ class AnyCase(Generic[A]):
     known_rules: frozenset[str]  # of both kinds
     # Known once all other rules have concluded.
     matched_waivers: frozenset[int] = field(default=frozenset(), kw_only=True)
-
-
-@dataclass(frozen=True)
-class Case(AnyCase[Audit]):
-    """What rules about measurements look at beside: the facts about the audit's files, and the report's own figures."""
-
-    facts: Facts
-    figures: Mapping[str, Any]  # the report without findings, in the form that report.json publishes
-    gaps: tuple[str, ...]  # what the audit asks for and is not measured
-
-    def claims(self, *kinds: str) -> Iterator[Claim]:
-        return (claim for claim in self.audit.claims if claim.kind in kinds)
-
-    def primary(self, table: str) -> list[Mapping[str, Any]]:
-        """The rows of a table of arms that stand in the comparison which verdicts rest on."""
-        name = self.audit.selection.name
-        return [row for row in self.figures[table] if (row["form"], row["selection"]) == ("matched", name)]
-
-    def verdict(self, claim: Claim) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = next(row for row in self.figures["claims"] if row["id"] == claim.id)
-        return row
 
 
 class Told(TypedDict, total=False):

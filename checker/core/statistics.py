@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,7 @@ _LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, an
 _MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
 
 
+@final
 @dataclass(frozen=True)
 class Estimate:
     """A value with its interval.

@@ -8,15 +8,14 @@ from typing import Any
 
 from checker.core.canonical import from_json
 from checker.core.records import Audited
-from checker.core.rule import C, Finding, Level, Outcome
+from checker.core.rule import C, Finding, Level
 from checker.judge import waivers
+from checker.judge.form import AnyReport, AuditOutcome, FindingRow
 from checker.judge.rules import Result, Rule
 from checker.judge.waivers import Standing
 
 _LEVELS = ("note", "warning", "error")
 _EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "open": 3}
-_FIELDS = ("rule", "outcome", "level", "claim", "message", "location", "waived")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,17 @@ def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
     )
 
 
-def row(finding: Finding) -> Row:
+def row(finding: Finding) -> FindingRow:
     """A finding as reports publish it."""
-    return {name: getattr(finding, name) for name in _FIELDS}
+    return {
+        "rule": finding.rule,
+        "outcome": finding.outcome,
+        "level": finding.level,
+        "claim": finding.claim,
+        "message": finding.message,
+        "location": finding.location,
+        "waived": finding.waived,
+    }
 
 
 def told(counts: Mapping[str, int]) -> str:
@@ -72,7 +79,7 @@ def number(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def exit_code(report: Mapping[str, Any], fail_on: str) -> int:
+def exit_code(report: AnyReport, fail_on: str) -> int:
     """The command's exit code (design, 7): 0, 1 where something failed, 3 where something is open."""
     if fail_on == "never":
         return 0
@@ -80,7 +87,7 @@ def exit_code(report: Mapping[str, Any], fail_on: str) -> int:
     return _EXIT_CODES[outcome_of(findings, fail_on)]
 
 
-def outcome_of(findings: Iterable[Finding], fail_on: str) -> Outcome:
+def outcome_of(findings: Iterable[Finding], fail_on: str) -> AuditOutcome:
     """fail or open where a finding at or above ``fail_on`` (error where it is ``never``) is so and not waived."""
     least = _LEVELS.index("error" if fail_on == "never" else fail_on)
     counted = {f.outcome for f in findings if f.waived is None and _LEVELS.index(f.level) >= least}

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from typing import Any
+from typing import Literal
 
 from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge import findings, waivers
 from checker.judge.evidence import stored_evidence
 from checker.judge.findings import exit_code, outcome_of
+from checker.judge.form import Report, ReportFigures
 from checker.judge.report import provenance, report_figures
 from checker.judge.rules import MEASURED, RULES, Case
 from checker.spec import policies
 
-FORMAT = "pruneaudit/report/1"
-Row = dict[str, Any]
+FORMAT: Literal["pruneaudit/report/1"] = "pruneaudit/report/1"
 
 __all__ = ["FORMAT", "exit_code", "judge", "outcome_of"]
 
 
-def judge(audit: Audit, store: Store, today: date | None = None) -> Row:
+def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
     """The report of an audit, from stored evidence.
 
     Raises EvidenceMissing where this model was never measured in this store; everything less than that is *open* in the
@@ -60,7 +60,7 @@ _WORDS = {
 }
 
 
-def _summary(outcome: str, figures: Row, told: str) -> str:
+def _summary(outcome: str, figures: ReportFigures, told: str) -> str:
     """The verdict in one sentence."""
     verdicts = Counter(claim["verdict"] for claim in figures["claims"])
     decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]

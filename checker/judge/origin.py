@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from checker.checkpoints.files import locate
 from checker.checkpoints.model_facts import facts
@@ -13,14 +12,14 @@ from checker.core.facts import Facts, ModelFacts
 from checker.core.history import amount, other_runs, read_stop
 from checker.core.records import Audit, ModelSource
 from checker.core.store import Store
+from checker.judge.form import AtHandRow, EvidenceRow
 
 # What must be the same of a model for its evidence to be about it; the tokenizer beside the weights.
 _SAME = ("revision", "architecture", "blocks", "parameters", "block_shapes", "slot_kinds", "hidden", "vocabulary",
          "context", "quantization", "tokenizer_digest")  # fmt: skip
-Row = dict[str, Any]
 
 
-def origin_of(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]) -> Row:
+def origin_of(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]) -> EvidenceRow:
     """The report's account of where its evidence comes from; ``contracts`` are the digests it was measured under."""
     answers = store.codes(str(known.model.digest), contracts)
     return {
@@ -32,7 +31,7 @@ def origin_of(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]
     }
 
 
-def unrecorded(audit: Audit, known: Facts) -> Row:
+def unrecorded(audit: Audit, known: Facts) -> EvidenceRow:
     """The same account of evidence that is in no store."""
     return {"amount": amount(audit, known), "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
 
@@ -45,7 +44,7 @@ def at_hand(source: ModelSource) -> ModelFacts | None:
         return None
 
 
-def differences(measured: ModelFacts, here: ModelFacts | None) -> list[Row]:
+def differences(measured: ModelFacts, here: ModelFacts | None) -> list[AtHandRow]:
     """Where the files at hand are not those that were measured; empty, too, where none are at hand."""
     if here is None:
         return []

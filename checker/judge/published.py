@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from checker import __version__
 from checker.core.canonical import digest
 from checker.core.rule import AnyCase, Finding
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
+from checker.judge.form import PublishedFacts, PublishedReport
 from checker.judge.rules import PUBLISHED, RULES, Result
 from checker.published import rules as published
 from checker.published.publication import Publication
 from checker.spec import policies
 
-FORMAT = "pruneaudit/published/1"
+FORMAT: Literal["pruneaudit/published/1"] = "pruneaudit/published/1"
 _TOLD = ("where", "statement", "recomputed", "question", "does_not_show")
 _ORDER = ("pass", "fail", "open")  # what holds first
 _WORDS = {
@@ -23,10 +24,9 @@ _WORDS = {
     "fail": "The published numbers do not all hold",
     "open": "Not all of the published numbers can be decided",
 }
-Row = dict[str, Any]
 
 
-def judge(publication: Publication, today: date | None = None) -> Row:
+def judge(publication: Publication, today: date | None = None) -> PublishedReport:
     """The report of an audit of published numbers, in the form of schemas/published.schema.json."""
     day = (today or date.today()).isoformat()
     found = findings.conclude(PUBLISHED, AnyCase(publication, day, frozenset(RULES)))
@@ -46,7 +46,7 @@ def judge(publication: Publication, today: date | None = None) -> Row:
     }
 
 
-def _facts(publication: Publication) -> Row:
+def _facts(publication: Publication) -> PublishedFacts:
     source = publication.source
     return {
         "audit": {
@@ -73,12 +73,12 @@ def _facts(publication: Publication) -> Row:
     }
 
 
-def _stated(contract: Any) -> Row:
+def _stated(contract: Any) -> dict[str, Any]:
     names = ("text", "words", "window", "stride", "tokenizer", "boundary", "special_tokens", "dtype")
     return {name: getattr(contract, name) for name in names}
 
 
-def _checks(found: Conclusions) -> list[Row]:
+def _checks(found: Conclusions) -> list[dict[str, Any]]:
     """What rules about published numbers decided or left open, what holds first; the order of the rules is kept."""
     rows = [
         _check_row(finding, result)
@@ -88,12 +88,12 @@ def _checks(found: Conclusions) -> list[Row]:
     return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
 
 
-def _check_row(finding: Finding, result: Result) -> Row:
-    row = findings.row(finding)
+def _check_row(finding: Finding, result: Result) -> dict[str, Any]:
+    row: dict[str, Any] = {**findings.row(finding)}
     return {"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _TOLD}}
 
 
-def _summary(outcome: str, checks: list[Row], found: Conclusions) -> str:
+def _summary(outcome: str, checks: list[dict[str, Any]], found: Conclusions) -> str:
     """The verdict in one sentence."""
     outcomes = [check["outcome"] for check in checks]
     words = {"pass": ("holds", "hold"), "fail": ("does not hold", "do not hold"), "open": ("is open", "are open")}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
 from checker import __version__
 from checker.core.canonical import digest
@@ -29,25 +29,36 @@ from checker.judge.figures import pairs as pair_figures
 from checker.judge.figures import removals as removal_figures
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import RegimeRow
 from checker.judge.figures.pairs import noise_floor
+from checker.judge.form import (
+    BeginTokenRow,
+    ContractsRow,
+    CostRow,
+    EnvironmentRow,
+    EvidenceRow,
+    FloorRow,
+    Header,
+    ModelRow,
+    PromptsRow,
+    ReportFigures,
+)
 from checker.judge.origin import origin_of, unrecorded
 from checker.selection.arms import Arms, arms, scored_by
 from checker.selection.cost import cost as cost_of
 from checker.selection.plan import Asked, claimed_layouts, incomparable, plan, problem_of
 from checker.spec.contracts import contract_digests
 
-Row = dict[str, Any]
 
-
-def provenance(evidence: Evidence, store: Store) -> Row:
+def provenance(evidence: Evidence, store: Store) -> EvidenceRow:
     """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
     contracts = dict.fromkeys(contract_digests(evidence.audit, evidence.facts).values())
     return origin_of(store, evidence.audit, evidence.facts, list(contracts))
 
 
 def report_figures(
-    evidence: Evidence, environment: Mapping[str, Any] | None, origin: Mapping[str, Any] | None = None
-) -> tuple[Row, tuple[str, ...]]:
+    evidence: Evidence, environment: Mapping[str, Any] | None, origin: EvidenceRow | None = None
+) -> tuple[ReportFigures, tuple[str, ...]]:
     """Everything the report says but its findings, and what is missing.
 
     ``environment`` is the run's own record, ``origin`` what ``provenance`` gives of the evidence's store.
@@ -66,13 +77,13 @@ def report_figures(
     primary = [arm_figures.primary(audit, arm) for arm in chosen.sets]
     sets, rows = list(compress(chosen.sets, primary)), list(compress(arm_rows, primary))
     prediction = block_figures.prediction(distance, cost.singles)
-    regime = {
+    regime: RegimeRow = {
         "metric": block_figures.metric(distance, removal_figures.overlap(sets, audit)),
         "removal": removal_figures.removal(cost, sets),
     }
     figures = Figures(distance, cost, sets, rows, regime, prediction)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
-    report = {
+    report: ReportFigures = {
         **_header(evidence),
         "environment": _environment(environment),
         "protocols": measured,
@@ -92,14 +103,14 @@ def report_figures(
         "differences": agreement.differences(cost, chosen.sets),
         "stability": agreement.stability(distance),
         "claims": decide(figures, audit.claims),
-        "cost": _cost(evidence, asked, chosen) | _seconds(environment),
+        "cost": _cost(evidence, asked, chosen, environment or {}),
         "not_tested": _not_tested(evidence),
         "evidence": origin or unrecorded(audit, evidence.facts),
     }
     return report, tuple(_gaps(evidence, distance, cost, chosen))
 
 
-def _header(evidence: Evidence) -> Row:
+def _header(evidence: Evidence) -> Header:
     audit, statistics = evidence.audit, evidence.audit.statistics
     return {
         "audit": {
@@ -128,31 +139,29 @@ def _header(evidence: Evidence) -> Row:
     }
 
 
-def _model(evidence: Evidence) -> Row:
+def _model(evidence: Evidence) -> ModelRow:
     model = evidence.facts.model
-    fields = (
-        "digest",
-        "source",
-        "kind",
-        "architecture",
-        "blocks",
-        "parameters",
-        "hidden",
-        "vocabulary",
-        "context",
-        "quantization",
-        "revision",
-        "tokenizer_digest",
-        "remote_code",
-    )
-    return {name: getattr(model, name) for name in fields} | {
+    return {
+        "digest": model.digest,
+        "source": model.source,
+        "kind": model.kind,
+        "architecture": model.architecture,
+        "blocks": model.blocks,
+        "parameters": model.parameters,
+        "hidden": model.hidden,
+        "vocabulary": model.vocabulary,
+        "context": model.context,
+        "quantization": model.quantization,
+        "revision": model.revision,
+        "tokenizer_digest": model.tokenizer_digest,
+        "remote_code": model.remote_code,
         "dtype": evidence.audit.model.dtype,
         "block_parameters": list(model.block_parameters),
         "notes": list(model.notes),
     }
 
 
-def _contracts(evidence: Evidence) -> Row:
+def _contracts(evidence: Evidence) -> ContractsRow:
     audit, facts = evidence.audit, evidence.facts
     evaluation, scored = audit.evaluation, facts.evaluation
     digests, dtype = contract_digests(audit, facts), audit.model.dtype
@@ -178,7 +187,9 @@ def _contracts(evidence: Evidence) -> Row:
     }
 
 
-def _prompts(contract: ScoringContract, read: ScoringFacts | None, contract_digest: str | None, dtype: str) -> Row:
+def _prompts(
+    contract: ScoringContract, read: ScoringFacts | None, contract_digest: str | None, dtype: str
+) -> PromptsRow:
     """A contract of prompts: the scoring text, or the one that losses are taken on."""
     return {
         "digest": contract_digest,
@@ -196,7 +207,7 @@ def _prompts(contract: ScoringContract, read: ScoringFacts | None, contract_dige
     }
 
 
-def _begin_token(evidence: Evidence) -> Row | None:
+def _begin_token(evidence: Evidence) -> BeginTokenRow | None:
     """Perplexity of one window without and with the begin token."""
     values = evidence.answer("begin_token", "nll", Layout.base(evidence.facts.model.blocks))
     if values is None:
@@ -209,43 +220,34 @@ def _begin_token(evidence: Evidence) -> Row | None:
     }
 
 
-def _floor(evidence: Evidence) -> Row | None:
+def _floor(evidence: Evidence) -> FloorRow | None:
     floor = noise_floor(evidence)
     if floor is None:
         return None
     return {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
 
 
-def _cost(evidence: Evidence, asked: Asked, chosen: Arms) -> Row:
+def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, Any]) -> CostRow:
     """What the audit takes in all, whether measured in one run or in several."""
     audit, facts = evidence.audit, evidence.facts
     planned = plan(audit, facts)
     evaluation = [question.layout for question in planned.evaluation]
     evaluation += [removal.layout for removal in chosen.sets]
     taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
-    return {name: getattr(taken, name) for name in ("layouts", "block_runs", "block_runs_without_sharing", "tokens")}
+    return {
+        "layouts": taken.layouts,
+        "block_runs": taken.block_runs,
+        "block_runs_without_sharing": taken.block_runs_without_sharing,
+        "tokens": taken.tokens,
+        "seconds": record.get("seconds"),
+        "peak_memory_bytes": record.get("peak_memory_bytes"),
+    }
 
 
-_ENVIRONMENT = (
-    "python",
-    "torch",
-    "transformers",
-    "platform",
-    "processor",
-    "device",
-    "threads",
-    "started",
-    "finished",
-)
-
-
-def _environment(record: Mapping[str, Any] | None) -> Row | None:
-    return None if record is None else {name: record.get(name) for name in _ENVIRONMENT}
-
-
-def _seconds(record: Mapping[str, Any] | None) -> Row:
-    found = record or {}
-    return {name: found.get(name) for name in ("seconds", "peak_memory_bytes")}
+def _environment(record: Mapping[str, Any] | None) -> EnvironmentRow | None:
+    if record is None:
+        return None
+    return cast(EnvironmentRow, {name: record.get(name) for name in EnvironmentRow.__annotations__})
 
 
 def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal
 
 from checker.core.records import COMPLETENESS, Audited, Waiver
 from checker.core.rule import Finding
+from checker.judge.form import WaiverRow, WaiverState
 from checker.spec import schema
-
-State = Literal["active", "expired", "unknown", "unmatched"]
 
 _NEVER = (COMPLETENESS, "policy/too-many-waivers")  # nor findings about the waivers themselves
 
@@ -22,7 +20,7 @@ class Standing:
     """How a waiver stands on a day."""
 
     waiver: Waiver
-    state: State
+    state: WaiverState
     days: int  # until its last day; below 0 once that is over
     findings: int | None  # that it matches; None where there is no evidence to hold it against
     problem: str = ""  # empty where it is active
@@ -96,7 +94,7 @@ _EXPIRED = "expired on {}; expected a date that has not passed; mend what the ru
 _UNMATCHED = "matches no finding; expected one that is failed or open; take it out"
 
 
-def row(standing: Standing) -> dict[str, Any]:
+def row(standing: Standing) -> WaiverRow:
     """A waiver as report.json publishes it."""
     waiver = standing.waiver
     return {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from checker.core import resources
 from checker.core.errors import InvalidAudit
@@ -96,9 +96,30 @@ def merged(chain: Iterable[Layer]) -> Policy:
     return Policy(rules=rules, extends=tuple(layer.name for layer in chain[1:]), sources=sources, **values)
 
 
-def row(policy: Policy) -> dict[str, Any]:
-    """The policy in force as report.json publishes it."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(policy).items()}
+class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
+    fail_on: Literal["note", "warning", "error", "never"]
+    rules: Mapping[str, str]
+    required_methods: Sequence[str]
+    required_budgets: Sequence[int]
+    minimum_windows: int | None
+    maximum_interval_width_percent: float | None
+    maximum_waivers: int | None
+    extends: Sequence[str]
+    sources: Mapping[str, str]
+
+
+def row(policy: Policy) -> PolicyRow:
+    return {
+        "fail_on": policy.fail_on,
+        "rules": policy.rules,
+        "required_methods": list(policy.required_methods),
+        "required_budgets": list(policy.required_budgets),
+        "minimum_windows": policy.minimum_windows,
+        "maximum_interval_width_percent": policy.maximum_interval_width_percent,
+        "maximum_waivers": policy.maximum_waivers,
+        "extends": list(policy.extends),
+        "sources": policy.sources,
+    }
 
 
 def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ from checker.core.records import (
     Waiver,
 )
 from checker.core.store import Scope, Store
-from checker.judge.claims.backing import Row
+from checker.judge.form import ClaimRow, ReportFigures
 from checker.judge.report import report_figures
 from checker.selection import plan
 from checker.spec import contracts
@@ -223,17 +223,16 @@ class Sample:
         gone = self.withheld(question) if callable(self.withheld) else question in self.withheld
         return None if gone or not self.texts_read else self._made(question)
 
-    def figures(self) -> tuple[Row, tuple[str, ...]]:
+    def figures(self) -> tuple[ReportFigures, tuple[str, ...]]:
         """The report's figures, and what is missing."""
         return report_figures(self.evidence, environment() if self.texts_read else None)
 
-    def verdict(self, *claims: Claim) -> Row:
+    def verdict(self, *claims: Claim) -> ClaimRow:
         """The first of these claims as the report holds it, in an audit that makes only them."""
         return self.verdicts(*claims)[0]
 
-    def verdicts(self, *claims: Claim) -> list[Row]:
-        rows: list[Row] = self.changed(claims=claims).figures()[0]["claims"]
-        return rows
+    def verdicts(self, *claims: Claim) -> list[ClaimRow]:
+        return list(self.changed(claims=claims).figures()[0]["claims"])
 
     # --- answers ---
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from checker.core.records import PROTOCOLS, Claim
+from checker.core.records import Claim
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
-from checker.judge.claims.decision import Decision, Figures, Row, claimed_range
+from checker.judge.claims.decision import Decision, Figures, claimed_range
 from checker.judge.claims.redundancy import claimed_pairs, redundancy
 from checker.judge.claims.regime import regime
 from checker.judge.claims.removal import claimed_sets, removal
 from checker.judge.claims.transfer import transfer
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
+from checker.judge.form import BoundsRow, ClaimRow
 
 
-def decide(figures: Figures, claims: Sequence[Claim]) -> list[Row]:
+def decide(figures: Figures, claims: Sequence[Claim]) -> list[ClaimRow]:
     """One row per claim: its verdict, the figure it rests on, and which protocol backs it."""
     decisions = {claim.id: _beyond_model(figures, claim) or _DECIDERS[claim.kind](figures, claim) for claim in claims}
     decisions |= sharing_one_error_rate(decisions, error_rate(figures.audit.statistics))
@@ -30,7 +31,7 @@ def _beyond_model(figures: Figures, claim: Claim) -> Decision | None:
     return Decision("open", f"found {named}; expected blocks from 0 to {blocks - 1}") if missing else None
 
 
-def _row(figures: Figures, claim: Claim, decision: Decision) -> Row:
+def _row(figures: Figures, claim: Claim, decision: Decision) -> ClaimRow:
     return {
         "id": claim.id,
         "says": claim.says,
@@ -48,11 +49,14 @@ def _row(figures: Figures, claim: Claim, decision: Decision) -> Row:
         "threshold": decision.threshold,
         "range": _range(figures, claim),
         "counterexamples": list(decision.counterexamples),
-        "protocols": {protocol: _backing(figures, claim, protocol).row() for protocol in PROTOCOLS},
+        "protocols": {
+            "replacement": _backing(figures, claim, "replacement").row(),
+            "interchange": _backing(figures, claim, "interchange").row(),
+        },
     }
 
 
-def _range(figures: Figures, claim: Claim) -> Row | None:
+def _range(figures: Figures, claim: Claim) -> BoundsRow | None:
     """What the claim lets its figure be; None where it names no bound."""
     lower, upper = claimed_range(claim, figures.costs.perplexity(figures.costs.unchanged))
     return None if lower is None and upper is None else {"lower": lower, "upper": upper}

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, Literal
 
 from checker.core import statistics
 from checker.core.questions import Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import PredictionRow
+from checker.judge.form import Answer, BackingRow, SelectsRow
 from checker.selection.select import select
-
-Answer = Literal["yes", "no", "open", "na"]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ class Backing:
     why: str
     admits: Answer = "na"
     predicts: Answer = "na"
-    selects: Row | None = None
+    selects: SelectsRow | None = None
     estimate: Estimate | None = field(default=None)
     threshold: float | None = None
 
-    def row(self) -> Row:
+    def row(self) -> BackingRow:
         return {
             "backs": self.backs,
             "admits": self.admits,
@@ -101,7 +99,7 @@ def below(distance: Estimate, bound: float) -> Answer:
 
 
 def of_removal(
-    distances: Distances, prediction: Sequence[Row], protocol: str, sets: Sequence[tuple[int, ...]]
+    distances: Distances, prediction: Sequence[PredictionRow], protocol: str, sets: Sequence[tuple[int, ...]]
 ) -> Backing:
     """Backs where the protocol admits and predicts; with several tie resolutions, where it does so for all of them."""
     bound = distances.evidence.audit.statistics.conditional
@@ -164,7 +162,7 @@ def _word(protocol: str) -> str:
     return "replaceable" if protocol == "replacement" else "reorderable"
 
 
-def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
+def _predicts(prediction: Sequence[PredictionRow], protocol: str) -> tuple[Answer, str]:
     """Whether the protocol's block scores go with the cost of deleting single blocks on this checkpoint."""
     rows = [row for row in prediction if row["method"] == protocol]
     if not rows or rows[0]["interval"] is None:
@@ -178,7 +176,7 @@ def _predicts(prediction: Sequence[Row], protocol: str) -> tuple[Answer, str]:
     return "open", f"it is not shown that its scores predict removal cost here ({told})"
 
 
-def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> Row:
+def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> SelectsRow:
     """How often the protocol would have chosen this very set: provenance, not support."""
     ties = distances.evidence.audit.selection.ties
     geometry, budget = distances.problem.geometry, len(sets[0])

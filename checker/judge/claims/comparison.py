@@ -8,13 +8,11 @@ from itertools import product
 
 from checker.core import statistics
 from checker.core.questions import RemovalSet
-from checker.core.records import Claim
+from checker.core.records import Claim, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.decision import (
     Decision,
     Figures,
-    Row,
-    Verdict,
     counted,
     is_control,
     nearest,
@@ -24,6 +22,7 @@ from checker.judge.claims.decision import (
 )
 from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
+from checker.judge.figures.form import ArmRow
 
 
 def comparison(figures: Figures, claim: Claim) -> Decision:
@@ -138,20 +137,20 @@ def _against_random(figures: Figures, claim: Claim, said: str) -> Decision:
     return _by_p(figures, claim, rows, said)
 
 
-def _by_p(figures: Figures, claim: Claim, rows: Sequence[Row], said: str) -> Decision:
+def _by_p(figures: Figures, claim: Claim, rows: Sequence[ArmRow], said: str) -> Decision:
     level = error_rate(figures.audit.statistics)
-    cheaper = max(float(row["p"]) for row in rows)
+    cheaper = max(row["p"] or 0.0 for row in rows)
     costlier = max(_costlier_p(figures, arm) for arm in figures.chosen(rows[0]["method"], claim.budget))
     favourable, unfavourable = (costlier, cheaper) if is_control(claim.better) else (cheaper, costlier)
     verdict: Verdict = "supported" if favourable <= level else "contradicted" if unfavourable <= level else "open"
-    worst = max(rows, key=lambda row: float(row["increase_percent"]))
+    worst = max(rows, key=lambda row: row["increase_percent"] or 0.0)
     ties = f" (the costliest of {len(rows)} ways of breaking ties)" if len(rows) > 1 else ""
     told = (
         f"{_removing(claim)} by {worst['method']} costs {worst['increase_percent']:+.2f} % perplexity"
         f"{span(worst['interval'])}{ties}, against {worst['draws']} random draws: p = {favourable:.3g}, expected at "
         f"most {level:g}; {said}"
     )
-    if verdict == "open" and worst["smallest_p"] > level:
+    if verdict == "open" and (worst["smallest_p"] or 0.0) > level:
         told += f"; with so few draws no p below {worst['smallest_p']:.3g} can be reached"
     return Decision(verdict, told, p=min(favourable, unfavourable))
 

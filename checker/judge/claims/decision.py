@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from checker.core import statistics
 from checker.core.questions import RemovalSet
-from checker.core.records import Audit, Claim, Interval
+from checker.core.records import Audit, Claim, Interval, Verdict
 from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
+from checker.judge.figures.form import ArmRow, PredictionRow, RegimeRow
+from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
 
-Row = dict[str, Any]
 Range = tuple[float | None, float | None]
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
@@ -32,11 +32,11 @@ class Decision:
     message: str
     value: float | None = None
     interval: Interval | None = None
-    unit: str = ""
+    unit: Unit = ""
     threshold: float | None = None
     further_units: int | None = None
     p: float | None = None
-    counterexamples: tuple[Row, ...] = ()
+    counterexamples: tuple[CounterexampleRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Figures:
     distances: Distances
     costs: Costs
     sets: Sequence[RemovalSet]
-    arms: Sequence[Row]
-    regime: Mapping[str, Any]
-    prediction: Sequence[Row]
+    arms: Sequence[ArmRow]
+    regime: RegimeRow
+    prediction: Sequence[PredictionRow]
 
     @property
     def audit(self) -> Audit:
@@ -155,6 +155,3 @@ def counted(decisions: Sequence[Decision]) -> str:
     verdicts = [decision.verdict for decision in decisions]
     names = [name for name in ("supported", "contradicted", "open") if name in verdicts]
     return ", ".join(f"{verdicts.count(name)} {name}" for name in names)
-
-
-Verdict = Literal["supported", "contradicted", "open"]

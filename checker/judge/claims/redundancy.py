@@ -12,9 +12,10 @@ from checker.core.records import PROTOCOLS, Claim
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.judge.claims.backing import below, of_pair
-from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, Row, claimed, most, span, undecided
+from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, claimed, most, span, undecided
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
+from checker.judge.form import CounterexampleRow
 
 _NAMED = 5  # counterexamples that a message names; the report has them all
 Pair = tuple[int, int]
@@ -158,6 +159,6 @@ def _listed(distances: Distances) -> str:
     return ", ".join(named) + (f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else "")
 
 
-def _row(protocol: str, pair: Pair, distance: Estimate) -> Row:
+def _row(protocol: str, pair: Pair, distance: Estimate) -> CounterexampleRow:
     i, j = pair
     return {"protocol": protocol, "i": i, "j": j, "value": distance.value, "interval": pair_of(distance.interval)}

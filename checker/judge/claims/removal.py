@@ -8,13 +8,12 @@ from math import inf
 
 from checker.checkpoints.provenance.claimed import why_unknown
 from checker.core.questions import RemovalSet
-from checker.core.records import Claim
+from checker.core.records import Claim, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.decision import (
     NUMERICAL_TOLERANCE,
     Decision,
     Figures,
-    Verdict,
     claimed,
     claimed_range,
     counted,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -14,14 +13,13 @@ from checker.core.statistics import Estimate
 from checker.judge.figures.arms import alike
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import AgreementRow, DifferenceRow, PortionRow, ScoreRow, StabilityRow, ValueRow
 from checker.selection.arms import RESOLUTION
 from checker.selection.methods import METHODS
 from checker.selection.select import select
 
-Row = dict[str, Any]
 
-
-def scores(distances: Distances) -> list[Row]:
+def scores(distances: Distances) -> list[ScoreRow]:
     """Every scoring method's score per block, with the resolution of the dtype where ranks rest on it."""
     dtype = distances.evidence.audit.model.dtype
     return [
@@ -35,23 +33,24 @@ def scores(distances: Distances) -> list[Row]:
     ]
 
 
-def ranks(distances: Distances) -> list[Row]:
+def ranks(distances: Distances) -> list[AgreementRow]:
     """Rank correlation of every two methods' block scores, over the blocks that both score."""
     return [_ranks(distances, one, other) for one, other in combinations(distances.scores, 2)]
 
 
-def _ranks(distances: Distances, one: str, other: str) -> Row:
+def _ranks(distances: Distances, one: str, other: str) -> AgreementRow:
     a, b = distances.scores[one], distances.scores[other]
     common = sorted(a.keys() & b.keys())
-    found: dict[str, Estimate | None] = {"spearman": None, "kendall": None}
+    row: AgreementRow = {"a": one, "b": other, "blocks": len(common), "spearman": None, "kendall": None}
     if len(common) >= 5:
         confidence = distances.evidence.audit.statistics.confidence
         x, y = ([table[block] for block in common] for table in (a, b))
-        found = {"spearman": statistics.spearman(x, y, confidence), "kendall": statistics.kendall(x, y, confidence)}
-    return {"a": one, "b": other, "blocks": len(common)} | {name: _row(value) for name, value in found.items()}
+        row["spearman"] = _row(statistics.spearman(x, y, confidence))
+        row["kendall"] = _row(statistics.kendall(x, y, confidence))
+    return row
 
 
-def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[Row]:
+def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[DifferenceRow]:
     """The paired difference in mean NLL of every two methods' arms under the same constraints and budget.
 
     Over ties: the mean over all combinations of resolutions, and the outermost ends of their intervals.
@@ -66,7 +65,7 @@ def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[Row]:
     ]
 
 
-def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[RemovalSet]) -> Row:
+def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[RemovalSet]) -> DifferenceRow:
     assert alike(one[0], other[0])
     found = [costs.difference(a.layout, b.layout) for a in one for b in other]
     known = [estimate for estimate in found if estimate is not None]
@@ -85,12 +84,12 @@ def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[Removal
     }
 
 
-def stability(distances: Distances) -> list[Row]:
+def stability(distances: Distances) -> list[StabilityRow]:
     """Each scoring method on halves and on growing tranches of its prompts."""
     return [_stability(distances, method) for method in distances.scores if distances.by_method[method]]
 
 
-def _stability(distances: Distances, method: str) -> Row:
+def _stability(distances: Distances, method: str) -> StabilityRow:
     on = {number: distances.scores_on(method, number) for number in range(1, len(PORTIONS))}
     halves = [on[PORTIONS.index(half)] for half in ((0, 2), (2, 4))]
     return {
@@ -104,7 +103,7 @@ def _stability(distances: Distances, method: str) -> Row:
     }
 
 
-def _portion(distances: Distances, method: str, number: int, found: Mapping[int, float]) -> Row:
+def _portion(distances: Distances, method: str, number: int, found: Mapping[int, float]) -> PortionRow:
     whole, (start, end) = distances.scores[method], PORTIONS[number]
     return {
         "from_quarter": start,
@@ -117,7 +116,7 @@ def _portion(distances: Distances, method: str, number: int, found: Mapping[int,
     }
 
 
-def _agreement(distances: Distances, one: Mapping[int, float], other: Mapping[int, float]) -> Row | None:
+def _agreement(distances: Distances, one: Mapping[int, float], other: Mapping[int, float]) -> ValueRow | None:
     common = sorted(one.keys() & other.keys())
     if len(common) < 4:
         return None
@@ -176,5 +175,5 @@ def _settling(values: Values, distances: Distances) -> int | None:
     return statistics.further_units(difference, 0.0, distances.evidence.audit.statistics.confidence)
 
 
-def _row(estimate: Estimate | None) -> Row | None:
+def _row(estimate: Estimate | None) -> ValueRow | None:
     return None if estimate is None else {"value": estimate.value, "interval": pair_of(estimate.interval)}

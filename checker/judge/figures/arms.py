@@ -9,17 +9,18 @@ from checker.core import statistics
 from checker.core.facts import OVERLAP
 from checker.core.questions import Evidence, RemovalSet
 from checker.core.records import Audit
-from checker.judge.figures.costs import Costs, Row
+from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import ArmRow, RandomRow, RangeRow, ValueRow
 from checker.selection.methods import METHODS
 
 
-def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list[Row]:
+def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list[ArmRow]:
     """One row per removal set that a method chose, measured or not."""
     return [_arm(costs, distances, removal, sets) for removal in sets]
 
 
-def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> Row:
+def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> ArmRow:
     layout = removal.layout
     cost = costs.increase(layout)
     model = costs.evidence.facts.model
@@ -92,7 +93,7 @@ def primary(audit: Audit, removal: RemovalSet) -> bool:
     return removal.form == "matched" and removal.selection == audit.selection.name
 
 
-def regret(costs: Costs, sets: Sequence[RemovalSet], removal: RemovalSet) -> Row | None:
+def regret(costs: Costs, sets: Sequence[RemovalSet], removal: RemovalSet) -> ValueRow | None:
     """What an arm costs above the best of all sets under its constraints, in nats per token, paired; None without."""
     best = [other for other in sets if other.method == "exhaustive" and alike(other, removal)]
     if not best or removal.draw:
@@ -123,20 +124,26 @@ def control(costs: Costs, sets: Sequence[RemovalSet], arm: RemovalSet) -> list[f
     return [cost.value for cost in found if cost is not None]
 
 
-def ranges(rows: Sequence[Row]) -> list[Row]:
+def ranges(rows: Sequence[ArmRow]) -> list[RangeRow]:
     """Each method's arm at a budget as a range over the resolutions of its ties."""
-    grouped: dict[tuple[str, int, str, str], list[Row]] = defaultdict(list)
+    grouped: dict[tuple[str, int, str, str], list[ArmRow]] = defaultdict(list)
     for row in rows:
         if not row["draw"]:
             grouped[row["method"], row["budget"], row["form"], row["selection"]].append(row)
     return [_range(group) for group in grouped.values()]
 
 
-def _range(group: Sequence[Row]) -> Row:
+def _range(group: Sequence[ArmRow]) -> RangeRow:
     costs = [row["increase_percent"] for row in group if row["increase_percent"] is not None]
     intervals = [row["interval"] for row in group if row["interval"] is not None]
+    first = group[0]
     return {
-        **{key: group[0][key] for key in ("method", "budget", "form", "selection", "ties", "ties_counted")},
+        "method": first["method"],
+        "budget": first["budget"],
+        "form": first["form"],
+        "selection": first["selection"],
+        "ties": first["ties"],
+        "ties_counted": first["ties_counted"],
         "measured": len(costs),
         "least_percent": min(costs, default=None),
         "most_percent": max(costs, default=None),
@@ -145,7 +152,7 @@ def _range(group: Sequence[Row]) -> Row:
     }
 
 
-def random_control(rows: Sequence[Row]) -> list[Row]:
+def random_control(rows: Sequence[ArmRow]) -> list[RandomRow]:
     """Quartiles of the random draws' costs, per budget and selection."""
     grouped: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in rows:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from checker.core import statistics
 from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import Distances, Row, pair_of
+from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import BlockRow, MetricRow, PredictionRow, RankRow, SharedRow
 from checker.judge.figures.pairs import adjacent
 from checker.judge.figures.regimes import metric_regime, metric_sentence
 
 
-def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[BlockRow]:
     """One row per block: its deletion distance, the protocols' scores, and what deleting it alone costs."""
     excluded = set(distances.problem.geometry.exclude)
     return [
@@ -21,7 +22,7 @@ def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[R
     ]
 
 
-def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> Row:
+def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> BlockRow:
     deletion = distances.estimate("deletion", (block,)) if "deletion" in distances.by_method else None
     return {
         "block": block,
@@ -35,12 +36,12 @@ def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bo
     }
 
 
-def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[Row]:
+def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[PredictionRow]:
     """Per scoring method: does its block score go with the cost of deleting single blocks on this checkpoint?"""
     rows = []
     for method, scores in distances.scores.items():
         common = [block for block in scores if block in single_costs]
-        row: Row = {"method": method, "rank_correlation": None, "interval": None, "blocks": len(common)}
+        row: PredictionRow = {"method": method, "rank_correlation": None, "interval": None, "blocks": len(common)}
         found = _correlation([scores[b] for b in common], [single_costs[b].value for b in common], distances)
         if found is not None:
             row |= {"rank_correlation": found.value, "interval": pair_of(found.interval)}
@@ -54,7 +55,7 @@ def _correlation(a: Sequence[float], b: Sequence[float], distances: Distances) -
     return statistics.spearman(a, b, distances.evidence.audit.statistics.confidence)
 
 
-def metric(distances: Distances, overlap: list[Row]) -> Row:
+def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:
     """The checkpoint's metric regime, over all adjacent pairs that are not excluded, whatever the budgets."""
     settings = distances.evidence.audit.statistics
     replacement, interchange = (adjacent(distances, protocol) for protocol in PROTOCOLS)
@@ -80,7 +81,7 @@ def metric(distances: Distances, overlap: list[Row]) -> Row:
     }
 
 
-def _protocols_agree(distances: Distances) -> Row | None:
+def _protocols_agree(distances: Distances) -> RankRow | None:
     """Rank correlation of the two protocols' block scores."""
     if any(protocol not in distances.scores for protocol in PROTOCOLS):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from checker.core.questions import Evidence, Values
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import pair_of
-
-Row = dict[str, Any]
+from checker.judge.figures.form import BaselineRow
 
 
 def error_rate(settings: Statistics) -> float:
@@ -85,7 +83,7 @@ class Costs:
         return {block: cost for block, cost in found.items() if cost is not None}
 
 
-def baseline(costs: Costs) -> Row | None:
+def baseline(costs: Costs) -> BaselineRow | None:
     """Perplexity of the unchanged model, with its interval; None where it is not measured."""
     if costs.base is None or costs.tokens is None:
         return None

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from checker.selection.methods import METHODS
 from checker.selection.select import select
 
 RESAMPLES = 100  # of the prompts, on which selections are repeated
-Row = dict[str, Any]
 
 
 class Distances:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,19 +12,30 @@ from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence, Values
 from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import Distances, Row, pair_of
+from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.form import (
+    ClassCountRow,
+    ClassesRow,
+    InterchangeRow,
+    KindRow,
+    PairDeletionRow,
+    PairRow,
+    ReplacementRow,
+    WorstKindRow,
+    distance_of,
+)
 from checker.judge.figures.regimes import distance_class, pair_regime
 
 
-def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[Row]:
+def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[PairRow]:
     """One row per pair within reach; ``reasons`` says why some are not comparable."""
     evidence = distances.evidence
     reach = pairs_within(distances.problem.blocks, evidence.audit.max_gap)
     return [_pair(distances, i, j, reasons.get((i, j))) for i, j in reach]
 
 
-def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
-    row: Row = {
+def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
+    row: PairRow = {
         "i": i,
         "j": j,
         "gap": j - i,
@@ -62,7 +73,7 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> Row:
     return row
 
 
-def _replacement(distances: Distances, i: int, j: int) -> Row:
+def _replacement(distances: Distances, i: int, j: int) -> ReplacementRow:
     settings = distances.evidence.audit.statistics
     forward, backward = (float(distances.by_method["replacement"][key].mean()) for key in ((i, j), (j, i)))
     larger = statistics.distance(distances.larger_replacement(i, j), settings)
@@ -77,7 +88,7 @@ def _replacement(distances: Distances, i: int, j: int) -> Row:
     }
 
 
-def _deletion(distances: Distances, i: int, j: int) -> Row | None:
+def _deletion(distances: Distances, i: int, j: int) -> PairDeletionRow | None:
     table = distances.by_method.get("deletion")
     return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
 
@@ -88,18 +99,24 @@ def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:
     return f"slot {i} is {kinds[i]}, slot {j} is {kinds[j]}"
 
 
-def classes(rows: Sequence[Row]) -> Row:
+def classes(rows: Sequence[PairRow]) -> ClassesRow:
     """How many pairs lie in each class, per protocol, with the cumulative count below the conditional threshold."""
-    counted: Row = {}
-    for protocol in PROTOCOLS:
-        names = Counter(row[protocol]["class"] for row in rows if row[protocol])
-        counted[protocol] = (
-            {name: names[name] for name in ("similar", "conditional", "distinct")}
-            | {"below_conditional": names["similar"] + names["conditional"]}
-            if names
-            else None
-        )
-    return counted
+    return {
+        "replacement": _counted(row["replacement"] for row in rows),
+        "interchange": _counted(row["interchange"] for row in rows),
+    }
+
+
+def _counted(distances: Iterable[ReplacementRow | InterchangeRow | None]) -> ClassCountRow | None:
+    names = Counter(distance["class"] for distance in distances if distance)
+    if not names:
+        return None
+    return {
+        "similar": names["similar"],
+        "conditional": names["conditional"],
+        "distinct": names["distinct"],
+        "below_conditional": names["similar"] + names["conditional"],
+    }
 
 
 def noise_floor(evidence: Evidence) -> Estimate | None:
@@ -108,20 +125,13 @@ def noise_floor(evidence: Evidence) -> Estimate | None:
     return None if values is None else statistics.distance(values, evidence.audit.statistics)
 
 
-def in_noise(row: Row, floor: Estimate | None) -> list[str]:
+def in_noise(row: PairRow, floor: Estimate | None) -> list[str]:
     """The protocols whose distance is not clearly above the numerical floor: lower end against upper end."""
     if floor is None:
         return []
     bound = floor.interval[1] if floor.interval else floor.value
-    values = {
-        "replacement": row["replacement"] and row["replacement"]["max"],
-        "interchange": row["interchange"] and row["interchange"]["distance"],
-    }
-    return [
-        protocol
-        for protocol, value in values.items()
-        if value is not None and (row[protocol]["interval"] or [value])[0] <= bound
-    ]
+    measured = {protocol: distance for protocol in PROTOCOLS if (distance := distance_of(row, protocol))}
+    return [name for name, found in measured.items() if (found["interval"] or [found["value"]])[0] <= bound]
 
 
 def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
@@ -133,11 +143,11 @@ def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
     return by_kind
 
 
-def _worst_kind(distances: Distances, i: int, j: int) -> Row | None:
+def _worst_kind(distances: Distances, i: int, j: int) -> WorstKindRow | None:
     by_kind = _prompts_by_kind(distances)
     if not by_kind:
         return None
-    worst: Row = {"replacement": None, "interchange": None}
+    worst: WorstKindRow = {"replacement": None, "interchange": None}
     for protocol in PROTOCOLS:
         if protocol in distances.by_method:
             values = (
@@ -149,11 +159,11 @@ def _worst_kind(distances: Distances, i: int, j: int) -> Row | None:
     return worst
 
 
-def kinds(distances: Distances) -> list[Row]:
+def kinds(distances: Distances) -> list[KindRow]:
     """Per kind of prompt, the geometric mean of each protocol's distance over the adjacent pairs that are compared."""
     rows = []
     for kind, prompts in _prompts_by_kind(distances).items():
-        row: Row = {"kind": kind, "prompts": len(prompts), "replacement": None, "interchange": None}
+        row: KindRow = {"kind": kind, "prompts": len(prompts), "replacement": None, "interchange": None}
         for protocol in PROTOCOLS:
             matrix = adjacent(distances, protocol)
             means = [] if matrix is None else matrix[:, prompts].mean(axis=1)

@@ -9,7 +9,8 @@ import numpy as np
 from checker.core.questions import RemovalSet
 from checker.core.records import PROTOCOLS, Audit
 from checker.core.statistics import MINIMUM_WINDOWS
-from checker.judge.figures.costs import Costs, Row
+from checker.judge.figures.costs import Costs
+from checker.judge.figures.form import RemovalRow, SharedRow
 from checker.judge.figures.regimes import removal_regime, removal_sentence
 
 
@@ -18,9 +19,9 @@ def _resolutions(sets: Sequence[RemovalSet], budget: int) -> dict[str, list[Remo
     return {name: [own for own in sets if (own.method, own.budget) == (name, budget)] for name in PROTOCOLS}
 
 
-def overlap(sets: Sequence[RemovalSet], audit: Audit) -> list[Row]:
+def overlap(sets: Sequence[RemovalSet], audit: Audit) -> list[SharedRow]:
     """How many blocks the two protocols' selections share at each budget, least and most over the resolutions."""
-    table = []
+    table: list[SharedRow] = []
     for budget in budgets_of_both(audit):
         own = _resolutions(sets, budget)
         shared = [len(set(a.layers) & set(b.layers)) for a in own["replacement"] for b in own["interchange"]]
@@ -29,7 +30,7 @@ def overlap(sets: Sequence[RemovalSet], audit: Audit) -> list[Row]:
     return table
 
 
-def removal(costs: Costs, sets: Sequence[RemovalSet]) -> list[Row]:
+def removal(costs: Costs, sets: Sequence[RemovalSet]) -> list[RemovalRow]:
     """The checkpoint's removal regime per budget, over every combination of tie resolutions (design, 3.4).
 
     One row for every budget at which the audit runs both protocols; without their arms, or their costs, it is open.
@@ -43,7 +44,7 @@ def budgets_of_both(audit: Audit) -> list[int]:
     return sorted(set.intersection(*(own.get(protocol, set()) for protocol in PROTOCOLS)))
 
 
-def _removal(costs: Costs, sets: Mapping[str, Sequence[RemovalSet]], budget: int) -> Row:
+def _removal(costs: Costs, sets: Mapping[str, Sequence[RemovalSet]], budget: int) -> RemovalRow:
     margin = costs.evidence.audit.statistics.margin
     combinations = [(a.layout, b.layout) for a in sets["replacement"] for b in sets["interchange"]]
     differences = [found for a, b in combinations if (found := costs.difference(a, b)) is not None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from checker.core.records import Audited
-from checker.core.rule import AnyCase, Case, Result, Rule
+from checker.core.rule import AnyCase, Result, Rule
+from checker.judge.case import Case
 from checker.judge.rules import (
     card,
     claim,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.facts import CardFacts
-from checker.core.rule import Case, Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Result, failed, not_applicable, passed, rule, undecided
+from checker.judge.case import Case
 
 _WRITE = "seal the run and write the block again: pruneaudit pack, pruneaudit card"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from checker.core import rule as shape
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, passed, rule
+from checker.core.rule import Result, failed, passed, rule
+from checker.judge.case import Case
+from checker.judge.form import BoundsRow, ClaimRow
 
 # Words of a claim that speak of what a model can do, and not of how well it predicts a text.
 _TASKS = re.compile(
@@ -104,27 +105,27 @@ def point_estimate_only(case: Case) -> Iterator[Result]:
     """A claim holds for the point estimate, and not for its interval."""
     for row in map(case.verdict, case.audit.claims):
         if row["range"] is not None and row["unit"]:
-            yield _on_interval(row)
+            yield _on_interval(row, row["range"])
 
 
-def _on_interval(row: Mapping[str, Any]) -> Result:
+def _on_interval(row: ClaimRow, bounds: BoundsRow) -> Result:
     if row["value"] is None:
         return shape.undecided("no figure is known that could be held against the bound", row["id"])
     if row["scope"] == "contract":
         return passed("claimed of this very text, which the figure itself decides", row["id"])
     told = f"{row['value']:.4g} {row['unit']}"
-    if not _within(row["range"], [row["value"], row["value"]]):
+    if not _within(bounds, [row["value"], row["value"]]):
         return passed(f"the point estimate, {told}, does not satisfy the claim either", row["id"])
     if row["interval"] is None:
         return failed(f"the point estimate, {told}, satisfies the claim, and has no interval; expected one", row["id"])
     ends = f"[{row['interval'][0]:.4g}, {row['interval'][1]:.4g}]"
-    if _within(row["range"], row["interval"]):
+    if _within(bounds, row["interval"]):
         return passed(f"the whole interval of {told} satisfies the claim: {ends}", row["id"])
     return failed(f"the point estimate, {told}, satisfies the claim, and its interval {ends} does not; expected both",
                   row["id"])  # fmt: skip
 
 
-def _within(bounds: Mapping[str, Any], interval: Any) -> bool:
+def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
     lower, upper = bounds["lower"], bounds["upper"]
     return (lower is None or lower <= interval[0]) and (upper is None or interval[1] <= upper)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import TextSource
-from checker.core.rule import Case, Result, failed, is_commit, passed, rule, undecided
+from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
+from checker.judge.case import Case
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from checker.core.facts import AmountRow, RunRow
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.judge.case import Case
 
 
 @rule(
@@ -87,7 +88,7 @@ def rerun_until_settled(case: Case) -> Iterator[Result]:
         yield _settled(case, claim, runs)
 
 
-def _settled(case: Case, claim: Claim, runs: list[Mapping[str, Any]]) -> Result:
+def _settled(case: Case, claim: Claim, runs: Sequence[RunRow]) -> Result:
     own, verdict = case.figures["evidence"]["amount"], case.verdict(claim)["verdict"]
     known = [run for run in runs if run["verdicts"].get(claim.id) is not None]
     told = f"{verdict} on {_amount(own, own)}"
@@ -105,7 +106,7 @@ def _settled(case: Case, claim: Claim, runs: list[Mapping[str, Any]]) -> Result:
     return passed(f"{told}, and no run on another amount of text is known", claim.id)
 
 
-def _amount(amount: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+def _amount(amount: AmountRow, own: AmountRow) -> str:
     """How much a run read, and what else it changed."""
     read = [f"{amount['prompts']} prompts"]
     if amount["selection_prompts"] is not None:

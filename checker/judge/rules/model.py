@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.rule import Case, Result, failed, is_commit, passed, rule, undecided
+from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
+from checker.judge.case import Case
 
 _SHARE_OF_VOCABULARY = 0.1
 _MEMORISED = 1.5

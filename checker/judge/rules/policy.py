@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from checker.core.records import Audited
-from checker.core.rule import AnyCase, Case, Result, failed, passed, rule, undecided
+from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
+from checker.judge.case import Case
+from checker.judge.figures.form import ArmRow
 from checker.spec.policies import unknown_rules
 
 _SHOWN = 3  # intervals that a message names
@@ -92,7 +93,7 @@ def _run(case: Case) -> Mapping[str, tuple[int, ...]]:
     return {method.name: method.budgets for method in case.audit.methods}
 
 
-def _measured(row: Mapping[str, Any]) -> bool:
+def _measured(row: ArmRow) -> bool:
     return row["perplexity"] is not None
 
 
@@ -153,9 +154,9 @@ _WIDTH = "maximum_interval_width_percent"
 
 def _arms_width(case: Case, bound: float) -> Result:
     """The arms of the comparison that verdicts rest on, but random draws, which nobody claims."""
-    arms = [row for row in case.primary("arms") if not row["draw"]]
-    known = [row for row in arms if row["interval"] is not None]
-    widths = sorted(((_width(row["interval"], row["increase_percent"]), _name(row)) for row in known), reverse=True)
+    arms = [row for row in case.primary(case.figures["arms"]) if not row["draw"]]
+    known = [(row, interval) for row in arms if (interval := row["interval"]) is not None]
+    widths = sorted(((_width(ends, row["increase_percent"]), _name(row)) for row, ends in known), reverse=True)
     wide = [f"{name} ({width:.3g} %)" for width, name in widths if width > bound]
     if wide:
         told = f"found {len(wide)} of {len(arms)} arms with an interval wider than {bound:g} % of their perplexity"
@@ -170,14 +171,14 @@ def _arms_width(case: Case, bound: float) -> Result:
                   f"{bound:g} % is allowed")  # fmt: skip
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _name(row: ArmRow) -> str:
     tie = f", tie {row['tie'] + 1}" if row["ties"] > 1 else ""
     return f"{row['method']} at budget {row['budget']}{tie}"
 
 
-def _width(interval: tuple[float, float], increase: float) -> float:
+def _width(interval: Sequence[float], increase: float | None) -> float:
     """From an interval's lower to its upper end, in percent of the perplexity after the removal."""
-    return 100.0 * (interval[1] - interval[0]) / (100.0 + increase)
+    return 100.0 * (interval[1] - interval[0]) / (100.0 + (increase or 0.0))
 
 
 @rule(

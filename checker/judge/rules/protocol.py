@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import PROTOCOLS
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.judge.case import Case
+from checker.judge.figures.form import PredictionRow
 from checker.selection.arms import scored_by
 
 
@@ -67,9 +69,9 @@ def does_not_predict(case: Case) -> Iterator[Result]:
             yield undecided(f"{protocol}: its scores are not measured; run the audit")
 
 
-def _predicts(protocol: str, row: dict[str, float | list[float] | None]) -> Result:
+def _predicts(protocol: str, row: PredictionRow) -> Result:
     value, interval = row["rank_correlation"], row["interval"]
-    if not isinstance(interval, list) or not isinstance(value, float):
+    if interval is None or value is None:
         return undecided(
             f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 8, "
             "and not all equal, for a rank correlation with an interval"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.records import Claim
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.judge.case import Case
 
 _UNREAD = "the checkpoint that the claim names was not read; run the audit"
 _NAMED = 5  # items of a list
@@ -66,7 +67,11 @@ def _layers(case: Case, claim: Claim, fact: CheckpointFacts) -> Result:
 
 def _chosen(case: Case, claim: Claim) -> list[tuple[int, ...]]:
     """The sets that a method answers a budget with."""
-    rows = [row for row in case.primary("arms") if (row["method"], row["budget"]) == (claim.method, claim.budget)]
+    rows = [
+        row
+        for row in case.primary(case.figures["arms"])
+        if (row["method"], row["budget"]) == (claim.method, claim.budget)
+    ]
     return [tuple(row["layers"]) for row in rows]
 
 

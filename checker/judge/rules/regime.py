@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import PROTOCOLS, Claim
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.judge.case import Case
 
 _DISAGREE = ("divergent", "gap", "reversed")
 
@@ -27,7 +28,8 @@ def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
 
 
 def _one_claim(case: Case, claim: Claim) -> Result:
-    found, where = case.figures["regime"]["metric"]["name"], "the checkpoint"
+    found: str = case.figures["regime"]["metric"]["name"]
+    where = "the checkpoint"
     if claim.pair is not None:
         i, j = sorted(claim.pair)
         rows = [row for row in case.figures["pairs"] if (row["i"], row["j"]) == (i, j)]

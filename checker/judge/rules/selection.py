@@ -9,13 +9,14 @@ from math import log1p
 from typing import Any
 
 from checker.core.records import DECIDING_DRAWS, Claim, MethodSettings, Selection
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.judge.case import Case
 from checker.judge.figures.costs import error_rate
+from checker.judge.figures.form import ArmRow, Ends, RangeRow, StabilityRow
 from checker.selection.methods import METHODS
 
 _NAMED = 3  # examples that a message names
 _NO_COMPARISON = "no claim compares methods or names the blocks that it removes"
-Arm = Mapping[str, Any]
 _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all of them
 
 
@@ -31,20 +32,21 @@ _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all
 )
 def ties_change_result(case: Case) -> Iterator[Result]:
     """The ways of breaking a method's ties cost noticeably different amounts."""
-    for row in case.primary("ranges"):
+    for row in case.primary(case.figures["ranges"]):
         if row["ties"] > 1:
             yield _tied(row, case.audit.statistics.margin)
 
 
-def _tied(row: Mapping[str, Any], margin: float) -> Result:
+def _tied(row: RangeRow, margin: float) -> Result:
     name = f"{row['method']} at budget {row['budget']}"
     ways = f"{'' if row['ties_counted'] else 'at least '}{row['ties']} ways of breaking ties"
-    if not row["measured"]:
+    least, most = row["least_percent"], row["most_percent"]
+    if least is None or most is None:
         return undecided(f"{name}: none of the {ways} is measured")
-    apart = log1p(row["most_percent"] / 100) - log1p(row["least_percent"] / 100)
+    apart = log1p(most / 100) - log1p(least / 100)
     complete = row["measured"] == row["ties"] and row["ties_counted"]
     which = f"the {ways}" if complete else f"{row['measured']} of {ways} are measured and"
-    told = f"{name}: {which} cost {row['least_percent']:+.1f} to {row['most_percent']:+.1f} % perplexity"
+    told = f"{name}: {which} cost {least:+.1f} to {most:+.1f} % perplexity"
     if apart > margin:
         return failed(f"{told}; expected at most {margin:g} nats per token between them")
     # Those that were not measured may still differ.
@@ -66,7 +68,7 @@ def no_better_than_random(case: Case) -> Iterator[Result]:
     """An arm does not cost less than random removals of the same size under the same constraints."""
     level = error_rate(case.audit.statistics)
     for method, budget in _compared(case):
-        rows = [arm for arm in case.primary("arms") if (arm["method"], arm["budget"]) == (method, budget)]
+        rows = [arm for arm in case.primary(case.figures["arms"]) if (arm["method"], arm["budget"]) == (method, budget)]
         yield _against_draws(f"{method} at budget {budget}", rows, level)
 
 
@@ -77,17 +79,17 @@ def _compared(case: Case) -> list[tuple[str, int]]:
     return [(own.name, budget) for own in choosing for budget in own.budgets if budget in drawn]
 
 
-def _against_draws(name: str, arms: list[Mapping[str, Any]], level: float) -> Result:
+def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
     if not arms or any(arm["p"] is None for arm in arms):
         return undecided(f"{name}: its removals or the random draws are not all measured; run the audit to its end")
-    worst = max(arms, key=lambda arm: float(arm["p"]))
-    told = f"{name}: p = {worst['p']:.3g} against {worst['draws']} draws"
-    if worst["p"] <= level:
+    worst = max(arms, key=lambda arm: arm["p"] or 0.0)
+    p, smallest = worst["p"] or 0.0, worst["smallest_p"] or 0.0
+    told = f"{name}: p = {p:.3g} against {worst['draws']} draws"
+    if p <= level:
         return passed(told)
-    if worst["smallest_p"] > level:
+    if smallest > level:
         return undecided(
-            f"{told}; with so few draws no p below {worst['smallest_p']:.3g} can be reached; use at least "
-            f"{DECIDING_DRAWS}"
+            f"{told}; with so few draws no p below {smallest:.3g} can be reached; use at least {DECIDING_DRAWS}"
         )
     return failed(f"{told}; expected at most {level:.3g}")
 
@@ -120,20 +122,21 @@ def _prompts(case: Case, method: str) -> int:
     return (chosen_on or case.audit.scoring).prompts
 
 
-def _stable(row: Mapping[str, Any], budget: int, prompts: int) -> Result:
+def _stable(row: StabilityRow, budget: int, prompts: int) -> Result:
     name = f"{row['method']} at budget {budget}"
     if prompts < _QUARTERS:  # where some of them hold all prompts
         return undecided(f"{name}: found {prompts} prompts; expected at least {_QUARTERS}, to look at fewer of them")
     growing = [part for part in row["portions"] if part["from_quarter"] == 0 and part["to_quarter"] >= 2]
     shared = [found["shared"] for part in growing for found in part["overlap"] if found["budget"] == budget]
-    if not shared or any(count is None for count in shared):
+    known = [count for count in shared if count is not None]
+    if not shared or len(known) < len(shared):
         return undecided(f"{name}: too few prompts, or no set of that size, to look at fewer of them")
-    if min(shared) == budget:
+    if min(known) == budget:
         return passed(f"{name}: half and three quarters of the prompts choose the same blocks as all of them")
     further = next(found["prompts"] for found in row["further_prompts"] if found["budget"] == budget)
     settle = "no number of prompts is known to settle it" if further is None else f"{further} more would settle it"
     return failed(
-        f"{name}: half or three quarters of the prompts leave {min(shared)} of {budget} blocks the same; expected all; "
+        f"{name}: half or three quarters of the prompts leave {min(known)} of {budget} blocks the same; expected all; "
         f"{settle}"
     )
 
@@ -181,12 +184,12 @@ def same_set_twice(case: Case) -> Iterator[Result]:
     budgets = sorted({budget for own in choosing for budget in own.budgets})
     for budget in budgets:
         asked = {own.name for own in choosing if budget in own.budgets}
-        rows = [arm for arm in case.primary("arms") if arm["budget"] == budget and arm["method"] in asked]
+        rows = [arm for arm in case.primary(case.figures["arms"]) if arm["budget"] == budget and arm["method"] in asked]
         if len(asked) > 1:
             yield _distinct(budget, rows, asked)
 
 
-def _distinct(budget: int, arms: Sequence[Arm], asked: set[str]) -> Result:
+def _distinct(budget: int, arms: Sequence[ArmRow], asked: set[str]) -> Result:
     chosen: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
     for arm in arms:
         chosen[tuple(arm["layers"]), arm["merged"]][arm["method"]] = None
@@ -238,9 +241,9 @@ def superset_cheaper(case: Case) -> Iterator[Result]:
     yield failed(f"found {told}{more}; expected a larger removal to cost at least as much")
 
 
-def _measured_sets(case: Case) -> dict[frozenset[int], list[float] | None]:
+def _measured_sets(case: Case) -> dict[frozenset[int], Ends]:
     """The interval of the cost in percent of every removal that is measured; removing nothing costs nothing."""
-    found: dict[frozenset[int], list[float] | None] = {}
+    found: dict[frozenset[int], Ends] = {}
     for row in case.figures["blocks"]:
         if row["single_deletion_increase_percent"] is not None:
             found[frozenset([row["block"]])] = row["interval"]
@@ -250,7 +253,7 @@ def _measured_sets(case: Case) -> dict[frozenset[int], list[float] | None]:
     return {frozenset(): [0.0, 0.0], **found} if any(found.values()) else {}
 
 
-def _cheaper(less: frozenset[int], more: frozenset[int], costs: Mapping[frozenset[int], list[float]]) -> str:
+def _cheaper(less: frozenset[int], more: frozenset[int], costs: Mapping[frozenset[int], Sequence[float]]) -> str:
     larger = f"removing {_blocks(sorted(more))} at [{costs[more][0]:+.2f}, {costs[more][1]:+.2f}] %"
     if not less:
         return f"{larger}, below removing nothing"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checker.core.records import Audit, Audited
-from checker.core.rule import AnyCase, Case, Result, failed, passed, rule
+from checker.core.rule import AnyCase, Result, failed, passed, rule
+from checker.judge.case import Case
 
 
 @rule(

@@ -7,9 +7,11 @@ from itertools import pairwise
 
 from checker.core.records import PROTOCOLS, Claim
 from checker.core.resampling import MINIMUM_UNITS
-from checker.core.rule import Case, Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
+from checker.judge.case import Case
 from checker.judge.claims.decision import published_percent
+from checker.judge.figures.form import Ends, distance_of
 
 
 @rule(
@@ -48,8 +50,12 @@ def _close_ranks(case: Case, bound: float) -> list[str]:
     for method in case.audit.methods:
         if method.name not in PROTOCOLS:
             continue
-        known = {row[f"{method.name}_score"] for row in case.figures["blocks"] if not row["excluded"]} - {None}
-        lowest = sorted(known)[: max(method.budgets) + 1]
+        scores = [
+            row["replacement_score"] if method.name == "replacement" else row["interchange_score"]
+            for row in case.figures["blocks"]
+            if not row["excluded"]
+        ]
+        lowest = sorted({score for score in scores if score is not None})[: max(method.budgets) + 1]
         close = sum(after - before <= bound for before, after in pairwise(lowest))
         if close:
             found.append(f"{close} of the {len(lowest) - 1} gaps between the lowest {method.name} scores below it")
@@ -136,16 +142,20 @@ def _published(case: Case, claim: Claim) -> Result:
 
 def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
     """Every measured figure that has an interval, with its name."""
-    rows = [("baseline", case.figures["baseline"], "perplexity")]
-    rows += [(f"{arm['method']} {arm['layers']}", arm, "increase_percent") for arm in case.figures["arms"]]
-    rows += [(f"block {row['block']}", row, "single_deletion_increase_percent") for row in case.figures["blocks"]]
+    rows: list[tuple[str, float | None, Ends]] = []
+    if (base := case.figures["baseline"]) is not None:
+        rows += [("baseline", base["perplexity"], base["interval"])]
+    for arm in case.figures["arms"]:
+        rows += [(f"{arm['method']} {arm['layers']}", arm["increase_percent"], arm["interval"])]
+    for row in case.figures["blocks"]:
+        rows += [(f"block {row['block']}", row["single_deletion_increase_percent"], row["interval"])]
     for pair in case.figures["pairs"]:
+        parts = {protocol: distance_of(pair, protocol) for protocol in PROTOCOLS} | {"ratio": pair["kl_ratio"]}
         name = f"({pair['i']}, {pair['j']})"
-        rows += [(f"{name} replacement", pair["replacement"], "max")]
-        rows += [(f"{name} interchange", pair["interchange"], "distance"), (f"{name} ratio", pair["kl_ratio"], "value")]
-    for name, row, key in rows:
-        if row is not None and row["interval"] is not None:
-            yield name, row[key], row["interval"]
+        rows += [(f"{name} {part}", row["value"], row["interval"]) for part, row in parts.items() if row is not None]
+    for name, value, interval in rows:
+        if value is not None and interval is not None:
+            yield name, value, interval
 
 
 @rule(

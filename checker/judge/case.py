@@ -1,0 +1,35 @@
+"""What rules about measurements look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from checker.core.facts import Facts
+from checker.core.records import Audit, Claim
+from checker.core.rule import AnyCase
+from checker.judge.figures.form import ArmRow, RangeRow
+from checker.judge.form import ClaimRow, ReportFigures
+
+R = TypeVar("R", ArmRow, RangeRow)
+
+
+@dataclass(frozen=True)
+class Case(AnyCase[Audit]):
+    """What rules about measurements look at beside: the facts about the audit's files, and the report's own figures."""
+
+    facts: Facts
+    figures: ReportFigures  # the report without findings, in the form that report.json publishes
+    gaps: tuple[str, ...]  # what the audit asks for and is not measured
+
+    def claims(self, *kinds: str) -> Iterator[Claim]:
+        return (claim for claim in self.audit.claims if claim.kind in kinds)
+
+    def primary(self, rows: Sequence[R]) -> list[R]:
+        """The rows that stand in the comparison which verdicts rest on."""
+        name = self.audit.selection.name
+        return [row for row in rows if (row["form"], row["selection"]) == ("matched", name)]
+
+    def verdict(self, claim: Claim) -> ClaimRow:
+        return next(row for row in self.figures["claims"] if row["id"] == claim.id)

@@ -1,0 +1,259 @@
+"""The rows of figures in report.json, as types. schemas/report.schema.json says what each key means, and in which unit.
+
+A test holds these types against the schema, so that neither changes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+from checker.core.records import Form, ProtocolName
+from checker.judge.figures.regimes import DistanceClass, MetricRegime, PairRegime, RemovalRegime
+
+Ends = Sequence[float] | None  # low and high, as a tuple or a list; None where there is no interval
+
+
+class ValueRow(TypedDict):  # a figure with its interval
+    value: float
+    interval: Ends
+
+
+# Two keys of a distance are words of Python, which a class cannot hold.
+ReplacementRow = TypedDict(
+    "ReplacementRow",
+    {
+        "forward": float,
+        "backward": float,
+        "max": float,
+        "mean": float,
+        "min": float,
+        "interval": Ends,
+        "class": DistanceClass | None,
+    },
+)
+InterchangeRow = TypedDict("InterchangeRow", {"distance": float, "interval": Ends, "class": DistanceClass | None})
+
+
+class PairDeletionRow(TypedDict):  # what leaving out each block of a pair changes
+    i: float
+    j: float
+
+
+class KindValueRow(TypedDict):
+    kind: str
+    value: float
+
+
+class WorstKindRow(TypedDict):  # the kind of prompt with the largest distance, per protocol
+    replacement: KindValueRow | None
+    interchange: KindValueRow | None
+
+
+class PairRow(TypedDict):  # one pair of blocks, i < j
+    i: int
+    j: int
+    gap: int
+    comparable: bool
+    reason: str | None
+    note: str | None
+    replacement: ReplacementRow | None
+    interchange: InterchangeRow | None
+    kl_ratio: ValueRow | None
+    deletion: PairDeletionRow | None
+    regime: PairRegime | Literal["not_comparable"]
+    in_noise: Sequence[str]
+    worst_kind: WorstKindRow | None
+
+
+def distance_of(pair: PairRow, protocol: ProtocolName) -> ValueRow | None:
+    """What counts as the distance of a pair under a protocol: in replacement, that of the larger direction."""
+    replacement, interchange = pair["replacement"], pair["interchange"]
+    if protocol == "replacement":
+        return None if replacement is None else {"value": replacement["max"], "interval": replacement["interval"]}
+    return None if interchange is None else {"value": interchange["distance"], "interval": interchange["interval"]}
+
+
+class ClassCountRow(TypedDict):  # adjacent pairs per class
+    similar: int
+    conditional: int
+    distinct: int
+    below_conditional: int
+
+
+class ClassesRow(TypedDict):
+    replacement: ClassCountRow | None
+    interchange: ClassCountRow | None
+
+
+class KindRow(TypedDict):  # distances on one kind of prompt
+    kind: str
+    prompts: int
+    replacement: float | None
+    interchange: float | None
+
+
+class BlockRow(TypedDict):
+    block: int
+    deletion: float | None
+    deletion_interval: Ends
+    replacement_score: float | None
+    interchange_score: float | None
+    single_deletion_increase_percent: float | None
+    interval: Ends
+    excluded: bool
+
+
+class PredictionRow(TypedDict):  # whether a method's scores go with the cost of deleting single blocks
+    method: str
+    rank_correlation: float | None
+    interval: Ends
+    blocks: int
+
+
+class RankRow(ValueRow):  # rank correlation of the two protocols' block scores
+    blocks: int
+
+
+class SharedRow(TypedDict):  # what the two protocols' selections share, over their ties
+    budget: int
+    shared_least: int
+    shared_most: int
+    of: int
+
+
+class MetricRow(TypedDict):  # what the two distances say together, over all adjacent pairs
+    name: MetricRegime
+    ratio: float | None
+    interval: Ends
+    replacement_mean: float | None
+    interchange_mean: float | None
+    pairs: int
+    rank_correlation: RankRow | None
+    overlap: Sequence[SharedRow]
+    sentence: str
+
+
+class RemovalRow(TypedDict):  # what the costs of the two protocols' arms say at one budget
+    budget: int
+    regime: RemovalRegime
+    difference: float | None
+    interval: Ends
+    margin: float
+    resolutions: int
+    sentence: str
+
+
+class RegimeRow(TypedDict):
+    metric: MetricRow
+    removal: Sequence[RemovalRow]
+
+
+class BaselineRow(TypedDict):  # the unchanged model
+    perplexity: float
+    interval: Ends
+    windows: int
+    tokens: int
+    nll_per_token: float
+
+
+class ArmRow(TypedDict):  # one removal set and its measured cost
+    method: str
+    budget: int
+    form: Form
+    selection: str
+    layers: Sequence[int]
+    merged: str | None
+    tie: int
+    ties: int
+    ties_counted: bool
+    draw: bool
+    calls: int
+    perplexity: float | None
+    increase_percent: float | None
+    interval: Ends
+    kl: float | None
+    top1_agreement: float | None
+    parameters_removed: int
+    parameters_removed_percent: float
+    selected_on: str
+    evidence: Literal["measured", "published", "proxy"]
+    p: float | None
+    smallest_p: float | None
+    draws: int | None
+    stability: float | None
+    regret: ValueRow | None
+    spacing: int | None
+
+
+class RangeRow(TypedDict):  # one method at one budget, over its ties
+    method: str
+    budget: int
+    form: Form
+    selection: str
+    ties: int
+    ties_counted: bool
+    measured: int
+    least_percent: float | None
+    most_percent: float | None
+    least_low: float | None
+    most_high: float | None
+
+
+class RandomRow(TypedDict):  # the random control at one budget
+    budget: int
+    selection: str
+    draws: int
+    quartiles: Sequence[float]
+    least: float
+    most: float
+
+
+class ScoreRow(TypedDict):  # one method's score of every block
+    method: str
+    source: str
+    values: Sequence[float | None]
+    resolution: float | None
+
+
+class AgreementRow(TypedDict):  # how far two methods put the blocks into the same order
+    a: str
+    b: str
+    blocks: int
+    spearman: ValueRow | None
+    kendall: ValueRow | None
+
+
+class DifferenceRow(TypedDict):  # in cost, of two methods' arms under the same constraints
+    a: str
+    b: str
+    budget: int
+    form: Form
+    selection: str
+    difference: float | None
+    interval: Ends
+
+
+class OverlapRow(TypedDict):  # what a selection on a part of the prompts shares with that on all of them
+    budget: int
+    shared: int | None
+    of: int
+
+
+class PortionRow(TypedDict):
+    from_quarter: int
+    to_quarter: int
+    rank_correlation: ValueRow | None
+    overlap: Sequence[OverlapRow]
+
+
+class FurtherPromptsRow(TypedDict):
+    budget: int
+    prompts: int | None
+
+
+class StabilityRow(TypedDict):  # one method on portions of its prompts
+    method: str
+    halves: ValueRow | None
+    portions: Sequence[PortionRow]
+    further_prompts: Sequence[FurtherPromptsRow]

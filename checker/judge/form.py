@@ -1,0 +1,327 @@
+"""The form of report.json, as types. schemas/report.schema.json says what each key means, and in which unit.
+
+A test holds these types against the schema, so that neither changes alone. Rows of figures: ``judge/figures/form.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict, final
+
+from checker.core.facts import AmountRow, RunRow, StopRow
+from checker.core.records import Verdict
+from checker.core.rule import Level, Outcome
+from checker.judge.figures.form import (
+    AgreementRow,
+    ArmRow,
+    BaselineRow,
+    BlockRow,
+    ClassesRow,
+    DifferenceRow,
+    Ends,
+    KindRow,
+    PairRow,
+    PredictionRow,
+    RandomRow,
+    RangeRow,
+    RegimeRow,
+    ScoreRow,
+    StabilityRow,
+    ValueRow,
+)
+from checker.spec.policies import PolicyRow
+
+Answer = Literal["yes", "no", "open", "na"]
+Unit = Literal["percent", "nats", "times", ""]
+AuditOutcome = Literal["pass", "fail", "open"]
+WaiverState = Literal["active", "expired", "unknown", "unmatched"]
+
+
+class AuditRow(TypedDict):
+    name: str
+    file: str
+    digest: str
+
+
+class OverrideRow(TypedDict):  # one value that --set changed
+    key: str
+    value: str
+
+
+class ToolRow(TypedDict):
+    name: Literal["pruneaudit"]
+    version: str
+    measuring_code: str
+
+
+class EnvironmentRow(TypedDict):  # where the figures were measured
+    python: str
+    torch: str | None
+    transformers: str | None
+    platform: str
+    processor: str
+    device: str
+    threads: int | None
+    started: str | None
+    finished: str | None
+
+
+class ModelRow(TypedDict):
+    digest: str | None
+    source: str
+    kind: str
+    architecture: str
+    blocks: int
+    parameters: int
+    block_parameters: Sequence[int]
+    hidden: int
+    vocabulary: int
+    context: int | None
+    dtype: str
+    quantization: str | None
+    revision: str | None
+    tokenizer_digest: str
+    remote_code: NotRequired[bool]
+    notes: Sequence[str]
+
+
+class PromptsRow(TypedDict):  # all that fixes a distance
+    digest: str | None
+    text: str
+    text_digest: str | None
+    prompts: int
+    tokens: int
+    positions: str
+    assembly: str
+    special_tokens: str
+    batch_tokens: int
+    dtype: str
+    tokens_digest: str | None
+    kinds: Mapping[str, int]
+
+
+class EvaluationRow(TypedDict):  # all that fixes a perplexity
+    digest: str | None
+    text: str
+    text_digest: str | None
+    words: int | None
+    window: int
+    stride: int
+    boundary: str
+    special_tokens: str
+    batch_tokens: int
+    dtype: str
+    windows: int | None
+    tokens: int | None
+    tokens_scored: int | None
+    tokens_digest: str | None
+
+
+class ContractsRow(TypedDict):
+    scoring: PromptsRow
+    selection: NotRequired[PromptsRow | None]
+    evaluation: EvaluationRow
+
+
+class ThresholdsRow(TypedDict):  # set before measuring
+    similar: float
+    conditional: float
+    divergent_ratio: float
+    margin: float
+    confidence: float
+    interval: Literal["student_t", "percentile_bootstrap"]
+    spacing: int
+    exclude: Sequence[int]
+    ties: str
+    selection: NotRequired[str]
+
+
+# Perplexity of one window; a key is a word of Python, which a class cannot hold.
+BeginTokenRow = TypedDict("BeginTokenRow", {"without": float, "with": float, "window_tokens": int})
+
+
+class FloorRow(ValueRow):  # the numerical floor of a number format
+    dtype: str
+
+
+class SelectsRow(TypedDict):  # how far a protocol would have chosen this very set
+    share_of_ties: float | None
+    share_of_resamples: float | None
+    rank: int | None
+    of: int | None
+
+
+class BackingRow(TypedDict):  # whether one protocol backs a claim
+    backs: Answer
+    admits: Answer
+    predicts: Answer
+    selects: SelectsRow | None
+    value: float | None
+    interval: Ends
+    threshold: float | None
+    why: str
+
+
+class BackingsRow(TypedDict):
+    replacement: NotRequired[BackingRow]
+    interchange: NotRequired[BackingRow]
+
+
+class BoundsRow(TypedDict):  # what a claim lets its figure be
+    lower: float | None
+    upper: float | None
+
+
+class CounterexampleRow(ValueRow):  # a pair that a claim about many fails on
+    protocol: str
+    i: int
+    j: int
+
+
+class ClaimRow(TypedDict):
+    id: str
+    says: str
+    kind: str
+    scope: str
+    protocol: str | None
+    verdict: Verdict
+    evidence: str
+    message: str
+    location: str | None
+    further_units: int | None
+    value: float | None
+    interval: Ends
+    unit: Unit
+    threshold: float | None
+    range: BoundsRow | None
+    counterexamples: Sequence[CounterexampleRow]
+    protocols: BackingsRow
+
+
+class WaiverRow(TypedDict):  # a waiver, and how it stood when the audit was judged
+    rule: str
+    claim: str | None
+    reason: str
+    expires: str
+    state: WaiverState
+    days_left: int
+    findings: int | None
+    location: str
+
+
+class FindingRow(TypedDict):
+    rule: str
+    outcome: Outcome
+    level: Level
+    claim: str | None
+    message: str
+    location: str | None
+    waived: str | None
+
+
+class CostRow(TypedDict):  # what measuring took
+    layouts: int
+    block_runs: int
+    block_runs_without_sharing: int
+    tokens: int
+    seconds: float | None
+    peak_memory_bytes: int | None
+
+
+class AnswersRow(TypedDict):  # answers of one version of the measuring code
+    measuring_code: str
+    answers: int
+
+
+class AtHandRow(TypedDict):  # where a file at hand is not the one that was measured
+    fact: str
+    measured: str
+    at_hand: str
+
+
+class EvidenceRow(TypedDict):  # which runs measured the evidence
+    amount: AmountRow
+    other_runs: Sequence[RunRow]
+    not_finite: StopRow | None
+    answers: Sequence[AnswersRow]
+    at_hand: Sequence[AtHandRow]
+
+
+class Header(TypedDict):  # what was audited, by what, under which contracts
+    audit: AuditRow
+    overrides: Sequence[OverrideRow]
+    tool: ToolRow
+    model: ModelRow
+    contracts: ContractsRow
+    direction: str
+    thresholds: ThresholdsRow
+    begin_token: BeginTokenRow | None
+
+
+class ReportFigures(Header):  # what rules look at: a report without their findings
+    environment: EnvironmentRow | None
+    protocols: Sequence[str]
+    noise_floor: FloorRow | None
+    pairs: Sequence[PairRow]
+    classes: ClassesRow | None
+    kinds: Sequence[KindRow]
+    blocks: Sequence[BlockRow]
+    prediction: Sequence[PredictionRow]
+    regime: RegimeRow
+    baseline: BaselineRow | None
+    arms: Sequence[ArmRow]
+    ranges: Sequence[RangeRow]
+    random: Sequence[RandomRow]
+    scores: Sequence[ScoreRow]
+    agreement: Sequence[AgreementRow]
+    differences: Sequence[DifferenceRow]
+    stability: Sequence[StabilityRow]
+    claims: Sequence[ClaimRow]
+    cost: CostRow
+    evidence: NotRequired[EvidenceRow]
+    not_tested: Sequence[str]
+
+
+@final
+class Report(ReportFigures):  # of measurements
+    format: Literal["pruneaudit/report/1"]
+    title: str
+    outcome: AuditOutcome
+    summary: str
+    policy: PolicyRow
+    waivers: Sequence[WaiverRow]
+    findings: Sequence[FindingRow]
+
+
+class PublishedToolRow(TypedDict):
+    name: Literal["pruneaudit"]
+    version: str
+
+
+class PublishedFacts(TypedDict):  # what was read; schemas/published.schema.json has the form of these rows
+    audit: AuditRow
+    overrides: Sequence[OverrideRow]
+    tool: PublishedToolRow
+    evidence: Literal["published"]
+    source: Mapping[str, Any]
+    files: Sequence[Mapping[str, Any]]
+    models: Sequence[Mapping[str, Any]]
+    contracts: Sequence[Mapping[str, Any]]
+    caveats: Sequence[Mapping[str, Any]]
+    numbers: Mapping[str, int]
+
+
+@final
+class PublishedReport(PublishedFacts):  # of published numbers
+    format: Literal["pruneaudit/published/1"]
+    title: str
+    outcome: AuditOutcome
+    summary: str
+    policy: PolicyRow
+    waivers: Sequence[WaiverRow]
+    checks: Sequence[Mapping[str, Any]]
+    findings: Sequence[FindingRow]
+    not_tested: Sequence[str]
+
+
+AnyReport = Report | PublishedReport
