@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from checker.spec.contracts import contract_digests
 if TYPE_CHECKING:
     from checker.measure.prepare import Prepared
     from checker.measure.remeasure import Compared
+    from checker.release.pack import Pack
+    from checker.release.verify import Verified
 
 
 @command(
@@ -79,7 +82,7 @@ def verify(
         sys.exit(1)
 
 
-def _tell_reproduces(found: Any) -> None:
+def _tell_reproduces(found: Verified) -> None:
     pack, report = found.pack, found.pack.report
     tell(f"{pack.folder}: reproduces: {found.figures} figures of the report follow from its rows, as of "
          f"{found.judged_by.day}")  # fmt: skip
@@ -160,14 +163,13 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
 def _check_same(pack: Pack, prepared: Prepared) -> None:
     """CannotRun where weights, contracts or token ids at hand are not the pack's."""
     report, known = pack.report, prepared.facts
+    contracts: Mapping[str, Any] = report["contracts"]
     pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]
     if known.selection is not None:
-        pairs += [(f"the {name} contract", digest, (report["contracts"][name] or {}).get("digest", digest))
+        pairs += [(f"the {name} contract", digest, (contracts[name] or {}).get("digest", digest))
                   for name, digest in contract_digests(prepared.audit, known).items()]  # fmt: skip
     for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):
-        pairs.append(
-            (f"the {name} text's tokens", text and text.tokens_digest, report["contracts"][name]["tokens_digest"])
-        )
+        pairs.append((f"the {name} text's tokens", text and text.tokens_digest, contracts[name]["tokens_digest"]))
     for what, found, expected in pairs:
         if found != expected:
             raise CannotRun.at(

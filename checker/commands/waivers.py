@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +16,7 @@ from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge import measured, published
+from checker.judge.form import AnyReport
 from checker.judge.rules import RULES
 from checker.judge.waivers import Standing, row, standings
 from checker.published.load import any_audit
@@ -67,8 +67,8 @@ def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | N
         return _counts(measured.judge(audit, store))
 
 
-def _counts(report: Mapping[str, Any]) -> dict[int, int]:
-    return {number: waiver["findings"] for number, waiver in enumerate(report["waivers"])}
+def _counts(report: AnyReport) -> dict[int, int]:
+    return {number: waiver["findings"] or 0 for number, waiver in enumerate(report["waivers"])}
 
 
 def _lines(file: str, found: Sequence[Standing]) -> Iterator[str]:

@@ -12,12 +12,9 @@ from checker.core.layouts import Geometry
 
 Interval = tuple[float, float]
 Form = Literal["matched", "native"]
-ProtocolName = Literal["replacement", "interchange"]  # of the two that this audits
+ProtocolName = Literal["replacement", "interchange"]  # the two tests of redundancy that are held against each other
+PROTOCOLS: tuple[ProtocolName, ...] = ("replacement", "interchange")
 Verdict = Literal["supported", "contradicted", "open"]
-PROTOCOLS: tuple[ProtocolName, ...] = (
-    "replacement",
-    "interchange",
-)  # the two tests of redundancy that are held against each other
 # Of D draws no p lies below 1 / (D + 1): the fewest at which 0.025 can be reached, either end of an interval at 95 %.
 DECIDING_DRAWS = 39
 FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers

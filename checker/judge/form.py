@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict, final
 
 from checker.core.facts import AmountRow, RunRow, StopRow
-from checker.core.records import Verdict
+from checker.core.records import ProtocolName, Verdict
 from checker.core.rule import Level, Outcome
 from checker.judge.figures.form import (
     AgreementRow,
@@ -85,36 +85,32 @@ class ModelRow(TypedDict):
     notes: Sequence[str]
 
 
-class PromptsRow(TypedDict):  # all that fixes a distance
+class ContractRow(TypedDict):
     digest: str | None
     text: str
     text_digest: str | None
+    special_tokens: str
+    batch_tokens: int
+    dtype: str
+    tokens_digest: str | None
+
+
+class PromptsRow(ContractRow):  # all that fixes a distance
     prompts: int
     tokens: int
     positions: str
     assembly: str
-    special_tokens: str
-    batch_tokens: int
-    dtype: str
-    tokens_digest: str | None
     kinds: Mapping[str, int]
 
 
-class EvaluationRow(TypedDict):  # all that fixes a perplexity
-    digest: str | None
-    text: str
-    text_digest: str | None
+class EvaluationRow(ContractRow):  # all that fixes a perplexity
     words: int | None
     window: int
     stride: int
     boundary: str
-    special_tokens: str
-    batch_tokens: int
-    dtype: str
     windows: int | None
     tokens: int | None
     tokens_scored: int | None
-    tokens_digest: str | None
 
 
 class ContractsRow(TypedDict):
@@ -162,11 +158,6 @@ class BackingRow(TypedDict):  # whether one protocol backs a claim
     why: str
 
 
-class BackingsRow(TypedDict):
-    replacement: NotRequired[BackingRow]
-    interchange: NotRequired[BackingRow]
-
-
 class BoundsRow(TypedDict):  # what a claim lets its figure be
     lower: float | None
     upper: float | None
@@ -195,7 +186,7 @@ class ClaimRow(TypedDict):
     threshold: float | None
     range: BoundsRow | None
     counterexamples: Sequence[CounterexampleRow]
-    protocols: BackingsRow
+    protocols: Mapping[ProtocolName, BackingRow]
 
 
 class WaiverRow(TypedDict):  # a waiver, and how it stood when the audit was judged
@@ -282,15 +273,18 @@ class ReportFigures(Header):  # what rules look at: a report without their findi
     not_tested: Sequence[str]
 
 
-@final
-class Report(ReportFigures):  # of measurements
-    format: Literal["pruneaudit/report/1"]
+class Conclusion(TypedDict):  # what the rules came to
     title: str
     outcome: AuditOutcome
     summary: str
     policy: PolicyRow
     waivers: Sequence[WaiverRow]
     findings: Sequence[FindingRow]
+
+
+@final
+class Report(ReportFigures, Conclusion):  # of measurements
+    format: Literal["pruneaudit/report/1"]
 
 
 class PublishedToolRow(TypedDict):
@@ -312,15 +306,9 @@ class PublishedFacts(TypedDict):  # what was read; schemas/published.schema.json
 
 
 @final
-class PublishedReport(PublishedFacts):  # of published numbers
+class PublishedReport(PublishedFacts, Conclusion):  # of published numbers
     format: Literal["pruneaudit/published/1"]
-    title: str
-    outcome: AuditOutcome
-    summary: str
-    policy: PolicyRow
-    waivers: Sequence[WaiverRow]
     checks: Sequence[Mapping[str, Any]]
-    findings: Sequence[FindingRow]
     not_tested: Sequence[str]
 
 

@@ -21,16 +21,16 @@ _HALF_LETTERS = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     text: str
     kind: str = ""
 
 
-def read_rows(source: TextSource) -> Iterator[Row]:
+def read_rows(source: TextSource) -> Iterator[TextRow]:
     """The rows of a source, in order (of a plain text: its lines); CannotRun names a row that is not one."""
     path = text_file(source)
     if path is not None and not holds_rows(source):
-        yield from (Row(line) for line in _plain_text(path).removesuffix("\n").split("\n"))
+        yield from (TextRow(line) for line in _plain_text(path).removesuffix("\n").split("\n"))
         return
     rows = _hub_rows(source) if path is None else _file_rows(path, (source.column, source.kind_column))
     letters = 0
@@ -55,7 +55,7 @@ def read_whole(source: TextSource) -> str:
     return source.join.join(row.text for _, row in kept(source))
 
 
-def kept(source: TextSource) -> Iterator[tuple[int, Row]]:
+def kept(source: TextSource) -> Iterator[tuple[int, TextRow]]:
     """The rows, numbered from 1, without the empty ones where ``drop_empty`` says so."""
     for number, row in enumerate(read_rows(source), 1):
         if row.text.strip() or not source.drop_empty:
@@ -73,7 +73,7 @@ def _plain_text(path: Path) -> str:
         ) from None
 
 
-def _row(source: TextSource, row: dict[str, Any], number: int) -> Row:
+def _row(source: TextSource, row: dict[str, Any], number: int) -> TextRow:
     text = row.get(source.column)
     if not isinstance(text, str):
         raise CannotRun.at(
@@ -91,7 +91,7 @@ def _row(source: TextSource, row: dict[str, Any], number: int) -> Row:
             "correct the row, or leave it out",
         )
     kind = row.get(source.kind_column)
-    return Row(text, str(kind or "")[:_LONGEST_KIND] if isinstance(kind, str | int | float) else "")
+    return TextRow(text, str(kind or "")[:_LONGEST_KIND] if isinstance(kind, str | int | float) else "")
 
 
 def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

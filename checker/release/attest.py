@@ -21,10 +21,10 @@ from typing import Any, Literal
 
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceMissing, UsageError
+from checker.judge.form import FindingRow, Report
 from checker.release.pack import Pack
 from checker.release.verify import Verified
 
-Row = dict[str, Any]
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 CLAIMS = "urn:pruneaudit:attestation:claims:1"
@@ -34,7 +34,7 @@ _LEVELS = ("note", "warning", "error")
 _RANK = {"passed": 0, "warned": 1, "failed": 2}
 
 
-def statements(verified: Verified) -> dict[str, Row]:
+def statements(verified: Verified) -> dict[str, dict[str, Any]]:
     """The statements of a pack that reproduces, by name.
 
     UsageError where it does not reproduce, EvidenceMissing where the pack does not know the model's files.
@@ -63,7 +63,7 @@ def statements(verified: Verified) -> dict[str, Row]:
     }
 
 
-def write(made: Mapping[str, Row], to: Path) -> list[Path]:
+def write(made: Mapping[str, dict[str, Any]], to: Path) -> list[Path]:
     """Writes the statements into the folder ``to``; UsageError where one of the files is there already."""
     paths = [to / FILES[name] for name in made]
     if there := next((path for path in paths if path.exists()), None):
@@ -74,7 +74,7 @@ def write(made: Mapping[str, Row], to: Path) -> list[Path]:
     return paths
 
 
-def _test_result(pack: Pack) -> Row:
+def _test_result(pack: Pack) -> dict[str, Any]:
     tests = _tests(pack.report)
     named: dict[str, list[str]] = {state: [rule for rule, found in tests.items() if found == state] for state in _RANK}
     passed = pack.report["outcome"] == "pass"
@@ -93,7 +93,7 @@ def _test_result(pack: Pack) -> Row:
     }
 
 
-def _tests(report: Mapping[str, Any]) -> dict[str, str]:
+def _tests(report: Report) -> dict[str, str]:
     """Every rule that applied, and how it came out: the worst of its findings."""
     fail_on = report["policy"]["fail_on"]
     least = _LEVELS.index("error" if fail_on == "never" else fail_on)
@@ -105,22 +105,23 @@ def _tests(report: Mapping[str, Any]) -> dict[str, str]:
     return tests
 
 
-def _state(finding: Mapping[str, Any], least: int) -> Literal["passed", "warned", "failed"] | None:
+def _state(finding: FindingRow, least: int) -> Literal["passed", "warned", "failed"] | None:
     if finding["outcome"] not in ("fail", "open"):
         return "passed" if finding["outcome"] == "pass" else None
     counts = finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
     return "failed" if counts else "warned"
 
 
-def _claims(verified: Verified) -> Row:
+def _claims(verified: Verified) -> dict[str, Any]:
     pack, report = verified.pack, verified.pack.report
+    contracts: Mapping[str, Any] = report["contracts"]
     return {
         "signature": UNSIGNED,
         "pack": {"digest": {"sha256": pack.digest}, "judged_on": verified.judged_by.day.isoformat()},
         "tool": dict(verified.judged_by.tool),
         "audit": report["audit"],
         "weights": {"sha256": report["model"]["digest"]},
-        "contracts": {name: row and row["digest"] for name, row in report["contracts"].items()},
+        "contracts": {name: row and row["digest"] for name, row in contracts.items()},
         "outcome": report["outcome"],
         "summary": report["summary"],
         "claims": report["claims"],

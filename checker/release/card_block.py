@@ -9,6 +9,8 @@ from typing import Any
 
 from checker.checkpoints import model_card
 from checker.core.escape import visible
+from checker.judge.figures.form import RemovalRow
+from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverRow
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, damaged, sealed_report
@@ -21,7 +23,6 @@ _CLAIMS, _WAIVERS, _BUDGETS, _RESULTS = 12, 5, 6, 20  # at most so many are list
 _LONG, _SHORT = 1200, 240  # characters
 _WORST_FIRST = ("contradicted", "open", "supported")
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Source:
     """What a card is made from: an opened pack, its report, which is valid, and its audit with defaults filled in."""
 
     pack: Pack
-    report: Row
-    audit: Row
+    report: Report
+    audit: Mapping[str, Any]
 
 
 def source(pack: Pack) -> Source:
@@ -99,7 +100,7 @@ def block(found: Source) -> str:
     return model_card.marked(text.replace("\u00a0", " ").strip("\n").split("\n"), {**named, "pack": found.pack.digest})
 
 
-def _claim_cells(claim: Row) -> tuple[str, ...]:
+def _claim_cells(claim: ClaimRow) -> tuple[str, ...]:
     """Claim, measured with its interval, what backs it, class of evidence, verdict."""
     return (
         _cut(f"{claim['id']}: {claim['says']}", _SHORT),
@@ -110,7 +111,7 @@ def _claim_cells(claim: Row) -> tuple[str, ...]:
     )
 
 
-def _backing(claim: Row) -> str:
+def _backing(claim: ClaimRow) -> str:
     """The protocols that back a claim, and the one it names where that is not among them."""
     answers = {name: protocol["backs"] for name, protocol in claim["protocols"].items() if protocol["backs"] != "na"}
     backing = [name for name, answer in answers.items() if answer == "yes"]
@@ -120,13 +121,13 @@ def _backing(claim: Row) -> str:
     return f"{told} (the claim names {claim['protocol'] or 'none'})"
 
 
-def _model(model: Row) -> str:
+def _model(model: ModelRow) -> str:
     digest = f"sha256 {model['digest']}" if model["digest"] else "weights not hashed"
     quantised = f", de-quantised from {model['quantization']}" if model["quantization"] else ""
     return _cut(f"{model['source']}, {model['blocks']} blocks, {model['dtype']}{quantised}, {digest}", _LONG)
 
 
-def _texts(contracts: Row) -> str:
+def _texts(contracts: ContractsRow) -> str:
     scoring, evaluation = contracts["scoring"], contracts["evaluation"]
     windows = "" if evaluation["windows"] is None else f"{numbers.count(evaluation['windows'])} windows of "
     return _cut(
@@ -136,13 +137,13 @@ def _texts(contracts: Row) -> str:
     )
 
 
-def _removal(rows: Sequence[Row]) -> str:
+def _removal(rows: Sequence[RemovalRow]) -> str:
     told = [f"{row['regime']} at {numbers.count(row['budget'])}" for row in rows[:_BUDGETS]]
     more = f" and {len(rows) - _BUDGETS} more budgets" if len(rows) > _BUDGETS else ""
     return (", ".join(told) or "no budget was measured under both protocols") + more
 
 
-def _waiver(waiver: Row) -> tuple[str, str]:
+def _waiver(waiver: WaiverRow) -> tuple[str, str]:
     """How a waiver stands, and what it says."""
     about = f"{waiver['rule']}, claim {waiver['claim']}" if waiver["claim"] else f"{waiver['rule']}, whole audit"
     state = "Waived" if waiver["state"] == "active" else f"Waiver, {waiver['state']}"
@@ -153,7 +154,7 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def metadata(report: Row, audit: Row) -> Metadata:
+def metadata(report: Report, audit: Mapping[str, Any]) -> Metadata:
     """What goes into the front matter: base model where it is one of the hub's, tag, and measured perplexities."""
     model, evaluation = report["model"], report["contracts"]["evaluation"]
     on_hub = model["kind"] == "hub" and _REPOSITORY.fullmatch(model["source"])
@@ -166,7 +167,7 @@ def metadata(report: Row, audit: Row) -> Metadata:
     )
 
 
-def _text_kind(audit: Row) -> str:
+def _text_kind(audit: Mapping[str, Any]) -> str:
     """A dataset's name on the hub, else `text`."""
     evaluation = audit.get("evaluation")
     text = evaluation.get("source") if isinstance(evaluation, Mapping) else None
@@ -174,7 +175,7 @@ def _text_kind(audit: Row) -> str:
     return repository if isinstance(repository, str) and _REPOSITORY.fullmatch(repository) else "text"
 
 
-def _results(report: Row) -> list[Result]:
+def _results(report: Report) -> list[Result]:
     baseline = report["baseline"]
     if baseline is None:
         return []

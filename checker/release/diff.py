@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from checker.core.escape import clean
+from checker.judge.form import ClaimRow, FindingRow, Report
 from checker.release import diff_figures
 from checker.release.diff_figures import Change
 from checker.release.pack import MANIFEST, open_pack, sealed_report
@@ -16,7 +17,6 @@ from checker.reports.read import read_report
 
 FORMAT = "pruneaudit/diff/1"
 _RANKS = {"supported": 2, "open": 1, "contradicted": 0}
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Difference:
         }
 
 
-def report_of(folder: Path) -> Row:
+def report_of(folder: Path) -> Report:
     """The report of a run's folder or of a pack, its text harmless to show.
 
     UsageError where it is neither, EvidenceDamaged where a pack is not as its manifest says.
     """
     sealed = (folder / MANIFEST).exists()
-    report: Row = clean(sealed_report(open_pack(folder)) if sealed else read_report(folder))
+    report: Report = clean(sealed_report(open_pack(folder)) if sealed else read_report(folder))
     return report
 
 
-def difference(before: Row, after: Row) -> Difference:
+def difference(before: Report, after: Report) -> Difference:
     """What changed from one report to the other. Figures that are not comparable are not compared."""
     distances = tuple(_incomparable(before, after, ("scoring", "selection")))
     costs = tuple(_incomparable(before, after, ("evaluation",)))
@@ -77,10 +77,11 @@ def _short(digest: str) -> str:
     return f"{digest[:12]}…"
 
 
-_MODEL = ("source", "revision", "architecture", "blocks", "parameters", "dtype", "quantization")
+_ModelKey = Literal["source", "revision", "architecture", "blocks", "parameters", "dtype", "quantization"]
+_MODEL: tuple[_ModelKey, ...] = get_args(_ModelKey)
 
 
-def _model(before: Row, after: Row) -> Iterator[Change]:
+def _model(before: Report, after: Report) -> Iterator[Change]:
     one, other = before["model"], after["model"]
     yield from _changed("model", "weights", one["digest"], other["digest"], _short)
     for name in _MODEL:
@@ -88,16 +89,15 @@ def _model(before: Row, after: Row) -> Iterator[Change]:
     yield from _changed("model", "tokenizer", one["tokenizer_digest"], other["tokenizer_digest"], _short)
 
 
-def _audit(before: Row, after: Row) -> Iterator[Change]:
+def _audit(before: Report, after: Report) -> Iterator[Change]:
     yield from _changed("audit", "title", before["title"], after["title"])
     yield from _changed("audit", "file", before["audit"]["digest"], after["audit"]["digest"], _short)
-    for name in ("version", "measuring_code"):
-        yield from _changed(
-            "audit", f"pruneaudit's {name.replace('_', ' ')}", before["tool"][name], after["tool"][name]
-        )
+    tool, later = before["tool"], after["tool"]
+    yield from _changed("audit", "pruneaudit's version", tool["version"], later["version"])
+    yield from _changed("audit", "pruneaudit's measuring code", tool["measuring_code"], later["measuring_code"])
     yield from _changed("audit", "direction", before["direction"], after["direction"])
     for name in dict.fromkeys([*before["thresholds"], *after["thresholds"]]):
-        one, other = before["thresholds"].get(name), after["thresholds"].get(name)
+        one, other = (thresholds.get(name) for thresholds in (before["thresholds"], after["thresholds"]))
         yield from _changed("audit", name.replace("_", " "), one, other)
     yield from _changed("audit", "outcome", before["outcome"], after["outcome"])
     yield from _policy(before["policy"], after["policy"])
@@ -106,7 +106,7 @@ def _audit(before: Row, after: Row) -> Iterator[Change]:
         yield from _changed("audit", f"waiver of {name}", one.get(name), other.get(name))
 
 
-def _policy(before: Row, after: Row) -> Iterator[Change]:
+def _policy(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for name in dict.fromkeys([*before, *after]):
         one, other = before.get(name), after.get(name)
         if name == "rules":
@@ -120,7 +120,7 @@ def _listed(value: Any) -> str:
     return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
-def _waivers(report: Row) -> dict[str, str]:
+def _waivers(report: Report) -> dict[str, str]:
     """Per rule and claim, how a waiver stands and its last day."""
     return {
         row["rule"] + (f", claim {row['claim']}" if row["claim"] else ""): f"{row['state']}, until {row['expires']}"
@@ -128,16 +128,17 @@ def _waivers(report: Row) -> dict[str, str]:
     }
 
 
-def _contracts(before: Row, after: Row) -> Iterator[Change]:
+def _contracts(before: Report, after: Report) -> Iterator[Change]:
+    contracts: list[Mapping[str, Any]] = [before["contracts"], after["contracts"]]
     for name in ("scoring", "selection", "evaluation"):
-        one, other = (report["contracts"].get(name) for report in (before, after))
+        one, other = (found.get(name) for found in contracts)
         if (one is None) != (other is None):
             yield from _changed("contract", f"{name} text", one and one["text"], other and other["text"])
-        elif one is not None:
+        elif one is not None and other is not None:
             yield from _contract(name, one, other)
 
 
-def _contract(name: str, one: Row, other: Row) -> Iterator[Change]:
+def _contract(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Change]:
     parts = [part for part in one if part not in ("digest", "tokens_digest", "kinds") and part in other]
     parts = [part for part in parts if part != "text_digest" or one["text"] == other["text"]]
     differing = [part for part in parts if one[part] != other[part]]
@@ -148,14 +149,15 @@ def _contract(name: str, one: Row, other: Row) -> Iterator[Change]:
         yield from _changed("contract", f"{name} contract", one["digest"], other["digest"], _short)
 
 
-def _incomparable(before: Row, after: Row, names: Sequence[str]) -> Iterator[str]:
+def _incomparable(before: Report, after: Report, names: Sequence[str]) -> Iterator[str]:
     """Why figures that rest on these contracts cannot be compared."""
     if before["model"]["digest"] != after["model"]["digest"]:
         yield "the models differ"
     if before["tool"]["measuring_code"] != after["tool"]["measuring_code"]:
         yield "they were measured by different versions of the measuring code"
+    contracts: list[Mapping[str, Any]] = [before["contracts"], after["contracts"]]
     for name in names:
-        one, other = (report["contracts"].get(name) or {} for report in (before, after))
+        one, other = (found.get(name) or {} for found in contracts)
         if one.get("digest") == other.get("digest"):
             continue
         parts = [
@@ -169,7 +171,7 @@ def _incomparable(before: Row, after: Row, names: Sequence[str]) -> Iterator[str
         yield f"the {name} contracts differ ({named})"
 
 
-def _regimes(before: Row, after: Row) -> Iterator[Change]:
+def _regimes(before: Report, after: Report) -> Iterator[Change]:
     one, other = before["regime"], after["regime"]
     yield from _changed("regimes", "metric", one["metric"]["name"], other["metric"]["name"])
     budgets, others = ({row["budget"]: row["regime"] for row in regime["removal"]} for regime in (one, other))
@@ -180,7 +182,7 @@ def _regimes(before: Row, after: Row) -> Iterator[Change]:
         yield from _changed("regimes", f"blocks {pair[0]} and {pair[1]}", pairs.get(pair), later.get(pair))
 
 
-def _removal_sets(before: Row, after: Row) -> Iterator[Change]:
+def _removal_sets(before: Report, after: Report) -> Iterator[Change]:
     one, other = _chosen(before), _chosen(after)
     for key in dict.fromkeys([*one, *other]):
         method, budget, form, selection = key
@@ -189,7 +191,7 @@ def _removal_sets(before: Row, after: Row) -> Iterator[Change]:
         yield from _changed("removal sets", name, one.get(key), other.get(key), _sets)
 
 
-def _chosen(report: Row) -> dict[tuple[Any, ...], list[str]]:
+def _chosen(report: Report) -> dict[tuple[Any, ...], list[str]]:
     """Per method, budget and constraints, the sets it chose, over its ties; draws of a random control left out."""
     found: dict[tuple[Any, ...], list[str]] = {}
     for arm in sorted(report["arms"], key=lambda arm: (arm["layers"], arm["merged"] or "")):
@@ -205,7 +207,7 @@ def _sets(sets: Sequence[str]) -> str:
     return told + (f" or {len(sets) - 3} more" if len(sets) > 3 else "")
 
 
-def _claims(before: Row, after: Row) -> Iterator[Change]:
+def _claims(before: Report, after: Report) -> Iterator[Change]:
     one, other = ({claim["id"]: claim for claim in report["claims"]} for report in (before, after))
     for name in dict.fromkeys([*one, *other]):
         if name not in other:
@@ -224,10 +226,11 @@ def _gone(name: str, verdict: str) -> Change:
     )
 
 
-_STATED = ("says", "kind", "scope", "protocol", "threshold")
+_ClaimKey = Literal["says", "kind", "scope", "protocol", "threshold"]
+_STATED: tuple[_ClaimKey, ...] = get_args(_ClaimKey)
 
 
-def _claim(name: str, one: Row, other: Row) -> Iterator[Change]:
+def _claim(name: str, one: ClaimRow, other: ClaimRow) -> Iterator[Change]:
     for part in _STATED:
         yield from _changed("claims", f"{name}, {part}", one[part], other[part])
     verdicts = one["verdict"], other["verdict"]
@@ -235,11 +238,12 @@ def _claim(name: str, one: Row, other: Row) -> Iterator[Change]:
         worse = _RANKS[verdicts[1]] < _RANKS[verdicts[0]]
         yield Change("verdicts", name, *verdicts, f"{name}: {verdicts[0]} → {verdicts[1]}", worse=worse)
     for protocol in dict.fromkeys([*one["protocols"], *other["protocols"]]):
-        answer, later = (claim["protocols"].get(protocol, {}).get("backs") for claim in (one, other))
+        backings = [claim["protocols"].get(protocol) for claim in (one, other)]
+        answer, later = (None if backing is None else backing["backs"] for backing in backings)
         yield from _changed("claims", f"{name}, {protocol} backs it", answer, later)
 
 
-def _findings(before: Row, after: Row) -> Iterator[Change]:
+def _findings(before: Report, after: Report) -> Iterator[Change]:
     one, other = (_concluded(report["findings"]) for report in (before, after))
     for key in sorted({*one, *other}):
         rule, claim = key
@@ -247,7 +251,7 @@ def _findings(before: Row, after: Row) -> Iterator[Change]:
         yield from _changed("findings", name, one.get(key), other.get(key), ", ".join)
 
 
-def _concluded(findings: Iterable[Row]) -> dict[tuple[str, str], list[str]]:
+def _concluded(findings: Iterable[FindingRow]) -> dict[tuple[str, str], list[str]]:
     """Per rule and claim, what was concluded; as often as it was."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for finding in findings:

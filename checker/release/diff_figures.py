@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from checker.core.records import PROTOCOLS
+from checker.judge.figures.form import ArmRow, Ends, distance_of
+from checker.judge.form import Report
 from checker.reports.tables import numbers
 
 _LISTED = 12  # distances or costs, the largest changes first
 _SAME = 1e-9  # relative: further apart than the last digits of a sum
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class _Figure:
     """A figure with its interval, and how it is written."""
 
     value: float
-    interval: Sequence[float] | None
+    interval: Ends
     write: Callable[[Any], str]
     ends: Callable[[Any], str]
 
@@ -85,34 +87,34 @@ def _within(one: _Figure, other: _Figure) -> bool:
     return one.holds(other.value) and other.holds(one.value)
 
 
-def distances(before: Row, after: Row) -> Iterator[Change]:
+def distances(before: Report, after: Report) -> Iterator[Change]:
     """Distances of two reports under one scoring contract."""
     yield from _moved("distances", "distances", _distance_figures(before), _distance_figures(after))
 
 
-def _distance_figures(report: Row) -> Figures:
+def _distance_figures(report: Report) -> Figures:
     found = {}
     for pair in report["pairs"]:
-        for protocol, key in (("replacement", "max"), ("interchange", "distance")):
-            if pair[protocol] is not None:
+        for protocol in PROTOCOLS:
+            if distance := distance_of(pair, protocol):
                 name = f"{protocol} of blocks {pair['i']} and {pair['j']}"
-                found[name] = _nats(pair[protocol][key], pair[protocol]["interval"])
+                found[name] = _nats(distance["value"], distance["interval"])
     for block in report["blocks"]:
         if block["deletion"] is not None:
             found[f"deletion of block {block['block']}"] = _nats(block["deletion"], block["deletion_interval"])
     return found
 
 
-def _nats(value: float, interval: Sequence[float] | None) -> _Figure:
+def _nats(value: float, interval: Ends) -> _Figure:
     return _Figure(value, interval, lambda nats: f"{numbers.distance(nats)} nats", numbers.interval)
 
 
-def costs(before: Row, after: Row) -> Iterator[Change]:
+def costs(before: Report, after: Report) -> Iterator[Change]:
     """Perplexities and their increases, of two reports under one evaluation contract."""
     yield from _moved("costs", "costs", _cost_figures(before), _cost_figures(after))
 
 
-def _cost_figures(report: Row) -> Figures:
+def _cost_figures(report: Report) -> Figures:
     found = {}
     if report["baseline"] is not None:
         baseline = report["baseline"]
@@ -131,6 +133,6 @@ def _cost_figures(report: Row) -> Figures:
     return found
 
 
-def layers(arm: Row) -> str:
+def layers(arm: ArmRow) -> str:
     """The blocks that an arm removes, and whether others were merged for them."""
     return f"{numbers.layers(arm['layers'])}{', merged' if arm['merged'] else ''}"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -19,9 +19,9 @@ from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.core.store import Store
+from checker.judge.figures.form import ArmRow
+from checker.judge.form import ModelRow, Report
 from checker.spec import load
-
-Row = Mapping[str, Any]
 
 # What the constraints and the form of an arm are called where a report does not name them.
 _DEFAULT = "matched"
@@ -36,8 +36,8 @@ class Arm:
     """One arm of a report: what it runs, and its row of figures."""
 
     layout: Layout
-    row: Row
-    report: Row
+    row: ArmRow
+    report: Report
 
     @property
     def blocks(self) -> int:
@@ -45,7 +45,7 @@ class Arm:
         return int(self.report["model"]["blocks"])
 
 
-def find_arm(report: Row, name: str) -> Arm:
+def find_arm(report: Report, name: str) -> Arm:
     """The arm that ``METHOD:BUDGET`` or ``METHOD:BUDGET:TIE`` names.
 
     Where ties were broken in several ways, TIE is needed: the ways may differ much in cost. ``METHOD@KIND`` names the
@@ -76,7 +76,7 @@ def find_arm(report: Row, name: str) -> Arm:
     return Arm(_layout(rows[0], report["model"]["blocks"]), rows[0], report)
 
 
-def _of_kind(rows: Sequence[Row], kind: str | None) -> list[Row]:
+def _of_kind(rows: Sequence[ArmRow], kind: str | None) -> list[ArmRow]:
     """Rows of a form or of constraints called ``kind``, narrowed to one form and one set of constraints."""
     found = [row for row in rows if kind is None or kind in _kinds(row)]
     matched = [row for row in found if _kinds(row)[0] == _DEFAULT]
@@ -84,26 +84,26 @@ def _of_kind(rows: Sequence[Row], kind: str | None) -> list[Row]:
     return [row for row in found if _kinds(row) == _kinds(found[0])]
 
 
-def _kinds(row: Row) -> tuple[str, str]:
+def _kinds(row: ArmRow) -> tuple[str, str]:
     return row.get("form", _DEFAULT), row.get("selection", _DEFAULT)
 
 
-def _names(rows: Iterable[Row]) -> str:
+def _names(rows: Iterable[ArmRow]) -> str:
     names = list(dict.fromkeys(f"{row['method']}:{row['budget']}" for row in rows))
     more = f" and {len(names) - 4 * _SHOWN} more" if len(names) > 4 * _SHOWN else ""
     return (", ".join(names[: 4 * _SHOWN]) or "none, for the report has no arms") + more
 
 
-def _layers_text(row: Row) -> str:
+def _layers_text(row: ArmRow) -> str:
     merged = f" by {row['merged']}" if row.get("merged") else ""
     return ",".join(map(str, row["layers"])) + merged
 
 
-def _cost(row: Row) -> str:
+def _cost(row: ArmRow) -> str:
     return "" if row["increase_percent"] is None else f" ({row['increase_percent']:+.1f} %)"
 
 
-def _layout(row: Row, blocks: int) -> Layout:
+def _layout(row: ArmRow, blocks: int) -> Layout:
     """What an arm runs; UsageError where layers and layout of the row cannot both be true."""
     kept = [slot for slot in range(blocks) if slot not in set(row["layers"])]
     merged = row.get("merged")
@@ -162,7 +162,7 @@ def ranges(layout: Layout) -> Iterator[tuple[int, int]]:
         yield run
 
 
-def _base_name(model: Row) -> str:
+def _base_name(model: ModelRow) -> str:
     if model["source"].endswith(".gguf"):
         raise UsageError.at(
             "--as mergekit",
@@ -191,8 +191,10 @@ def _expect_deletion(arm: Arm, form: str) -> None:
         )
 
 
-_FIGURES = ("perplexity", "increase_percent", "kl", "top1_agreement")
-_BLOCK_FIGURES = ("deletion", "replacement_score", "interchange_score", "single_deletion_increase_percent")
+_Figure = Literal["perplexity", "increase_percent", "kl", "top1_agreement"]
+_BlockFigure = Literal["deletion", "replacement_score", "interchange_score", "single_deletion_increase_percent"]
+_FIGURES: tuple[_Figure, ...] = get_args(_Figure)
+_BLOCK_FIGURES: tuple[_BlockFigure, ...] = get_args(_BlockFigure)
 _COLUMNS = (
     *("block", "kept", "new_number", "weights"),
     *(f"block_{name}" for name in _BLOCK_FIGURES),
@@ -210,12 +212,13 @@ def table(arm: Arm, base: str | None = None) -> str:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     low, high = arm.row["interval"] or (None, None)
-    about_arm = {name: arm.row[name] for name in ("method", "budget", "tie")}
+    about_arm: dict[str, Any] = {"method": arm.row["method"], "budget": arm.row["budget"], "tie": arm.row["tie"]}
     about_arm |= {f"arm_{name}": arm.row[name] for name in _FIGURES}
     about_arm |= {"arm_increase_low": low, "arm_increase_high": high}
     figures = {row["block"]: row for row in arm.report["blocks"]}
     for block in range(arm.blocks):
-        measured = {f"block_{name}": figures.get(block, {}).get(name) for name in _BLOCK_FIGURES}
+        row = figures.get(block)
+        measured = {f"block_{name}": row[name] for name in _BLOCK_FIGURES} if row else {}
         writer.writerow({"block": block, **_fate(arm.layout, block), **measured, **about_arm})
     return text.getvalue()
 
@@ -245,7 +248,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSource:
+def model_source(out: Path, report: Report, audit: str | None = None) -> ModelSource:
     """Where the audited model is: as ``audit`` says (a file, or a packaged name), else as the evidence's record does.
 
     What ``--set`` changed in the run is applied again. UsageError where neither is to be had, or where the record names
@@ -269,7 +272,7 @@ def model_source(out: Path, report: Row, audit: str | None = None) -> ModelSourc
     return _recorded_source(record)
 
 
-def _recorded_source(record: Row) -> ModelSource:
+def _recorded_source(record: Mapping[str, Any]) -> ModelSource:
     """The model source of an audit that is only known by its text."""
     overrides = [f"{key}={value}" for key, value in record["overrides"]]
     source = load.check_text(record["text"], "audit.yaml", _UNKNOWN, overrides, attached=False).audit.model

@@ -28,11 +28,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checker import reports
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, UsageError
+from checker.judge.form import Report
 
 FORMAT = "pruneaudit/pack/1"
 MANIFEST = "manifest.json"
@@ -80,12 +81,12 @@ class Pack:
         return str(self.folder / name)
 
     @property
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> Report:
         """report.json; EvidenceDamaged where it is not a mapping in canonical JSON."""
         content = self.json("report.json")
         if not isinstance(content, Mapping):
             raise damaged(self.place("report.json"), "something that is not a mapping", "a report")
-        return content
+        return cast(Report, content)
 
 
 def damaged(place: str, found: str, expected: str) -> EvidenceDamaged:
@@ -218,7 +219,7 @@ def _short(value: Any) -> str:
     return repr(text[:80]) if isinstance(value, str) else text[:80]
 
 
-def sealed_report(pack: Pack) -> Mapping[str, Any]:
+def sealed_report(pack: Pack) -> Report:
     """The report in a pack; EvidenceDamaged where it does not follow its schema, whatever its digest."""
     report = pack.report
     try:

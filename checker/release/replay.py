@@ -23,7 +23,6 @@ from checker.release import rows
 from checker.release.pack import Pack, damaged
 from checker.spec import load, policies
 
-Row = dict[str, Any]
 _FACTS: Mapping[str, type[Any]] = {
     "model": ModelFacts,
     "scoring": ScoringFacts,
@@ -42,19 +41,19 @@ class RecordingStore(Store):
     def __init__(self, path: Path, *, create: bool = True, in_memory: bool = False) -> None:
         super().__init__(path, create=create, in_memory=in_memory)
         self.asked: dict[tuple[Scope, Question], int] = {}  # the number of batches
-        self.records: dict[tuple[str, str], list[Row]] = {}
+        self.records: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def get(self, scope: Scope, question: Question, batches: int) -> Values | None:
         self.asked[scope, question] = batches
         return super().get(scope, question, batches)
 
-    def read_record(self, name: str, key: str) -> Row | None:
+    def read_record(self, name: str, key: str) -> dict[str, Any] | None:
         found = super().read_record(name, key)
         if found is not None:
             self.records.setdefault((name, key), [found])
         return found
 
-    def read_records(self, name: str, key: str) -> list[Row]:
+    def read_records(self, name: str, key: str) -> list[dict[str, Any]]:
         found = super().read_records(name, key)
         if found:
             self.records[name, key] = found
@@ -93,7 +92,7 @@ def portable(audit: Audit) -> Audit:
     )
 
 
-def resolved(audit: Audit) -> Row:
+def resolved(audit: Audit) -> dict[str, Any]:
     """A portable audit as audit.json holds it: everything but the text, which is audit.yaml."""
     return {key: value for key, value in asdict(audit).items() if key != "text"}
 
@@ -149,7 +148,7 @@ def _policy(stated: Any, place: str) -> Policy:
 
 def restored_policy(stated: Mapping[str, Any]) -> Policy:
     """A policy from its public form."""
-    values: Row = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
     return Policy(**values)
 
 
@@ -205,7 +204,7 @@ def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     return store
 
 
-def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, Row]]:
+def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, key and content of every record, held against what a run writes."""
     place = pack.place("records.json")
     stated = pack.json("records.json")
@@ -222,7 +221,7 @@ def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, Row]]:
         yield name, key, content
 
 
-def _problem(name: str, content: Row, answers: int) -> str | None:
+def _problem(name: str, content: dict[str, Any], answers: int) -> str | None:
     """What is wrong with facts, or None: wrong types, or numbers that no answers could go with."""
     if name == "text" and (set(content) != {"identity"} or not isinstance(content["identity"], str)):
         return f"{content!r:.80}"

@@ -22,14 +22,13 @@ from checker.core.canonical import canonical, digest
 from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE, Answer, Store
+from checker.judge.form import Report
 from checker.judge.measured import judge
 from checker.release import replay, rows
 from checker.release.pack import FILES, LARGEST_ROWS, MANIFEST, Pack, manifest_of, open_pack
 from checker.release.replay import RecordingStore
 from checker.reports import read
 from checker.spec import load, policies
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def judged_by(path: str, overrides: Sequence[str] = ()) -> Judged:
     return Judged(portable if own else _with_policy(portable, policies.row(audit.policy)), own)
 
 
-def _with_policy(audit: Audit, policy: Mapping[str, Any]) -> Audit:
+def _with_policy(audit: Audit, policy: policies.PolicyRow) -> Audit:
     """The audit under a policy in its public form, as it comes out of the pack: keys in canonical order."""
     return replace(audit, policy=replay.restored_policy(json.loads(canonical(policy))))
 
@@ -132,7 +131,7 @@ def _rows(evidence: Path, answers: Sequence[Answer]) -> bytes:
     return written
 
 
-def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[tuple[str, str], list[Row]]]:
+def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[tuple[str, str], list[dict[str, Any]]]]:
     """The answers and records that judging the audit reads; nothing else is sealed."""
     with RecordingStore(evidence, create=False) as store:
         store.sealed = True
@@ -152,10 +151,10 @@ def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[t
 def _judge(
     audit: Audit,
     answers: Sequence[Answer],
-    records: Mapping[tuple[str, str], Sequence[Row]],
-    environment: Row | None,
+    records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
+    environment: Mapping[str, Any] | None,
     day: date,
-) -> Row:
+) -> Report:
     """The report as whoever opens the pack will find it."""
     with RecordingStore(Path("rows.jsonl"), in_memory=True) as store:
         for (name, key), found in records.items():
@@ -164,14 +163,14 @@ def _judge(
         if environment is not None:
             store.write_record("environment", audit.name, environment)
         store.add(answers)
-        report: Row = json.loads(canonical(judge(audit, store, day)))
+        report: Report = json.loads(canonical(judge(audit, store, day)))
     return report
 
 
-def _artifacts(evidence: Path, weights: str) -> Row:
+def _artifacts(evidence: Path, weights: str | None) -> dict[str, Any]:
     """sha256 of the model's files as the run read them; without them, where an older version measured."""
     with Store(evidence, create=False) as store:
-        record = store.read_record(digests.RECORD, weights)
+        record = store.read_record(digests.RECORD, weights or "")
     files = record["files"] if record else {}
     return {"files": files, "root": digests.root_digest(files) if files else None}
 

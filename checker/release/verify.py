@@ -26,6 +26,7 @@ from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, PruneauditError
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
+from checker.judge.form import Report
 from checker.judge.measured import judge
 from checker.release.pack import Pack, damaged
 from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_of, resolved, store_of
@@ -56,7 +57,7 @@ class Verified:
 
     pack: Pack
     judged_by: JudgedBy
-    report: Mapping[str, Any]
+    report: Report
     differences: tuple[Difference, ...]
     figures: int  # compared
     notes: tuple[str, ...]
@@ -90,11 +91,11 @@ def verify(pack: Pack) -> Verified:
     return Verified(pack, judged_by, report, tuple(differences), _count(stated), tuple(_notes(judged_by)))
 
 
-def _judged(audit: Audit, store: RecordingStore, judged_by: JudgedBy) -> Mapping[str, Any]:
+def _judged(audit: Audit, store: RecordingStore, judged_by: JudgedBy) -> Report:
     """The report as it would have been sealed; ValueError where a figure is not finite."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of values no model gives
         # In the judge's own order: a distance comes before the claim that rests on it.
-        report: Mapping[str, Any] = json.loads(json.dumps(judge(audit, store, judged_by.day), allow_nan=False))
+        report: Report = json.loads(json.dumps(judge(audit, store, judged_by.day), allow_nan=False))
     return report
 
 
@@ -122,7 +123,7 @@ def _read(pack: Pack, action: Callable[..., T], *arguments: Any) -> T:
                       "whole evidence") from error  # fmt: skip
 
 
-def _check_schema(pack: Pack, report: Mapping[str, Any]) -> None:
+def _check_schema(pack: Pack, report: Report) -> None:
     try:
         reports.check(report)
     except ValueError as error:
@@ -172,11 +173,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:140]} … {text[-140:]}"
 
 
-def _without_tool(report: Mapping[str, Any]) -> dict[str, Any]:
+def _without_tool(report: Report) -> dict[str, Any]:
     return {key: value for key, value in report.items() if key != _TOLD}
 
 
-def _tool(judged_by: JudgedBy, stated: Mapping[str, Any]) -> Iterator[Difference]:
+def _tool(judged_by: JudgedBy, stated: Report) -> Iterator[Difference]:
     """The version is said twice, once for whoever reads the report alone."""
     yield from _compared("report.json", dict(judged_by.tool), stated.get(_TOLD, {}), _TOLD)
 
@@ -193,16 +194,17 @@ def _unread(pack: Pack, store: RecordingStore) -> Iterator[Difference]:
             yield Difference("records.json", f"records {name} {key[:12]} that no figure rests on", unread, 0)
 
 
-def _prompts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
+def _prompts(pack: Pack, report: Report) -> Iterator[Difference]:
     """The recorded length of prompts is that of the contract, a begin token before each included."""
+    contracts: Mapping[str, Any] = report["contracts"]
     for record in pack.json("records.json"):
         if record["name"] in ("scoring", "selection"):
-            contract = report["contracts"][record["name"]] or report["contracts"]["scoring"]
+            contract = contracts[record["name"]] or contracts["scoring"]
             tokens = contract["tokens"] + (contract["special_tokens"] == "every_window")
             yield from _compared("records.json", tokens, record["content"]["tokens"], f"{record['name']}: tokens")
 
 
-def _artifacts(pack: Pack, report: Mapping[str, Any]) -> Iterator[Difference]:
+def _artifacts(pack: Pack, report: Report) -> Iterator[Difference]:
     """The files' digests give the root digest, and the digest under which the weights were measured."""
     stated = pack.json("artifacts.json")
     place = pack.place("artifacts.json")

@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 
 from checker.core import resources
 from checker.core.files import replace
+from checker.judge.form import AnyReport
 from checker.reports import destination, github, html, json, junit, markdown, published, sarif, text
 from checker.reports.destination import Destination
 from checker.reports.format import Format
@@ -38,7 +39,7 @@ _VALIDATOR = extend(Draft202012Validator, type_checker=_ARRAYS)  # type: ignore[
 
 
 def render(
-    report: Mapping[str, Any], out: Path, formats: Sequence[str] = DEFAULT_FORMATS, audit: Path | None = None
+    report: AnyReport, out: Path, formats: Sequence[str] = DEFAULT_FORMATS, audit: Path | None = None
 ) -> dict[str, Path]:
     """Writes the report; format as it was asked for -> file.
 
@@ -55,7 +56,7 @@ def render(
     return {asked: path for asked, path, _ in texts}
 
 
-def printed(report: Mapping[str, Any], out: Path, formats: Sequence[str], audit: Path | None = None) -> str | None:
+def printed(report: AnyReport, out: Path, formats: Sequence[str], audit: Path | None = None) -> str | None:
     """The text of the one format that goes to standard output; None where there is none. Arguments as for `render`."""
     found = [one.format for one in destinations(formats, out, audit) if one.path is None]
     return _text(found[0], report, audit) if found else None
@@ -66,7 +67,7 @@ def destinations(formats: Sequence[str], out: Path, audit: Path | None = None) -
     return destination.destinations(FORMATS, formats, out, audit)
 
 
-def _text(format_: Format, report: Mapping[str, Any], audit: Path | None) -> str:
+def _text(format_: Format, report: AnyReport, audit: Path | None) -> str:
     return format_.render(pointing(report, audit) if format_.points else report)
 
 

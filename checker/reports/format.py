@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from checker.core import escape, resources
+from checker.judge.form import AnyReport
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Format:
 
     name: str
     file: str
-    render: Callable[[Mapping[str, Any]], str]
+    render: Callable[[AnyReport], str]
     printed: bool = False
     points: bool = False
 

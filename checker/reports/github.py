@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from checker.core import escape
+from checker.judge.form import AnyReport
 from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables import claims
 from checker.reports.tables.claims import FindingView
-from checker.reports.tables.table import Record
 from checker.reports.tables.words import OUTCOMES
 
 SHOWN = 10  # of each kind, per step
 _KINDS: Mapping[str, str] = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: AnyReport) -> str:
     """One annotation in a line, the gravest first; then what was left out, what is waived, and the summary."""
-    safe: Record = escape.clean(report)
+    safe: AnyReport = escape.clean(report)
     kinds: dict[str, list[str]] = defaultdict(list)
     found = [*claims.findings(safe, "fail"), *claims.findings(safe, "open")]
     for finding in sorted(found, key=lambda finding: bool(finding.waived)):
@@ -34,7 +33,7 @@ def render(report: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *_closing(safe, kinds)]) + "\n"
 
 
-def _annotation(kind: str, finding: FindingView, report: Record) -> str:
+def _annotation(kind: str, finding: FindingView, report: AnyReport) -> str:
     at = place(report, finding.location)
     state = "waived" if finding.waived else finding.outcome.text
     title = f"{finding.rule} {state}" + (f" (claim {finding.claim})" if finding.claim else "")
@@ -44,7 +43,7 @@ def _annotation(kind: str, finding: FindingView, report: Record) -> str:
     return f"::{kind} {properties}::{_data(message)}"
 
 
-def _closing(report: Record, kinds: Mapping[str, list[str]]) -> Iterator[str]:
+def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]:
     """Plain lines, none of which GitHub could take for a command."""
     left = [f"{len(kinds[kind]) - SHOWN} of kind {kind}" for kind in _KINDS.values() if len(kinds[kind]) > SHOWN]
     if left:

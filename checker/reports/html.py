@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
 from markupsafe import Markup
 
 from checker.core import resources
 from checker.core.escape import markup
+from checker.judge.form import AnyReport
 from checker.reports.format import Format, environment
 from checker.reports.page import page
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: AnyReport) -> str:
     """The page. Its policy admits this very style sheet, by digest, and nothing else."""
     style = (resources.templates() / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

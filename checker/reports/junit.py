@@ -8,24 +8,23 @@ reason.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from checker.core import escape
+from checker.judge.form import AnyReport, FindingRow
 from checker.reports.format import Format
 from checker.reports.places import place
-from checker.reports.tables.table import Record
 
-Findings = Sequence[Record]
+Findings = Sequence[FindingRow]
 _LEVELS = ("note", "warning", "error")
 _KINDS = {"fail": "failure", "open": "error"}
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: AnyReport) -> str:
     """One test suite for each family of rules, one case for each rule and claim."""
-    safe: Record = escape.clean(report)
-    families: dict[str, dict[tuple[str, str | None], list[Record]]] = defaultdict(lambda: defaultdict(list))
+    safe: AnyReport = escape.clean(report)
+    families: dict[str, dict[tuple[str, str | None], list[FindingRow]]] = defaultdict(lambda: defaultdict(list))
     for finding in safe["findings"]:
         family = finding["rule"].partition("/")[0]
         families[family][finding["rule"], finding["claim"]].append(finding)
@@ -42,7 +41,7 @@ def render(report: Mapping[str, Any]) -> str:
     return escape.markup(f'<?xml version="1.0" encoding="UTF-8"?>\n{Xml.tostring(root, encoding="unicode")}\n')
 
 
-def _properties(suite: Xml.Element, report: Record) -> None:
+def _properties(suite: Xml.Element, report: AnyReport) -> None:
     """What tells the audits apart, on every suite: the schema has no room for it above them."""
     waived = sum(finding["waived"] is not None for finding in report["findings"])
     values = {
@@ -57,7 +56,7 @@ def _properties(suite: Xml.Element, report: Record) -> None:
         Xml.SubElement(properties, "property", name=name, value=value)
 
 
-def _case(found: Findings, report: Record) -> Xml.Element:
+def _case(found: Findings, report: AnyReport) -> Xml.Element:
     rule, claim = found[0]["rule"], found[0]["claim"]
     family, _, name = rule.partition("/")
     title = (name or family) + (f" (claim {claim})" if claim else "")
@@ -79,17 +78,17 @@ def _case(found: Findings, report: Record) -> Xml.Element:
     return case
 
 
-def _gate(report: Record) -> int:
+def _gate(report: AnyReport) -> int:
     """The least level that counts for the report's outcome."""
     fail_on = report["policy"]["fail_on"]
     return _LEVELS.index("error" if fail_on == "never" else fail_on)
 
 
-def _counts(finding: Record, least: int) -> bool:
+def _counts(finding: FindingRow, least: int) -> bool:
     return finding["waived"] is None and finding["outcome"] in _KINDS and _LEVELS.index(finding["level"]) >= least
 
 
-def _reason(finding: Record) -> str:
+def _reason(finding: FindingRow) -> str:
     if finding["waived"] is not None:
         return f"waived: {finding['waived']}"
     if finding["outcome"] == "not_applicable":
@@ -97,11 +96,11 @@ def _reason(finding: Record) -> str:
     return f"{_word(finding)}, {finding['level']}, which does not count here: {finding['message']}"
 
 
-def _word(finding: Record) -> str:
+def _word(finding: FindingRow) -> str:
     return {"pass": "passed", "fail": "failed", "open": "open", "not_applicable": "not applicable"}[finding["outcome"]]
 
 
-def _line(finding: Record, report: Record) -> str:
+def _line(finding: FindingRow, report: AnyReport) -> str:
     at = place(report, finding["location"])
     waived = "" if finding["waived"] is None else f" (waived: {finding['waived']})"
     return f"{at.file}:{at.line}: {finding['level']}, {_word(finding)}: {finding['message']}{waived}"

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from checker.core import escape
+from checker.judge.form import Report
 from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
 from checker.reports.charts import distances as distance_figures
 from checker.reports.charts import heatmap, removed
 from checker.reports.tables import agreement, arms, claims, costs, distances, facts, numbers, stability
 from checker.reports.tables.comparison import Comparison, comparisons
-from checker.reports.tables.table import Cell, Record, Table
+from checker.reports.tables.table import Cell, Table
 from checker.reports.tables.words import GLOSSARY, MARKS, OUTCOMES, SECTIONS, Section, Word
 
 
-def view(report: Mapping[str, Any]) -> dict[str, Any]:
+def view(report: Report) -> dict[str, Any]:
     """All that a template needs; every string in it is one line in which no control character acts."""
-    safe: Record = escape.clean(report)
+    safe: Report = escape.clean(report)
     first, native, further = comparisons(safe)
     blocks = safe["model"]["blocks"]
     found = {
@@ -59,14 +60,14 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "environment": facts.environment(safe),
         "marks": MARKS,
     }
-    shown = sections(found)
-    return found | {"sections": shown, "glossary": _glossary(found, {section.name for section in shown})}
+    shown = sections(safe, found)
+    return found | {"sections": shown, "glossary": _glossary(safe, found, {section.name for section in shown})}
 
 
-def sections(found: Mapping[str, Any]) -> list[Section]:
+def sections(report: Report, found: Mapping[str, Any]) -> list[Section]:
     """The sections of this report, in order; some only where there is something to show."""
     shown = {
-        "matrix": any(pair["gap"] > 1 for pair in found["report"]["pairs"]),
+        "matrix": any(pair["gap"] > 1 for pair in report["pairs"]),
         "removed": found["removed"] or found["removed_native"],
         "agreement": found["agreement"],
         "stability": found["stability"],
@@ -74,14 +75,14 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
     return [section for section in SECTIONS if shown.get(section.name, True)]
 
 
-def _glossary(found: Mapping[str, Any], names: set[str]) -> list[Word]:
+def _glossary(report: Report, found: Mapping[str, Any], names: set[str]) -> list[Word]:
     """The words that this report uses."""
     targets = names | ({"native"} if found["native"] else set())
-    regret = any(arm["regret"] is not None for arm in found["report"]["arms"])
+    regret = any(arm["regret"] is not None for arm in report["arms"])
     return [word for word in GLOSSARY if word.section in targets and (regret or word.word != "Regret")]
 
 
-def _arms(report: Record, found: Comparison) -> dict[str, Any]:
+def _arms(report: Report, found: Comparison) -> dict[str, Any]:
     return {
         "title": found.title,
         "figure": arms_figure.arms(found),
@@ -93,7 +94,7 @@ def _arms(report: Record, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _distances(report: Record) -> dict[str, Any]:
+def _distances(report: Report) -> dict[str, Any]:
     return {
         "figure": distance_figures.profile(report),
         "table": distances.profile(report),
@@ -102,7 +103,7 @@ def _distances(report: Record) -> dict[str, Any]:
     }
 
 
-def _agreement(report: Record) -> dict[str, Any] | None:
+def _agreement(report: Report) -> dict[str, Any] | None:
     figure = agreement_figure.agreement(report)
     if figure is None:
         return None
@@ -114,7 +115,7 @@ def _agreement(report: Record) -> dict[str, Any] | None:
     }
 
 
-def _stability(report: Record) -> dict[str, Any] | None:
+def _stability(report: Report) -> dict[str, Any] | None:
     if not report["stability"]:
         return None
     return {
@@ -125,7 +126,7 @@ def _stability(report: Record) -> dict[str, Any] | None:
     }
 
 
-def _contracts(report: Record) -> list[Table]:
+def _contracts(report: Report) -> list[Table]:
     selection = facts.selection(report)
     return [
         facts.scoring(report),
@@ -137,7 +138,7 @@ def _contracts(report: Record) -> list[Table]:
     ]
 
 
-def _about(report: Record) -> list[tuple[str, str]]:
+def _about(report: Report) -> list[tuple[str, str]]:
     """The few facts that stand beside the verdict."""
     model, environment = report["model"], report["environment"]
     size = f"{numbers.count(model['blocks'])} blocks, {numbers.count(model['parameters'])} parameters, {model['dtype']}"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from checker.reports.tables.table import Record
+from checker.judge.form import AnyReport
 
 _LOCATION = re.compile(r"(?P<file>.*):(?P<line>[1-9][0-9]*):(?P<column>[1-9][0-9]*)", re.DOTALL)
 
@@ -20,7 +20,7 @@ class Place:
     column: int | None = None
 
 
-def place(report: Record, location: str | None) -> Place:
+def place(report: AnyReport, location: str | None) -> Place:
     """Where a finding's ``location`` (FILE:LINE:COLUMN) lies; the first line for what concerns the audit as a whole.
 
     So it does for what was set on the command line, which has no line in any file.
@@ -32,7 +32,7 @@ def place(report: Record, location: str | None) -> Place:
     return Place(file, int(match["line"]), int(match["column"]))
 
 
-def pointing(report: Record, audit: Path | None) -> Record:
+def pointing(report: AnyReport, audit: Path | None) -> AnyReport:
     """The report, its audit file named by its path below the working folder, as a repository would name it.
 
     Where that is not known, or the file lies elsewhere, the base name stays: no folder of a machine travels with a
@@ -41,4 +41,6 @@ def pointing(report: Record, audit: Path | None) -> Record:
     if audit is None or not audit.resolve().is_relative_to(Path.cwd().resolve()):
         return report
     file = audit.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    return {**report, "audit": {**report["audit"], "file": file}}
+    pointed = report.copy()
+    pointed["audit"] = {**report["audit"], "file": file}
+    return pointed

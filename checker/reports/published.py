@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from checker.core import escape
+from checker.judge.form import PublishedReport
 from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.claims import FindingView
-from checker.reports.tables.table import Cell, Record, Table, pairs_of
+from checker.reports.tables.table import Cell, Table, pairs_of
 from checker.reports.tables.words import MARKS, OUTCOMES, Section, Word
 
-NAME = "pruneaudit/published/1"
+NAME: Final = "pruneaudit/published/1"
 
 _VERDICTS: Mapping[str, str] = {"pass": "holds", "fail": "does not hold", "open": "open"}
 _GROUPS = (
@@ -91,9 +92,9 @@ class Group:
     checks: tuple[CheckView, ...]
 
 
-def view(report: Mapping[str, Any]) -> dict[str, Any]:
+def view(report: PublishedReport) -> dict[str, Any]:
     """All that a template needs; every string in it is one line in which no control character acts."""
-    safe: Record = escape.clean(report)
+    safe: PublishedReport = escape.clean(report)
     groups = _groups(safe)
     return {
         "report": safe,
@@ -118,7 +119,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def lines(report: Record) -> list[list[str]]:
+def lines(report: PublishedReport) -> list[list[str]]:
     """The summary that a person reads in the terminal, in paragraphs; ``report`` is clean."""
     outcome = report["outcome"]
     told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
@@ -141,7 +142,7 @@ def _group_lines(group: Group) -> list[str]:
     return found
 
 
-def _groups(report: Record) -> tuple[Group, ...]:
+def _groups(report: PublishedReport) -> tuple[Group, ...]:
     checks = [_check(number, check) for number, check in enumerate(report["checks"], 1)]
     return tuple(
         Group(word, title, empty, tuple(check for check in checks if check.verdict.word == word))
@@ -149,7 +150,7 @@ def _groups(report: Record) -> tuple[Group, ...]:
     )
 
 
-def _check(number: int, check: Record) -> CheckView:
+def _check(number: int, check: Mapping[str, Any]) -> CheckView:
     return CheckView(
         number=number,
         statement=check["statement"] or check["message"],
@@ -166,14 +167,14 @@ def _check(number: int, check: Record) -> CheckView:
     )
 
 
-def _others(report: Record, outcome: str) -> list[FindingView]:
+def _others(report: PublishedReport, outcome: str) -> list[FindingView]:
     """The findings that are no check of a published number."""
     checked = {(check["rule"], check["id"], check["message"]) for check in report["checks"]}
     found = [f for f in report["findings"] if (f["rule"], f["claim"], f["message"]) not in checked]
     return claims.findings({**report, "findings": found}, outcome)
 
 
-def _named(report: Record) -> Iterator[tuple[str, str]]:
+def _named(report: PublishedReport) -> Iterator[tuple[str, str]]:
     source = report["source"]
     yield "Source", source["title"]
     if source["authors"]:
@@ -183,7 +184,7 @@ def _named(report: Record) -> Iterator[tuple[str, str]]:
         yield "Version", ", ".join(part for part in version if part)
 
 
-def _about(report: Record) -> Iterator[tuple[str, str]]:
+def _about(report: PublishedReport) -> Iterator[tuple[str, str]]:
     """The few facts that stand beside the verdict."""
     yield from _named(report)
     yield "Models", ", ".join(model["name"] for model in report["models"])
@@ -194,7 +195,7 @@ def _about(report: Record) -> Iterator[tuple[str, str]]:
         yield "Waivers", claims.waiver_counts(report)
 
 
-def _source(report: Record) -> Table:
+def _source(report: PublishedReport) -> Table:
     rows = [*_named(report)]
     if report["source"]["url"]:
         rows.append(("Address", report["source"]["url"]))
@@ -204,7 +205,7 @@ def _source(report: Record) -> Table:
     return pairs_of("source-facts", "Source and models", rows)
 
 
-def _caveats(report: Record) -> Table:
+def _caveats(report: PublishedReport) -> Table:
     rows = [(found["where"], found["says"]) for found in report["caveats"]]
     return pairs_of("caveats", "What the source says itself of its numbers", rows)
 
@@ -215,14 +216,14 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _contracts(report: Record) -> list[Table]:
+def _contracts(report: PublishedReport) -> list[Table]:
     return [
         pairs_of(f"contract-{place}", f"Contract {contract['id']}: what the source says of it", _contract(contract))
         for place, contract in enumerate(report["contracts"])
     ]
 
 
-def _contract(contract: Record) -> Iterator[tuple[str, str]]:
+def _contract(contract: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, name in _NAMES.items():
         if contract[key] is not None:
             value = contract[key]
@@ -233,7 +234,7 @@ def _contract(contract: Record) -> Iterator[tuple[str, str]]:
         yield "Where", contract["where"]
 
 
-def _read(report: Record) -> Table:
+def _read(report: PublishedReport) -> Table:
     titles = {
         "baselines": "Baselines", "scores": "Tables of pair scores", "removals": "Removals",
         "rules": "Selection rules", "statements": "Statements",
@@ -248,7 +249,7 @@ def _read(report: Record) -> Table:
     return pairs_of("read", "What was read", rows)
 
 
-def _files(report: Record) -> Table | None:
+def _files(report: PublishedReport) -> Table | None:
     if not report["files"]:
         return None
     rows = [(found["file"], found["sha256"]) for found in report["files"]]

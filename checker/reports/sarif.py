@@ -10,16 +10,16 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 from urllib.parse import quote
 
 from checker.core import escape
+from checker.judge.form import AnyReport, FindingRow
 from checker.judge.rules import RULES, Rule
 from checker.reports.format import Format
 from checker.reports.places import place
-from checker.reports.tables.table import Record
 
 Json = dict[str, Any]
 
@@ -30,15 +30,15 @@ _ROOT = "%SRCROOT%"
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)", re.ASCII)
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: AnyReport) -> str:
     """The log, with one run."""
-    safe: Record = escape.clean(report)
+    safe: AnyReport = escape.clean(report)
     slugs = list(dict.fromkeys([*RULES, *(finding["rule"] for finding in safe["findings"])]))
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(safe, slugs)]}
     return escape.json_text(json.dumps(log, ensure_ascii=False, allow_nan=False, indent=2)) + "\n"
 
 
-def _run(report: Record, slugs: Sequence[str]) -> Json:
+def _run(report: AnyReport, slugs: Sequence[str]) -> Json:
     waived = sum(finding["waived"] is not None for finding in report["findings"])
     return {
         "tool": {"driver": _driver(report, slugs)},
@@ -64,14 +64,14 @@ def _run(report: Record, slugs: Sequence[str]) -> Json:
     }
 
 
-def _subject(report: Record) -> Json:
+def _subject(report: AnyReport) -> Json:
     """What was audited: a model, or numbers that somebody published."""
     if "model" in report:
         return {"model": report["model"]["source"], "modelDigest": report["model"]["digest"]}
     return {"source": report["source"]["title"], "evidence": report["evidence"]}
 
 
-def _driver(report: Record, slugs: Sequence[str]) -> Json:
+def _driver(report: AnyReport, slugs: Sequence[str]) -> Json:
     page = rules_page()
     return {
         "name": "pruneaudit",
@@ -111,7 +111,7 @@ def rules_page() -> str | None:
     return addresses.get("Rules")
 
 
-def _results(report: Record, slugs: Sequence[str]) -> list[Json]:
+def _results(report: AnyReport, slugs: Sequence[str]) -> list[Json]:
     number = {slug: place for place, slug in enumerate(slugs)}
     seen: Counter[str] = Counter()
     results = []
@@ -122,7 +122,7 @@ def _results(report: Record, slugs: Sequence[str]) -> list[Json]:
     return results
 
 
-def _result(report: Record, finding: Record, number: int, fingerprint: str) -> Json:
+def _result(report: AnyReport, finding: FindingRow, number: int, fingerprint: str) -> Json:
     claim, failed = finding["claim"], finding["outcome"] == "fail"
     return {
         "ruleId": finding["rule"],
@@ -138,7 +138,7 @@ def _result(report: Record, finding: Record, number: int, fingerprint: str) -> J
     }
 
 
-def _suppressions(report: Record, finding: Record) -> list[Json]:
+def _suppressions(report: AnyReport, finding: FindingRow) -> list[Json]:
     """The waiver, where there is one. The list stands on every result, empty or not (3.27.23)."""
     reason = finding["waived"]
     if reason is None:
@@ -153,43 +153,44 @@ def _suppressions(report: Record, finding: Record) -> list[Json]:
     return [found]
 
 
-def _fingerprint(report: Record, finding: Record) -> str:
+def _fingerprint(report: AnyReport, finding: FindingRow) -> str:
     """What stays the same while lines move and figures change: rule, claim and audit."""
     parts = (finding["rule"], finding["claim"] or "", report["audit"]["name"])
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _location(report: Record, finding: Record) -> Json:
+def _location(report: AnyReport, finding: FindingRow) -> Json:
     claim = finding["claim"]
     names = {} if claim is None else {"logicalLocations": [{"name": claim, "kind": "claim"}]}
     return {**_point(report, finding["location"]), **names}
 
 
-def _point(report: Record, location: str | None) -> Json:
+def _point(report: AnyReport, location: str | None) -> Json:
     at = place(report, location)
     region = {"startLine": at.line} | ({} if at.column is None else {"startColumn": at.column})
     return {"physicalLocation": {"artifactLocation": _artifact(report), "region": region}}
 
 
-def _artifact(report: Record) -> Json:
+def _artifact(report: AnyReport) -> Json:
     return {"uri": quote(report["audit"]["file"]), "uriBaseId": _ROOT, "index": 0}
 
 
-def _invocation(report: Record) -> Json:
+def _invocation(report: AnyReport) -> Json:
     """Whether the audit came to its end, which is another question than whether its findings are good."""
     missing = [f for f in report["findings"] if f["rule"] == _COMPLETENESS and f["outcome"] in ("fail", "open")]
     told = [{"level": "error", "message": _message(finding["message"])} for finding in missing]
     return {
         "executionSuccessful": not missing,
-        **_times(report.get("environment")),
+        **_times(report),
         **({"toolExecutionNotifications": told} if told else {}),
     }
 
 
-def _times(environment: Record | None) -> Json:
-    names = {"startTimeUtc": "started", "endTimeUtc": "finished"}
-    found = {name: (environment or {}).get(key) or "" for name, key in names.items()}
-    return {name: time.replace("+00:00", "Z") for name, time in found.items() if _UTC.fullmatch(time)}
+def _times(report: AnyReport) -> Json:
+    if "environment" not in report or (environment := report["environment"]) is None:
+        return {}
+    times = {"startTimeUtc": environment["started"] or "", "endTimeUtc": environment["finished"] or ""}
+    return {name: time.replace("+00:00", "Z") for name, time in times.items() if _UTC.fullmatch(time)}
 
 
 def _message(text: str) -> Json:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from textwrap import wrap
-from typing import Any
 
 from checker.core import escape
+from checker.judge.form import AnyReport, Report
 from checker.reports import published
 from checker.reports.format import Format
 from checker.reports.tables import arms, claims, costs, distances, facts, numbers
 from checker.reports.tables.comparison import Comparison, comparisons, groups
-from checker.reports.tables.table import Record, Table
+from checker.reports.tables.table import Table
 from checker.reports.tables.words import MARKS, OUTCOMES
 
 _FEW = 6  # methods whose every arm is told on the terminal
 
 
-def summary(report: Mapping[str, Any], width: int = 80) -> str:
+def summary(report: AnyReport, width: int = 80) -> str:
     """The summary in lines of at most ``width`` columns (40 at least), save where a single word is longer."""
-    safe: Record = escape.clean(report)
+    safe: AnyReport = escape.clean(report)
     if safe["format"] == published.NAME:
         parts = [*published.lines(safe), _waivers(safe)]
     else:
@@ -29,13 +29,13 @@ def summary(report: Mapping[str, Any], width: int = 80) -> str:
     return escape.no_command(text)
 
 
-def _head(report: Record) -> list[str]:
+def _head(report: Report) -> list[str]:
     outcome = report["outcome"]
     told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
     return [report["title"], told, f"Policy, {facts.policy(report)}"]
 
 
-def _regime(report: Record) -> list[str]:
+def _regime(report: Report) -> list[str]:
     metric = report["regime"]["metric"]
     ratio = "" if metric["ratio"] is None else f", kl_ratio {distances.metric(report).rows[0][1]}"
     lines = ["Regime", f"  metric: {metric['name']}{ratio}, {metric['pairs']} neighbouring pairs"]
@@ -47,7 +47,7 @@ def _regime(report: Record) -> list[str]:
     return lines
 
 
-def _arms(report: Record) -> list[str]:
+def _arms(report: Report) -> list[str]:
     first, native, further = comparisons(report)
     if not first.chosen:
         return []
@@ -86,7 +86,7 @@ def _best(found: Comparison) -> list[str]:
     lines = []
     for budget in sorted({arm["budget"] for arm in found.chosen}):
         costs = {
-            method: max(float(arm["increase_percent"]) for arm in group)
+            method: max(arm["increase_percent"] or 0.0 for arm in group)
             for (size, method), group in groups(found.chosen).items()
             if size == budget and all(arm["increase_percent"] is not None for arm in group)
         }
@@ -97,7 +97,7 @@ def _best(found: Comparison) -> list[str]:
     return lines
 
 
-def _baseline(report: Record) -> str:
+def _baseline(report: Report) -> str:
     return (
         numbers.NOT_MEASURED
         if report["baseline"] is None
@@ -112,7 +112,7 @@ def _note(table: Table) -> list[str]:
     ]
 
 
-def _claims(report: Record) -> list[str]:
+def _claims(report: Report) -> list[str]:
     lines = ["Claims"] if report["claims"] else ["No claims"]
     for claim in claims.claims(report):
         bound = f", bound {claim.bound}" if claim.bound else ""
@@ -131,7 +131,7 @@ def _backing(claim: claims.ClaimView) -> Iterator[str]:
         yield f"      {reading.protocol} {answer}{f' ({criteria})' if criteria else ''}: {reading.why}"
 
 
-def _findings(report: Record) -> list[str]:
+def _findings(report: Report) -> list[str]:
     found = [*claims.findings(report, "fail"), *claims.findings(report, "open")]
     aside = sum(bool(finding.waived) for finding in found)
     told = f", {aside} of them waived" if aside else ""
@@ -143,7 +143,7 @@ def _findings(report: Record) -> list[str]:
     return lines
 
 
-def _waivers(report: Record) -> list[str]:
+def _waivers(report: AnyReport) -> list[str]:
     if not report["waivers"]:
         return []
     lines = [f"Waivers: {claims.waiver_counts(report)}"]
@@ -169,7 +169,7 @@ def _fill(line: str, width: int) -> str:
     return "\n".join(filled).replace("\u00a0", " ")
 
 
-def _render(report: Mapping[str, Any]) -> str:
+def _render(report: AnyReport) -> str:
     return summary(report)
 
 

@@ -55,7 +55,7 @@ def differences(kind: Any, schema: Mapping[str, Any], root: Mapping[str, Any], p
         typed, values = typed - {"string"}, values - words
     found = [] if typed == values else [f"{place}: {sorted(typed)} as a type, {sorted(values)} in the schema"]
     for part in get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,):
-        if is_typeddict(part):
+        if is_typeddict(part) or (get_origin(part) is Mapping and get_args(get_args(part)[0])):
             found += _keys(part, schema, root, place)
         elif get_origin(part) is Sequence:
             found += differences(get_args(part)[0], schema["items"], root, f"{place}[]")
@@ -64,8 +64,16 @@ def differences(kind: Any, schema: Mapping[str, Any], root: Mapping[str, Any], p
     return found
 
 
+def _hints(kind: Any) -> dict[str, Any]:
+    """The type of each key; a mapping whose keys are named may leave each of them out."""
+    if is_typeddict(kind):
+        return get_type_hints(kind, include_extras=True)
+    names, value = get_args(kind)
+    return dict.fromkeys(get_args(names), NotRequired[value])
+
+
 def _keys(kind: Any, schema: Mapping[str, Any], root: Mapping[str, Any], place: str) -> list[str]:
-    hints, properties = get_type_hints(kind, include_extras=True), schema["properties"]
+    hints, properties = _hints(kind), schema["properties"]
     optional = {key for key, hint in hints.items() if get_origin(hint) is NotRequired}
     found = [f"{place}.{key}: only in one of type and schema" for key in sorted(hints.keys() ^ properties.keys())]
     found += [

@@ -34,18 +34,18 @@ def write_parquet(path: Path, **columns: list[Any]) -> TextSource:
 def test_jsonl_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
     source = rows(tmp_path, *(f"text {number}" for number in range(600)))
     found = all_rows(source)
-    assert found[7] == text_rows.Row("text 7", "k7")
+    assert found[7] == text_rows.TextRow("text 7", "k7")
     columns = {"text": [row.text for row in found], "kind": [row.kind for row in found]}
     same = write_parquet(tmp_path / "rows[1].parquet", **columns)
     assert all_rows(same) == found
     assert text_rows.read_whole(same) == text_rows.read_whole(source)
-    assert next(text_rows.read_rows(replace(same, column="kind", kind_column="none"))) == text_rows.Row("k0", "")
+    assert next(text_rows.read_rows(replace(same, column="kind", kind_column="none"))) == text_rows.TextRow("k0", "")
 
 
 def test_a_parquet_file_is_read_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     for text in ("one", "two"):
-        assert all_rows(write_parquet(tmp_path / "rows.parquet", text=[text])) == [text_rows.Row(text)]
+        assert all_rows(write_parquet(tmp_path / "rows.parquet", text=[text])) == [text_rows.TextRow(text)]
     assert not (tmp_path / "cache").exists(), "no copy is left in a cache"
     assert refused(all_rows, write_parquet(tmp_path / "rows.parquet", text=["one", None])).startswith(
         "rows.parquet, row 2: found no text in column 'text'"
@@ -57,13 +57,13 @@ def lines(tmp_path: Path, content: bytes, name: str = "rows.jsonl") -> TextSourc
     return TextSource("rows", path=str(tmp_path / name))
 
 
-def all_rows(source: TextSource) -> list[text_rows.Row]:
+def all_rows(source: TextSource) -> list[text_rows.TextRow]:
     return list(text_rows.read_rows(source))
 
 
 def test_blank_lines_between_rows_are_no_rows(tmp_path: Path) -> None:
     found = all_rows(lines(tmp_path, b'{"text": "one"}\r\n\n  \n{"text": "two", "kind": null}'))
-    assert found == [text_rows.Row("one"), text_rows.Row("two")]
+    assert found == [text_rows.TextRow("one"), text_rows.TextRow("two")]
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:

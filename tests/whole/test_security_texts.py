@@ -97,7 +97,7 @@ def test_a_small_parquet_file_may_not_unpack_to_a_huge_one(tmp_path: Path, monke
 def test_columns_that_are_not_asked_for_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = table(tmp_path / "t.parquet", text=["one"], bomb=["a" * 3_000_000], kind=["k"])
     monkeypatch.setattr(text_rows, "LARGEST_TEXT", 1_000_000)
-    assert list(text_rows.read_rows(source)) == [text_rows.Row("one", "k")]
+    assert list(text_rows.read_rows(source)) == [text_rows.TextRow("one", "k")]
 
 
 def test_a_table_without_the_column_names_those_it_has(tmp_path: Path) -> None:

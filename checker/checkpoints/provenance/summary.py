@@ -12,7 +12,6 @@ from checker.checkpoints.provenance.outside import Outside, Setting
 from checker.core.layouts import Place
 
 FORMAT = "pruneaudit/provenance/1"
-Row = dict[str, Any]
 
 _LONGEST = 100  # characters of a field's value
 
@@ -41,7 +40,7 @@ def lines(found: Provenance, claimed: Sequence[int] | None = None) -> Iterator[s
 _VERDICTS: dict[Agreement, str] = {"agrees": "so it is", "differs": "it is not so", "open": "open"}
 
 
-def as_json(found: Provenance, claimed: Sequence[int] | None = None) -> Row:
+def as_json(found: Provenance, claimed: Sequence[int] | None = None) -> dict[str, Any]:
     """The same in a form for programs."""
     agreement, why = found.agreement(claimed) if claimed is not None else (None, None)
     return {
@@ -78,7 +77,7 @@ def _finite(value: Any) -> Any:
     return json.loads(json.dumps(value), parse_constant=str)
 
 
-def _block_row(found: Provenance, place: int, origin: Origin) -> Row:
+def _block_row(found: Provenance, place: int, origin: Origin) -> dict[str, Any]:
     return {
         "place": place,
         "slot": found.layout and found.layout.slots[place],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
 from checker.judge.claims.decision import Decision, Figures, claimed_range
@@ -49,10 +49,7 @@ def _row(figures: Figures, claim: Claim, decision: Decision) -> ClaimRow:
         "threshold": decision.threshold,
         "range": _range(figures, claim),
         "counterexamples": list(decision.counterexamples),
-        "protocols": {
-            "replacement": _backing(figures, claim, "replacement").row(),
-            "interchange": _backing(figures, claim, "interchange").row(),
-        },
+        "protocols": {protocol: _backing(figures, claim, protocol).row() for protocol in PROTOCOLS},
     }
 
 

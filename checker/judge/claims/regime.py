@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from checker.core.records import Claim
+from checker.core.records import Claim, Interval
 from checker.judge.claims.decision import Decision, Figures, span
+from checker.judge.figures.form import Ends
 
 
 def regime(figures: Figures, claim: Claim) -> Decision:
@@ -26,7 +25,7 @@ def _metric_regime(figures: Figures, claim: Claim) -> Decision:
     told = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
     if row["name"] == "open":
         told += "; the prompts do not decide it"
-    return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row)))
+    return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row["interval"])))
 
 
 def _removal_regime(figures: Figures, claim: Claim) -> Decision:
@@ -45,7 +44,7 @@ def _removal_regime(figures: Figures, claim: Claim) -> Decision:
     told += f"; {said}"
     if row["regime"] == "open":
         told += f"; {row['sentence']}"
-    found = Decision("open", told, row["difference"], _interval(row), "nats", row["margin"])
+    found = Decision("open", told, row["difference"], _interval(row["interval"]), "nats", row["margin"])
     return _same(str(claim.removal), row["regime"], found)
 
 
@@ -55,5 +54,5 @@ def _same(claimed: str, found: str, decision: Decision) -> Decision:
     return replace(decision, verdict="supported" if found == claimed else "contradicted")
 
 
-def _interval(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    return tuple(row["interval"]) if row["interval"] else None
+def _interval(ends: Ends) -> Interval | None:
+    return None if ends is None else (ends[0], ends[1])

@@ -29,10 +29,10 @@ ReplacementRow = TypedDict(
         "mean": float,
         "min": float,
         "interval": Ends,
-        "class": DistanceClass | None,
+        "class": DistanceClass,
     },
 )
-InterchangeRow = TypedDict("InterchangeRow", {"distance": float, "interval": Ends, "class": DistanceClass | None})
+InterchangeRow = TypedDict("InterchangeRow", {"distance": float, "interval": Ends, "class": DistanceClass})
 
 
 class PairDeletionRow(TypedDict):  # what leaving out each block of a pair changes
@@ -157,16 +157,19 @@ class BaselineRow(TypedDict):  # the unchanged model
     nll_per_token: float
 
 
-class ArmRow(TypedDict):  # one removal set and its measured cost
+class ChosenRow(TypedDict):  # what one method chose at one budget
     method: str
     budget: int
     form: Form
     selection: str
+    ties: int
+    ties_counted: bool
+
+
+class ArmRow(ChosenRow):  # one removal set and its measured cost
     layers: Sequence[int]
     merged: str | None
     tie: int
-    ties: int
-    ties_counted: bool
     draw: bool
     calls: int
     perplexity: float | None
@@ -186,13 +189,7 @@ class ArmRow(TypedDict):  # one removal set and its measured cost
     spacing: int | None
 
 
-class RangeRow(TypedDict):  # one method at one budget, over its ties
-    method: str
-    budget: int
-    form: Form
-    selection: str
-    ties: int
-    ties_counted: bool
+class RangeRow(ChosenRow):  # over the ties
     measured: int
     least_percent: float | None
     most_percent: float | None

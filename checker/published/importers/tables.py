@@ -32,7 +32,6 @@ _SHOWN = 8  # names in a message
 _PROTOCOL = "interchange, replacement, deletion or averaging"
 _DIRECTION = "forward (i<-j: position i runs block j), backward, max, mean or undeclared"
 
-Record = Mapping[str, Any]
 Find = Callable[[Any, str], Any]
 
 
@@ -50,7 +49,7 @@ def _from_csv(request: Request) -> Draft:
     return _draft(request, records, lambda record, name: record.get(name), request.name)
 
 
-def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Record]]:
+def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows, each with its place; the header must have every mapped column once."""
     delimiter = max(_DELIMITERS, key=lines[0].count) if lines else ","
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -214,7 +213,7 @@ def _told(value: Any) -> str:
     return f"`{one_line(value, 40)}`" if isinstance(value, str) and value.strip() else "nothing"
 
 
-def _entries(table: _Table, column: str, where: str, others: Sequence[Record]) -> Iterator[dict[str, Any]]:
+def _entries(table: _Table, column: str, where: str, others: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     taken = [entry["id"] for entry in others]
     stem = name_for(column, taken)
     both = bool(table.forward) and bool(table.turned)

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from checker.judge.figures.form import AgreementRow, ValueRow
+from checker.judge.form import Report
 from checker.reports.charts.distances import NARROW, WIDE
 from checker.reports.charts.svg import LETTER, drawing, element, number, shorten, text
 from checker.reports.tables import numbers
 from checker.reports.tables.agreement import cells_of, methods_of, pairs
-from checker.reports.tables.table import Figure, Record
+from checker.reports.tables.table import Figure
 
 _STEPS = (0.25, 0.5, 0.75)
 _NAMES = 132.0
 
 
-def agreement(report: Record) -> Figure | None:
+def agreement(report: Report) -> Figure | None:
     """The matrix of rank correlations; None where no two methods' scores were compared."""
     if not any(row[kind] for row in report["agreement"] for kind in ("spearman", "kendall")):
         return None
@@ -28,18 +30,17 @@ def agreement(report: Record) -> Figure | None:
     return Figure("agreement", sentence, wide, narrow, pairs(report), key)
 
 
-def _sentence(rows: Sequence[Record]) -> str:
-    found = [row for row in rows if row["spearman"] is not None]
+def _sentence(rows: Sequence[AgreementRow]) -> str:
+    found = [(row, row["spearman"]) for row in rows if row["spearman"] is not None]
     if not found:
         return "Only Kendall's rank correlation was measured."
-    low, high = (pick(found, key=lambda row: float(row["spearman"]["value"])) for pick in (min, max))
+    low, high = (pick(found, key=lambda pair: pair[1]["value"]) for pick in (min, max))
     if low is high:
-        return f"The block scores of {_named(low)}."
-    return f"Most alike are the block scores of {_named(high)}; least alike those of {_named(low)}."
+        return f"The block scores of {_named(*low)}."
+    return f"Most alike are the block scores of {_named(*high)}; least alike those of {_named(*low)}."
 
 
-def _named(row: Record) -> str:
-    spearman = row["spearman"]
+def _named(row: AgreementRow, spearman: ValueRow) -> str:
     ends = "" if spearman["interval"] is None else f" {numbers.correlations(spearman['interval'])}"
     return f"{row['a']} and {row['b']} (Spearman {numbers.correlation(spearman['value'])}{ends})"
 
@@ -53,7 +54,7 @@ def _brief(value: float | None) -> str:
     return f"{value:.2f}".replace("-", "−").replace("0.", ".", 1)
 
 
-def _draw(rows: Sequence[Record], width: float, label: str) -> Markup:
+def _draw(rows: Sequence[AgreementRow], width: float, label: str) -> Markup:
     methods, cells = methods_of(rows), cells_of(rows)
     beside = width >= WIDE
     left, top = (_NAMES if beside else 24.0), 26.0

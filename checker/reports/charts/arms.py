@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from checker.judge.figures.form import ArmRow, RandomRow
 from checker.reports.charts.distances import NARROW, WIDE
 from checker.reports.charts.svg import (
     LETTER,
@@ -26,7 +27,7 @@ from checker.reports.charts.svg import (
 from checker.reports.tables import numbers
 from checker.reports.tables.arms import every_arm
 from checker.reports.tables.comparison import Comparison, groups
-from checker.reports.tables.table import Figure, Record
+from checker.reports.tables.table import Figure
 
 _HEADING, _ROW, _AXIS, _GAP = 30.0, 22.0, 20.0, 16.0
 # A method this many times dearer than most, in logarithms, stands at the panel's edge: a control that is meant to be
@@ -35,16 +36,16 @@ _REACH = 2.5
 
 
 @dataclass(frozen=True)
-class Row:
+class Line:
     """One row of a panel: a method's resolutions that were measured, or the draws of the random control."""
 
     method: str
-    arms: Sequence[Record]
+    arms: Sequence[ArmRow]
     random: bool
 
     @property
     def costs(self) -> list[float]:
-        return [float(arm["increase_percent"]) for arm in self.arms]
+        return [_cost(arm) for arm in self.arms]
 
     @property
     def ends(self) -> list[float]:
@@ -56,11 +57,11 @@ class Panel:
     """The rows of one budget and its random control, if it has one."""
 
     budget: int
-    rows: tuple[Row, ...]
-    control: Record | None
+    rows: tuple[Line, ...]
+    control: RandomRow | None
 
     @property
-    def methods(self) -> list[Row]:
+    def methods(self) -> list[Line]:
         return [row for row in self.rows if row.costs and not row.random]
 
     @property
@@ -85,11 +86,11 @@ def arms(found: Comparison) -> Figure | None:
 
 def _panels(found: Comparison) -> list[Panel]:
     controls = {control["budget"]: control for control in found.random}
-    rows: dict[int, list[Row]] = {}
+    rows: dict[int, list[Line]] = {}
     for arms, random in ((found.chosen, False), (found.drawn, True)):
         for (budget, method), group in groups(arms).items():
             measured = [arm for arm in group if arm["increase_percent"] is not None]
-            rows.setdefault(budget, []).append(Row(method, measured, random))
+            rows.setdefault(budget, []).append(Line(method, measured, random))
     return [Panel(budget, tuple(group), controls.get(budget)) for budget, group in sorted(rows.items())]
 
 
@@ -98,7 +99,7 @@ def _sentence(found: Comparison) -> str:
     for budget in sorted({arm["budget"] for arm in found.chosen}):
         measured = [arm for arm in found.chosen if arm["budget"] == budget and arm["increase_percent"] is not None]
         if measured:
-            best = min(measured, key=lambda arm: float(arm["increase_percent"]))
+            best = min(measured, key=_cost)
             cheapest.append(f"{budget} removed: {best['method']} ({numbers.percent(best['increase_percent'])})")
     said = f"Cheapest measured arm at each budget, by its value: {'; '.join(cheapest)}." if cheapest else ""
     middles = [
@@ -177,7 +178,7 @@ def _panel(panel: Panel, x: Scale, top: float, left: float) -> list[Markup]:
     return parts
 
 
-def _band(control: Record, x: Scale, top: float, height: float) -> list[Markup]:
+def _band(control: RandomRow, x: Scale, top: float, height: float) -> list[Markup]:
     first, middle, third = (x(quartile) for quartile in control["quartiles"])
     words = "random, middle half"
     room = LETTER * len(words)
@@ -189,7 +190,7 @@ def _band(control: Record, x: Scale, top: float, height: float) -> list[Markup]:
     ]
 
 
-def _random(row: Row, x: Scale, y: float) -> list[Markup]:
+def _random(row: Line, x: Scale, y: float) -> list[Markup]:
     if not row.costs:
         return _nothing(x, y)
     inside = [cost for cost in row.costs if not x.beyond(cost)]
@@ -198,7 +199,7 @@ def _random(row: Row, x: Scale, y: float) -> list[Markup]:
     return parts + ([mark("arrow", (x.end, y), "s0", f"{beyond} draws cost more")] if beyond else [])
 
 
-def _method(row: Row, x: Scale, y: float) -> list[Markup]:
+def _method(row: Line, x: Scale, y: float) -> list[Markup]:
     """The marks of a method's cheapest and dearest resolution, joined by a bar, with the outermost interval ends."""
     if not row.costs:
         return _nothing(x, y)
@@ -220,8 +221,9 @@ def _method(row: Row, x: Scale, y: float) -> list[Markup]:
     return parts
 
 
-def _cost(arm: Record) -> float:
-    return float(arm["increase_percent"])
+def _cost(arm: ArmRow) -> float:
+    """Of an arm that was measured."""
+    return arm["increase_percent"] or 0.0
 
 
 def _nothing(x: Scale, y: float) -> list[Markup]:

@@ -7,6 +7,9 @@ from statistics import median
 
 from markupsafe import Markup
 
+from checker.core.records import PROTOCOLS, ProtocolName
+from checker.judge.figures.form import BlockRow, KindRow, PairRow, distance_of
+from checker.judge.form import Report
 from checker.reports.charts.svg import (
     LETTER,
     Scale,
@@ -23,17 +26,16 @@ from checker.reports.charts.svg import (
     whisker,
 )
 from checker.reports.tables import costs, distances, numbers
-from checker.reports.tables.table import Figure, Record, Table
+from checker.reports.tables.table import Figure, Table
 
 WIDE, NARROW = 760.0, 340.0
-_PARTS = {"replacement": "max", "interchange": "distance"}
 Build = Callable[[float], Markup]
 
 
-def profile(report: Record) -> Figure | None:
+def profile(report: Report) -> Figure | None:
     """Both distances of neighbouring blocks over depth; None where none was measured."""
     pairs = distances.adjacent(report)
-    if not any(pair[protocol] for pair in pairs for protocol in _PARTS):
+    if not any(distance_of(pair, protocol) for pair in pairs for protocol in PROTOCOLS):
         return None
     sentence = _profile_sentence(pairs)
     return _figure(
@@ -41,12 +43,12 @@ def profile(report: Record) -> Figure | None:
     )
 
 
-def deletions(report: Record) -> Figure | None:
+def deletions(report: Report) -> Figure | None:
     """What deleting each block alone costs; None where nothing was measured."""
     blocks = [block for block in report["blocks"] if block["single_deletion_increase_percent"] is not None]
     if not blocks:
         return None
-    cost = [float(block["single_deletion_increase_percent"]) for block in blocks]
+    cost = [block["single_deletion_increase_percent"] or 0.0 for block in blocks]
     worst, best = blocks[cost.index(max(cost))]["block"], blocks[cost.index(min(cost))]["block"]
     sentence = (
         f"Deleting one block alone costs between {numbers.percent(min(cost))} (block {best}) and "
@@ -57,9 +59,9 @@ def deletions(report: Record) -> Figure | None:
     return _figure("deletions", sentence, lambda width: _deletions(report, blocks, width, sentence), table)
 
 
-def kinds(report: Record) -> Figure | None:
+def kinds(report: Report) -> Figure | None:
     """Both distances per kind of prompt; None where prompts have no kinds."""
-    found = [kind for kind in report["kinds"] if any(kind[protocol] is not None for protocol in _PARTS)]
+    found = [kind for kind in report["kinds"] if any(kind[protocol] is not None for protocol in PROTOCOLS)]
     if not found:
         return None
     sentence = distances.worst_kinds(report)
@@ -98,45 +100,46 @@ def _figure(name: str, sentence: str, build: Build, table: Table) -> Figure:
     return Figure(name, sentence, build(WIDE), build(NARROW), table)
 
 
-def _profile_sentence(pairs: Sequence[Record]) -> str:
-    both = [pair for pair in pairs if pair["replacement"] and pair["interchange"]]
+def _profile_sentence(pairs: Sequence[PairRow]) -> str:
+    measured = [(pair["replacement"], pair["interchange"]) for pair in pairs]
+    both = [(one["max"], other["distance"]) for one, other in measured if one and other]
     if not both:
         return f"One distance was measured at {len(pairs)} pairs of neighbouring blocks, the other was not."
-    above = sum(pair["replacement"]["max"] > pair["interchange"]["distance"] for pair in both)
-    middles = [median(float(pair[protocol][key]) for pair in both) for protocol, key in _PARTS.items()]
+    above = sum(replacement > interchange for replacement, interchange in both)
+    middles = [median(values) for values in zip(*both, strict=True)]
     return (
         f"Replacement lies above interchange at {above} of {len(both)} pairs of neighbouring blocks; the medians are "
         f"{numbers.distance(middles[0])} and {numbers.distance(middles[1])} nats."
     )
 
 
-def _profile(report: Record, pairs: Sequence[Record], width: float, label: str) -> Markup:
+def _profile(report: Report, pairs: Sequence[PairRow], width: float, label: str) -> Markup:
     height, top, bottom = 330.0, 44.0, 282.0
     bounds = [report["thresholds"]["similar"], report["thresholds"]["conditional"]]
     values = [*bounds]
     for pair in pairs:
-        for protocol, key in _PARTS.items():
-            part = pair[protocol]
-            values += [] if part is None else [part[key], *(part["interval"] or ())]
+        for protocol in PROTOCOLS:
+            part = distance_of(pair, protocol)
+            values += [] if part is None else [part["value"], *(part["interval"] or ())]
     y = log_scale(values, bottom, top)
     x = Scale(min(pair["i"] for pair in pairs), max(pair["i"] for pair in pairs), 52, width - 76)
-    series = [_series(protocol, key, pairs, x, y) for protocol, key in _PARTS.items()]
+    series = [_series(protocol, pairs, x, y) for protocol in PROTOCOLS]
     # Names stand above their lines; where these lie close together, the lower one's stands below.
     lower = -17.0 if y(bounds[0]) - y(bounds[1]) > 34 else 12.0
     lines = [_threshold(bounds[0], "similar", x, y, lower), _threshold(bounds[1], "conditional", x, y, -17)]
     axis = block_axis(x, top, bottom, "earlier block i of the pair (i, i+1)")
-    entries = legend([(protocol, protocol) for protocol in _PARTS], 52, 12)
+    entries = legend([(protocol, protocol) for protocol in PROTOCOLS], 52, 12)
     title = text(52, 34, "nats, logarithmic", "title")
     return drawing(width, height, label, _value_axis(y, x), *lines, axis, *series, entries, title)
 
 
-def _series(protocol: str, key: str, pairs: Sequence[Record], x: Scale, y: Scale) -> Markup:
+def _series(protocol: ProtocolName, pairs: Sequence[PairRow], x: Scale, y: Scale) -> Markup:
     shape, class_ = style(protocol)
     points: list[tuple[float, float] | None] = []
     edges: list[tuple[float, float, float] | None] = []
     for pair in pairs:
-        part = pair[protocol]
-        points.append(None if part is None else (x(pair["i"]), y(part[key])))
+        part = distance_of(pair, protocol)
+        points.append(None if part is None else (x(pair["i"]), y(part["value"])))
         ends = None if part is None else part["interval"]
         edges.append(None if ends is None else (x(pair["i"]), y(ends[0]), y(ends[1])))
     marks = [mark(shape, point, class_) for point in points if point is not None]
@@ -157,9 +160,9 @@ def _value_axis(y: Scale, x: Scale, write: Callable[[float], str] = lambda value
     return Markup("").join(parts)
 
 
-def _deletions(report: Record, blocks: Sequence[Record], width: float, label: str) -> Markup:
+def _deletions(report: Report, blocks: Sequence[BlockRow], width: float, label: str) -> Markup:
     height, top, bottom = 290.0, 30.0, 242.0
-    cost = [float(block["single_deletion_increase_percent"]) for block in blocks]
+    cost = [block["single_deletion_increase_percent"] or 0.0 for block in blocks]
     ends = [end for block in blocks for end in (block["interval"] or ())]
     y = Scale(
         max(-90.0, min(0.0, *cost, *ends)),
@@ -188,14 +191,13 @@ def _deletions(report: Record, blocks: Sequence[Record], width: float, label: st
     )
 
 
-def _kinds(found: Sequence[Record], width: float, label: str) -> Markup:
+def _kinds(found: Sequence[KindRow], width: float, label: str) -> Markup:
     step, top = 24.0, 44.0
     bottom = top + step * len(found)
     left = min(150.0, 20 + LETTER * max(len(kind["kind"]) for kind in found))
-    x = log_scale(
-        [kind[protocol] for kind in found for protocol in _PARTS if kind[protocol] is not None], left + 10, width - 14
-    )
-    parts = [legend([(protocol, protocol) for protocol in _PARTS], 10, 12)]
+    values = [nats for kind in found for protocol in PROTOCOLS if (nats := kind[protocol]) is not None]
+    x = log_scale(values, left + 10, width - 14)
+    parts = [legend([(protocol, protocol) for protocol in PROTOCOLS], 10, 12)]
     for value in x.ticks(34):
         parts += [
             line((x(value), top - 10), (x(value), bottom), "grid"),
@@ -203,7 +205,7 @@ def _kinds(found: Sequence[Record], width: float, label: str) -> Markup:
         ]
     for row, kind in enumerate(found):
         y = top + step * (row + 0.5)
-        measured = [(protocol, kind[protocol]) for protocol in _PARTS if kind[protocol] is not None]
+        measured = [(protocol, nats) for protocol in PROTOCOLS if (nats := kind[protocol]) is not None]
         parts.append(text(left, y + 4, shorten(kind["kind"], left), "", "end"))
         parts.append(
             line((x(min(value for _, value in measured)), y), (x(max(value for _, value in measured)), y), "link")

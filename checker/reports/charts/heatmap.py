@@ -7,15 +7,18 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from checker.core.records import PROTOCOLS
+from checker.judge.figures.form import distance_of
+from checker.judge.form import Report, ThresholdsRow
 from checker.reports.charts.distances import NARROW, WIDE
 from checker.reports.charts.svg import Scale, circle, drawing, element, line, number, rectangle, text
 from checker.reports.tables import distances, numbers
-from checker.reports.tables.table import Figure, Record
+from checker.reports.tables.table import Figure
 
 _FACTORS = (2, 5, 10, 20, 50)
 
 
-def matrix(report: Record) -> Figure | None:
+def matrix(report: Report) -> Figure | None:
     """Every measured pair; None where only neighbours were measured."""
     if all(pair["gap"] == 1 for pair in report["pairs"]):
         return None
@@ -29,7 +32,7 @@ def matrix(report: Record) -> Figure | None:
     return Figure("matrix", sentence, wide, narrow, distances.matrix(report))
 
 
-def bins(thresholds: Record) -> tuple[float, ...]:
+def bins(thresholds: ThresholdsRow) -> tuple[float, ...]:
     """Upper ends of the steps: the two thresholds, then round multiples of the larger one; the last step is open."""
     similar, conditional = thresholds["similar"], thresholds["conditional"]
     return (similar, conditional, *(conditional * factor for factor in _FACTORS))
@@ -40,22 +43,22 @@ def step(value: float, edges: Sequence[float]) -> int:
     return sum(value >= edge for edge in edges)
 
 
-def _cells(report: Record) -> dict[tuple[int, int], float]:
+def _cells(report: Report) -> dict[tuple[int, int], float]:
     """(row, column) -> distance in nats."""
     cells = {}
     for pair in report["pairs"]:
         if pair["replacement"] is not None:
-            cells[pair["j"], pair["i"]] = float(pair["replacement"]["max"])
+            cells[pair["j"], pair["i"]] = pair["replacement"]["max"]
         if pair["interchange"] is not None:
-            cells[pair["i"], pair["j"]] = float(pair["interchange"]["distance"])
+            cells[pair["i"], pair["j"]] = pair["interchange"]["distance"]
     return cells
 
 
-def _sentence(report: Record) -> str:
+def _sentence(report: Report) -> str:
     conditional = report["thresholds"]["conditional"]
     parts = []
-    for protocol, key in (("replacement", "max"), ("interchange", "distance")):
-        values = [float(pair[protocol][key]) for pair in report["pairs"] if pair[protocol] is not None]
+    for protocol in PROTOCOLS:
+        values = [distance["value"] for pair in report["pairs"] if (distance := distance_of(pair, protocol))]
         if values:
             below = sum(value < conditional for value in values)
             parts.append(f"{below} of {len(values)} pairs under {protocol}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from checker.judge.figures.form import ArmRow
 from checker.reports.charts.distances import NARROW, WIDE
 from checker.reports.charts.svg import (
     LETTER,
@@ -25,19 +26,19 @@ from checker.reports.charts.svg import (
 from checker.reports.tables import numbers
 from checker.reports.tables.arms import merges
 from checker.reports.tables.comparison import Comparison, groups
-from checker.reports.tables.table import Cell, Field, Figure, Record, Table, table
+from checker.reports.tables.table import Cell, Field, Figure, Table, table
 
 _HEADING, _ROW, _AXIS, _GAP = 26.0, 15.0, 20.0, 14.0
 _LONGEST_CELL = 18.0
 
 
 @dataclass(frozen=True)
-class Row:
+class Line:
     """What one method removes at one budget, over its resolutions."""
 
     budget: int
     method: str
-    resolutions: Sequence[Record]
+    resolutions: Sequence[ArmRow]
 
     @property
     def always(self) -> list[int]:
@@ -58,7 +59,7 @@ class Row:
 
 def removed(found: Comparison, blocks: int) -> Figure | None:
     """Which blocks each method removes at each budget; None where no method chose any."""
-    rows = [Row(budget, method, group) for (budget, method), group in groups(found.chosen).items()]
+    rows = [Line(budget, method, group) for (budget, method), group in groups(found.chosen).items()]
     if not rows:
         return None
     sentence = _sentence(rows)
@@ -70,14 +71,14 @@ def _slot(place: str) -> int:
     return int(re.sub(r".*@", "", place))
 
 
-def _panels(rows: Sequence[Row]) -> dict[int, list[Row]]:
-    panels: dict[int, list[Row]] = {}
+def _panels(rows: Sequence[Line]) -> dict[int, list[Line]]:
+    panels: dict[int, list[Line]] = {}
     for row in rows:
         panels.setdefault(row.budget, []).append(row)
     return panels
 
 
-def _sentence(rows: Sequence[Row]) -> str:
+def _sentence(rows: Sequence[Line]) -> str:
     parts = []
     for budget, group in _panels(rows).items():
         counted = Counter(block for row in group for block in row.always)
@@ -89,7 +90,7 @@ def _sentence(rows: Sequence[Row]) -> str:
     return f"The block that most methods remove: {'; '.join(parts)}."
 
 
-def _key(rows: Sequence[Row]) -> str:
+def _key(rows: Sequence[Line]) -> str:
     said = ["A full cell is a block that the method removes."]
     if any(row.sometimes for row in rows):
         said.append("A half cell is removed in some resolutions of the ties only.")
@@ -98,8 +99,8 @@ def _key(rows: Sequence[Row]) -> str:
     return " ".join(said)
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    fields = [
+def _table(rows: Sequence[Line]) -> Table:
+    fields: list[Field[Line]] = [
         Field("Removed", lambda row: Cell(str(row.budget))),
         Field("Method", lambda row: Cell(row.method)),
         Field("Removed in every resolution", lambda row: Cell(numbers.layers(row.always))),
@@ -111,7 +112,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table("removed", "Blocks that each method removes", fields, rows, by_budget=True)
 
 
-def _draw(rows: Sequence[Row], blocks: int, width: float, label: str) -> Markup:
+def _draw(rows: Sequence[Line], blocks: int, width: float, label: str) -> Markup:
     left = min(132.0, 14 + LETTER * max(len(row.method) for row in rows))
     cell = min(_LONGEST_CELL, (width - left - 10) / max(1, blocks))
     parts, y = [], 0.0
@@ -123,7 +124,7 @@ def _draw(rows: Sequence[Row], blocks: int, width: float, label: str) -> Markup:
     return drawing(width, y, label, *parts)
 
 
-def _panel(group: Sequence[Row], blocks: int, at: tuple[float, float], cell: float) -> list[Markup]:
+def _panel(group: Sequence[Line], blocks: int, at: tuple[float, float], cell: float) -> list[Markup]:
     left, top = at
     height = _ROW * len(group)
     ticks = Scale(0, max(1, blocks - 1), left + cell / 2, left + (max(2, blocks) - 0.5) * cell).ticks(24)
@@ -151,7 +152,7 @@ def _cells(found: Iterable[tuple[int, int]], top: float, height: float) -> str:
     return "".join(f"M{block + 0.08:g} {place + top:g}h.84v{tall}h-.84z" for place, block in found)
 
 
-def _dots(group: Sequence[Row], at: tuple[float, float], cell: float) -> list[Markup]:
+def _dots(group: Sequence[Line], at: tuple[float, float], cell: float) -> list[Markup]:
     radius = min(3.5, cell / 3)
     centres = [
         (at[0] + (block + 0.5) * cell, at[1] + _ROW * (place + 0.5))

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from checker.judge.figures.form import AgreementRow, ScoreRow
+from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Record, Table, plain, table, with_interval, within
+from checker.reports.tables.table import Cell, Field, Table, correlation, table, within
 
 
-def matrix(report: Record) -> Table:
+def matrix(report: Report) -> Table:
     """Spearman's rank correlations below the diagonal, Kendall's above it."""
     rows = report["agreement"]
     methods, cells = methods_of(rows), cells_of(rows)
 
-    def column(place: int) -> Field:
+    def column(place: int) -> Field[int]:
         return Field(str(place + 1), lambda row: Cell("–" if row == place else _written(cells.get((row, place)))))
 
-    fields = [Field("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
+    fields = [Field[int]("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
     fields += [column(place) for place in range(len(methods))]
     caption = "Rank correlation of block scores: Spearman below the diagonal, Kendall above it"
     return table("agreement-matrix", caption, fields, range(len(methods)))
 
 
-def sources(report: Record) -> Table:
+def sources(report: Report) -> Table:
     """Where each scoring method comes from, and how finely its scores are told apart."""
-    fields = [
-        Field("Method", plain("method")),
+    fields: list[Field[ScoreRow]] = [
+        Field("Method", lambda row: Cell(row["method"])),
         Field("Blocks scored", lambda row: Cell(str(sum(v is not None for v in row["values"]))), numeric=True),
         Field("Resolution", lambda row: _resolution(row["resolution"]), numeric=True),
-        Field("Source", plain("source")),
+        Field("Source", lambda row: Cell(row["source"])),
     ]
     note = "Scores closer than the resolution of the number format are no ranking."
     if all(row["resolution"] is None for row in report["scores"]):
@@ -36,10 +38,10 @@ def sources(report: Record) -> Table:
     return table("sources", "Methods that score blocks", fields, report["scores"], note)
 
 
-def scores(report: Record) -> Table:
+def scores(report: Report) -> Table:
     """Every method's score of every block."""
 
-    def column(found: Record) -> Field:
+    def column(found: ScoreRow) -> Field[int]:
         return Field(found["method"], lambda block: _score(found["values"], block), numeric=True)
 
     blocks = range(max((len(found["values"]) for found in report["scores"]), default=0))
@@ -57,29 +59,28 @@ def _score(values: Sequence[float | None], block: int) -> Cell:
     return Cell("–" if value is None else numbers.significant(value))
 
 
-def pairs(report: Record) -> Table:
-    correlation = with_interval("value", numbers.correlation, write_ends=numbers.correlations)
-    fields = [
+def pairs(report: Report) -> Table:
+    fields: list[Field[AgreementRow]] = [
         Field("Methods", lambda row: Cell(f"{row['a']}, {row['b']}")),
-        Field("Spearman", within("spearman", correlation), numeric=True),
-        Field("Kendall", within("kendall", correlation), numeric=True),
-        Field("Blocks", plain("blocks", numbers.count), numeric=True),
+        Field("Spearman", lambda row: within(row["spearman"], correlation), numeric=True),
+        Field("Kendall", lambda row: within(row["kendall"], correlation), numeric=True),
+        Field("Blocks", lambda row: Cell(numbers.count(row["blocks"])), numeric=True),
     ]
     return table("agreement", "Rank correlation of every two methods' block scores", fields, report["agreement"])
 
 
-def methods_of(rows: Sequence[Record]) -> list[str]:
+def methods_of(rows: Sequence[AgreementRow]) -> list[str]:
     return list(dict.fromkeys(row[end] for row in rows for end in ("a", "b")))
 
 
-def cells_of(rows: Sequence[Record]) -> dict[tuple[int, int], float]:
+def cells_of(rows: Sequence[AgreementRow]) -> dict[tuple[int, int], float]:
     """(row, column) -> rank correlation, Spearman's below the diagonal and Kendall's above it."""
     methods, cells = methods_of(rows), {}
     for row in rows:
         first, second = sorted((methods.index(row["a"]), methods.index(row["b"])))
-        for place, kind in (((second, first), "spearman"), ((first, second), "kendall")):
-            if row[kind] is not None:
-                cells[place] = float(row[kind]["value"])
+        for place, found in (((second, first), row["spearman"]), ((first, second), row["kendall"])):
+            if found is not None:
+                cells[place] = found["value"]
     return cells
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from checker.core.records import PROTOCOLS
+from checker.judge.form import AnyReport, BackingRow, ClaimRow, FindingRow, Report, SelectsRow, WaiverRow
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Record, Table, pairs_of, table
+from checker.reports.tables.table import Cell, Field, Table, pairs_of, table
 from checker.reports.tables.words import ANSWERS, VERDICTS
 
 
@@ -52,11 +51,11 @@ class FindingView:
     waived: str
 
 
-def claims(report: Record) -> list[ClaimView]:
+def claims(report: Report) -> list[ClaimView]:
     return [_claim(claim) for claim in report["claims"]]
 
 
-def findings(report: Record, *outcomes: str) -> list[FindingView]:
+def findings(report: AnyReport, *outcomes: str) -> list[FindingView]:
     """The findings with these outcomes, the gravest level first, waived ones last."""
     order = ("error", "warning", "note")
     found = [finding for finding in report["findings"] if finding["outcome"] in outcomes]
@@ -73,15 +72,15 @@ def together(found: list[FindingView]) -> list[FindingView]:
     return [replace(first[message], rule=", ".join(dict.fromkeys(names))) for message, names in rules.items()]
 
 
-def waiver_counts(report: Record) -> str:
+def waiver_counts(report: AnyReport) -> str:
     """How many waivers there are in each state."""
     counts = Counter(waiver["state"] for waiver in report["waivers"])
     return ", ".join(f"{number} {state}" for state, number in counts.items())
 
 
-def waivers(report: Record) -> Table:
+def waivers(report: AnyReport) -> Table:
     """Every waiver, and how it stood when the audit was judged."""
-    fields = (
+    fields: tuple[Field[WaiverRow], ...] = (
         Field("Rule", lambda waiver: Cell(waiver["rule"])),
         Field("Claim", lambda waiver: Cell(waiver["claim"] or "the whole audit")),
         Field("State", _state),
@@ -92,7 +91,7 @@ def waivers(report: Record) -> Table:
     return table("waivers", "Waivers: findings that are accepted for a time", fields, report["waivers"])
 
 
-def _state(waiver: Record) -> Cell:
+def _state(waiver: WaiverRow) -> Cell:
     return Cell(waiver["state"], "", "pass" if waiver["state"] == "active" else "fail")
 
 
@@ -102,16 +101,16 @@ def _left(days: int) -> str:
     return "today" if days == 0 else f"{numbers.count(days)} {'day' if days == 1 else 'days'} left"
 
 
-def overrides(report: Record) -> Table:
+def overrides(report: AnyReport) -> Table:
     rows = [(override["key"], override["value"]) for override in report["overrides"]]
     return pairs_of("overrides", "Values of the audit file that were overridden with --set", rows)
 
 
-def verdict(claim: Record) -> Cell:
+def verdict(claim: ClaimRow) -> Cell:
     return Cell(claim["verdict"], "", VERDICTS[claim["verdict"]])
 
 
-def measured(claim: Record) -> str:
+def measured(claim: ClaimRow) -> str:
     """The deciding figure with its interval; empty where the claim is not decided by a figure."""
     if claim["value"] is None:
         return "" if claim["unit"] == "" else numbers.NOT_MEASURED
@@ -119,7 +118,7 @@ def measured(claim: Record) -> str:
     return f"{value} {numbers.interval_in_unit(claim['interval'], claim['unit'])}"
 
 
-def selects(reading: Record | None) -> str:
+def selects(reading: SelectsRow | None) -> str:
     """Provenance in words; empty where the question does not arise."""
     if reading is None:
         return ""
@@ -134,7 +133,7 @@ def selects(reading: Record | None) -> str:
     return ", ".join(parts)
 
 
-def _claim(claim: Record) -> ClaimView:
+def _claim(claim: ClaimRow) -> ClaimView:
     rests = f"rests on {claim['protocol']}" if claim["protocol"] else "names no protocol"
     bound = claim["threshold"]
     return ClaimView(
@@ -150,10 +149,11 @@ def _claim(claim: Record) -> ClaimView:
     )
 
 
-def _reading(protocol: str, backing: Mapping[str, Any] | None) -> Reading | None:
+def _reading(protocol: str, backing: BackingRow | None) -> Reading | None:
     if backing is None:
         return None
-    criteria = [(name, _answer(backing[name])) for name in ("admits", "predicts") if backing[name] != "na"]
+    answers = (("admits", backing["admits"]), ("predicts", backing["predicts"]))
+    criteria = [(name, _answer(answer)) for name, answer in answers if answer != "na"]
     provenance = selects(backing["selects"])
     if provenance:
         criteria.append(("selects", Cell(provenance)))
@@ -165,7 +165,7 @@ def sentence(message: str) -> str:
     return message[:1].upper() + message[1:].removesuffix(".") + "."
 
 
-def _distance(backing: Record) -> str:
+def _distance(backing: BackingRow) -> str:
     if backing["value"] is None:
         return ""
     bound = "" if backing["threshold"] is None else f", threshold {numbers.declared(backing['threshold'])}"
@@ -177,7 +177,7 @@ def _answer(word: str) -> Cell:
     return Cell(text, "", mark)
 
 
-def _finding(finding: Record) -> FindingView:
+def _finding(finding: FindingRow) -> FindingView:
     outcome = "na" if finding["outcome"] == "not_applicable" else finding["outcome"]
     names = {"pass": "passed", "fail": "failed", "open": "open", "na": "not applicable"}
     return FindingView(

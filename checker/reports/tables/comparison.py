@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from checker.reports.tables.table import Record
+from checker.judge.figures.form import ArmRow, DifferenceRow, RandomRow
+from checker.judge.form import Report
+
+R = TypeVar("R", ArmRow, RandomRow, DifferenceRow)
 
 
 @dataclass(frozen=True)
@@ -15,17 +19,17 @@ class Comparison:
 
     form: str
     selection: str
-    arms: tuple[Record, ...]
-    random: tuple[Record, ...]
-    differences: tuple[Record, ...]
+    arms: tuple[ArmRow, ...]
+    random: tuple[RandomRow, ...]
+    differences: tuple[DifferenceRow, ...]
 
     @property
-    def chosen(self) -> list[Record]:
+    def chosen(self) -> list[ArmRow]:
         """The arms that a method chose, without the random draws."""
         return [arm for arm in self.arms if not arm["draw"]]
 
     @property
-    def drawn(self) -> list[Record]:
+    def drawn(self) -> list[ArmRow]:
         """The draws of the random control."""
         return [arm for arm in self.arms if arm["draw"]]
 
@@ -40,7 +44,7 @@ class Comparison:
         return self.selection + (f" (spacing {', '.join(map(str, spacings))})" if spacings else "")
 
 
-def comparisons(report: Record) -> tuple[Comparison, Comparison | None, list[Comparison]]:
+def comparisons(report: Report) -> tuple[Comparison, Comparison | None, list[Comparison]]:
     """The matched arms of the first selection, the native forms (None without), and every further selection."""
     first = first_selection(report)
     names = list(dict.fromkeys(arm["selection"] for arm in report["arms"] if arm["form"] == "matched"))
@@ -49,7 +53,7 @@ def comparisons(report: Record) -> tuple[Comparison, Comparison | None, list[Com
     return _comparison(report, "matched", first), native if native.arms else None, further
 
 
-def first_selection(report: Record) -> str:
+def first_selection(report: Report) -> str:
     """The name of the constraints that verdicts and regimes rest on.
 
     Where the report does not name them, they are those that most methods' arms begin with: every method runs under
@@ -65,10 +69,10 @@ def first_selection(report: Record) -> str:
     return Counter(begins.values()).most_common(1)[0][0] if begins else ""
 
 
-def groups(arms: Sequence[Record]) -> dict[tuple[int, str], list[Record]]:
+def groups(arms: Sequence[ArmRow]) -> dict[tuple[int, str], list[ArmRow]]:
     """Arms by (budget, method), budgets ascending, methods in the report's order, resolutions by cost."""
     methods = list(dict.fromkeys(arm["method"] for arm in arms))
-    found: dict[tuple[int, str], list[Record]] = {
+    found: dict[tuple[int, str], list[ArmRow]] = {
         (budget, method): [] for budget in sorted({arm["budget"] for arm in arms}) for method in methods
     }
     for arm in sorted(
@@ -78,12 +82,13 @@ def groups(arms: Sequence[Record]) -> dict[tuple[int, str], list[Record]]:
     return {key: group for key, group in found.items() if group}
 
 
-def _comparison(report: Record, form: str, selection: str | None) -> Comparison:
-    def rows(name: str) -> tuple[Record, ...]:
+def _comparison(report: Report, form: str, selection: str | None) -> Comparison:
+    def held(rows: Sequence[R]) -> tuple[R, ...]:
         return tuple(
             row
-            for row in report[name]
+            for row in rows
             if row.get("form", "matched") == form and (selection is None or row["selection"] == selection)
         )
 
-    return Comparison(form, selection or form, rows("arms"), rows("random"), rows("differences"))
+    arms, random, differences = held(report["arms"]), held(report["random"]), held(report["differences"])
+    return Comparison(form, selection or form, arms, random, differences)

@@ -2,53 +2,59 @@
 
 from __future__ import annotations
 
+from checker.judge.figures.form import BlockRow, PredictionRow, RemovalRow
+from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Record, Table, plain, table, with_interval
+from checker.reports.tables.table import Cell, Field, Table, figure, table
 
 
-def removal(report: Record) -> Table:
+def removal(report: Report) -> Table:
     """The removal regime per budget."""
-    fields = [
-        Field("Removed", plain("budget")),
-        Field("Removal regime", plain("regime")),
+    fields: list[Field[RemovalRow]] = [
+        Field("Removed", lambda row: Cell(str(row["budget"]))),
+        Field("Removal regime", lambda row: Cell(row["regime"])),
         Field(
             "Replacement − interchange, nats per token",
-            with_interval("difference", numbers.change, write_ends=numbers.changes),
+            lambda row: figure(row["difference"], row["interval"], numbers.change, numbers.changes),
             numeric=True,
         ),
         Field("Margin", lambda row: Cell(f"±{numbers.declared(row['margin'])}"), numeric=True),
-        Field("Resolutions compared", plain("resolutions", numbers.count), numeric=True),
-        Field("In words", plain("sentence")),
+        Field("Resolutions compared", lambda row: Cell(numbers.count(row["resolutions"])), numeric=True),
+        Field("In words", lambda row: Cell(row["sentence"])),
     ]
     return table("removal", "Removal regime: whose layers are cheaper to remove", fields, report["regime"]["removal"])
 
 
-def single_deletions(report: Record) -> Table:
+def _increase(row: BlockRow) -> Cell:
+    return figure(row["single_deletion_increase_percent"], row["interval"], numbers.percent, numbers.percents)
+
+
+def _deletion(row: BlockRow) -> Cell:
+    return figure(row["deletion"], row["deletion_interval"], numbers.distance)
+
+
+def single_deletions(report: Report) -> Table:
     """Every block: what deleting it alone costs, and what each protocol scores it."""
-    fields = [
+    fields: list[Field[BlockRow]] = [
         Field("Block", lambda row: Cell(str(row["block"]), "excluded" if row["excluded"] else "")),
-        Field(
-            "Perplexity increase",
-            with_interval("single_deletion_increase_percent", numbers.percent, write_ends=numbers.percents),
-            numeric=True,
-        ),
-        Field("Deletion distance", with_interval("deletion", numbers.distance, "deletion_interval"), numeric=True),
-        Field("Replacement score", plain("replacement_score", numbers.distance), numeric=True),
-        Field("Interchange score", plain("interchange_score", numbers.distance), numeric=True),
+        Field("Perplexity increase", _increase, numeric=True),
+        Field("Deletion distance", _deletion, numeric=True),
+        Field("Replacement score", lambda row: Cell(numbers.distance(row["replacement_score"])), numeric=True),
+        Field("Interchange score", lambda row: Cell(numbers.distance(row["interchange_score"])), numeric=True),
     ]
     return table("blocks", "Deleting each block alone; distances and scores in nats", fields, report["blocks"])
 
 
-def prediction(report: Record) -> Table:
+def _correlation(row: PredictionRow) -> Cell:
+    return figure(row["rank_correlation"], row["interval"], numbers.correlation, numbers.correlations)
+
+
+def prediction(report: Report) -> Table:
     """Whether each method's block scores go with the cost of deleting single blocks."""
-    fields = [
-        Field("Method", plain("method")),
-        Field(
-            "Rank correlation",
-            with_interval("rank_correlation", numbers.correlation, write_ends=numbers.correlations),
-            numeric=True,
-        ),
-        Field("Blocks", plain("blocks", numbers.count), numeric=True),
+    fields: list[Field[PredictionRow]] = [
+        Field("Method", lambda row: Cell(row["method"])),
+        Field("Rank correlation", _correlation, numeric=True),
+        Field("Blocks", lambda row: Cell(numbers.count(row["blocks"])), numeric=True),
     ]
     caption = "Rank correlation of each method's block scores with the cost of deleting single blocks"
     return table("prediction", caption, fields, report["prediction"])

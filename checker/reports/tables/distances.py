@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from checker.core.records import PROTOCOLS, ProtocolName
+from checker.judge.figures.form import ClassCountRow, KindRow, PairRow, RankRow, ValueRow, distance_of
+from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Record, Table, pairs_of, plain, table, with_interval, within
+from checker.reports.tables.table import Cell, Field, Table, figure, pairs_of, table, within
 from checker.reports.tables.words import PAIR_REGIMES
 
 
-def adjacent(report: Record) -> list[Record]:
+def adjacent(report: Report) -> list[PairRow]:
     return [pair for pair in report["pairs"] if pair["gap"] == 1]
 
 
-def profile(report: Record) -> Table:
+def profile(report: Report) -> Table:
     """Every adjacent pair with both distances, their ratio, the deletion distance of each member and the regime."""
-    fields = [
+    fields: list[Field[PairRow]] = [
         Field("Pair", lambda pair: Cell(name(pair))),
-        Field("Replacement", within("replacement", with_interval("max", numbers.distance)), numeric=True),
-        Field("i←j", within("replacement", plain("forward", numbers.distance)), numeric=True),
-        Field("j←i", within("replacement", plain("backward", numbers.distance)), numeric=True),
-        Field("Mean", within("replacement", plain("mean", numbers.distance)), numeric=True),
-        Field("Interchange", within("interchange", with_interval("distance", numbers.distance)), numeric=True),
-        Field("kl_ratio", within("kl_ratio", _ratio), numeric=True),
-        Field("Deleting i", within("deletion", plain("i", numbers.distance)), numeric=True),
-        Field("Deleting j", within("deletion", plain("j", numbers.distance)), numeric=True),
+        Field("Replacement", lambda pair: within(distance_of(pair, "replacement"), _distance), numeric=True),
+        Field("i←j", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["forward"])), numeric=True),
+        Field("j←i", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["backward"])), numeric=True),
+        Field("Mean", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["mean"])), numeric=True),
+        Field("Interchange", lambda pair: within(distance_of(pair, "interchange"), _distance), numeric=True),
+        Field("kl_ratio", lambda pair: within(pair["kl_ratio"], _ratio), numeric=True),
+        Field("Deleting i", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["i"])), numeric=True),
+        Field("Deleting j", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["j"])), numeric=True),
         Field("Classes", _classes),
         Field("Regime", lambda pair: Cell(PAIR_REGIMES[pair["regime"]])),
         Field("Worst kind", _worst),
@@ -38,19 +40,19 @@ def profile(report: Record) -> Table:
     return table("profile", "Distances of neighbouring blocks", fields, adjacent(report), note)
 
 
-def matrix(report: Record) -> Table:
+def matrix(report: Report) -> Table:
     """Every measured pair: replacement below the diagonal, interchange above it."""
     blocks = range(report["model"]["blocks"])
     cells = {}
     for pair in report["pairs"]:
         i, j = pair["i"], pair["j"]
-        cells[j, i] = _measured(pair["replacement"], "max")
-        cells[i, j] = _measured(pair["interchange"], "distance")
+        cells[j, i] = _measured(distance_of(pair, "replacement"))
+        cells[i, j] = _measured(distance_of(pair, "interchange"))
 
-    def column(j: int) -> Field:
+    def column(j: int) -> Field[int]:
         return Field(str(j), lambda i: Cell("–" if i == j else cells.get((i, j), "")))
 
-    fields = [Field("Block", lambda i: Cell(str(i))), *(column(j) for j in blocks)]
+    fields = [Field[int]("Block", lambda i: Cell(str(i))), *(column(j) for j in blocks)]
     note = (
         "An empty cell was not measured. Intervals, both directions and worst kinds of every pair stand in report.json."
     )
@@ -58,34 +60,33 @@ def matrix(report: Record) -> Table:
     return table("matrix", caption, fields, list(blocks), note)
 
 
-def kinds(report: Record) -> Table:
-    fields = [
-        Field("Kind of prompt", plain("kind")),
-        Field("Prompts", plain("prompts", numbers.count), numeric=True),
-        Field("Replacement", plain("replacement", numbers.distance), numeric=True),
-        Field("Interchange", plain("interchange", numbers.distance), numeric=True),
+def kinds(report: Report) -> Table:
+    fields: list[Field[KindRow]] = [
+        Field("Kind of prompt", lambda row: Cell(row["kind"])),
+        Field("Prompts", lambda row: Cell(numbers.count(row["prompts"])), numeric=True),
+        Field("Replacement", lambda row: Cell(numbers.distance(row["replacement"])), numeric=True),
+        Field("Interchange", lambda row: Cell(numbers.distance(row["interchange"])), numeric=True),
     ]
     caption = "Geometric mean of the distance over neighbouring pairs, in nats, per kind of prompt"
     return table("kinds", caption, fields, report["kinds"])
 
 
-def worst_kinds(report: Record) -> str:
+def worst_kinds(report: Report) -> str:
     """The kind with the largest distance under each protocol, in a sentence."""
     parts = []
-    for protocol in ("replacement", "interchange"):
-        measured = [kind for kind in report["kinds"] if kind[protocol] is not None]
+    for protocol in PROTOCOLS:
+        measured = [(value, kind["kind"]) for kind in report["kinds"] if (value := kind[protocol]) is not None]
         if measured:
-            worst = max(measured, key=lambda kind: float(kind[protocol]))
-            parts.append(f"under {protocol} {worst['kind']} ({numbers.distance(worst[protocol])} nats)")
+            value, worst = max(measured, key=lambda kind: kind[0])
+            parts.append(f"under {protocol} {worst} ({numbers.distance(value)} nats)")
     return f"Worst kind of prompt: {'; '.join(parts)}." if parts else ""
 
 
-def classes(report: Record) -> Table:
+def classes(report: Report) -> Table:
     """How many adjacent pairs are similar, conditional and distinct, and how many lie below conditional."""
-    counted = report["classes"] or {}
     bounds = report["thresholds"]
     similar, conditional = numbers.declared(bounds["similar"]), numbers.declared(bounds["conditional"])
-    fields = [
+    fields: list[Field[tuple[ProtocolName, ClassCountRow]]] = [
         Field("Protocol", lambda row: Cell(row[0])),
         Field(f"Similar (below {similar})", lambda row: Cell(numbers.count(row[1]["similar"])), numeric=True),
         Field(
@@ -94,11 +95,12 @@ def classes(report: Record) -> Table:
         Field("Distinct", lambda row: Cell(numbers.count(row[1]["distinct"])), numeric=True),
         Field("Similar or conditional", lambda row: Cell(numbers.count(row[1]["below_conditional"])), numeric=True),
     ]
-    rows = [(protocol, counts) for protocol, counts in counted.items() if counts is not None]
+    counted = report["classes"]
+    rows = [(name, counts) for name in PROTOCOLS if counted is not None and (counts := counted[name]) is not None]
     return table("classes", "Neighbouring pairs per class of distance", fields, rows)
 
 
-def metric(report: Record) -> Table:
+def metric(report: Report) -> Table:
     """The figures behind the metric regime."""
     found = report["regime"]["metric"]
     rank = found["rank_correlation"]
@@ -116,11 +118,11 @@ def metric(report: Record) -> Table:
     return pairs_of("metric", "Metric regime: what the two distances say together", rows)
 
 
-def name(pair: Record) -> str:
+def name(pair: PairRow) -> str:
     return f"{pair['i']}–{pair['j']}"
 
 
-def remarks(report: Record) -> list[str]:
+def remarks(report: Report) -> list[str]:
     """Sentences about the floor of the number format, the begin token and pairs that could not be compared."""
     said = []
     floor, begin = report["noise_floor"], report["begin_token"]
@@ -143,28 +145,38 @@ def remarks(report: Record) -> list[str]:
     return said
 
 
-def _measured(part: Record | None, key: str) -> str:
-    return "" if part is None else numbers.distance(part[key])
+def _measured(distance: ValueRow | None) -> str:
+    return "" if distance is None else numbers.distance(distance["value"])
 
 
-def _ratio(part: Record) -> Cell:
+def _nats_of(value: float) -> Cell:
+    return Cell(numbers.distance(value))
+
+
+def _distance(part: ValueRow) -> Cell:
+    return figure(part["value"], part["interval"], numbers.distance)
+
+
+def _ratio(part: ValueRow) -> Cell:
     return Cell(numbers.ratio(part["value"]), numbers.interval(part["interval"], numbers.ratio))
 
 
-def _classes(pair: Record) -> Cell:
-    found = [pair[protocol]["class"] for protocol in ("replacement", "interchange") if pair[protocol] is not None]
+def _classes(pair: PairRow) -> Cell:
+    parts = [pair[protocol] for protocol in PROTOCOLS]
+    found = [part["class"] for part in parts if part is not None]
     return Cell(" / ".join(found) or numbers.NOT_MEASURED)
 
 
-def _remarks(pair: Record) -> Cell:
-    said = [pair[key] for key in ("reason", "note") if pair[key]]
+def _remarks(pair: PairRow) -> Cell:
+    said = [text for text in (pair["reason"], pair["note"]) if text]
     said += [f"{protocol} inside numerical noise" for protocol in pair["in_noise"]]
     return Cell("; ".join(said) or "none")
 
 
-def _worst(pair: Record) -> Cell:
-    found: Any = pair["worst_kind"] or {}
-    kinds = [f"{kind['kind']} {numbers.distance(kind['value'])}" for kind in found.values() if kind is not None]
+def _worst(pair: PairRow) -> Cell:
+    worst = pair["worst_kind"]
+    found = [worst[protocol] for protocol in PROTOCOLS] if worst else []
+    kinds = [f"{kind['kind']} {numbers.distance(kind['value'])}" for kind in found if kind is not None]
     return Cell(" / ".join(kinds) or "no kinds")
 
 
@@ -176,6 +188,6 @@ def _nats(value: float | None) -> str | None:
     return None if value is None else f"{numbers.distance(value)} nats"
 
 
-def _rank(rank: Record) -> str:
+def _rank(rank: RankRow) -> str:
     ends = numbers.interval(rank["interval"], numbers.correlation)
     return f"{numbers.correlation(rank['value'])} {ends}, {rank['blocks']} blocks"

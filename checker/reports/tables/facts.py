@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from checker.judge.figures.form import BaselineRow
+from checker.judge.form import AnyReport, EvaluationRow, PromptsRow, Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Record, Table, pairs_of
+from checker.reports.tables.table import Table, pairs_of
 
 _UNKNOWN = "not recorded"
 
 
-def model(report: Record) -> Table:
+def model(report: Report) -> Table:
     found = report["model"]
     per_block = sorted(set(found["block_parameters"]))
     spread = (
@@ -33,13 +35,13 @@ def model(report: Record) -> Table:
     return pairs_of("model", "Model", rows)
 
 
-def scoring(report: Record) -> Table:
+def scoring(report: Report) -> Table:
     rows = _prompts(report["contracts"]["scoring"])
     rows.insert(-1, ("Replacement scores a block", report["direction"]))
     return pairs_of("scoring", "Scoring contract: what fixes a distance", rows)
 
 
-def selection(report: Record) -> Table | None:
+def selection(report: Report) -> Table | None:
     """The contract of the text that methods choose on by loss; None where it is the scoring text."""
     found = report["contracts"].get("selection")
     if found is None:
@@ -47,7 +49,7 @@ def selection(report: Record) -> Table | None:
     return pairs_of("selection", "Selection contract: the text that methods choose on by its loss", _prompts(found))
 
 
-def _prompts(found: Record) -> list[tuple[str, str | None]]:
+def _prompts(found: PromptsRow) -> list[tuple[str, str | None]]:
     """The rows of a contract over prompts."""
     kinds = ", ".join(f"{kind} {numbers.count(prompts)}" for kind, prompts in found["kinds"].items())
     return [
@@ -67,7 +69,7 @@ def _prompts(found: Record) -> list[tuple[str, str | None]]:
     ]
 
 
-def evaluation(report: Record) -> Table:
+def evaluation(report: Report) -> Table:
     found = report["contracts"]["evaluation"]
     scored = f"{numbers.count(found['tokens_scored'])} of {numbers.count(found['tokens'])}"
     baseline = report["baseline"]
@@ -87,7 +89,7 @@ def evaluation(report: Record) -> Table:
     return pairs_of("evaluation", "Evaluation contract: what fixes a perplexity", rows)
 
 
-def thresholds(report: Record) -> Table:
+def thresholds(report: Report) -> Table:
     found = report["thresholds"]
     rows = [
         (
@@ -105,7 +107,7 @@ def thresholds(report: Record) -> Table:
     return pairs_of("thresholds", "Thresholds, set before measuring", rows)
 
 
-def audit(report: Record) -> Table:
+def audit(report: Report) -> Table:
     found, tool = report["audit"], report["tool"]
     rows = [
         ("Audit", f"{found['name']} ({found['file']})"),
@@ -118,7 +120,7 @@ def audit(report: Record) -> Table:
 _FAILS = {"note": "every finding", "warning": "warnings and errors", "error": "errors", "never": "nothing"}
 
 
-def policy(report: Record) -> str:
+def policy(report: AnyReport) -> str:
     """The policy in force, in a line."""
     found = report["policy"]
     built = f"built on {', '.join(found['extends'])}" if found["extends"] else "the audit's own"
@@ -138,7 +140,7 @@ def policy(report: Record) -> str:
     return f"{built}: {', '.join(parts)}"
 
 
-def cost(report: Record) -> Table:
+def cost(report: Report) -> Table:
     found = report["cost"]
     runs, without = found["block_runs"], found["block_runs_without_sharing"]
     saved = f", {numbers.ratio(without / runs)} times as many" if runs else ""
@@ -153,27 +155,25 @@ def cost(report: Record) -> Table:
     return pairs_of("effort", "What measuring cost", rows)
 
 
-def environment(report: Record) -> Table:
-    found = report["environment"] or {}
-    rows = [
-        (title, str(found[key]))
-        for title, key in (
-            ("Device", "device"),
-            ("Processor", "processor"),
-            ("Threads", "threads"),
-            ("Platform", "platform"),
-            ("Python", "python"),
-            ("torch", "torch"),
-            ("transformers", "transformers"),
-            ("Started", "started"),
-            ("Finished", "finished"),
-        )
-        if found.get(key) is not None
-    ]
-    return pairs_of("machine", "Where the figures were measured", rows)
+def environment(report: Report) -> Table:
+    found, rows = report["environment"], []
+    if found is not None:
+        rows = [
+            ("Device", found["device"]),
+            ("Processor", found["processor"]),
+            ("Threads", found["threads"]),
+            ("Platform", found["platform"]),
+            ("Python", found["python"]),
+            ("torch", found["torch"]),
+            ("transformers", found["transformers"]),
+            ("Started", found["started"]),
+            ("Finished", found["finished"]),
+        ]
+    known = [(title, str(value)) for title, value in rows if value is not None]
+    return pairs_of("machine", "Where the figures were measured", known)
 
 
-def _windows(found: Record) -> str:
+def _windows(found: EvaluationRow) -> str:
     cut = f"{numbers.count(found['window'])} tokens every {numbers.count(found['stride'])}"
     return f"{cut}, number not measured" if found["windows"] is None else f"{numbers.count(found['windows'])} of {cut}"
 
@@ -182,7 +182,7 @@ def _tokens(value: int | None) -> str:
     return _UNKNOWN if value is None else f"{numbers.count(value)} tokens"
 
 
-def _baseline(baseline: Record) -> str:
+def _baseline(baseline: BaselineRow) -> str:
     value = f"{numbers.perplexity(baseline['perplexity'])} {numbers.interval(baseline['interval'], numbers.perplexity)}"
     per_token = f"{numbers.distance(baseline['nll_per_token'])} nats per token"
     return f"{value}, {per_token} over {numbers.count(baseline['windows'])} windows"

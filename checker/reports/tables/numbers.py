@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+
+from checker.judge.figures.form import ArmRow, Ends
 
 NOT_MEASURED = "not measured"
 NO_INTERVAL = "no interval (fewer than 8 units)"
@@ -12,7 +13,6 @@ _SPACE = "\u00a0"
 _MINUS = "\u2212"
 
 Number = float | int
-Ends = Sequence[Number] | None
 Writer = Callable[[Number], str]
 
 
@@ -97,7 +97,7 @@ def count(value: int | None) -> str:
     return NOT_MEASURED if value is None else f"{value:,}"
 
 
-def ties(row: Mapping[str, Any]) -> str:
+def ties(row: ArmRow) -> str:
     """How many resolutions of the ties a row says there are."""
     return f"{'' if row['ties_counted'] else 'at least '}{count(row['ties'])}"
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from checker.judge.figures.form import FurtherPromptsRow, PortionRow, StabilityRow
+from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Record, Table, plain, table, with_interval
+from checker.reports.tables.table import Cell, Field, Table, correlation, table, within
 
 _PORTIONS = {(0, 1): "First quarter", (0, 2): "First half", (0, 3): "First three quarters", (2, 4): "Second half"}
-_CORRELATION = with_interval("value", numbers.correlation, write_ends=numbers.correlations)
 
 
-def sentence(report: Record) -> str:
+def sentence(report: Report) -> str:
     """The two halves' most and least stable methods, and how many selections are settled; empty without figures."""
     parts = []
-    halves = [row for row in report["stability"] if row["halves"] is not None]
+    halves = [(row["halves"]["value"], row["method"]) for row in report["stability"] if row["halves"] is not None]
     if len(halves) > 1:
-        low, high = (pick(halves, key=lambda row: float(row["halves"]["value"])) for pick in (min, max))
+        low, high = (pick(halves, key=lambda half: half[0]) for pick in (min, max))
         parts.append(
-            f"Between the two halves of the prompts, {high['method']} changes its ranking of blocks least (rank "
-            f"correlation {numbers.correlation(high['halves']['value'])}) and {low['method']} most "
-            f"({numbers.correlation(low['halves']['value'])})."
+            f"Between the two halves of the prompts, {high[1]} changes its ranking of blocks least (rank "
+            f"correlation {numbers.correlation(high[0])}) and {low[1]} most ({numbers.correlation(low[0])})."
         )
     counted = []
     for budget in _budgets(report):
@@ -31,24 +31,24 @@ def sentence(report: Record) -> str:
     return " ".join(parts)
 
 
-def correlations(report: Record) -> Table:
+def correlations(report: Report) -> Table:
     """How far scores on a part of the prompts rank blocks as those on all of them do."""
     fields = [
-        Field("Method", plain("method")),
-        Field("Two halves with each other", lambda row: _correlation(row["halves"]), numeric=True),
+        Field("Method", lambda row: Cell(row["method"])),
+        Field("Two halves with each other", lambda row: within(row["halves"], correlation), numeric=True),
         *(_portion_field(portion) for portion in _portions(report)),
     ]
     caption = "Rank correlation of block scores on a part of the prompts with those on all of them"
     return table("stability", caption, fields, report["stability"])
 
 
-def settling(report: Record) -> Table:
+def settling(report: Report) -> Table:
     """How many further prompts would settle each method's selection."""
 
-    def column(budget: int) -> Field:
+    def column(budget: int) -> Field[StabilityRow]:
         return Field(f"{budget} removed", lambda row: _settled(_further(row, budget)), numeric=False)
 
-    fields = [Field("Method", plain("method")), *(column(budget) for budget in _budgets(report))]
+    fields = [Field("Method", lambda row: Cell(row["method"])), *(column(budget) for budget in _budgets(report))]
     note = (
         "A selection is settled where the interval of the difference between the last block in and the first one out "
         "lies off 0."
@@ -60,7 +60,7 @@ def settling(report: Record) -> Table:
     return table("settling", "Further prompts that would settle a selection", fields, report["stability"], note)
 
 
-def overlaps(report: Record) -> Table:
+def overlaps(report: Report) -> Table:
     """How many blocks a selection on a part of the prompts shares with that on all of them."""
     rows = [
         (budget, found)
@@ -68,7 +68,7 @@ def overlaps(report: Record) -> Table:
         for found in report["stability"]
     ]
 
-    def column(portion: tuple[int, int]) -> Field:
+    def column(portion: tuple[int, int]) -> Field[tuple[int, StabilityRow]]:
         return Field(_name(portion), lambda row: _shared(row[1], portion, row[0]), numeric=True)
 
     fields = [
@@ -81,20 +81,20 @@ def overlaps(report: Record) -> Table:
     return table("overlaps", caption, fields, rows, note, by_budget=True)
 
 
-def _budgets(report: Record) -> list[int]:
+def _budgets(report: Report) -> list[int]:
     return sorted({found["budget"] for row in report["stability"] for found in row["further_prompts"]})
 
 
-def _further(row: Record, budget: int) -> list[Record]:
+def _further(row: StabilityRow, budget: int) -> list[FurtherPromptsRow]:
     return [found for found in row["further_prompts"] if found["budget"] == budget]
 
 
-def _portions(report: Record) -> list[tuple[int, int]]:
+def _portions(report: Report) -> list[tuple[int, int]]:
     """The parts of the prompts that occur, from the first quarter on, those that start later after the others."""
     return sorted({_quarters(portion) for row in report["stability"] for portion in row["portions"]})
 
 
-def _quarters(portion: Record) -> tuple[int, int]:
+def _quarters(portion: PortionRow) -> tuple[int, int]:
     return portion["from_quarter"], portion["to_quarter"]
 
 
@@ -102,19 +102,15 @@ def _name(portion: tuple[int, int]) -> str:
     return _PORTIONS.get(portion, f"Quarters {portion[0] + 1} to {portion[1]}")
 
 
-def _portion_field(portion: tuple[int, int]) -> Field:
-    def write(row: Record) -> Cell:
+def _portion_field(portion: tuple[int, int]) -> Field[StabilityRow]:
+    def write(row: StabilityRow) -> Cell:
         found = [part["rank_correlation"] for part in row["portions"] if _quarters(part) == portion]
-        return _correlation(found[0] if found else None)
+        return within(found[0] if found else None, correlation)
 
     return Field(_name(portion), write, numeric=True)
 
 
-def _correlation(found: Record | None) -> Cell:
-    return Cell(numbers.NOT_MEASURED) if found is None else _CORRELATION(found)
-
-
-def _settled(found: Sequence[Record]) -> Cell:
+def _settled(found: Sequence[FurtherPromptsRow]) -> Cell:
     if not found:
         return Cell("–")
     further = found[0]["prompts"]
@@ -125,7 +121,7 @@ def _settled(found: Sequence[Record]) -> Cell:
     return Cell(f"about {numbers.count(further)}", "", "open")
 
 
-def _shared(row: Record, portion: tuple[int, int], budget: int) -> Cell:
+def _shared(row: StabilityRow, portion: tuple[int, int], budget: int) -> Cell:
     for part in row["portions"]:
         for overlap in part["overlap"]:
             if _quarters(part) == portion and overlap["budget"] == budget and overlap["shared"] is not None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 from markupsafe import Markup
 
+from checker.judge.figures.form import Ends, ValueRow
 from checker.reports.tables import numbers
 from checker.reports.tables.words import MARKS
 
-Record = Mapping[str, Any]
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,12 @@ class Figure:
     key: str = ""
 
 
-Write = Callable[[Any], Cell]
-
-
 @dataclass(frozen=True)
-class Field:
-    """How one column is made from a record. A ``quiet`` column whose cells are all equal becomes part of the note."""
+class Field(Generic[R]):
+    """How one column is made from a row. A ``quiet`` column whose cells are all equal becomes part of the note."""
 
     title: str
-    write: Write
+    write: Callable[[R], Cell]
     numeric: bool = False
     quiet: bool = False
 
@@ -79,20 +78,20 @@ class Field:
 def table(
     name: str,
     caption: str,
-    fields: Sequence[Field],
-    records: Sequence[Any],
+    fields: Sequence[Field[R]],
+    rows: Sequence[R],
     note: str = "",
     by_budget: bool = False,
 ) -> Table:
-    """One row per record; equal quiet columns and a missing interval are said once, in the note."""
-    cells = [[field.write(record) for field in fields] for record in records]
+    """One line per row; equal quiet columns and a missing interval are said once, in the note."""
+    cells = [[field.write(row) for field in fields] for row in rows]
     constant = {
         place
         for place, field in enumerate(fields)
-        if field.quiet and len({row[place] for row in cells}) == 1 and len(cells) > 1
+        if field.quiet and len({line[place] for line in cells}) == 1 and len(cells) > 1
     }
     said = [f"{fields[place].title}: {cells[0][place]}" for place in sorted(constant)]
-    if any(cell.aside == numbers.NO_INTERVAL for row in cells for cell in row):
+    if any(cell.aside == numbers.NO_INTERVAL for line in cells for cell in line):
         said.append("no interval: fewer than 8 units")
     kept = [place for place in range(len(fields)) if place not in constant]
     sentence = (
@@ -102,7 +101,7 @@ def table(
         name,
         caption,
         tuple(Column(fields[place].title, fields[place].numeric) for place in kept),
-        tuple(tuple(_short(row[place]) for place in kept) for row in cells),
+        tuple(tuple(_short(line[place]) for place in kept) for line in cells),
         " ".join(part for part in (note, sentence) if part),
         by_budget,
     )
@@ -114,27 +113,21 @@ def pairs_of(name: str, caption: str, rows: Iterable[tuple[str, str | None]]) ->
     return Table(name, caption, (Column("What"), Column("Value")), cells)
 
 
-def plain(key: str, write: Callable[[Any], str] = str) -> Write:
-    """A column that writes one value of the record."""
-    return lambda record: Cell(write(record[key]))
+def figure(
+    value: float | None, ends: Ends, write: Callable[[float], str], write_ends: Callable[[Ends], str] = numbers.interval
+) -> Cell:
+    """A value and its interval; no interval where nothing was measured."""
+    return Cell(numbers.NOT_MEASURED) if value is None else Cell(write(value), write_ends(ends))
 
 
-def with_interval(
-    key: str, write: Callable[[Any], str], ends: str = "interval", write_ends: Callable[[Any], str] = numbers.interval
-) -> Write:
-    """A column that writes a value and its interval; no interval where nothing was measured."""
-
-    def cell(record: Any) -> Cell:
-        if record is None or record[key] is None:
-            return Cell(numbers.NOT_MEASURED)
-        return Cell(write(record[key]), write_ends(record[ends]))
-
-    return cell
+def correlation(row: ValueRow) -> Cell:
+    """A rank correlation and its interval."""
+    return figure(row["value"], row["interval"], numbers.correlation, numbers.correlations)
 
 
-def within(key: str, write: Write) -> Write:
-    """A column about a part of the record that may be missing."""
-    return lambda record: Cell(numbers.NOT_MEASURED) if record[key] is None else write(record[key])
+def within(part: T | None, write: Callable[[T], Cell]) -> Cell:
+    """A cell about a part of a row that may be missing."""
+    return Cell(numbers.NOT_MEASURED) if part is None else write(part)
 
 
 def _short(cell: Cell) -> Cell:
