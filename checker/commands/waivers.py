@@ -15,6 +15,7 @@ from checker.commands.terminal import tell
 from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
 from checker.core.store import Store
+from checker.core.words import counted
 from checker.judge import measured, published
 from checker.judge.form import AnyReport
 from checker.judge.rules import RULES
@@ -75,7 +76,7 @@ def _lines(file: str, found: Sequence[Standing]) -> Iterator[str]:
     if not found:
         yield f"{file}: no waivers"
         return
-    yield f"{file}: {len(found)} waiver{'' if len(found) == 1 else 's'}"
+    yield f"{file}: {counted(len(found), 'waiver')}"
     for standing in found:
         waiver = standing.waiver
         about = f"claim {waiver.claim}" if waiver.claim else "the whole audit"
@@ -85,11 +86,7 @@ def _lines(file: str, found: Sequence[Standing]) -> Iterator[str]:
 
 
 def _holds(standing: Standing) -> str:
-    left = "today is its last day" if standing.days == 0 else f"{standing.days} day{_s(standing.days)} left"
+    left = "today is its last day" if standing.days == 0 else f"{counted(standing.days, 'day')} left"
     found = standing.findings
-    matches = "" if found is None else f"; matches {found} finding{_s(found)}"
+    matches = "" if found is None else f"; matches {counted(found, 'finding')}"
     return f"holds until {standing.waiver.expires}, {left}{matches}"
-
-
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"

@@ -9,6 +9,7 @@ from typing import Any
 from checker.core.canonical import from_json
 from checker.core.records import Audited
 from checker.core.rule import C, Finding, Level
+from checker.core.words import counted
 from checker.judge import waivers
 from checker.judge.form import AnyReport, AuditOutcome, FindingRow
 from checker.judge.rules import Result, Rule
@@ -29,12 +30,12 @@ class Conclusions:
     @property
     def counts(self) -> Mapping[str, int]:
         """How many findings failed and are open, without those that are waived; how many are, by how many waivers."""
-        counted = [finding.outcome for finding in self.findings if finding.waived is None]
+        outcomes = [finding.outcome for finding in self.findings if finding.waived is None]
         active = sum(standing.state == "active" for standing in self.standings)
         return {
-            "fail": counted.count("fail"),
-            "open": counted.count("open"),
-            "waived": len(self.findings) - len(counted),
+            "fail": outcomes.count("fail"),
+            "open": outcomes.count("open"),
+            "waived": len(self.findings) - len(outcomes),
             "active": active,
         }
 
@@ -67,16 +68,12 @@ def row(finding: Finding) -> FindingRow:
     }
 
 
-def told(counts: Mapping[str, int]) -> str:
+def in_words(counts: Mapping[str, int]) -> str:
     """How many findings there are, for a summary."""
-    words = f"{number(counts['fail'], 'finding')} failed and {counts['open']} open"
+    words = f"{counted(counts['fail'], 'finding')} failed and {counts['open']} open"
     if counts["waived"]:
-        words += f", {counts['waived']} waived ({number(counts['active'], 'active waiver')})"
+        words += f", {counts['waived']} waived ({counted(counts['active'], 'active waiver')})"
     return words
-
-
-def number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def exit_code(report: AnyReport, fail_on: str) -> int:
@@ -90,8 +87,8 @@ def exit_code(report: AnyReport, fail_on: str) -> int:
 def outcome_of(findings: Iterable[Finding], fail_on: str) -> AuditOutcome:
     """fail or open where a finding at or above ``fail_on`` (error where it is ``never``) is so and not waived."""
     least = _LEVELS.index("error" if fail_on == "never" else fail_on)
-    counted = {f.outcome for f in findings if f.waived is None and _LEVELS.index(f.level) >= least}
-    return "fail" if "fail" in counted else "open" if "open" in counted else "pass"
+    outcomes = {f.outcome for f in findings if f.waived is None and _LEVELS.index(f.level) >= least}
+    return "fail" if "fail" in outcomes else "open" if "open" in outcomes else "pass"
 
 
 def _of_rule(rule: Rule[C], case: C) -> list[tuple[Finding, Result]]:

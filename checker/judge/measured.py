@@ -8,6 +8,7 @@ from typing import Literal
 
 from checker.core.records import Audit
 from checker.core.store import Store
+from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.evidence import stored_evidence
 from checker.judge.findings import exit_code, outcome_of
@@ -37,7 +38,7 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
         "format": FORMAT,
         "title": audit.title,
         "outcome": outcome,
-        "summary": _summary(outcome, figures, findings.told(found.counts)),
+        "summary": _summary(outcome, figures, findings.in_words(found.counts)),
         **figures,
         "policy": policies.row(audit.policy),
         "waivers": [waivers.row(standing) for standing in found.standings],
@@ -60,10 +61,10 @@ _WORDS = {
 }
 
 
-def _summary(outcome: str, figures: ReportFigures, told: str) -> str:
+def _summary(outcome: str, figures: ReportFigures, counts: str) -> str:
     """The verdict in one sentence."""
     verdicts = Counter(claim["verdict"] for claim in figures["claims"])
     decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]
-    number = findings.number(len(figures["claims"]), "claim")
+    number = counted(len(figures["claims"]), "claim")
     claims = f"of {number} {', '.join(decided)}" if decided else "it makes no claims"
-    return f"{_WORDS[outcome]}: {claims}; {_REGIMES[figures['regime']['metric']['name']]}; {told}."
+    return f"{_WORDS[outcome]}: {claims}; {_REGIMES[figures['regime']['metric']['name']]}; {counts}."

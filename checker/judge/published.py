@@ -8,6 +8,7 @@ from typing import Any, Literal
 from checker import __version__
 from checker.core.canonical import digest
 from checker.core.rule import AnyCase, Finding
+from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
 from checker.judge.form import PublishedFacts, PublishedReport
@@ -17,7 +18,7 @@ from checker.published.publication import Publication
 from checker.spec import policies
 
 FORMAT: Literal["pruneaudit/published/1"] = "pruneaudit/published/1"
-_TOLD = ("where", "statement", "recomputed", "question", "does_not_show")
+_DETAILS = ("where", "statement", "recomputed", "question", "does_not_show")
 _ORDER = ("pass", "fail", "open")  # what holds first
 _WORDS = {
     "pass": "Nothing stands against the published numbers",
@@ -29,19 +30,19 @@ _WORDS = {
 def judge(publication: Publication, today: date | None = None) -> PublishedReport:
     """The report of an audit of published numbers, in the form of schemas/published.schema.json."""
     day = (today or date.today()).isoformat()
-    found = findings.conclude(PUBLISHED, AnyCase(publication, day, frozenset(RULES)))
-    outcome = findings.outcome_of(found.findings, publication.policy.fail_on)
-    checks = _checks(found)
+    conclusions = findings.conclude(PUBLISHED, AnyCase(publication, day, frozenset(RULES)))
+    outcome = findings.outcome_of(conclusions.findings, publication.policy.fail_on)
+    checks = _checks(conclusions)
     return {
         "format": FORMAT,
         "title": publication.title,
         "outcome": outcome,
-        "summary": _summary(outcome, checks, found),
+        "summary": _summary(outcome, checks, conclusions),
         **_facts(publication),
         "policy": policies.row(publication.policy),
-        "waivers": [waivers.row(standing) for standing in found.standings],
+        "waivers": [waivers.row(standing) for standing in conclusions.standings],
         "checks": checks,
-        "findings": [findings.row(finding) for finding in found.findings],
+        "findings": [findings.row(finding) for finding in conclusions.findings],
         "not_tested": _not_tested(publication),
     }
 
@@ -63,10 +64,10 @@ def _facts(publication: Publication) -> PublishedFacts:
             {"id": model.id, "name": model.name, "blocks": model.blocks} for model in publication.models.values()
         ],
         "contracts": [
-            {"id": found.id, **_stated(found), "unstated": list(found.unstated), "where": found.where}
-            for found in publication.contracts.values()
+            {"id": contract.id, **_stated(contract), "unstated": list(contract.unstated), "where": contract.where}
+            for contract in publication.contracts.values()
         ],
-        "caveats": [vars(found) for found in publication.caveats],
+        "caveats": [vars(caveat) for caveat in publication.caveats],
         "numbers": {
             name: len(getattr(publication, name)) for name in ("baselines", "scores", "removals", "rules", "statements")
         },
@@ -78,11 +79,11 @@ def _stated(contract: Any) -> dict[str, Any]:
     return {name: getattr(contract, name) for name in names}
 
 
-def _checks(found: Conclusions) -> list[dict[str, Any]]:
+def _checks(conclusions: Conclusions) -> list[dict[str, Any]]:
     """What rules about published numbers decided or left open, what holds first; the order of the rules is kept."""
     rows = [
         _check_row(finding, result)
-        for finding, result in zip(found.findings, found.results, strict=True)
+        for finding, result in zip(conclusions.findings, conclusions.results, strict=True)
         if finding.rule in published.RULES and finding.outcome in _ORDER
     ]
     return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
@@ -90,33 +91,35 @@ def _checks(found: Conclusions) -> list[dict[str, Any]]:
 
 def _check_row(finding: Finding, result: Result) -> dict[str, Any]:
     row: dict[str, Any] = {**findings.row(finding)}
-    return {"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _TOLD}}
+    return {"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _DETAILS}}
 
 
-def _summary(outcome: str, checks: list[dict[str, Any]], found: Conclusions) -> str:
+def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusions) -> str:
     """The verdict in one sentence."""
     outcomes = [check["outcome"] for check in checks]
     words = {"pass": ("holds", "hold"), "fail": ("does not hold", "do not hold"), "open": ("is open", "are open")}
-    counted = {name: outcomes.count(name) for name in _ORDER}
-    decided = ", ".join(f"{number} {words[name][number != 1]}" for name, number in counted.items())
-    told = [f"of {findings.number(len(checks), 'check')} {decided}" if checks else "there was nothing to check"]
-    counts = found.counts
+    numbers = {name: outcomes.count(name) for name in _ORDER}
+    decided = ", ".join(f"{number} {words[name][number != 1]}" for name, number in numbers.items())
+    parts = [f"of {counted(len(checks), 'check')} {decided}" if checks else "there was nothing to check"]
+    counts = conclusions.counts
     checked = sum(check["waived"] is None and check["outcome"] != "pass" for check in checks)
     if further := counts["fail"] + counts["open"] - checked:
-        told.append(f"{findings.number(further, 'finding')} about the audit itself")
+        parts.append(f"{counted(further, 'finding')} about the audit itself")
     if counts["waived"]:
-        told.append(f"{counts['waived']} waived ({findings.number(counts['active'], 'active waiver')})")
-    return f"{_WORDS[outcome]}: {'; '.join(told)}."
+        parts.append(f"{counts['waived']} waived ({counted(counts['active'], 'active waiver')})")
+    return f"{_WORDS[outcome]}: {'; '.join(parts)}."
 
 
 def _not_tested(publication: Publication) -> list[str]:
     """What this report does not say."""
-    found = [
+    sentences = [
         "Nothing was measured: every figure here is the source's own or computed from the source's own.",
         "That numbers follow from each other does not show that they were measured as described.",
     ]
     for contract in publication.contracts.values():
         if contract.unstated:
-            found.append(f"Contract {contract.id}: the source leaves {', '.join(contract.unstated)} unsaid, so nobody "
-                         "can be sure to measure the same.")  # fmt: skip
-    return found
+            sentences.append(
+                f"Contract {contract.id}: the source leaves {', '.join(contract.unstated)} unsaid, so nobody can be "
+                "sure to measure the same."
+            )
+    return sentences

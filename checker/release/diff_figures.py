@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from checker.core.records import PROTOCOLS
+from checker.core.words import counted
 from checker.judge.figures.form import ArmRow, Ends, distance_of
 from checker.judge.form import Report
 from checker.reports.tables import numbers
@@ -47,7 +48,7 @@ class _Figure:
 Figures = Mapping[str, _Figure]
 
 
-def _moved(section: str, noun: str, before: Figures, after: Figures) -> Iterator[Change]:
+def _moved(section: str, before: Figures, after: Figures) -> Iterator[Change]:
     """Figures beyond their intervals, each; those within them, together; those that only one report has, together."""
     both = [name for name in before if name in after]
     differing = [name for name in both if not _equal(before[name].value, after[name].value)]
@@ -58,24 +59,21 @@ def _moved(section: str, noun: str, before: Figures, after: Figures) -> Iterator
         yield Change(section, name, one.value, other.value, f"{name}: {one} → {other}")
     if len(beyond) > _LISTED:
         more = len(beyond) - _LISTED
-        yield Change(section, f"further {noun}", None, more, f"and {more} more beyond their intervals")
+        yield Change(section, f"further {section}", None, more, f"and {more} more beyond their intervals")
     if within := len(differing) - len(beyond):
         stayed = "its interval" if within == 1 else "their intervals"
-        yield Change(section, f"{noun} within intervals", None, within,
-                     f"{_counted(within, noun)} moved and stayed within {stayed}")  # fmt: skip
-    yield from _one_sided(section, noun, before, after)
+        message = f"{counted(within, section.removesuffix('s'))} moved and stayed within {stayed}"
+        yield Change(section, f"{section} within intervals", None, within, message)
+    yield from _one_sided(section, before, after)
 
 
-def _one_sided(section: str, noun: str, before: Figures, after: Figures) -> Iterator[Change]:
+def _one_sided(section: str, before: Figures, after: Figures) -> Iterator[Change]:
+    noun = section.removesuffix("s")
     lost, new = len(set(before) - set(after)), len(set(after) - set(before))
     if lost:
-        yield Change(section, f"{noun} before", lost, 0, f"{_counted(lost, noun)} measured only before")
+        yield Change(section, f"{section} before", lost, 0, f"{counted(lost, noun)} measured only before")
     if new:
-        yield Change(section, f"{noun} after", 0, new, f"{_counted(new, noun)} measured only after")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun.removesuffix('s') if number == 1 else noun}"
+        yield Change(section, f"{section} after", 0, new, f"{counted(new, noun)} measured only after")
 
 
 def _equal(one: float, other: float) -> bool:
@@ -89,7 +87,7 @@ def _within(one: _Figure, other: _Figure) -> bool:
 
 def distances(before: Report, after: Report) -> Iterator[Change]:
     """Distances of two reports under one scoring contract."""
-    yield from _moved("distances", "distances", _distance_figures(before), _distance_figures(after))
+    yield from _moved("distances", _distance_figures(before), _distance_figures(after))
 
 
 def _distance_figures(report: Report) -> Figures:
@@ -111,7 +109,7 @@ def _nats(value: float, interval: Ends) -> _Figure:
 
 def costs(before: Report, after: Report) -> Iterator[Change]:
     """Perplexities and their increases, of two reports under one evaluation contract."""
-    yield from _moved("costs", "costs", _cost_figures(before), _cost_figures(after))
+    yield from _moved("costs", _cost_figures(before), _cost_figures(after))
 
 
 def _cost_figures(report: Report) -> Figures:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
 from checker.core import resources
+from checker.core.words import counted, enumerated
 from checker.spec.document import Date, Document, Where
 
 Words = tuple[str, str, str]  # found, expected, remedy
@@ -68,8 +69,7 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
 
 def enumerate_words(words: Iterable[object], last: str = "or") -> str:
     """`` `a`, `b` or `c` ``."""
-    quoted = [f"`{word}`" for word in words]
-    return f" {last} ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1]))) if quoted else "nothing"
+    return enumerated([f"`{word}`" for word in words], last) or "nothing"
 
 
 def resolve(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
@@ -328,9 +328,8 @@ def _size(document: Document, where: Where, error: ValidationError, _: Any) -> W
     unit = {str: "character", list: "item", dict: "key"}[
         list if isinstance(value, list) else dict if isinstance(value, dict) else str
     ]
-    plural = "" if limit == 1 else "s"
-    found = f"{len(value)} {unit}{'' if len(value) == 1 else 's'}"
-    return found, f"{'at least' if least else 'at most'} {limit} {unit}{plural}", "add some" if least else "shorten it"
+    expected = f"{'at least' if least else 'at most'} {counted(limit, unit)}"
+    return counted(len(value), unit), expected, "add some" if least else "shorten it"
 
 
 def _pattern(document: Document, where: Where, error: ValidationError, _: Any) -> Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from checker.core.records import PROTOCOLS, Claim
+from checker.core.words import numbered
 from checker.judge.claims.backing import Backing, of_pairs, of_removal
 from checker.judge.claims.comparison import comparison, sharing_one_error_rate
 from checker.judge.claims.decision import Decision, Figures, claimed_range
@@ -27,7 +28,7 @@ def decide(figures: Figures, claims: Sequence[Claim]) -> list[ClaimRow]:
 def _beyond_model(figures: Figures, claim: Claim) -> Decision | None:
     """Open where a claim names a block that the model does not have: what is left of it would be another claim."""
     missing, blocks = claim.beyond(figures.costs.blocks), figures.costs.blocks
-    named = f"block{'' if len(missing) == 1 else 's'} {', '.join(map(str, missing))}"
+    named = numbered("block", missing)
     return Decision("open", f"found {named}; expected blocks from 0 to {blocks - 1}") if missing else None
 
 

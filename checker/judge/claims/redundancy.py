@@ -11,6 +11,7 @@ from checker.core.layouts import pairs_within
 from checker.core.records import PROTOCOLS, Claim
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
+from checker.core.words import listed
 from checker.judge.claims.backing import below, of_pair
 from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, claimed, most, span, undecided
 from checker.judge.figures.costs import error_rate
@@ -155,8 +156,7 @@ def _by_distance(distances: Distances) -> list[tuple[Pair, Estimate]]:
 
 def _listed(distances: Distances) -> str:
     ordered = _by_distance(distances)
-    named = [f"({i}, {j}) {distance.value:.4g} nats{span(distance.interval)}" for (i, j), distance in ordered[:_NAMED]]
-    return ", ".join(named) + (f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else "")
+    return listed([f"({i}, {j}) {each.value:.4g} nats{span(each.interval)}" for (i, j), each in ordered], _NAMED)
 
 
 def _row(protocol: str, pair: Pair, distance: Estimate) -> CounterexampleRow:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from checker.core import rule as shape
 from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule
+from checker.core.words import counted
 from checker.judge.case import Case
 from checker.judge.form import BoundsRow, ClaimRow
 
@@ -79,7 +80,7 @@ def _universal(case: Case, claim: Claim) -> Result:
         farthest = max(against, key=lambda found: float(found["value"]))
         pairs = len({(found["i"], found["j"]) for found in against})
         return failed(
-            f"found {pairs} pair{'' if pairs == 1 else 's'} not below {claim.below:g} nats under {protocols}, the "
+            f"found {counted(pairs, 'pair')} not below {claim.below:g} nats under {protocols}, the "
             f"farthest ({farthest['i']}, {farthest['j']}) at {farthest['value']:.4g} nats; expected none",
             claim.id,
         )

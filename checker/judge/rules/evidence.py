@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import AmountRow, RunRow
 from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.words import counted
 from checker.judge.case import Case
 
 
@@ -102,7 +103,7 @@ def _settled(case: Case, claim: Claim, runs: Sequence[RunRow]) -> Result:
     if others:
         return passed(f"{told}, so that no other run settled it: {', '.join(others)}", claim.id)
     if known:
-        return passed(f"{told}, as in {len(known)} other run{'' if len(known) == 1 else 's'}", claim.id)
+        return passed(f"{told}, as in {counted(len(known), 'other run')}", claim.id)
     return passed(f"{told}, and no run on another amount of text is known", claim.id)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from checker.core.records import Audited
 from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
+from checker.core.words import counted, listed
 from checker.judge.case import Case
 from checker.judge.figures.form import ArmRow
 from checker.spec.policies import unknown_rules
@@ -160,8 +161,7 @@ def _arms_width(case: Case, bound: float) -> Result:
     wide = [f"{name} ({width:.3g} %)" for width, name in widths if width > bound]
     if wide:
         told = f"found {len(wide)} of {len(arms)} arms with an interval wider than {bound:g} % of their perplexity"
-        more = f" and {len(wide) - _SHOWN} more" if len(wide) > _SHOWN else ""
-        return failed(f"{told}: {', '.join(wide[:_SHOWN])}{more}; expected none, as {_demanded(case, _WIDTH)}")
+        return failed(f"{told}: {listed(wide, _SHOWN)}; expected none, as {_demanded(case, _WIDTH)}")
     if len(known) < len(arms):
         return undecided(f"{len(arms) - len(known)} of {len(arms)} arms have no interval; run the audit, on 8 windows "
                          "at least")  # fmt: skip
@@ -193,7 +193,7 @@ def _width(interval: Sequence[float], increase: float | None) -> float:
 def too_many_waivers(case: AnyCase[Audited]) -> Iterator[Result]:
     """The audit has more waivers than the policy allows."""
     most, there = case.audit.policy.maximum_waivers, len(case.audit.waivers)
-    told = f"found {there} waiver{'' if there == 1 else 's'}"
+    told = f"found {counted(there, 'waiver')}"
     if most is None:
         return
     if there > most:

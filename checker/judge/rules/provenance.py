@@ -8,6 +8,7 @@ from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.words import listed, numbered
 from checker.judge.case import Case
 
 _UNREAD = "the checkpoint that the claim names was not read; run the audit"
@@ -20,13 +21,8 @@ def _checkpoints(case: Case) -> Iterator[tuple[Claim, CheckpointFacts | None]]:
     return ((claim, known.get(claim.id)) for claim in case.audit.claims if claim.checkpoint is not None)
 
 
-def _some(items: Sequence[object]) -> str:
-    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return ", ".join(map(str, items[:_NAMED])) + more
-
-
 def _without(layers: Sequence[int]) -> str:
-    return f"the model without block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+    return f"the model without {numbered('block', layers)}"
 
 
 @rule(
@@ -97,7 +93,7 @@ def _training(claim: Claim, fact: CheckpointFacts) -> Result:
         change = f", relative change up to {fact.change:.3g}" if fact.change is not None else ""
         found.append(f"{len(fact.retrained)} of {fact.blocks} blocks with other weights{change}")
     if fact.touched:
-        found.append(f"other values in {_some(fact.touched)}")
+        found.append(f"other values in {listed(fact.touched, _NAMED)}")
     if not found and fact.layout is None and fact.open:
         return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", claim.id)
     if not found:

@@ -10,6 +10,7 @@ from typing import Any
 
 from checker.core.records import DECIDING_DRAWS, Claim, MethodSettings, Selection
 from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.words import enumerated, numbered
 from checker.judge.case import Case
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.form import ArmRow, Ends, RangeRow, StabilityRow
@@ -195,23 +196,19 @@ def _distinct(budget: int, arms: Sequence[ArmRow], asked: set[str]) -> Result:
         chosen[tuple(arm["layers"]), arm["merged"]][arm["method"]] = None
     shared = [(layers, list(methods)) for (layers, _), methods in chosen.items() if len(methods) > 1]
     if shared:
-        named = "; ".join(f"{_blocks(layers)} chosen by {_and(methods)}" for layers, methods in shared[:_NAMED])
+        named = "; ".join(f"{_blocks(layers)} chosen by {enumerated(methods)}" for layers, methods in shared[:_NAMED])
         more = f"; and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
         return failed(f"budget {budget}: found {named}{more}; expected each set to count once, whoever chose it")
     missing = sorted(asked - {arm["method"] for arm in arms})
     if missing:
         return undecided(
-            f"budget {budget}: it is not known what {_and(missing)} would choose; run the audit to its end"
+            f"budget {budget}: it is not known what {enumerated(missing)} would choose; run the audit to its end"
         )
     return passed(f"budget {budget}: no two methods chose the same blocks")
 
 
 def _blocks(layers: Sequence[int]) -> str:
-    return f"block{'' if len(layers) == 1 else 's'} {', '.join(map(str, layers))}"
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return numbered("block", layers)
 
 
 @rule(
@@ -307,12 +304,12 @@ def _both_matched(case: Case, claim: Claim, own: Mapping[str, MethodSettings]) -
     methods = [str(claim.better), str(claim.worse)]
     missing = [name for name in methods if name not in own]
     if missing:
-        return undecided(f"the audit does not run {_and(missing)}; add it to `methods`", claim.id)
+        return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
     native = [name for name in methods if "matched" not in own[name].forms]
     if native:
         other = "expected its matched form, which obeys the same constraints as the other method"
-        return failed(f"{_and(native)}: found `forms: [native]`, with constraints of its own; {other}", claim.id)
-    return passed(f"{_and(methods)} obey the same constraints, `{case.audit.selection.name}`", claim.id)
+        return failed(f"{enumerated(native)}: found `forms: [native]`, with constraints of its own; {other}", claim.id)
+    return passed(f"{enumerated(methods)} obey the same constraints, `{case.audit.selection.name}`", claim.id)
 
 
 @rule(
@@ -334,7 +331,7 @@ def _same_size(case: Case, claim: Claim) -> Result:
     size = len(claim.layers or ())
     beside = [own.name for own in case.audit.methods if size in own.budgets and "matched" in own.forms]
     if beside:
-        return passed(f"budget {size}: read beside {_and(beside)}", claim.id)
+        return passed(f"budget {size}: read beside {enumerated(beside)}", claim.id)
     run = sorted({budget for own in case.audit.methods for budget in own.budgets})
     found = f"found {_blocks(claim.layers or ())} beside arms at {_budgets(run)}"
     return failed(f"{found}; expected a method or random draws at budget {size}", claim.id)
@@ -345,12 +342,12 @@ def _common_budget(case: Case, claim: Claim) -> Result:
     methods = [str(claim.better), str(claim.worse)]
     missing = [name for name in methods if name not in budgets]
     if missing:
-        return undecided(f"the audit does not run {_and(missing)}; add it to `methods`", claim.id)
+        return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
     if all(claim.budget in budgets[name] for name in methods):
-        return passed(f"{_and(methods)} both run at budget {claim.budget}", claim.id)
+        return passed(f"{enumerated(methods)} both run at budget {claim.budget}", claim.id)
     run = " and ".join(f"{name} at {_budgets(budgets[name])}" for name in methods)
     return failed(f"found {run}; expected both at budget {claim.budget}", claim.id)
 
 
 def _budgets(budgets: Sequence[int]) -> str:
-    return f"budget{'' if len(budgets) == 1 else 's'} {', '.join(map(str, budgets))}"
+    return numbered("budget", budgets)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from checker.core.records import Audit, Audited
 from checker.core.rule import AnyCase, Result, failed, passed, rule
+from checker.core.words import counted, numbered
 from checker.judge.case import Case
 
 
@@ -40,7 +41,7 @@ def no_claims(case: Case) -> Iterator[Result]:
     """The audit makes no claims."""
     number = len(case.audit.claims)
     if number:
-        yield passed(f"the audit makes {number} claim{'' if number == 1 else 's'}")
+        yield passed(f"the audit makes {counted(number, 'claim')}")
     else:
         yield failed("claims: found none; expected at least one statement that measuring can contradict")
 
@@ -58,10 +59,10 @@ def blocks_beyond_model(case: Case) -> Iterator[Result]:
     blocks = case.facts.model.blocks
     wrong = [(claim.id, claim.beyond(blocks)) for claim in case.audit.claims if claim.beyond(blocks)]
     for claim, missing in wrong:
-        yield failed(f"found {_listed(missing)}; expected blocks from 0 to {blocks - 1}", claim)
+        yield failed(f"found {numbered('block', missing)}; expected blocks from 0 to {blocks - 1}", claim)
     selected = _selected(case.audit, blocks)
     if selected:
-        yield failed(f"selection: found {_listed(selected)}; expected blocks from 0 to {blocks - 1}")
+        yield failed(f"selection: found {numbered('block', selected)}; expected blocks from 0 to {blocks - 1}")
     if not wrong and not selected:
         yield passed(f"every block that the audit names is one of the model's {blocks}")
 
@@ -70,7 +71,3 @@ def _selected(audit: Audit, blocks: int) -> tuple[int, ...]:
     """The blocks beyond the model that selections exclude or start and end at."""
     named = {block for own in audit.selections for block in (*own.exclude, *(own.region or ()))}
     return tuple(sorted(block for block in named if block >= blocks))
-
-
-def _listed(blocks: tuple[int, ...]) -> str:
-    return f"block{'' if len(blocks) == 1 else 's'} {', '.join(map(str, blocks))}"
