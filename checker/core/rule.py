@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar
 
 from checker.core.records import Audited
 
@@ -22,35 +22,21 @@ class AnyCase(Generic[A]):
     matched_waivers: frozenset[int] = field(default=frozenset(), kw_only=True)
 
 
-class Told(TypedDict, total=False):
-    """What a conclusion about published numbers tells beside its message, each as text."""
-
-    where: str  # the place in the source
-    statement: str  # what the source says there, in words or as the row
-    recomputed: str  # the figure that the check arrives at, with its unit
-    question: str  # a failed or open finding, worded as a question to the source
-    does_not_show: str  # what nobody should take it for
-
-
-class Placed(TypedDict):
-    """The part of ``Told`` that every conclusion about one item shares."""
-
-    where: str
-    statement: str
-
-
 @dataclass(frozen=True)
 class Result:
-    """One conclusion of a rule: of a claim or a published item, or of the audit as a whole."""
+    """One conclusion of a rule: of a claim or a published item, or of the audit as a whole.
+
+    What follows ``claim`` is of published numbers, each as text.
+    """
 
     outcome: Outcome
     message: str
     claim: str | None = None  # id of the claim or the published item
-    where: str = ""  # this and what follows: of published numbers, see Told
-    statement: str = ""
-    recomputed: str = ""
-    question: str = ""
-    does_not_show: str = ""
+    where: str = ""  # the place in the source
+    statement: str = ""  # what the source says there, in words or as the row
+    recomputed: str = ""  # the figure that the check arrives at, with its unit
+    question: str = ""  # a failed or open conclusion, worded as a question to the source
+    does_not_show: str = ""  # what nobody should take it for
 
 
 C = TypeVar("C", bound=AnyCase[Any], contravariant=True)
@@ -91,20 +77,20 @@ def rule(
 
 def is_commit(revision: str | None) -> bool:
     """Whether a hub revision is a full commit, which cannot move as branches and tags do."""
-    found = revision or ""
-    return len(found) == 40 and all(letter in "0123456789abcdef" for letter in found.lower())
+    commit = revision or ""
+    return len(commit) == 40 and all(letter in "0123456789abcdef" for letter in commit.lower())
 
 
-def passed(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
-    return Result("pass", message, claim, **told)
+def passed(message: str, claim: str | None = None) -> Result:
+    return Result("pass", message, claim)
 
 
-def failed(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
-    return Result("fail", message, claim, **told)
+def failed(message: str, claim: str | None = None) -> Result:
+    return Result("fail", message, claim)
 
 
-def undecided(message: str, claim: str | None = None, **told: Unpack[Told]) -> Result:
-    return Result("open", message, claim, **told)
+def undecided(message: str, claim: str | None = None) -> Result:
+    return Result("open", message, claim)
 
 
 def not_applicable(message: str) -> Result:

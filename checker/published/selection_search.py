@@ -1,6 +1,6 @@
 """Published pair scores -> the removal sets that a selection rule gives, over the choices that a source leaves unsaid.
 
-Scores are intervals of printed precision. Blocks whose scores cannot be told apart are tied; a tie rule decides
+Scores are intervals of printed precision. Blocks whose scores may be equal are tied; a tie rule decides
 between the two blocks of one pair, and no rule decides between pairs that only look equal in the digits that are
 printed: there every order is followed.
 """
@@ -14,6 +14,7 @@ from itertools import product
 from typing import Literal
 
 from checker.core.layouts import Geometry
+from checker.core.words import enumerated
 from checker.published.printed import Printed, mean
 from checker.published.publication import Pair, Publication, Scores, SourceRule
 from checker.selection.select import Selected, select
@@ -59,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Blocks in ascending order of score, in groups of those that cannot be told apart.
+    """Blocks in ascending order of score, in groups of those whose scores may be equal.
 
     ``apart`` says whether only the two blocks of a pair are ever tied, so that a tie rule settles everything.
     """
@@ -85,26 +86,26 @@ class Ranking:
         # In the mirror, where block 0 is the last, the higher of two blocks is the lower.
         last = geometry.blocks - 1
         mirrored = Geometry(geometry.blocks, geometry.spacing, tuple(last - block for block in geometry.exclude))
-        found = select({last - block: rank for block, rank in ranks.items()}, mirrored, budget, "lower")
-        sets = tuple(tuple(sorted(last - block for block in chosen)) for chosen in found.sets)
-        return Selected(sets, found.total, found.counted)
+        selected = select({last - block: rank for block, rank in ranks.items()}, mirrored, budget, "lower")
+        sets = tuple(tuple(sorted(last - block for block in chosen)) for chosen in selected.sets)
+        return Selected(sets, selected.total, selected.counted)
 
     def gives(self, layers: Iterable[int], geometry: Geometry, ties: Ties) -> bool:
         """Whether a set is among those that the order gives, however many they are."""
-        wanted = set(layers)
+        chosen = set(layers)
         if ties != "any" and self.apart:
-            return tuple(sorted(wanted)) in self.sets(geometry, len(wanted), ties).sets
-        return geometry.allows(wanted) and self._reaches(wanted, geometry)
+            return tuple(sorted(chosen)) in self.sets(geometry, len(chosen), ties).sets
+        return geometry.allows(chosen) and self._reaches(chosen, geometry)
 
-    def _reaches(self, wanted: set[int], geometry: Geometry) -> bool:
+    def _reaches(self, chosen: set[int], geometry: Geometry) -> bool:
         """Group by group: what is taken of it must leave nothing free, unless the budget is used up."""
         # Some order of a group takes exactly these blocks if they are free and leave no other free: put them first. So
         # one look at each group stands for all its orders, of which there are n! for n blocks.
         taken: set[int] = set()
         for group in self.groups:
             free = {block for block in group if block in geometry.candidates and _clear(block, taken, geometry)}
-            taken |= wanted & free
-            if taken == wanted:
+            taken |= chosen & free
+            if taken == chosen:
                 return True
             if any(_clear(block, taken, geometry) for block in free):
                 return False
@@ -123,13 +124,13 @@ def tables(publication: Publication, model: str) -> tuple[Table, ...]:
 
     Archived scores, which have more digits, come before printed ones; scores of single checkpoints are left out.
     """
-    own = [found for found in publication.scores if found.model == model and found.checkpoint is None and found.rows]
-    ordered = sorted(own, key=lambda found: not found.archive)
-    found: dict[tuple[str, str], Table] = {}
-    for protocol in dict.fromkeys(table.protocol for table in ordered):
-        for table in _of_protocol(protocol, [table for table in ordered if table.protocol == protocol]):
-            found.setdefault((table.protocol, table.symmetrisation), table)
-    return tuple(found.values())
+    own = [table for table in publication.scores if table.model == model and table.checkpoint is None and table.rows]
+    ordered = sorted(own, key=lambda scores: not scores.archive)
+    by_kind: dict[tuple[str, str], Table] = {}
+    for protocol in dict.fromkeys(scores.protocol for scores in ordered):
+        for table in _of_protocol(protocol, [scores for scores in ordered if scores.protocol == protocol]):
+            by_kind.setdefault((table.protocol, table.symmetrisation), table)
+    return tuple(by_kind.values())
 
 
 def _of_protocol(protocol: str, published: Sequence[Scores]) -> Iterator[Table]:
@@ -140,15 +141,13 @@ def _of_protocol(protocol: str, published: Sequence[Scores]) -> Iterator[Table]:
     for scores in published:
         if scores.direction in ("max", "mean", UNDECLARED):
             yield Table(protocol, scores.direction, _both_ways(scores.by_pair))
-    one, other = (
-        next((scores.by_pair for scores in published if scores.direction == direction), None)
-        for direction in ("forward", "backward")
-    )
-    for direction, directed in (("forward", one), ("backward", other)):
-        if directed is not None:
-            yield Table(protocol, direction, _both_ways(directed))
-    if one is not None and other is not None and (pairs := one.keys() & other.keys()):
-        yield from _directed({pair: (one[pair], other[pair]) for pair in sorted(pairs)})
+    directed = {scores.direction: scores.by_pair for scores in reversed(published)}  # the first of each counts
+    forward, backward = directed.get("forward", {}), directed.get("backward", {})
+    for direction, by_pair in (("forward", forward), ("backward", backward)):
+        if by_pair:
+            yield Table(protocol, direction, _both_ways(by_pair))
+    if pairs := forward.keys() & backward.keys():
+        yield from _directed({pair: (forward[pair], backward[pair]) for pair in sorted(pairs)})
 
 
 def _directed(both: Mapping[Pair, tuple[Printed, Printed]]) -> Iterator[Table]:
@@ -233,8 +232,8 @@ class Search:
             and (rule.max_gap or 1) <= table.largest_gap
         ]
         spacings = SPACINGS if rule.spacing is None else (rule.spacing,)
-        return self._choices(fit, rule, (rule.max_gap,) if rule.max_gap else None, spacings,
-                             (rule.ties,) if rule.ties else TIES)  # fmt: skip
+        gaps, ties = (rule.max_gap,) if rule.max_gap else None, (rule.ties,) if rule.ties else TIES
+        return self._choices(fit, rule, gaps, spacings, ties)
 
     def every(self, rule: SourceRule) -> list[Choice]:
         """Every protocol, symmetrisation, largest gap, spacing and tie rule; the block score stays the stated one."""
@@ -274,19 +273,20 @@ class Search:
         return Geometry(self.blocks, choice.spacing, rule.exclude)
 
 
-def listed(choices: Iterable[Choice]) -> list[str]:
+def in_words(choices: Iterable[Choice]) -> list[str]:
     """Choices in words; those that differ in largest gap, spacing and tie rule alone stand together where they can."""
     ties: dict[tuple[str, str, str], dict[tuple[int, int], list[Ties]]] = {}
-    for found in choices:
-        key = (found.protocol, found.symmetrisation, found.score)
-        ties.setdefault(key, {}).setdefault((found.max_gap, found.spacing), []).append(found.ties)
+    for choice in choices:
+        key = (choice.protocol, choice.symmetrisation, choice.score)
+        ties.setdefault(key, {}).setdefault((choice.max_gap, choice.spacing), []).append(choice.ties)
     words = []
     for (protocol, symmetrisation, score), by_place in ties.items():
         of = protocol if symmetrisation == SYMMETRIC else f"{protocol} ({symmetrisation})"
         kind = "" if score == "least_over_partners" else ", mean over partners"
         for gaps, spacings, rules in _together(by_place):
-            told = _TIE_WORDS.get(rules) or f"ties to the {' or '.join(rules)} index"
-            words.append(f"{of}{kind}, largest gap {_either(gaps)}, spacing {_either(spacings)}, {told}")
+            tie_rule = _TIE_WORDS.get(rules) or f"ties to the {' or '.join(rules)} index"
+            gap, spacing = enumerated(gaps, "or"), enumerated(spacings, "or")
+            words.append(f"{of}{kind}, largest gap {gap}, spacing {spacing}, {tie_rule}")
     return words
 
 
@@ -301,8 +301,3 @@ def _together(
     for (gap, rules_of_gap), spacings in by_gap.items():
         alike.setdefault((tuple(spacings), rules_of_gap), []).append(gap)
     yield from ((tuple(gaps), spacings, rules) for (spacings, rules), gaps in alike.items())
-
-
-def _either(numbers: Sequence[int]) -> str:
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} or {last}" if most else last

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from checker.core.layouts import Geometry
 from checker.published.printed import Printed
 from checker.published.publication import SourceRule
-from checker.published.selection_search import Choice, Ranking, Search, Table, listed, ranking, tables
+from checker.published.selection_search import Choice, Ranking, Search, Table, in_words, ranking, tables
 
 BLOCKS = 6
 
@@ -126,7 +126,7 @@ def test_combinations_that_differ_little_are_listed_together() -> None:
         return Choice("interchange", "symmetric", "least_over_partners", gap, spacing, ties)  # type: ignore[arg-type]
 
     found = [choice(gap, spacing, ties) for gap in (1, 2) for spacing in (0, 1) for ties in ("lower", "any")]
-    assert listed([*found, choice(3, 2, "any")]) == [
+    assert in_words([*found, choice(3, 2, "any")]) == [
         "interchange, largest gap 1 or 2, spacing 0 or 1, ties to the lower index",
         "interchange, largest gap 3, spacing 2, under some way of breaking ties",
     ]

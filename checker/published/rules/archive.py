@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from checker.core.rule import Result, failed, not_applicable, passed, undecided
+from checker.core.rule import Result
+from checker.core.words import counted, listed
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Publication, Removal, Scores
-from checker.published.rules.rows import cost, folded, groups, places, published, row, some
+from checker.published.rules.rows import cost, folded, groups, places, quoted
+from checker.published.rules.subject import Subject, published
 
 _TELLING = 12  # significant digits that two tables must share before a repetition is no accident
 _MEASUREMENT = ("model", "protocol", "positions", "prompts", "text", "dtype", "checkpoint")
 _CONTEXT = Context(prec=300)  # of the longest decimals that an audit file may hold
+Shared = list[tuple[str, Printed, Printed]]  # figures by name, as they are printed and as they are archived
 
 
 @published(
@@ -21,97 +24,101 @@ _CONTEXT = Context(prec=300)  # of the longest decimals that an audit file may h
     "made from another run, another contract or by hand, and whoever repeats the archive's run will not get the table.",
     remedy="Ask the source which run the printed number is from.",
     waive="When the source says that the archive holds a later run.",
+    nothing="no printed number stands beside an archive of the same model and contract",
 )
 def not_the_rounding(publication: Publication) -> Iterator[Result]:
     """A printed number is not the rounding of the archived one."""
-    concluded = False
-    for found in (_baselines_round(publication), _removals_round(publication), _tables_round(publication)):
-        for result in found:
-            concluded = True
-            yield result
-    if not concluded:
-        yield not_applicable("no printed number stands beside an archive of the same model and contract")
+    yield from _baselines_round(publication)
+    yield from _removals_round(publication)
+    yield from _tables_round(publication)
 
 
 def _baselines_round(publication: Publication) -> Iterator[Result]:
-    for printed in (one for one in publication.baselines if not one.archive):
+    for printed in publication.baselines:
         same = publication.baselines_of(printed.model, printed.contract)
-        archived = [one for one in same if one.archive]
-        if archived:
+        archived = [baseline for baseline in same if baseline.archive]
+        if archived and not printed.archive:
             yield _rounds(printed, archived, f"baseline {printed.perplexity}")
 
 
 def _removals_round(publication: Publication) -> Iterator[Result]:
-    whole = [one for one in publication.removals if one.layers is not None and one.contract is not None]
-    archive = groups([one for one in whole if one.archive], lambda one: (one.model, one.contract))
+    whole = _whole(publication)
+    archive = groups((removal for removal in whole if removal.archive), _measured_as)
     alone: dict[tuple[str, str | None], list[Removal]] = {}
     held: list[tuple[Removal, Result]] = []
-    for printed in (one for one in whole if not one.archive):
-        under = archive.get((printed.model, printed.contract), [])
-        same = [one for one in under if one.layers == printed.layers and _shared(printed, one)]
+    for printed in (removal for removal in whole if not removal.archive):
+        under = archive.get(_measured_as(printed), [])
+        same = [archived for archived in under if archived.layers == printed.layers and _shared(printed, archived)]
         if same:
-            by_name = sorted(same, key=lambda one: one.method != printed.method)
-            held.append((printed, _rounds(printed, by_name, row(printed))))
+            by_name = sorted(same, key=lambda archived: archived.method != printed.method)
+            held.append((printed, _rounds(printed, by_name, quoted(printed))))
         elif under and cost(printed):
-            alone.setdefault((printed.model, printed.contract), []).append(printed)
+            alone.setdefault(_measured_as(printed), []).append(printed)
     yield from folded(held, "what is printed rounds what is archived")
     for (model, contract), rows in alone.items():
         yield _unarchived(rows, f"the archive of {model} under {contract}")
 
 
+def _whole(publication: Publication) -> list[Removal]:
+    """The rows whose layers and contract are known."""
+    return [row for row in publication.removals if row.layers is not None and row.contract is not None]
+
+
+def _measured_as(removal: Removal) -> tuple[str, str | None]:
+    return removal.model, removal.contract
+
+
 def _unarchived(rows: Sequence[Removal], archive: str) -> Result:
-    told, where = [row(one) for one in rows], places(rows)
-    return undecided(
-        f"{archive} has no figure for {some(told, '; ')}, which would decide",
-        rows[0].id,
-        where=where,
-        statement="; ".join(told),
-        recomputed=f"{len(rows)} printed row{'' if len(rows) == 1 else 's'} without an archived one",
-        question=f"{where}: from which run are these figures, which {archive} does not have?",
+    texts = [quoted(removal) for removal in rows]
+    return Subject(rows[0].id, places(rows), "; ".join(texts)).undecided(
+        f"{archive} has no figure for {listed(texts, separator='; ')}, which would decide",
+        f"from which run are these figures, which {archive} does not have?",
+        f"{counted(len(rows), 'printed row')} without an archived one",
     )
 
 
 def _figures(item: Baseline | Removal) -> dict[str, Printed]:
-    found = {} if item.perplexity is None else {"perplexity": item.perplexity}
+    figures = {} if item.perplexity is None else {"perplexity": item.perplexity}
     unit = "perplexity"
     if isinstance(item, Removal):
         unit = item.interval_unit
         if item.increase is not None:
-            found["increase"] = item.increase
+            figures["increase"] = item.increase
     if item.interval is not None:
-        found[f"lower end in {unit}"], found[f"upper end in {unit}"] = item.interval
-    return found
+        figures[f"lower end in {unit}"], figures[f"upper end in {unit}"] = item.interval
+    return figures
 
 
-def _shared(printed: Baseline | Removal, archived: Baseline | Removal) -> list[tuple[str, Printed, Printed]]:
+def _shared(printed: Baseline | Removal, archived: Baseline | Removal) -> Shared:
     theirs = _figures(archived)
     return [(name, value, theirs[name]) for name, value in _figures(printed).items() if name in theirs]
 
 
-def _rounds(printed: Baseline | Removal, archived: Sequence[Baseline] | Sequence[Removal], statement: str) -> Result:
-    compared = [_shared(printed, one) for one in archived]
-    wrong = [[(name, value, theirs) for name, value, theirs in shared if not value.meets(theirs)]
-             for shared in compared]  # fmt: skip
-    best = min(range(len(wrong)), key=lambda number: len(wrong[number]))
-    source = archived[best].where
-    if not wrong[best]:
-        told = ", ".join(f"{name} {theirs}" for name, _, theirs in compared[best])
-        return passed(f"what is printed rounds the archived {told}", printed.id, where=printed.where,
-                      statement=statement, recomputed=told)  # fmt: skip
-    found = "; ".join(
+def _rounds(printed: Baseline | Removal, archived: Sequence[Baseline | Removal], statement: str) -> Result:
+    """A printed item held against the archived one from which the fewest of its figures differ."""
+    subject = Subject(printed.id, printed.where, statement)
+    source = min(archived, key=lambda item: len(_apart(_shared(printed, item))))
+    shared = _shared(printed, source)
+    apart = _apart(shared)
+    if not apart:
+        figures = ", ".join(f"{name} {theirs}" for name, _, theirs in shared)
+        return subject.passed(f"what is printed rounds the archived {figures}", figures)
+    differences = "; ".join(
         f"{name} {value} where the archived {theirs} rounds to {_rounded(theirs, value)}"
-        for name, value, theirs in wrong[best]
+        for name, value, theirs in apart
     )
-    name, value, theirs = wrong[best][0]
-    return failed(
-        f"found {found}; expected the rounding of what is archived ({source})",
-        printed.id,
-        where=printed.where,
-        statement=statement,
-        recomputed=", ".join(f"{name} {_rounded(theirs, value)}" for name, value, theirs in wrong[best]),
-        question=f"{printed.where}: from which run is {name} {value}, where {source} has {theirs}?",
+    name, value, theirs = apart[0]
+    return subject.failed(
+        f"found {differences}; expected the rounding of what is archived ({source.where})",
+        recomputed=", ".join(f"{name} {_rounded(theirs, value)}" for name, value, theirs in apart),
+        question=f"from which run is {name} {value}, where {source.where} has {theirs}?",
         does_not_show="It does not show which of the two was measured as described.",
     )
+
+
+def _apart(shared: Shared) -> Shared:
+    """The figures that are no rounding of the archived ones."""
+    return [(name, value, theirs) for name, value, theirs in shared if not value.meets(theirs)]
 
 
 def _rounded(archived: Printed, printed: Printed) -> str:
@@ -126,14 +133,17 @@ def _decimal(printed: Printed) -> Decimal:
 
 
 def _tables_round(publication: Publication) -> Iterator[Result]:
-    for same in groups(publication.scores, lambda one: (*_measurement(one), one.direction)).values():
+    for same in groups(publication.scores, lambda table: (*_measurement(table), table.direction)).values():
         archived = {pair: value for table in same if table.archive for pair, value in table.by_pair.items()}
         for printed in (table for table in same if not table.archive):
-            pairs = [pair for pair in printed.by_pair if pair in archived]
-            if pairs:
-                apart = [f"{printed.by_pair[pair]} for the pair {pair[0]}, {pair[1]}, archived as {archived[pair]}"
-                         for pair in pairs if not printed.by_pair[pair].meets(archived[pair])]  # fmt: skip
-                yield _table_rounds(printed, apart, len(pairs))
+            shared = {pair: value for pair, value in printed.by_pair.items() if pair in archived}
+            if shared:
+                apart = [
+                    f"{value} for the pair {i}, {j}, archived as {archived[i, j]}"
+                    for (i, j), value in shared.items()
+                    if not value.meets(archived[i, j])
+                ]
+                yield _table_rounds(printed, apart, len(shared))
 
 
 def _measurement(scores: Scores) -> tuple[object, ...]:
@@ -141,18 +151,14 @@ def _measurement(scores: Scores) -> tuple[object, ...]:
 
 
 def _table_rounds(printed: Scores, apart: Sequence[str], pairs: int) -> Result:
-    statement = f"{len(printed.rows)} {printed.protocol} scores of {printed.model}"
-    told = f"{pairs - len(apart)} of {pairs} scores round the archived ones"
+    subject = Subject(printed.id, printed.where, f"{len(printed.rows)} {printed.protocol} scores of {printed.model}")
+    share = f"{pairs - len(apart)} of {pairs} scores round the archived ones"
     if not apart:
-        return passed(told, printed.id, where=printed.where,
-                      statement=statement, recomputed=told)  # fmt: skip
-    return failed(
-        f"found {some(apart, '; ')}; expected the rounding of what is archived",
-        printed.id,
-        where=printed.where,
-        statement=statement,
-        recomputed=told,
-        question=f"{printed.where}: from which run is {apart[0]}?",
+        return subject.passed(share, share)
+    return subject.failed(
+        f"found {listed(apart, separator='; ')}; expected the rounding of what is archived",
+        recomputed=share,
+        question=f"from which run is {apart[0]}?",
         does_not_show="It does not show which of the two was measured as described.",
     )
 
@@ -163,38 +169,31 @@ def _table_rounds(printed: Scores, apart: Sequence[str], pairs: int) -> Result:
     "not printed may change what the printed ones seem to say.",
     remedy="Ask the source why the row is not in the table; add it to the comparison.",
     waive="When the source says which rows it leaves out, and why.",
+    nothing="no contract has both printed and archived rows with layers",
 )
 def archived_row_not_printed(publication: Publication) -> Iterator[Result]:
     """A row of the archive stands in no table of the source, which prints others of its model and contract."""
-    whole = [one for one in publication.removals if one.layers is not None and one.contract is not None]
-    concluded = False
-    for rows in groups(whole, lambda one: (one.model, one.contract)).values():
-        printed, archived = ([one for one in rows if one.archive is kept] for kept in (False, True))
+    for rows in groups(_whole(publication), _measured_as).values():
+        printed, archived = ([row for row in rows if row.archive is kept] for kept in (False, True))
         if printed and archived:
-            concluded = True
             yield _all_printed(printed, archived)
-    if not concluded:
-        yield not_applicable("no contract has both printed and archived rows with layers")
 
 
 def _all_printed(printed: Sequence[Removal], archived: Sequence[Removal]) -> Result:
-    shown = {one.layers for one in printed}
-    missing = [one for one in archived if one.layers not in shown]
-    first = archived[0]
+    shown = {removal.layers for removal in printed}
+    missing = [removal for removal in archived if removal.layers not in shown]
+    first, number = archived[0], len(archived)
+    rows, under = f"{number} archived rows of {first.model}", f"{first.model} under {first.contract}"
     if not missing:
-        return passed(f"{len(archived)} of {len(archived)} archived rows of {first.model} under {first.contract} are "
-                      "printed", first.id, where=places(archived),
-                      statement=f"{len(archived)} archived rows of {first.model}",
-                      recomputed="0 missing from the tables")  # fmt: skip
-    told = [row(one) for one in missing]
-    return failed(
-        f"found {some(told, '; ')} in the archive and in no printed row; expected all archived rows of {first.model} "
-        f"under {first.contract}, or the reason why not",
-        missing[0].id,
-        where=places(missing),
-        statement=f"{len(archived)} archived rows of {first.model}, {len(printed)} printed ones",
-        recomputed=f"{len(missing)} of {len(archived)} missing from the tables: {'; '.join(told)}",
-        question=f"{places(missing)}: why do the tables leave out {len(missing)} of {len(archived)} rows?",
+        return Subject(first.id, places(archived), rows).passed(
+            f"{number} of {number} archived rows of {under} are printed", "0 missing from the tables"
+        )
+    texts = [quoted(removal) for removal in missing]
+    return Subject(missing[0].id, places(missing), f"{rows}, {len(printed)} printed ones").failed(
+        f"found {listed(texts, separator='; ')} in the archive and in no printed row; expected all archived rows of "
+        f"{under}, or the reason why not",
+        recomputed=f"{len(missing)} of {number} missing from the tables: {'; '.join(texts)}",
+        question=f"why do the tables leave out {len(missing)} of {number} rows?",
         does_not_show="It does not show that a row was left out for its value, nor that no table has it: only the "
         "rows that the audit file holds are compared.",
     )
@@ -206,39 +205,40 @@ def _all_printed(printed: Sequence[Removal], archived: Sequence[Removal]) -> Res
     "was written twice, or the weights of one checkpoint were loaded for both.",
     remedy="Ask the source for the digest of the weights behind each table; measure one of the two again.",
     waive="When the source says that the two are of the same weights.",
+    nothing=f"there are no two tables of scores with {_TELLING} significant digits",
 )
 def figures_repeated(publication: Publication) -> Iterator[Result]:
     """The figures of one checkpoint, model or text are repeated exactly at another."""
     telling = [scores for scores in publication.scores if _digits(scores) >= _TELLING]
-    repeated = [(one, other) for same in groups(telling, _values).values() for one, other in _repeats(same)]
-    for first, again in repeated:
-        differ = _differing(first, again)
-        here, there = _named(again, differ), _named(first, differ)
-        yield failed(
-            f"found the {len(again.rows)} figures at {here} equal to those at {there} to the last digit; "
-            "expected others",
-            again.id,
-            where=places((again, first)),
-            statement=f"{len(again.rows)} {again.protocol} scores of {again.model} at {here}",
-            recomputed=f"{len(again.rows)} of {len(again.rows)} figures equal those of {first.id}",
-            question=f"{again.where}: are the figures at {here} measured there, or those at {there} ({first.where})?",
-            does_not_show="It does not show which of the two tables, if any, is of the weights it names.",
-        )
+    repeated = [pair for same in groups(telling, _values).values() for pair in _repeats(same)]
+    yield from (_repeated(first, again) for first, again in repeated)
     if not repeated and len(telling) > 1:
-        yield passed(f"no two of {len(telling)} tables repeat each other's figures", where=places(telling),
-                     statement=f"{len(telling)} tables of scores",
-                     recomputed="0 tables repeated to the last digit")  # fmt: skip
-    elif not repeated:
-        yield not_applicable(f"there are no two tables of scores with {_TELLING} significant digits")
+        yield Subject(None, places(telling), f"{len(telling)} tables of scores").passed(
+            f"no two of {len(telling)} tables repeat each other's figures", "0 tables repeated to the last digit"
+        )
+
+
+def _repeated(first: Scores, again: Scores) -> Result:
+    differ, number = _differing(first, again), len(again.rows)
+    here, there = _named(again, differ), _named(first, differ)
+    return Subject(
+        again.id, places((again, first)), f"{number} {again.protocol} scores of {again.model} at {here}"
+    ).failed(
+        f"found the {number} figures at {here} equal to those at {there} to the last digit; expected others",
+        recomputed=f"{number} of {number} figures equal those of {first.id}",
+        question=f"are the figures at {here} measured there, or those at {there} ({first.where})?",
+        asked_at=again.where,
+        does_not_show="It does not show which of the two tables, if any, is of the weights it names.",
+    )
 
 
 def _digits(scores: Scores) -> int:
     """Significant digits of a whole table."""
-    return sum(len(_decimal(one.value).as_tuple().digits) for one in scores.rows)
+    return sum(len(_decimal(row.value).as_tuple().digits) for row in scores.rows)
 
 
 def _values(scores: Scores) -> tuple[object, ...]:
-    return tuple(sorted((one.i, one.j, one.value.low, one.value.high) for one in scores.rows))
+    return tuple(sorted((row.i, row.j, row.value.low, row.value.high) for row in scores.rows))
 
 
 def _repeats(same: Sequence[Scores]) -> Iterator[tuple[Scores, Scores]]:
@@ -252,10 +252,8 @@ def _repeats(same: Sequence[Scores]) -> Iterator[tuple[Scores, Scores]]:
 
 def _differing(first: Scores, again: Scores) -> list[str]:
     """What two tables state differently. Directions may agree: one may be the larger of every pair."""
-    unstated = (None, "undeclared")
-    return [name for name in _MEASUREMENT
-            if getattr(first, name) != getattr(again, name)
-            and not {getattr(first, name), getattr(again, name)} & set(unstated)]  # fmt: skip
+    stated = {name: {getattr(first, name), getattr(again, name)} for name in _MEASUREMENT}
+    return [name for name, values in stated.items() if len(values) == 2 and not values & {None, "undeclared"}]
 
 
 def _named(scores: Scores, differ: Sequence[str]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from checker.core.rule import Result, failed, not_applicable, passed, undecided
+from checker.core.rule import Result
+from checker.core.words import listed
 from checker.published.publication import Publication, PublishedModel, Removal, Scores, SourceRule
-from checker.published.rules.rows import blocks, groups, places, published, row, some
+from checker.published.rules.rows import blocks, groups, places, quoted
+from checker.published.rules.subject import Subject, published
 
 Chain = list[list[Removal]]  # rows of one method by the number of their layers, ascending
 
@@ -18,40 +21,38 @@ Chain = list[list[Removal]]  # rows of one method by the number of their layers,
     "the row belongs to another budget, or the list is not the set that was measured.",
     remedy="Ask the source which blocks were removed for this row.",
     waive="When the source counts its budget in something other than blocks, and says so.",
+    nothing="no row states a budget",
 )
 def budget_differs(publication: Publication) -> Iterator[Result]:
     """The number of removed layers is not the budget of the row."""
-    stated = [one for one in publication.removals if one.budget is not None]
-    for model, rows in groups(stated, lambda one: one.model).items():
-        listed = [one for one in rows if one.layers is not None]
-        wrong = [one for one in listed if one.layers is not None and len(one.layers) != one.budget]
-        if listed and not wrong:
-            yield passed(f"{len(listed)} of {len(listed)} rows of {model} list as many layers as their budget",
-                         where=places(listed), statement=f"{len(listed)} budgets of {model} with their layers",
-                         recomputed=f"0 of {len(listed)} differ")  # fmt: skip
-        yield from (_differs(one, one.layers or ()) for one in wrong)
-        yield from (_unlisted(one) for one in rows if one.layers is None)
-    if not stated:
-        yield not_applicable("no row states a budget")
+    stated = [row for row in publication.removals if row.budget is not None]
+    for model, rows in groups(stated, lambda row: row.model).items():
+        whole = [(row, row.layers) for row in rows if row.layers is not None]
+        wrong = [(row, layers) for row, layers in whole if len(layers) != row.budget]
+        if whole and not wrong:
+            where, number = places(row for row, _ in whole), len(whole)
+            yield Subject(None, where, f"{number} budgets of {model} with their layers").passed(
+                f"{number} of {number} rows of {model} list as many layers as their budget", f"0 of {number} differ"
+            )
+        yield from (_differs(row, layers) for row, layers in wrong)
+        yield from (_unlisted(row) for row in rows if row.layers is None)
 
 
 def _differs(removal: Removal, layers: tuple[int, ...]) -> Result:
-    return failed(
+    return Subject(removal.id, removal.where, f"{quoted(removal)}, budget {removal.budget}").failed(
         f"found {len(layers)} layers, {blocks(layers)}, at budget {removal.budget}; expected as many layers as the "
         "budget",
-        removal.id,
-        where=removal.where,
-        statement=f"{row(removal)}, budget {removal.budget}",
         recomputed=f"{len(layers)} layers",
-        question=f"{removal.where}: which {removal.budget} layers were removed?",
+        question=f"which {removal.budget} layers were removed?",
         does_not_show="It does not show whether the budget or the list is wrong, nor what was measured.",
     )
 
 
 def _unlisted(removal: Removal) -> Result:
-    return undecided(f"budget {removal.budget} stands without the removed layers, which would decide", removal.id,
-                     where=removal.where, statement=row(removal),
-                     question=f"{removal.where}: which {removal.budget} layers were removed?")  # fmt: skip
+    return Subject(removal.id, removal.where, quoted(removal)).undecided(
+        f"budget {removal.budget} stands without the removed layers, which would decide",
+        f"which {removal.budget} layers were removed?",
+    )
 
 
 @published(
@@ -60,48 +61,47 @@ def _unlisted(removal: Removal) -> Result:
     "source counts from 1, and then every set in it is off by one.",
     remedy="Ask the source from which number it counts; correct the audit file if it counts from 1.",
     waive="When the source has acknowledged the slip.",
+    nothing="the audit file names no layer",
 )
 def no_such_layer(publication: Publication) -> Iterator[Result]:
     """A published layer does not exist in its model."""
-    numbered: list[Removal | Scores] = [one for one in publication.removals if one.layers is not None]
-    numbered += publication.scores
-    for key, items in groups(numbered, lambda one: one.model).items():
+    numbered: list[Removal | Scores] = [row for row in publication.removals if row.layers is not None]
+    for key, items in groups([*numbered, *publication.scores], lambda item: item.model).items():
         yield from _exist(publication.models[key], items)
-    if not numbered:
-        yield not_applicable("the audit file names no layer")
 
 
 def _exist(model: PublishedModel, items: Sequence[Removal | Scores]) -> Iterator[Result]:
-    told, where = f"the layers of {len(items)} rows and tables of {model.name}", places(items)
+    rows = f"{len(items)} rows and tables"
+    subject = Subject(None, places(items), f"the layers of {rows} of {model.name}")
     greatest = max(block for item in items for block in _numbers(item))
     if model.blocks is None:
-        yield undecided(f"how many blocks {model.name} has is not stated, and would decide whether {greatest} is one",
-                        where=where, statement=told,
-                        question=f"{where}: how many blocks does {model.name} have?")  # fmt: skip
-        return
-    wrong = [item for item in items if max(_numbers(item)) >= model.blocks]
-    if not wrong:
-        yield passed(f"every layer of {len(items)} rows and tables is one of the {model.blocks} blocks of {model.name}",
-                     where=where, statement=told,
-                     recomputed=f"greatest {greatest} of 0 to {model.blocks - 1}")  # fmt: skip
-    for item in wrong:
-        beyond = sorted({block for block in _numbers(item) if block >= model.blocks})
-        yield failed(
-            f"found {'block' if len(beyond) == 1 else 'blocks'} {some(list(map(str, beyond)))}; expected 0 to "
-            f"{model.blocks - 1}, as {model.name} has {model.blocks} blocks",
-            item.id,
-            where=item.where,
-            statement=row(item) if isinstance(item, Removal) else f"{len(item.rows)} {item.protocol} scores",
-            recomputed=f"greatest {beyond[-1]} of 0 to {model.blocks - 1}",
-            question=f"{item.where}: does the source count blocks from 1, or is {beyond[0]} a slip?",
-            does_not_show="It does not show which block was meant.",
+        yield subject.undecided(
+            f"how many blocks {model.name} has is not stated, and would decide whether {greatest} is one",
+            f"how many blocks does {model.name} have?",
         )
+        return
+    last = model.blocks - 1
+    if greatest <= last:
+        yield subject.passed(
+            f"every layer of {rows} is one of the {model.blocks} blocks of {model.name}",
+            f"greatest {greatest} of 0 to {last}",
+        )
+    for item in items:
+        if beyond := sorted({block for block in _numbers(item) if block > last}):
+            statement = quoted(item) if isinstance(item, Removal) else f"{len(item.rows)} {item.protocol} scores"
+            yield Subject(item.id, item.where, statement).failed(
+                f"found {'block' if len(beyond) == 1 else 'blocks'} {listed(beyond)}; expected 0 to {last}, as "
+                f"{model.name} has {model.blocks} blocks",
+                recomputed=f"greatest {beyond[-1]} of 0 to {last}",
+                question=f"does the source count blocks from 1, or is {beyond[0]} a slip?",
+                does_not_show="It does not show which block was meant.",
+            )
 
 
 def _numbers(item: Removal | Scores) -> Sequence[int]:
     if isinstance(item, Removal):
         return item.layers or (0,)
-    return [one.j for one in item.rows] or (0,)  # i < j
+    return [row.j for row in item.rows] or (0,)  # i < j
 
 
 @published(
@@ -110,52 +110,42 @@ def _numbers(item: Removal | Scores) -> Sequence[int]:
     "set that breaks it was not chosen by that method, whatever the scores.",
     remedy="Ask the source by which rule the set was chosen, or whether the constraint applies to it.",
     waive="When the source says that the constraint does not apply to this row.",
+    nothing="no stated rule with a spacing or exclusions speaks of a row with layers",
 )
 def constraint_not_kept(publication: Publication) -> Iterator[Result]:
     """A published set breaks the spacing or the exclusions of the rule that is said to have chosen it."""
-    constraining = [rule for rule in publication.rules if rule.spacing or rule.exclude]
-    concluded = False
-    for rule in constraining:
-        spoken_of = [one for one in publication.removals if one.layers is not None and rule.speaks_of(one)]
-        concluded = concluded or bool(spoken_of)
-        if spoken_of:
-            yield from _kept(rule, spoken_of)
-    if not concluded:
-        yield not_applicable("no stated rule with a spacing or exclusions speaks of a row with layers")
+    for rule in publication.rules:
+        rows = [row for row in publication.removals if row.layers is not None and rule.speaks_of(row)]
+        if rows and (rule.spacing or rule.exclude):
+            yield from _kept(rule, rows)
 
 
 def _kept(rule: SourceRule, rows: Sequence[Removal]) -> Iterator[Result]:
-    constraint = " and ".join(
-        ([f"a spacing of {rule.spacing}"] if rule.spacing else [])
-        + ([f"nothing from {blocks(rule.exclude)}"] if rule.exclude else [])
-    )
-    sets = groups(rows, lambda one: (one.model, one.protocol, one.layers)).values()  # printed and archived ones
-    wrong = [(same, told) for same in sets if (told := _against(rule, same[0].layers or ()))]
-    for same, told in wrong:
-        where = places(same)
-        one = min(same, key=lambda removal: removal.archive)  # the printed row, where there is one
-        yield failed(
-            f"found {told} in {blocks(one.layers)}; expected {constraint}, as rule {rule.id} says ({rule.where})",
-            one.id,
-            where=where,
-            statement=row(one),
-            recomputed=told.rstrip(","),
-            question=f"{where}: was {blocks(one.layers)} chosen by the rule of {rule.where}, which asks for "
-            f"{constraint}?",
+    spacing = f"a spacing of {rule.spacing}" if rule.spacing else ""
+    constraint = " and ".join(filter(None, (spacing, f"nothing from {blocks(rule.exclude)}" if rule.exclude else "")))
+    sets = groups(rows, lambda row: (row.model, row.protocol, row.layers)).values()  # printed and archived ones
+    wrong = [(same, breach) for same in sets if (breach := _against(rule, same[0].layers or ()))]
+    for same, breach in wrong:
+        first = min(same, key=lambda row: row.archive)  # the printed row, where there is one
+        yield Subject(first.id, places(same), quoted(first)).failed(
+            f"found {breach} in {blocks(first.layers)}; expected {constraint}, as rule {rule.id} says ({rule.where})",
+            recomputed=breach.rstrip(","),
+            question=f"was {blocks(first.layers)} chosen by the rule of {rule.where}, which asks for {constraint}?",
             does_not_show="It does not show that the cost of the set is wrong, nor what the rule would have chosen.",
         )
     if not wrong:
-        yield passed(f"{len(sets)} of {len(sets)} sets have {constraint}", rule.id, where=places(rows),
-                     statement=f"rule {rule.id}: {constraint} ({rule.where})",
-                     recomputed=f"0 of {len(sets)} sets break it")  # fmt: skip
+        yield Subject(rule.id, places(rows), f"rule {rule.id}: {constraint} ({rule.where})").passed(
+            f"{len(sets)} of {len(sets)} sets have {constraint}", f"0 of {len(sets)} sets break it"
+        )
 
 
 def _against(rule: SourceRule, layers: Sequence[int]) -> str:
+    """What breaks a rule's constraints, in words; empty where nothing does."""
     near = [f"{a} and {b}" for a, b in pairwise(layers) if b - a <= (rule.spacing or 0)]
-    told = [f"{some(near)}, too near to each other,"] if near else []
+    breaches = [f"{listed(near)}, too near to each other,"] if near else []
     if excluded := [block for block in layers if block in rule.exclude]:
-        told.append(f"{', '.join(map(str, excluded))}, which is excluded,")
-    return " and ".join(told)
+        breaches.append(f"{', '.join(map(str, excluded))}, which is excluded,")
+    return " and ".join(breaches)
 
 
 @published(
@@ -165,78 +155,73 @@ def _against(rule: SourceRule, layers: Sequence[int]) -> str:
     "scores, ties broken differently, or another rule.",
     remedy="Ask the source whether all budgets were chosen from the same scores, and how ties were broken.",
     waive="When the source says that it chose each budget anew.",
+    nothing="no method has sets of layers at two budgets",
 )
 def sets_not_nested(publication: Publication) -> Iterator[Result]:
     """The layers removed at a smaller budget are not all among those removed at a larger one."""
-    rows = [one for one in publication.removals if one.layers is not None and one.method != "random"]
-    concluded = False
-    for model, of_model in groups(rows, lambda one: one.model).items():
-        methods = groups(of_model, lambda one: (*_method(one), one.search, one.rule)).values()
+    rows = [row for row in publication.removals if row.layers is not None and row.method != "random"]
+    for model, of_model in groups(rows, lambda row: row.model).items():
+        methods = groups(of_model, lambda row: (*_method(row), row.search, row.rule)).values()
         chains = [chain for same in methods if len(chain := _chain(same)) > 1]
-        found = [(chain, _not_nested(publication, chain)) for chain in chains]
-        concluded = concluded or bool(chains)
-        if nested := [chain for chain, result in found if result is None]:
+        results = [(chain, _not_nested(publication, chain)) for chain in chains]
+        if nested := [chain for chain, result in results if result is None]:
             yield _all_nested(model, nested)
-        yield from (result for _, result in found if result is not None)
-    if not concluded:
-        yield not_applicable("no method has sets of layers at two budgets")
+        yield from (result for _, result in results if result is not None)
 
 
-def _method(one: Removal) -> tuple[object, ...]:
+def _method(row: Removal) -> tuple[object, ...]:
     """What has to be equal for two sets to come from one ranking."""
-    return (one.model, one.method, one.protocol, one.selected_on, one.prompts, one.positions, one.direction,
-            one.archive)  # fmt: skip
+    names = ("model", "method", "protocol", "selected_on", "prompts", "positions", "direction", "archive")
+    return tuple(getattr(row, name) for name in names)
 
 
 def _chain(same: Sequence[Removal]) -> Chain:
-    return [found for _, found in sorted(groups(same, lambda one: len(one.layers or ())).items())]
+    return [rows for _, rows in sorted(groups(same, lambda row: len(row.layers or ())).items())]
 
 
 def _all_nested(model: str, chains: Sequence[Chain]) -> Result:
-    rows = [one for chain in chains for same in chain for one in same]
-    methods = list(dict.fromkeys(one.method for one in rows))
-    return passed(f"{len(chains)} of {len(chains)} series of sets of {model} are nested", where=places(rows),
-                  statement=f"sets of {', '.join(methods)} on {model}",
-                  recomputed=f"{len(chains)} nested series")  # fmt: skip
+    rows = [row for chain in chains for same in chain for row in same]
+    methods = ", ".join(dict.fromkeys(row.method for row in rows))
+    number = len(chains)
+    return Subject(None, places(rows), f"sets of {methods} on {model}").passed(
+        f"{number} of {number} series of sets of {model} are nested", f"{number} nested series"
+    )
 
 
 def _not_nested(publication: Publication, chain: Chain) -> Result | None:
     """What stands against a series of sets; None where they are nested."""
-    rows = [one for same in chain for one in same]
-    first, where = rows[0], places(rows)
-    statement = f"{first.method} on {first.model}: {some(_sets(rows), '; ')}"
-    apart = [told for smaller, larger in pairwise(chain) for one in larger if (told := _outside(smaller, one))]
-    if not apart:
+    lacking = (_outside(smaller, larger) for smaller, rows in pairwise(chain) for larger in rows)
+    if not (apart := list(filter(None, lacking))):
         return None
+    rows = [row for same in chain for row in same]
+    first, missing = rows[0], listed(apart, separator="; ")
+    sets = listed(_sets(rows), separator="; ")
+    subject = Subject(first.id, places(rows), f"{first.method} on {first.model}: {sets}")
     if first.search == "unstated" and not any(rule.speaks_of(first) for rule in publication.rules):
-        return undecided(f"{some(apart, '; ')}; whether they were chosen from one ranking would decide", first.id,
-                         where=where, statement=statement,
-                         question=f"{where}: were the sets of {first.method} chosen from one ranking?")  # fmt: skip
-    return failed(
-        f"found {some(apart, '; ')}; expected every block of the smaller set in the larger one",
-        first.id,
-        where=where,
-        statement=statement,
-        recomputed=some(apart, "; "),
-        question=f"{where}: were the sets of {first.method} chosen from the same scores, and how were ties broken?",
+        return subject.undecided(
+            f"{missing}; whether they were chosen from one ranking would decide",
+            f"were the sets of {first.method} chosen from one ranking?",
+        )
+    return subject.failed(
+        f"found {missing}; expected every block of the smaller set in the larger one",
+        recomputed=missing,
+        question=f"were the sets of {first.method} chosen from the same scores, and how were ties broken?",
         does_not_show="It does not show which set was chosen as described, nor that a cost is wrong.",
     )
 
 
 def _sets(rows: Sequence[Removal]) -> list[str]:
-    return list(dict.fromkeys(blocks(one.layers) for one in rows))
+    return list(dict.fromkeys(blocks(row.layers) for row in rows))
 
 
 def _outside(smaller: Sequence[Removal], larger: Removal) -> str:
     """What the sets at a smaller budget have and the larger one lacks; empty where it holds one of them whole."""
     whole = set(larger.layers or ())
-    lacking = [sorted(set(one.layers or ()) - whole) for one in smaller]
-    if not all(lacking):
+    lacking = [(sorted(set(row.layers or ()) - whole), row) for row in smaller]
+    least, row = min(lacking, key=lambda pair: len(pair[0]))
+    if not least:
         return ""
-    least = min(range(len(lacking)), key=lambda number: len(lacking[number]))
-    return (
-        f"{', '.join(map(str, lacking[least]))} in {blocks(smaller[least].layers)} and not in {blocks(larger.layers)}"
-    )
+    return f"{', '.join(map(str, least))} in {blocks(row.layers)} and not in {blocks(larger.layers)}"
 
 
 @published(
@@ -246,41 +231,35 @@ def _outside(smaller: Sequence[Removal], larger: Removal) -> str:
     "model.",
     remedy="Ask the source what differs between the two searches beside their order.",
     waive="When the source says what else differs.",
+    nothing="no method has rows of both an iterative and a one-shot search",
 )
 def first_choice_differs(publication: Publication) -> Iterator[Result]:
     """An iterative search and a one-shot ranking of one method choose different first blocks."""
-    rows = [one for one in publication.removals if one.layers is not None]
-    concluded = False
+    rows = [row for row in publication.removals if row.layers is not None]
     for same in groups(rows, _method).values():
-        searches = groups(same, lambda one: one.search)
+        searches = groups(same, lambda row: row.search)
         if {"one_shot", "iterative"} <= set(searches):
-            concluded = True
             yield _first_choice(searches["one_shot"], searches["iterative"])
-    if not concluded:
-        yield not_applicable("no method has rows of both an iterative and a one-shot search")
 
 
 def _first_choice(one_shot: Sequence[Removal], iterative: Sequence[Removal]) -> Result:
     rows = (*one_shot, *iterative)
-    first, where = rows[0], places(rows)
-    statement = f"{first.method} on {first.model}, one-shot and iterative"
-    alone = [[one for one in search if len(one.layers or ()) == 1] for search in (one_shot, iterative)]
+    first = rows[0]
+    subject = Subject(first.id, places(rows), f"{first.method} on {first.model}, one-shot and iterative")
+    alone = [[row for row in search if len(row.layers or ()) == 1] for search in (one_shot, iterative)]
     if not all(alone):
         missing = "one-shot" if not alone[0] else "iterative"
-        return undecided(f"the {missing} choice at budget 1 is not stated, and would decide", first.id, where=where,
-                         statement=statement,
-                         question=f"{where}: which block does {first.method}, {missing}, remove first?")  # fmt: skip
-    chosen = [_sets(found) for found in alone]
-    told = f"{some(chosen[0])} one-shot, {some(chosen[1])} iterative"
+        return subject.undecided(
+            f"the {missing} choice at budget 1 is not stated, and would decide",
+            f"which block does {first.method}, {missing}, remove first?",
+        )
+    chosen = [_sets(search) for search in alone]
+    recomputed = f"{listed(chosen[0])} one-shot, {listed(chosen[1])} iterative"
     if set(chosen[0]) == set(chosen[1]):
-        return passed(f"at budget 1 {first.method} takes {some(chosen[0])} in both searches", first.id, where=where,
-                      statement=statement, recomputed=told)  # fmt: skip
-    return failed(
-        f"found {told} at budget 1; expected the same block",
-        first.id,
-        where=places((*alone[0], *alone[1])),
-        statement=statement,
-        recomputed=told,
-        question=f"{places((*alone[0], *alone[1]))}: what differs between the two searches of {first.method}?",
+        return subject.passed(f"at budget 1 {first.method} takes {listed(chosen[0])} in both searches", recomputed)
+    return replace(subject, where=places((*alone[0], *alone[1]))).failed(
+        f"found {recomputed} at budget 1; expected the same block",
+        recomputed=recomputed,
+        question=f"what differs between the two searches of {first.method}?",
         does_not_show="It does not show which search was run as described, nor what the later steps would have chosen.",
     )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from checker.core.rule import Placed, Result, failed, not_applicable, passed, undecided
+from checker.core.rule import Result
 from checker.published.printed import Printed
 from checker.published.publication import Correlation, Publication, PValue, Ratio, Statement
 from checker.published.recompute import COEFFICIENTS, correlation, correlation_test, paired, ratios, sign_test
-from checker.published.rules.rows import published
+from checker.published.rules.subject import Subject, published
 
 _SIDES = {"one": "one-sided", "two": "two-sided"}
 
 
-def _told(statement: Statement) -> Placed:
-    return {"where": statement.where, "statement": statement.says}
+Coefficients = Mapping[str, Printed]  # by name
 
 
 @published(
@@ -24,44 +23,34 @@ def _told(statement: Statement) -> Placed:
     "that follows from none belongs to other numbers.",
     remedy="Ask the source for the kind of ratio, and which pairs it is over; print the kind beside the number.",
     waive="When the source says that the ratio is over other pairs or rows than those published.",
+    nothing="the source states no ratio",
 )
 def ratio_does_not_follow(publication: Publication) -> Iterator[Result]:
     """A stated ratio is not that of the published figures, in the kind that is stated or in any."""
-    statements = list(publication.statements_of(Ratio))
-    for statement in statements:
-        yield _ratio(publication, statement)
-    if not statements:
-        yield not_applicable("the source states no ratio")
+    return (_ratio(publication, statement) for statement in publication.statements_of(Ratio))
 
 
 def _ratio(publication: Publication, statement: Ratio) -> Result:
-    told = _told(statement)
-    found, missing = _ratios(publication, statement)
-    if not found:
-        return undecided(f"{missing} would decide it", statement.id, **told,
-                         question=f"{statement.where}: can {missing} be published?")  # fmt: skip
-    recomputed = "; ".join(f"{_words(kind)} {value.ends()}" for kind, value in found.items())
-    matching = [kind for kind, value in found.items() if value.meets(statement.value)]
-    stated = statement.of if statement.of in found else None
+    subject = Subject.of(statement)
+    values, missing = _ratios(publication, statement)
+    if not values:
+        return subject.undecided(f"{missing} would decide it", f"can {missing} be published?")
+    recomputed = "; ".join(f"{_words(kind)} {value.ends()}" for kind, value in values.items())
+    matching = [kind for kind, value in values.items() if value.meets(statement.value)]
+    stated = statement.of if statement.of in values else None
     if (matching and stated is None) or stated in matching:
         kinds = _words(stated) if stated else " or ".join(map(_words, matching))
-        unsaid = "" if stated or len(found) == 1 else "; the source does not name the kind"
-        return passed(f"{statement.value} is the {kinds}{unsaid}", statement.id, **told, recomputed=recomputed)
-    expected = (
-        f"{_words(stated)} {found[stated].ends()}"
-        if stated
-        else f"one of: {recomputed}"
-        if len(found) > 1
-        else recomputed
-    )
+        unsaid = "" if stated or len(values) == 1 else "; the source does not name the kind"
+        return subject.passed(f"{statement.value} is the {kinds}{unsaid}", recomputed)
+    expected = f"one of: {recomputed}" if len(values) > 1 else recomputed
+    if stated:
+        expected = f"{_words(stated)} {values[stated].ends()}"
     also = f"; it is the {' or '.join(map(_words, matching))}" if matching else ""
-    return failed(
+    return subject.failed(
         f"found a ratio of {statement.value}; expected {expected}{also}",
-        statement.id,
-        **told,
         recomputed=recomputed,
-        question=f"{statement.where}: which kind of ratio is {statement.value}, and over which pairs? "
-        f"The published figures give {recomputed}.",
+        question=f"which kind of ratio is {statement.value}, and over which pairs? The published figures give "
+        f"{recomputed}.",
         does_not_show="It does not show that the direction of the comparison is wrong.",
     )
 
@@ -71,17 +60,15 @@ def _ratios(publication: Publication, statement: Ratio) -> tuple[dict[str, Print
     names = (statement.left, statement.right)
     if all(name in publication.scores_by_id for name in names):
         left, right = (publication.scores_by_id[name] for name in names)
-        found = ratios(list(paired(left, right, statement.gap).values()))
-        return found, "scores above zero of the same pairs in both tables"
+        pairs = paired(left, right, statement.gap).values()
+        return ratios(list(pairs)), "scores above zero of the same pairs in both tables"
     if any(name in publication.scores_by_id for name in names):
         return {}, "two tables of scores, or two rows,"
-    rows = [publication.removals_by_id[name] for name in names]
-    figures = [(row.id, row.figure(statement.quantity)) for row in rows]
-    (_, one), (_, other) = figures
-    if one is None or other is None or other.low <= 0 <= other.high:
-        bare = next((name for name, value in figures if value is None), names[1])
+    dividend, divisor = (publication.removals_by_id[name].figure(statement.quantity) for name in names)
+    if dividend is None or divisor is None or divisor.low <= 0 <= divisor.high:
+        bare = names[0] if dividend is None else names[1]
         return {}, f"the {statement.quantity} of {bare}, other than zero,"
-    return {"ratio": one / other}, ""
+    return {"ratio": dividend / divisor}, ""
 
 
 def _words(kind: str | None) -> str:
@@ -94,38 +81,31 @@ def _words(kind: str | None) -> str:
     "differ, so a number that names none of them can be any.",
     remedy="Ask the source for the coefficient, and which pairs it is over.",
     waive="When the source says that the correlation is over other pairs than those published.",
+    nothing="the source states no correlation of published scores",
 )
 def correlation_does_not_follow(publication: Publication) -> Iterator[Result]:
     """A stated correlation is not that of the published scores."""
-    statements = [found for found in publication.statements_of(Correlation) if found.value is not None]
-    for statement in statements:
+    for statement in publication.statements_of(Correlation):
         if statement.value is not None:
             yield _correlation(publication, statement, statement.value)
-    if not statements:
-        yield not_applicable("the source states no correlation of published scores")
 
 
 def _correlation(publication: Publication, statement: Correlation, stated: Printed) -> Result:
-    told = _told(statement)
-    found, pairs = _coefficients(publication, statement)
-    if not found:
+    values, pairs = _coefficients(publication, statement)
+    if not values:
         return _too_few(statement)
-    recomputed = f"{_listed(found)} over {pairs} pairs"
-    matching = [name for name, value in found.items() if value.meets(stated)]
-    wanted = statement.coefficient
-    if (matching and wanted is None) or wanted in matching:
-        unsaid = "" if wanted else "; the source does not name the coefficient"
-        return passed(f"{stated} is {wanted or ' or '.join(matching)} over {pairs} pairs{unsaid}", statement.id,
-                      **told, recomputed=recomputed)  # fmt: skip
-    expected = f"{wanted} {found[wanted].ends(signed=True)}" if wanted else f"one of: {_listed(found)}"
+    subject, recomputed = Subject.of(statement), f"{_listed(values)} over {pairs} pairs"
+    matching = [name for name, value in values.items() if value.meets(stated)]
+    named = statement.coefficient
+    if (matching and named is None) or named in matching:
+        unsaid = "" if named else "; the source does not name the coefficient"
+        return subject.passed(f"{stated} is {named or ' or '.join(matching)} over {pairs} pairs{unsaid}", recomputed)
+    expected = f"{named} {values[named].ends(signed=True)}" if named else f"one of: {_listed(values)}"
     also = f"; it is {' or '.join(matching)}" if matching else ""
-    return failed(
+    return subject.failed(
         f"found a correlation of {stated}; expected {expected} over {pairs} pairs{also}",
-        statement.id,
-        **told,
         recomputed=recomputed,
-        question=f"{statement.where}: which coefficient is {stated}, and over which pairs? The published scores give "
-        f"{_listed(found)}.",
+        question=f"which coefficient is {stated}, and over which pairs? The published scores give {_listed(values)}.",
         does_not_show="It does not show that the two tables are unrelated, nor that one does not predict the other.",
     )
 
@@ -135,68 +115,63 @@ def _correlation(publication: Publication, statement: Correlation, stated: Print
     why="A sentence about a positive or negative relation has the sign of its coefficient.",
     remedy="Ask the source whether the sentence or the sign of the number was meant.",
     waive="When the source measures one of the two quantities on a reversed scale and says so.",
+    nothing="no sentence of the source gives a correlation a sign",
 )
 def correlation_has_the_other_sign(publication: Publication) -> Iterator[Result]:
     """A correlation has not the sign that its sentence gives it."""
-    statements = [found for found in publication.statements_of(Correlation) if found.sign is not None]
-    for statement in statements:
-        yield _signed(publication, statement)
-    if not statements:
-        yield not_applicable("no sentence of the source gives a correlation a sign")
+    statements = (statement for statement in publication.statements_of(Correlation) if statement.sign is not None)
+    return (_signed(publication, statement) for statement in statements)
 
 
 def _signed(publication: Publication, statement: Correlation) -> Result:
-    told = _told(statement)
-    all_of_them, pairs = _coefficients(publication, statement)
-    wanted = statement.coefficient
-    found = {} if statement.value is None else {"printed": statement.value}
-    found |= {name: value for name, value in all_of_them.items() if wanted in (None, name)}
-    if not found:
+    coefficients, pairs = _coefficients(publication, statement)
+    values = {} if statement.value is None else {"printed": statement.value}
+    values |= {name: value for name, value in coefficients.items() if statement.coefficient in (None, name)}
+    if not values:
         return _too_few(statement)
-    recomputed = _listed(found) + (f" over {pairs} pairs" if all_of_them else "")
-    signs = {name: _sign(value) for name, value in found.items()}
-    other = "negative" if statement.sign == "positive" else "positive"
-    against = [name for name, sign in signs.items() if sign == other]
+    subject = Subject.of(statement)
+    recomputed = _listed(values) + (f" over {pairs} pairs" if coefficients else "")
+    signs = {name: _sign(value) for name, value in values.items()}
+    opposite = "negative" if statement.sign == "positive" else "positive"
+    against = {name: value for name, value in values.items() if signs[name] == opposite}
     if against:
-        return failed(
-            f"found a correlation said to be {statement.sign}; expected {other}, as "
-            f"{_listed({name: found[name] for name in against})} is",
-            statement.id,
-            **told,
+        return subject.failed(
+            f"found a correlation said to be {statement.sign}; expected {opposite}, as {_listed(against)} is",
             recomputed=recomputed,
-            question=f"{statement.where}: is the correlation {statement.sign} or {other}?",
+            question=f"is the correlation {statement.sign} or {opposite}?",
             does_not_show="It does not show that the relation is other than zero: that is for an interval or a test.",
         )
     if None in signs.values():
-        return undecided("the printed digits leave the sign open; more digits of the scores would decide",
-                         statement.id, **told, recomputed=recomputed,
-                         question=f"{statement.where}: can the scores be published with more digits?")  # fmt: skip
-    return passed(f"it is {statement.sign}, as the sentence says", statement.id, **told, recomputed=recomputed)
+        return subject.undecided(
+            "the printed digits leave the sign open; more digits of the scores would decide",
+            "can the scores be published with more digits?",
+            recomputed,
+        )
+    return subject.passed(f"it is {statement.sign}, as the sentence says", recomputed)
 
 
 def _sign(value: Printed) -> str | None:
     return "positive" if value.low > 0 else "negative" if value.surely_below(0) else None
 
 
-def _coefficients(publication: Publication, statement: Correlation | PValue) -> tuple[dict[str, Printed], int]:
+def _coefficients(publication: Publication, statement: Correlation | PValue) -> tuple[Coefficients, int]:
     """Every coefficient of two tables, and over how many pairs; none without tables or with too few pairs."""
     if statement.left is None or statement.right is None:
         return {}, 0
     left, right = publication.scores_by_id[statement.left], publication.scores_by_id[statement.right]
     pairs = list(paired(left, right, statement.gap).values())
-    found = {name: correlation(name, pairs) for name in COEFFICIENTS}
-    return {name: value for name, value in found.items() if value is not None}, len(pairs)
+    values = {name: correlation(name, pairs) for name in COEFFICIENTS}
+    return {name: value for name, value in values.items() if value is not None}, len(pairs)
 
 
 def _too_few(statement: Statement) -> Result:
     missing = "scores of at least 3 pairs that stand in both tables and are not all equal"
-    return undecided(f"{missing} would decide it", statement.id, where=statement.where, statement=statement.says,
-                     question=f"{statement.where}: can {missing} be published?")  # fmt: skip
+    return Subject.of(statement).undecided(f"{missing} would decide it", f"can {missing} be published?")
 
 
-def _listed(found: Mapping[str, Printed]) -> str:
-    return ", ".join(f"{name} {value if name == 'printed' else value.ends(signed=True)}"
-                     for name, value in found.items())  # fmt: skip
+def _listed(values: Coefficients) -> str:
+    shown = {name: str(value) if name == "printed" else value.ends(signed=True) for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 @published(
@@ -206,43 +181,47 @@ def _listed(found: Mapping[str, Printed]) -> str:
     "either. Pairs of neighbouring layers share layers and are not independent, so even a right p-value is too small.",
     remedy="Ask the source for the test, its sides and the numbers that went in.",
     waive="When the source uses another test than the one entered here.",
+    nothing="the source states no p-value of a sign test or a correlation",
 )
 def p_value_does_not_follow(publication: Publication) -> Iterator[Result]:
     """A stated p-value is not that of the test from the published numbers."""
-    stated = list(publication.statements_of(PValue))
-    beside = [found for found in publication.statements_of(Correlation) if found.p is not None]
-    for test in stated:
-        found, numbers = _p_values(publication, test)
-        yield _p_value(test, found, numbers, test.sides)
-    for sentence in beside:
-        coefficients, pairs = _coefficients(publication, sentence)
-        yield _p_value(sentence, _of_coefficients(coefficients, pairs, sentence.coefficient), f"{pairs} pairs", None)
-    if not stated and not beside:
-        yield not_applicable("the source states no p-value of a sign test or a correlation")
+    for test in publication.statements_of(PValue):
+        p_values, numbers = _p_values(publication, test)
+        yield _p_value(test, p_values, numbers, test.sides)
+    for sentence in publication.statements_of(Correlation):
+        if sentence.p is not None:
+            coefficients, pairs = _coefficients(publication, sentence)
+            p_values = _of_coefficients(coefficients, pairs, sentence.coefficient)
+            yield _p_value(sentence, p_values, f"{pairs} pairs", None)
 
 
-def _p_value(statement: PValue | Correlation, found: Mapping[str, Printed], numbers: str, sides: str | None) -> Result:
-    """``found`` has p-values by test and side: `sign test, two-sided`."""
-    told = _told(statement)
-    fitting = {name: value for name, value in found.items() if sides is None or name.endswith(_SIDES[sides])}
+def _p_value(
+    statement: PValue | Correlation, p_values: Mapping[str, Printed], numbers: str, sides: str | None
+) -> Result:
+    """``p_values`` stand by test and side: `sign test, two-sided`."""
+    subject = Subject.of(statement)
+    fitting = {name: value for name, value in p_values.items() if sides is None or name.endswith(_SIDES[sides])}
     if not fitting:
-        return undecided("the numbers that went into the test would decide it", statement.id, **told,
-                         question=f"{statement.where}: from which numbers was the p-value computed?")  # fmt: skip
-    recomputed = "; ".join(f"{name} {value.ends()}" for name, value in found.items())
+        return subject.undecided(
+            "the numbers that went into the test would decide it", "from which numbers was the p-value computed?"
+        )
+    recomputed = _each(p_values)
     stated, expected = _stated(statement)
     holding = [name for name, value in fitting.items() if _fits(statement, value)]
     if holding:
-        return passed(f"{stated} fits {numbers}: {' or '.join(holding)}", statement.id, **told, recomputed=recomputed)
-    return failed(
-        f"found {stated}; expected {expected}{'; '.join(f'{n} {v.ends()}' for n, v in fitting.items())} from {numbers}",
-        statement.id,
-        **told,
+        return subject.passed(f"{stated} fits {numbers}: {' or '.join(holding)}", recomputed)
+    return subject.failed(
+        f"found {stated}; expected {expected}{_each(fitting)} from {numbers}",
         recomputed=recomputed,
-        question=f"{statement.where}: by which test, on how many sides and from which numbers is {stated}? "
+        question=f"by which test, on how many sides and from which numbers is {stated}? "
         f"{numbers[0].upper()}{numbers[1:]} give {recomputed}.",
         does_not_show="It does not show that there is no effect; and pairs that share layers are not independent, so "
         "neither p-value should be taken at its word.",
     )
+
+
+def _each(p_values: Mapping[str, Printed]) -> str:
+    return "; ".join(f"{name} {value.ends()}" for name, value in p_values.items())
 
 
 def _stated(statement: PValue | Correlation) -> tuple[str, str]:
@@ -253,19 +232,19 @@ def _stated(statement: PValue | Correlation) -> tuple[str, str]:
     return f"p at most {statement.at_most}", "no smaller one than "
 
 
-def _fits(statement: PValue | Correlation, found: Printed) -> bool:
+def _fits(statement: PValue | Correlation, p_value: Printed) -> bool:
     if isinstance(statement, PValue) and statement.at_most is not None:
-        return found.low <= statement.at_most.middle  # a bound is the very number, and no rounding of another
+        return p_value.low <= statement.at_most.middle  # a bound is the very number, and no rounding of another
     stated = statement.p if isinstance(statement, Correlation) else statement.value
-    return stated is not None and stated.meets(found)
+    return stated is not None and stated.meets(p_value)
 
 
 def _p_values(publication: Publication, statement: PValue) -> tuple[dict[str, Printed], str]:
     """The p-values of a test, by name and side, and the numbers that they are from, in words."""
     if statement.test == "sign":
         successes, trials = _signs(publication, statement)
-        found = sign_test(successes, trials) if trials and successes <= trials else {}
-        named = {f"sign test, {_SIDES[side]}": value for side, value in found.items()}
+        by_side = sign_test(successes, trials) if trials and successes <= trials else {}
+        named = {f"sign test, {_SIDES[side]}": value for side, value in by_side.items()}
         return named, f"{successes} of {trials}"
     if statement.correlation is not None and statement.observations is not None:
         given = dict.fromkeys(COEFFICIENTS, statement.correlation)
@@ -275,12 +254,13 @@ def _p_values(publication: Publication, statement: PValue) -> tuple[dict[str, Pr
     return _of_coefficients(coefficients, pairs, statement.coefficient), f"{pairs} pairs"
 
 
-def _of_coefficients(found: Mapping[str, Printed], observations: int, wanted: str | None) -> dict[str, Printed]:
+def _of_coefficients(values: Coefficients, observations: int, named: str | None) -> dict[str, Printed]:
+    """The p-values of the coefficient that is named, or of all where none is."""
     return {
-        f"{name}, {_SIDES[side]}": p
-        for name, value in found.items()
-        if wanted in (None, name)
-        for side, p in correlation_test(name, value, observations).items()
+        f"{name}, {_SIDES[side]}": p_value
+        for name, value in values.items()
+        if named in (None, name)
+        for side, p_value in correlation_test(name, value, observations).items()
     }
 
 
@@ -290,6 +270,6 @@ def _signs(publication: Publication, statement: PValue) -> tuple[int, int]:
         return statement.successes, statement.trials
     if statement.left is None or statement.right is None:
         return 0, 0
-    left, right = publication.scores_by_id[statement.left], publication.scores_by_id[statement.right]
-    pairs = [(one, other) for one, other in paired(left, right, statement.gap).values() if one != other]
-    return sum(one.middle < other.middle for one, other in pairs), len(pairs)
+    tables = publication.scores_by_id[statement.left], publication.scores_by_id[statement.right]
+    pairs = [(left, right) for left, right in paired(*tables, statement.gap).values() if left != right]
+    return sum(left.middle < right.middle for left, right in pairs), len(pairs)
