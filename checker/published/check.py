@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from checker.core.words import counted
 from checker.published import score_files
 from checker.published.printed import Printed
 from checker.published.publication import STATEMENTS
@@ -17,8 +18,6 @@ BLANK = "FILL-IN"  # what a draft holds where its maker did not know a value
 
 _KEYS = ("pruneaudit", "title", "published", "waivers", "policy")
 _LISTS = ("baselines", "scores", "removals", "rules", "statements")
-
-
 _SCORES = ("left", "right", "scores", "against")  # keys of statements that hold ids of scores
 _REMOVALS = ("removal", "removals", "of")
 
@@ -26,20 +25,20 @@ _REMOVALS = ("removal", "removals", "of")
 def check_blanks(document: Document) -> None:
     """Adds a mistake for every value that a draft left to be filled in. Comes before the schema, which would add that
     the blank is no number."""
+    remedy = "fill it in, or take the key away where it may be left out"
     for where, value in _texts(document.data, ()):
         if value.startswith(BLANK):
-            document.complain(where, schema.show(document, where), "a value in the place of this blank",
-                              "fill it in, or take the key away where it may be left out")  # fmt: skip
+            document.complain(where, schema.show(document, where), "a value in the place of this blank", remedy)
 
 
 def check(document: Document) -> dict[int, ScoreFile]:
     """Adds the mistakes of a published audit that its schema cannot see; the score files it read, by the number of
     their table. What is wrong already is not looked at again."""
+    one_kind = "one of the two: what is measured and what is published are never mixed"
     for key in document.data:
         if key not in _KEYS and not document.doubted((key,)):
-            document.complain((key,), f"`{key}` beside `published`", "one of the two: what is measured and what is "
-                              "published are never mixed", f"move `{key}` into an audit file of its own",
-                              key=(key,))  # fmt: skip
+            remedy = f"move `{key}` into an audit file of its own"
+            document.complain((key,), f"`{key}` beside `published`", one_kind, remedy, key=(key,))
     _ids(document)
     _references(document)
     for where in items(document, "contracts"):
@@ -62,19 +61,19 @@ def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
 
 def items(document: Document, name: str) -> Iterator[Where]:
     """The paths of a section's items; none where it is missing or no list or mapping."""
-    found = document.get("published", name)
-    keys = found if isinstance(found, dict) else range(len(found)) if isinstance(found, list) else ()
+    section = document.get("published", name)
+    keys = section if isinstance(section, dict) else range(len(section)) if isinstance(section, list) else ()
     yield from (("published", name, key) for key in keys)
 
 
 def _named(document: Document, *names: str) -> dict[str, Where]:
     """The ids that stand in some sections; the first of equal ones counts."""
-    found: dict[str, Where] = {}
+    ids: dict[str, Where] = {}
     for name in names:
         for where in items(document, name):
             if isinstance(named := document.sound(*where, "id"), str):
-                found.setdefault(named, where)
-    return found
+                ids.setdefault(named, where)
+    return ids
 
 
 def _ids(document: Document) -> None:
@@ -84,9 +83,9 @@ def _ids(document: Document) -> None:
             named = document.sound(*where, "id")
             if named is not None and first[named] != where:
                 line = document.place((*first[named], "id")).line
-                seen = f" (the first is on line {line})" if line else ""
-                document.complain((*where, "id"), f"the id `{named}` a second time",
-                                  f"each id once{seen}", "give one of the two another id")  # fmt: skip
+                once = f"each id once (the first is on line {line})" if line else "each id once"
+                remedy = "give one of the two another id"
+                document.complain((*where, "id"), f"the id `{named}` a second time", once, remedy)
 
 
 def _references(document: Document) -> None:
@@ -106,8 +105,8 @@ def _references(document: Document) -> None:
 
 
 def _keys(document: Document, name: str) -> list[str]:
-    found = document.get("published", name)
-    return list(found) if isinstance(found, dict) else []
+    section = document.get("published", name)
+    return list(section) if isinstance(section, dict) else []
 
 
 def _refer_statement(document: Document, where: Where, known: Mapping[str, list[str]]) -> None:
@@ -140,8 +139,8 @@ def _refer(document: Document, where: Where, known: list[str], section: str) -> 
 def _unstated(document: Document, where: Where) -> None:
     for number, name in enumerate(document.sound(*where, "unstated") or ()):
         if name in document.get(*where):
-            document.complain((*where, "unstated", number), f"`{name}` as unstated, and its value",
-                              "one of the two", f"take `{name}` away in one place")  # fmt: skip
+            both, remedy = f"`{name}` as unstated, and its value", f"take `{name}` away in one place"
+            document.complain((*where, "unstated", number), both, "one of the two", remedy)
 
 
 def _interval(document: Document, where: Where) -> None:
@@ -174,23 +173,23 @@ def _statement(document: Document, where: Where) -> None:
 
 
 def _spoiled_inside(document: Document, where: Where) -> bool:
-    """Whether a misspelt key or the like has its own mistake, which that a key is missing would only repeat."""
+    """Whether something inside has a mistake of its own, such as a misspelt key, which a missing key would repeat."""
     return any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong)
 
 
-def _one(document: Document, where: Where, one: tuple[str, ...], other: tuple[str, ...]) -> None:
+def _one(document: Document, where: Where, *groups: tuple[str, ...]) -> None:
     """Exactly one of two groups of keys must stand there, and that one whole."""
     if _spoiled_inside(document, where):
         return
-    there = document.get(*where)
-    whole = [group for group in (one, other) if all(key in there for key in group)]
-    part = [group for group in (one, other) if any(key in there for key in group)]
+    keys = document.get(*where)
+    whole = [group for group in groups if all(key in keys for key in group)]
+    part = [group for group in groups if any(key in keys for key in group)]
     if len(part) == 1 and whole:
         return
-    names = [schema.enumerate_words(group, "and") for group in (one, other)]
+    names = [schema.enumerate_words(group, "and") for group in groups]
     found = f"both {names[0]} and {names[1]}" if len(part) == 2 else f"neither {names[0]} nor {names[1]}"
     if len(part) == 1:
-        found = f"{names[(one, other).index(part[0])]} in part"
+        found = f"{names[groups.index(part[0])]} in part"
     document.complain(where, found, f"{names[0]}, or {names[1]}", "give one of them", key=where)
 
 
@@ -204,16 +203,15 @@ def _against(document: Document, where: Where) -> None:
     scores, against = document.sound(*where, "scores"), document.get(*where, "against")
     figure = document.sound(*where, "figure")
     if figure in ("difference", "ratio") and against is None:
-        document.complain((*where, "figure"), f"a {figure} of one table", "a table for each to be held against",
-                          "add `against`")  # fmt: skip
+        found, expected = f"a {figure} of one table", "a table for each to be held against"
+        document.complain((*where, "figure"), found, expected, "add `against`")
     elif scores and isinstance(against, list) and len(scores) != len(against):
-        found = f"{len(against)} table{'' if len(against) == 1 else 's'}"
-        expected = f"{len(scores)}, one for each of `scores`"
+        found, expected = counted(len(against), "table"), f"{len(scores)}, one for each of `scores`"
         document.complain((*where, "against"), found, expected, "add or remove some")
 
 
 def _tables(document: Document) -> dict[int, ScoreFile]:
-    found = {}
+    files = {}
     for number, where in enumerate(items(document, "scores")):
         if document.sound(*where) is not None:
             _one(document, where, ("values",), ("file",))
@@ -225,23 +223,24 @@ def _tables(document: Document) -> dict[int, ScoreFile]:
             continue
         try:
             shown = str(PurePath(document.file).parent / named)
-            found[number], mistakes = score_files.read(document.resolve((*where, "file"), named), shown)
+            files[number], mistakes = score_files.read(document.resolve((*where, "file"), named), shown)
         except score_files.Unreadable as error:
             document.complain((*where, "file"), *map(str, error.args))
         else:
             document.mistakes += mistakes
-    return found
+    return files
 
 
 def _row(document: Document, where: Where, seen: set[tuple[int, int]]) -> None:
     i, j, _, *ends = document.get(*where)
+    pair = f"the pair {i}, {j}"
     if len(ends) == 1:
         document.complain(where, "one end of an interval", "both ends, or none", "add the other end")
     elif i >= j:
-        document.complain(where, f"the pair {i}, {j}", "its lower block first",
-                          "swap them; for the other direction, give a table of its own")  # fmt: skip
+        remedy = "swap them; for the other direction, give a table of its own"
+        document.complain(where, pair, "its lower block first", remedy)
     elif (i, j) in seen:
-        document.complain(where, f"the pair {i}, {j} a second time", "each pair once", "remove one of the two")
+        document.complain(where, f"{pair} a second time", "each pair once", "remove one of the two")
     elif ends and printed_at(document, (*where, 4)).surely_below(printed_at(document, (*where, 3))):
         document.complain(where, f"an interval from {ends[0]} to {ends[1]}", "its lower end first", "swap its ends")
     seen.add((i, j))

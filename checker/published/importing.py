@@ -67,22 +67,22 @@ def kind_of(path: Path) -> str:
 
 def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     """``i=layer_a,j=layer_b,value=replacement_max`` -> the names of the columns; `value` may be given several times."""
-    found: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for part in (part for mapping in mappings for part in _SPLIT.split(mapping)):
         key, sign, name = (piece.strip() for piece in part.partition("="))
-        if key not in KEYS or not sign or not name or (key in found and key != "value"):
+        if key not in KEYS or not sign or not name or (key in names and key != "value"):
             raise UsageError.at(
                 "--map",
                 f"{drafts.one_line(part, 60)!r}",
                 f"{', '.join(KEYS)}, each with the name of a column and only `value` more than once",
                 "write it like --map i=layer_a,j=layer_b,value=replacement_max",
             )
-        found[key] = (*found.get(key, ()), name)
-    if ("low" in found) != ("high" in found) or ("low" in found and len(found.get("value", ())) > 1):
+        names[key] = (*names.get(key, ()), name)
+    if ("low" in names) != ("high" in names) or ("low" in names and len(names.get("value", ())) > 1):
         raise UsageError.at(
             "--map",
             "an interval that belongs to no one column",
             "`low` and `high` together, with a single `value`",
             "import the columns one by one",
         )
-    return found
+    return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,6 @@ from checker.spec import load as spec
 from checker.spec.document import Document, Where
 
 R = TypeVar("R")
-
 
 _DECIMALS = ("perplexity", "increase", "value", "bound", "below", "at_least", "p", "at_most", "correlation", "total")
 _BOUNDS = ("bound", "below", "at_least", "at_most")  # which nobody rounded
@@ -72,38 +71,41 @@ def publication(
     tables: Mapping[int, ScoreFile],
 ) -> Publication:
     """The record of a document without mistakes, with the score files that `check` read."""
-    data = document.data["published"]
-    found: dict[str, Any] = {
-        name: {
-            key: kind(id=key, location=document.place(("published", name, key)), **_values(document, name, key))
-            for key in data.get(name, {})
-        }
-        for name, kind in (("models", PublishedModel), ("contracts", PublishedContract))
-    }
+    baselines, scores = enumerate(items(document, "baselines"), 1), enumerate(items(document, "scores"))
     return Publication(
         name=file.stem,
         title=document.data.get("title", file.stem),
         path=str(file.resolve()),
         text=document.text,
         overrides=overrides,
-        source=Source(**_values(document, "source")),
+        source=Source(**_values(document, ("published", "source"))),
+        models=_by_key(document, "models", PublishedModel),
         waivers=waivers,
         policy=policy,
-        baselines=tuple(_each(document, "baselines", _baseline)),
-        scores=tuple(_scores(document, number, tables) for number in range(len(data.get("scores", ())))),
-        removals=tuple(_each(document, "removals", _removal)),
-        rules=tuple(_each(document, "rules", _rule)),
-        statements=tuple(_each(document, "statements", _of_kind)),
-        caveats=tuple(_each(document, "caveats", _caveat)),
+        contracts=_by_key(document, "contracts", PublishedContract),
+        baselines=tuple(_record(document, where, Baseline, id=f"baseline-{number}") for number, where in baselines),
+        scores=tuple(_scores(document, where, tables.get(number)) for number, where in scores),
+        removals=tuple(_record(document, where, Removal) for where in items(document, "removals")),
+        rules=tuple(_record(document, where, SourceRule) for where in items(document, "rules")),
+        statements=tuple(_of_kind(document, where) for where in items(document, "statements")),
+        caveats=tuple(Caveat(**_values(document, where)) for where in items(document, "caveats")),
         files=tuple(dict.fromkeys((table.name, table.sha256) for table in tables.values())),
-        **found,
     )
 
 
-def _values(document: Document, *where: str | int) -> dict[str, Any]:
-    """A section's values in the form that records have them in: decimals as printed numbers, lists as tuples."""
-    path: Where = ("published", *where)
-    return {key: _value(document, (*path, key)) for key in document.get(*path)}
+def _by_key(document: Document, name: str, kind: Callable[..., R]) -> dict[str, R]:
+    return {str(where[-1]): _record(document, where, kind, id=where[-1]) for where in items(document, name)}
+
+
+def _record(document: Document, where: Where, kind: Callable[..., R], **defaults: Any) -> R:
+    return kind(**defaults | _values(document, where), location=document.place(where))
+
+
+def _values(document: Document, where: Where) -> dict[str, Any]:
+    """A section's values in the form that records have them in: decimals as printed numbers, lists as tuples, and
+    without the choices that the source leaves unsaid, which records have as None."""
+    values = {key: _value(document, (*where, key)) for key in document.get(*where)}
+    return {key: value for key, value in values.items() if not (key in _CHOICES and value == UNSTATED)}
 
 
 def _value(document: Document, where: Where) -> Any:
@@ -119,50 +121,18 @@ def _value(document: Document, where: Where) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _each(document: Document, name: str, make: Callable[[Document, Where], R]) -> Iterator[R]:
-    for where in items(document, name):
-        yield make(document, where)
-
-
-def _baseline(document: Document, where: Where) -> Baseline:
-    named = {"id": f"baseline-{int(where[-1]) + 1}"}
-    return Baseline(**named | _values(document, *where[1:]), location=document.place(where))
-
-
-def _caveat(document: Document, where: Where) -> Caveat:
-    return Caveat(**_values(document, *where[1:]))
-
-
-def _removal(document: Document, where: Where) -> Removal:
-    return Removal(**_values(document, *where[1:]), location=document.place(where))
-
-
-def _stated(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without the choices that the source leaves unsaid, which records have as None."""
-    return {key: value for key, value in values.items() if not (key in _CHOICES and value == UNSTATED)}
-
-
-def _rule(document: Document, where: Where) -> SourceRule:
-    return SourceRule(**_stated(_values(document, *where[1:])), location=document.place(where))
-
-
 def _of_kind(document: Document, where: Where) -> Statement:
-    values = _values(document, *where[1:])
+    values = _values(document, where)
     kind = STATEMENTS[values.pop("kind")]
-    stated = _stated(values)
-    if kind is Sum and stated.pop("of", None) == "counts":
-        stated |= {"parts": tuple(part.exact for part in stated["parts"]), "total": stated["total"].exact}
-    return kind(**stated, location=document.place(where))
+    if kind is Sum and values.pop("of", None) == "counts":
+        values |= {"parts": tuple(part.exact for part in values["parts"]), "total": values["total"].exact}
+    return kind(**values, location=document.place(where))
 
 
-def _scores(document: Document, number: int, tables: Mapping[int, ScoreFile]) -> Scores:
-    where: Where = ("published", "scores", number)
-    values = _values(document, *where[1:])
-    values.pop("file", None)
-    inline = values.pop("values", ())
-    rows = tables[number].rows if number in tables else tuple(
-        _score(document, (*where, "values", row)) for row in range(len(inline))
-    )  # fmt: skip
+def _scores(document: Document, where: Where, file: ScoreFile | None) -> Scores:
+    values = {key: value for key, value in _values(document, where).items() if key not in ("file", "values")}
+    inline = range(len(document.get(*where, "values") or ()))
+    rows = file.rows if file else tuple(_score(document, (*where, "values", row)) for row in inline)
     return Scores(**values, rows=rows, location=document.place(where))
 
 

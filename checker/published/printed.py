@@ -18,7 +18,7 @@ PATTERN = r"[+\-\u2212]?(?:[0-9]{1,60}(?:\.[0-9]{1,60})?|\.[0-9]{1,60})(?:[eE][+
 
 _DECIMAL = re.compile(PATTERN.replace("{1,2}", "{1,3}"))  # of floats, the smallest have three digits there
 _CONTEXT = Context(prec=60)
-_CLOSE = Fraction(1, 10**6)  # an interval narrower than this share of its value is told as one figure
+_CLOSE = Fraction(1, 10**6)  # an interval narrower than this share of its value is shown as one figure
 _DIGITS = 6  # of such a figure
 
 
@@ -131,14 +131,14 @@ def implied_baseline(perplexity: Printed, percent: Printed) -> Printed:
 
 def intersection(many: Iterable[Printed]) -> Printed | None:
     """The values that fit all of them; None where there are none."""
-    found = list(many)
-    low, high = max(one.low for one in found), min(one.high for one in found)
+    numbers = list(many)
+    low, high = max(number.low for number in numbers), min(number.high for number in numbers)
     return Printed(low, high) if low <= high else None
 
 
 def total(many: Iterable[Printed]) -> Printed:
-    found = list(many)
-    return Printed(sum((one.low for one in found), Fraction()), sum((one.high for one in found), Fraction()))
+    numbers = list(many)
+    return Printed(sum((n.low for n in numbers), Fraction()), sum((n.high for n in numbers), Fraction()))
 
 
 def mean(many: Sequence[Printed]) -> Printed:
@@ -146,14 +146,14 @@ def mean(many: Sequence[Printed]) -> Printed:
 
 
 def median(many: Sequence[Printed]) -> Printed:
-    return Printed(_middle([one.low for one in many]), _middle([one.high for one in many]))
+    return Printed(_middle([number.low for number in many]), _middle([number.high for number in many]))
 
 
 def geometric_mean(many: Sequence[Printed]) -> Printed:
     """Outward-rounded; ValueError where one of the numbers may not be positive."""
-    if any(one.low <= 0 for one in many):
+    if any(number.low <= 0 for number in many):
         raise ValueError("a geometric mean of numbers that may not be positive")
-    return Printed(_geometric([one.low for one in many], -1), _geometric([one.high for one in many], 1))
+    return Printed(_geometric([number.low for number in many], -1), _geometric([number.high for number in many], 1))
 
 
 def _interval(value: Printed | int) -> Printed:
@@ -176,8 +176,8 @@ def _magnitude(value: Fraction) -> int:
     """The power of ten of a value's first digit; 0 for zero."""
     if not value:
         return 0
-    found = Decimal(value.numerator).adjusted() - Decimal(value.denominator).adjusted()
-    return found if abs(value) >= Fraction(10) ** found else found - 1
+    magnitude = Decimal(value.numerator).adjusted() - Decimal(value.denominator).adjusted()
+    return magnitude if abs(value) >= Fraction(10) ** magnitude else magnitude - 1
 
 
 def _rounded(value: Fraction, decimals: int, up: bool | None, signed: bool) -> str:

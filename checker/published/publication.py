@@ -361,4 +361,4 @@ class Publication:
 
     def baselines_of(self, model: str, contract: str | None) -> tuple[Baseline, ...]:
         """The baselines of a model under a contract; none where the contract is None."""
-        return tuple(found for found in self.baselines if (found.model, found.contract) == (model, contract))
+        return tuple(each for each in self.baselines if (each.model, each.contract) == (model, contract))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import combinations, pairwise
 from math import comb, erfc, exp, fsum, inf, lgamma, log, log1p, nextafter, sqrt
@@ -25,29 +26,27 @@ Values = Sequence[Printed]
 
 def paired(left: Scores, right: Scores, gap: int | None) -> dict[Pair, tuple[Printed, Printed]]:
     """The scores of the pairs that stand in both tables."""
-    one, other = left.within(gap), right.within(gap)
-    return {pair: (value, other[pair]) for pair, value in one.items() if pair in other}
+    partners = right.within(gap)
+    return {pair: (value, partners[pair]) for pair, value in left.within(gap).items() if pair in partners}
 
 
 def ratios(pairs: Sequence[tuple[Printed, Printed]]) -> dict[str, Printed]:
     """Every kind of ratio of left over right that these numbers have; a divisor that may be zero has none."""
     if not pairs:
         return {}
-    left, right = [one for one, _ in pairs], [other for _, other in pairs]
+    left, right = [dividend for dividend, _ in pairs], [divisor for _, divisor in pairs]
     kinds: dict[str, Callable[[], Printed]] = {
-        "mean_of_ratios": lambda: mean([one / other for one, other in pairs]),
+        "mean_of_ratios": lambda: mean([dividend / divisor for dividend, divisor in pairs]),
         "ratio_of_means": lambda: mean(left) / mean(right),
         "geometric_mean": lambda: geometric_mean(left) / geometric_mean(right),
-        "median_of_ratios": lambda: median([one / other for one, other in pairs]),
+        "median_of_ratios": lambda: median([dividend / divisor for dividend, divisor in pairs]),
         "ratio_of_medians": lambda: median(left) / median(right),
     }
-    found = {}
+    values = {}
     for kind, ratio in kinds.items():
-        try:
-            found[kind] = ratio()
-        except (ZeroDivisionError, ValueError):
-            continue
-    return found
+        with suppress(ZeroDivisionError, ValueError):
+            values[kind] = ratio()
+    return values
 
 
 # --- correlations ----------------------------------------------------------------------------------------------------
@@ -62,7 +61,7 @@ def correlation(coefficient: str, pairs: Sequence[tuple[Printed, Printed]]) -> P
     """
     if len(pairs) < LEAST_OBSERVATIONS:
         return None
-    left, right = [one for one, _ in pairs], [other for _, other in pairs]
+    left, right = [x for x, _ in pairs], [y for _, y in pairs]
     if coefficient == "kendall":
         return _kendall(left, right)
     if coefficient == "spearman":
@@ -85,42 +84,42 @@ def _ranks(values: Values) -> tuple[list[float], list[float]]:
         below = sum(other.middle < value.middle for other in values)
         level = sum(other.middle == value.middle for other in values)
         middles.append(below + (level + 1) / 2)
-        unclear = sum(other.middle != value.middle and _overlap(one=value, other=other) for other in values)
+        unclear = sum(other.middle != value.middle and _overlap(value, other) for other in values)
         open_by.append(unclear + (0 if _exact(value) else (level - 1) / 2))
     return middles, open_by
 
 
 def _pearson(left: tuple[list[float], list[float]], right: tuple[list[float], list[float]]) -> Printed | None:
-    (one, off_one), (other, off_other) = left, right
-    x, spread_x = _standard(one)
-    y, spread_y = _standard(other)
+    (of_left, off_left), (of_right, off_right) = left, right
+    x, spread_x = _standard(of_left)
+    y, spread_y = _standard(of_right)
     if not spread_x or not spread_y:
         return None
     n = len(x)
     r = fsum(a * b for a, b in zip(x, y, strict=True)) / n
-    moved = fsum(abs(b - r * a) * off / (n * spread_x) for a, b, off in zip(x, y, off_one, strict=True))
-    moved += fsum(abs(a - r * b) * off / (n * spread_y) for a, b, off in zip(x, y, off_other, strict=True))
-    moved += fsum(one * other for one, other in zip(off_one, off_other, strict=True)) / (n * spread_x * spread_y)
+    moved = fsum(abs(b - r * a) * off / (n * spread_x) for a, b, off in zip(x, y, off_left, strict=True))
+    moved += fsum(abs(a - r * b) * off / (n * spread_y) for a, b, off in zip(x, y, off_right, strict=True))
+    moved += fsum(a * b for a, b in zip(off_left, off_right, strict=True)) / (n * spread_x * spread_y)
     return _between(r - moved - _SLACK, r + moved + _SLACK)
 
 
 def _spearman(left: tuple[list[float], list[float]], right: tuple[list[float], list[float]]) -> Printed | None:
     """That of the printed ranks; where some are open, also what the differences of ranks can come to without ties."""
-    (one, off_one), (other, off_other) = left, right
-    settled = [0.0] * len(one)
-    printed = _pearson((one, settled), (other, settled))
-    if printed is None or not any((*off_one, *off_other)):
+    (of_left, off_left), (of_right, off_right) = left, right
+    n, settled = len(of_left), [0.0] * len(of_left)
+    printed = _pearson((of_left, settled), (of_right, settled))
+    if printed is None or not any((*off_left, *off_right)):
         return printed
-    apart = [(abs(a - b), c + d) for a, b, c, d in zip(one, other, off_one, off_other, strict=True)]
-    scale = 6 / (len(one) * (len(one) ** 2 - 1))
+    apart = [(abs(a - b), c + d) for a, b, c, d in zip(of_left, of_right, off_left, off_right, strict=True)]
+    scale = 6 / (n * (n**2 - 1))
     least = 1 - scale * fsum((distance + off) ** 2 for distance, off in apart)
     most = 1 - scale * fsum(max(distance - off, 0.0) ** 2 for distance, off in apart)
-    found = _between(least - _SLACK, most + _SLACK)
-    return Printed(min(found.low, printed.low), max(found.high, printed.high))
+    open_ranks = _between(least - _SLACK, most + _SLACK)
+    return Printed(min(open_ranks.low, printed.low), max(open_ranks.high, printed.high))
 
 
 def _standard(values: list[float]) -> tuple[list[float], float]:
-    """Values less their mean, over their standard deviation; and that."""
+    """Values less their mean, over their standard deviation; and the standard deviation."""
     centre = fsum(values) / len(values)
     spread = sqrt(fsum((value - centre) ** 2 for value in values) / len(values))
     return ([(value - centre) / spread for value in values] if spread else values), spread
@@ -134,7 +133,7 @@ def _kendall(left: Values, right: Values) -> Printed | None:
         signs = [_sign(side[a], side[b]) for side in (left, right)]
         for number, (low, high) in enumerate(signs):
             untied[number] += bool(low or high)
-        products = [one * other for one in signs[0] for other in signs[1]]
+        products = [a * b for a in signs[0] for b in signs[1]]
         least, most = least + min(products), most + max(products)
     if not all(untied):
         return None
@@ -142,19 +141,19 @@ def _kendall(left: Values, right: Values) -> Printed | None:
     return _between(least / scale - _SLACK, most / scale + _SLACK)
 
 
-def _sign(one: Printed, other: Printed) -> tuple[int, int]:
+def _sign(left: Printed, right: Printed) -> tuple[int, int]:
     """The least and the greatest sign that the order of two numbers may have; equal ones of many digits are tied."""
-    if one == other and _exact(one):
+    if left == right and _exact(left):
         return 0, 0
-    if _overlap(one, other):
+    if _overlap(left, right):
         return -1, 1
-    sign = 1 if one.middle > other.middle else -1
+    sign = 1 if left.middle > right.middle else -1
     return sign, sign
 
 
-def _overlap(one: Printed, other: Printed) -> bool:
+def _overlap(left: Printed, right: Printed) -> bool:
     """Whether two numbers may be in either order; 0.21 and 0.22, whose intervals only touch, are not."""
-    return one == other or (one.low < other.high and other.low < one.high)
+    return left == right or (left.low < right.high and right.low < left.high)
 
 
 def _exact(value: Printed) -> bool:
@@ -171,9 +170,9 @@ def _between(low: float, high: float) -> Printed:
 
 def sign_test(successes: int, trials: int) -> dict[str, Printed]:
     """The p-values of a sign test, exact: one-sided that there are so many successes or more, and two-sided."""
-    one = Fraction(sum(comb(trials, k) for k in range(successes, trials + 1)), 2**trials)
-    other = Fraction(sum(comb(trials, k) for k in range(successes + 1)), 2**trials)
-    return {"one": Printed.exactly(one), "two": Printed.exactly(min(Fraction(1), 2 * min(one, other)))}
+    as_many = Fraction(sum(comb(trials, k) for k in range(successes, trials + 1)), 2**trials)
+    as_few = Fraction(sum(comb(trials, k) for k in range(successes + 1)), 2**trials)
+    return {"one": Printed.exactly(as_many), "two": Printed.exactly(min(Fraction(1), 2 * min(as_many, as_few)))}
 
 
 def correlation_test(coefficient: str, value: Printed, observations: int) -> dict[str, Printed]:
@@ -190,8 +189,9 @@ def correlation_test(coefficient: str, value: Printed, observations: int) -> dic
     tail = _kendall_tail if coefficient == "kendall" else _student_tail
     ends = sorted(tail(min(float(end), 1.0), observations) for end in (low, high))
     least, most = max(nextafter(ends[0] * (1 - _SLACK), -inf), 0.0), ends[1] * (1 + _SLACK)
-    one = Printed(Fraction(least), Fraction(most))
-    return {"one": one, "two": Printed(min(one.low * 2, Fraction(1)), min(one.high * 2, Fraction(1)))}
+    one_sided = Printed(Fraction(least), Fraction(most))
+    two_sided = Printed(min(one_sided.low * 2, Fraction(1)), min(one_sided.high * 2, Fraction(1)))
+    return {"one": one_sided, "two": two_sided}
 
 
 def _student_tail(r: float, observations: int) -> float:
@@ -257,8 +257,8 @@ def figure(kind: str, of: str, scores: Scores, against: Scores | None, gap: int 
         both = list(paired(scores, against, gap).values())
         if not both:
             return None
-        one, other = average([left for left, _ in both]), average([right for _, right in both])
-        return one - other if kind == "difference" else one / other
+        own, beside = average([left for left, _ in both]), average([right for _, right in both])
+        return own - beside if kind == "difference" else own / beside
     except (ZeroDivisionError, ValueError):
         return None
 
@@ -276,6 +276,6 @@ def _moves(before: Printed, after: Printed, direction: str) -> bool | None:
     return True if below(low, high) else False if high.surely_at_most(low) else None
 
 
-def below(one: Printed, other: Printed) -> bool:
+def below(left: Printed, right: Printed) -> bool:
     """Whether one printed number is less than another: also 0.21 than 0.22, which only the very middle would fit."""
-    return one.surely_at_most(other) and one.low < other.high
+    return left.surely_at_most(right) and left.low < right.high

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,9 @@ class ScoreFile:
     sha256: str
 
 
+Complain = Callable[[int, str, str, str], None]  # column, found, expected, remedy
+
+
 class Unreadable(Exception):
     """No row of the file could be read: what was found, what was expected, what to do."""
 
@@ -41,19 +44,18 @@ def read(path: Path, name: str) -> tuple[ScoreFile, list[Mistake]]:
             raise Unreadable(f"a file of {path.stat().st_size} bytes", f"at most {LARGEST_FILE}", "split it")
         content = path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"`{name}`, which cannot be read ({error.strerror})", "a CSV file of scores (relative paths "
-                         "start at the audit file's folder)", "correct the path") from None  # fmt: skip
+        expected = "a CSV file of scores (relative paths start at the audit file's folder)"
+        raise Unreadable(f"`{name}`, which cannot be read ({error.strerror})", expected, "correct the path") from None
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Unreadable(f"`{name}`, which is not UTF-8", "a text file in UTF-8", "save it in UTF-8") from None
     header, rows, mistakes = _parse(lines, name)
     if header not in (COLUMNS, WITH_INTERVAL):
-        raise Unreadable(f"`{name}` with the first line `{_cut(','.join(header))}`", "the header `i,j,value`, or "
-                         "`i,j,value,low,high`", "name the columns so")  # fmt: skip
-    if len(mistakes) > _SHOWN:
-        mistakes[_SHOWN:] = [Mistake(name, 0, 0, f"{len(mistakes) - _SHOWN} further mistakes", "none",
-                                     "correct those above first")]  # fmt: skip
+        first_line = f"`{name}` with the first line `{_cut(','.join(header))}`"
+        raise Unreadable(first_line, "the header `i,j,value`, or `i,j,value,low,high`", "name the columns so")
+    if further := len(mistakes[_SHOWN:]):
+        mistakes[_SHOWN:] = [Mistake(name, 0, 0, f"{further} further mistakes", "none", "correct those above first")]
     return ScoreFile(tuple(rows), path.name, hashlib.sha256(content).hexdigest()), mistakes
 
 
@@ -66,54 +68,51 @@ def _parse(lines: list[str], name: str) -> tuple[tuple[str, ...], list[Score], l
     rows: list[Score] = []
     mistakes: list[Mistake] = []
     header: tuple[str, ...] = ()
-    first: dict[Pair, int] = {}
+    first: dict[Pair, int] = {}  # the line of each pair
+
+    def complain(column: int, found: str, expected: str, remedy: str) -> None:
+        mistakes.append(Mistake(name, reader.line_num, column, found, expected, remedy))
+
     try:
         header = tuple(field.strip() for field in next(reader, []))
         for fields in reader:
-            if any(fields):
-                row = _row([field.strip() for field in fields], len(header), name, reader.line_num, mistakes)
-                rows += [row] if row and _new(row, first, name, reader.line_num, mistakes) else []
+            row = _row([field.strip() for field in fields], len(header), complain) if any(fields) else None
+            if row is not None and _stands(row, first, complain):
+                first[row.i, row.j] = reader.line_num
+                rows.append(row)
     except csv.Error as error:
-        mistakes.append(Mistake(name, reader.line_num, 1, f"what CSV cannot read ({error})", "values joined by commas",
-                                "correct the line"))  # fmt: skip
+        complain(1, f"what CSV cannot read ({error})", "values joined by commas", "correct the line")
     return header, rows, mistakes
 
 
-def _row(fields: list[str], width: int, name: str, line: int, mistakes: list[Mistake]) -> Score | None:
+def _row(fields: list[str], width: int, complain: Complain) -> Score | None:
     if len(fields) != width:
-        mistakes.append(Mistake(name, line, 1, f"{len(fields)} values", f"{width}, as in the header",
-                                "add or remove values"))  # fmt: skip
+        complain(1, f"{len(fields)} values", f"{width}, as in the header", "add or remove values")
         return None
-    wrong = list(_wrong(fields, name, line))
-    mistakes += wrong
-    if wrong:
+    sound = True
+    for place, field in enumerate(fields):
+        pattern, expected = (_BLOCK, "the number of a block, from 0") if place < 2 else (_DECIMAL, "a decimal number")
+        if not pattern.fullmatch(field):
+            sound = False
+            column = sum(len(before) + 1 for before in fields[:place]) + 1
+            complain(column, f"`{_cut(field)}`", expected, "correct it")
+    if not sound:
         return None
     value, *ends = map(Printed.of, fields[2:])
     return Score(int(fields[0]), int(fields[1]), value, (ends[0], ends[1]) if ends else None)
 
 
-def _wrong(fields: list[str], name: str, line: int) -> Iterator[Mistake]:
-    for place, field in enumerate(fields):
-        pattern, expected = (_BLOCK, "the number of a block, from 0") if place < 2 else (_DECIMAL, "a decimal number")
-        if not pattern.fullmatch(field):
-            column = sum(len(other) + 1 for other in fields[:place]) + 1
-            yield Mistake(name, line, column, f"`{_cut(field)}`", expected, "correct it")
-
-
-def _new(row: Score, first: dict[Pair, int], name: str, line: int, mistakes: list[Mistake]) -> bool:
+def _stands(row: Score, first: Mapping[Pair, int], complain: Complain) -> bool:
     """Whether a row may stand: its lower block first, its pair not given before, its interval in order."""
-    pair = (row.i, row.j)
+    pair, low_high = f"the pair {row.i}, {row.j}", row.interval
     if row.i >= row.j:
-        mistakes.append(Mistake(name, line, 1, f"the pair {row.i}, {row.j}", "its lower block first",
-                                "swap them; for the other direction, give a table of its own"))  # fmt: skip
-    elif pair in first:
-        once = f"each pair once (the first is on line {first[pair]})"
-        mistakes.append(Mistake(name, line, 1, f"the pair {row.i}, {row.j} a second time", once, "remove one of them"))
-    elif row.interval and row.interval[1].surely_below(row.interval[0]):
-        mistakes.append(Mistake(name, line, 1, f"an interval from {row.interval[0]} to {row.interval[1]}",
-                                "its lower end first", "swap low and high"))  # fmt: skip
+        complain(1, pair, "its lower block first", "swap them; for the other direction, give a table of its own")
+    elif (row.i, row.j) in first:
+        once = f"each pair once (the first is on line {first[row.i, row.j]})"
+        complain(1, f"{pair} a second time", once, "remove one of them")
+    elif low_high and low_high[1].surely_below(low_high[0]):
+        complain(1, f"an interval from {low_high[0]} to {low_high[1]}", "its lower end first", "swap low and high")
     else:
-        first[pair] = line
         return True
     return False
 

@@ -122,24 +122,23 @@ def view(report: PublishedReport) -> dict[str, Any]:
 def lines(report: PublishedReport) -> list[list[str]]:
     """The summary that a person reads in the terminal, in paragraphs; ``report`` is clean."""
     outcome = report["outcome"]
-    told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
+    verdict = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
     source = ", ".join(text for _, text in _named(report))
-    found = [[report["title"], told, f"Source: {source}", f"Policy, {facts.policy(report)}"]]
-    found += [_group_lines(group) for group in _groups(report)]
-    others = [*_others(report, "fail"), *_others(report, "open")]
-    if others:
-        found.append(["Findings about the audit itself"])
-        found[-1] += [f"  {one.outcome.mark} {one.level} {one.rule}: {one.message}" for one in others]
-    return found
+    paragraphs = [[report["title"], verdict, f"Source: {source}", f"Policy, {facts.policy(report)}"]]
+    paragraphs += [_group_lines(group) for group in _groups(report)]
+    if others := [*_others(report, "fail"), *_others(report, "open")]:
+        findings = [f"  {finding.outcome.mark} {finding.level} {finding.rule}: {finding.message}" for finding in others]
+        paragraphs.append(["Findings about the audit itself", *findings])
+    return paragraphs
 
 
 def _group_lines(group: Group) -> list[str]:
-    found = [f"{group.title} ({len(group.checks)})" if group.checks else group.empty]
+    texts = [f"{group.title} ({len(group.checks)})" if group.checks else group.empty]
     for check in group.checks:
         waived = f" (waived: {check.waived})" if check.waived else ""
-        found.append(f"  {check.verdict.mark} {check.named}: {check.message}{waived}")
-        found += [f"      {text}" for text in (check.question, check.does_not_show) if text]
-    return found
+        texts.append(f"  {check.verdict.mark} {check.named}: {check.message}{waived}")
+        texts += [f"      {text}" for text in (check.question, check.does_not_show) if text]
+    return texts
 
 
 def _groups(report: PublishedReport) -> tuple[Group, ...]:
@@ -170,8 +169,8 @@ def _check(number: int, check: Mapping[str, Any]) -> CheckView:
 def _others(report: PublishedReport, outcome: str) -> list[FindingView]:
     """The findings that are no check of a published number."""
     checked = {(check["rule"], check["id"], check["message"]) for check in report["checks"]}
-    found = [f for f in report["findings"] if (f["rule"], f["claim"], f["message"]) not in checked]
-    return claims.findings({**report, "findings": found}, outcome)
+    others = [row for row in report["findings"] if (row["rule"], row["claim"], row["message"]) not in checked]
+    return claims.findings({**report, "findings": others}, outcome)
 
 
 def _named(report: PublishedReport) -> Iterator[tuple[str, str]]:
@@ -206,7 +205,7 @@ def _source(report: PublishedReport) -> Table:
 
 
 def _caveats(report: PublishedReport) -> Table:
-    rows = [(found["where"], found["says"]) for found in report["caveats"]]
+    rows = [(caveat["where"], caveat["says"]) for caveat in report["caveats"]]
     return pairs_of("caveats", "What the source says itself of its numbers", rows)
 
 
@@ -252,5 +251,5 @@ def _read(report: PublishedReport) -> Table:
 def _files(report: PublishedReport) -> Table | None:
     if not report["files"]:
         return None
-    rows = [(found["file"], found["sha256"]) for found in report["files"]]
+    rows = [(file["file"], file["sha256"]) for file in report["files"]]
     return pairs_of("files", "Files of scores, by sha256", rows)

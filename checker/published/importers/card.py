@@ -14,7 +14,7 @@ from checker.core.errors import InvalidAudit, UsageError
 from checker.published.importers import card_tables, mergekit
 from checker.published.importers.card_tables import Figure
 from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
-from checker.published.importers.importer import Importer, Request, block_count, blocks_of, model
+from checker.published.importers.importer import Importer, Request, blank_contract, block_count, blocks_of, model
 from checker.published.importers.mergekit import Recipe
 from checker.spec import document as documents
 
@@ -25,8 +25,8 @@ _MOST_NAMES = 20
 
 
 @dataclass
-class _Found:
-    """What was gathered so far."""
+class _Content:
+    """What a card and the files beside it hold, as far as they were read."""
 
     base: tuple[str, ...] = ()
     recipes: list[Recipe] = field(default_factory=list)
@@ -36,14 +36,14 @@ class _Found:
 
 
 def _from_card(request: Request) -> Draft:
-    found = _Found()
-    _read_card(request, request.path, request.name, found)
+    content = _Content()
+    _read_card(request, request.path, request.name, content)
     beside_model = request.path.name == model_card.NAME
-    return _draft(request, found, request.path.resolve().parent.name if beside_model else request.path.stem)
+    return _draft(request, content, request.path.resolve().parent.name if beside_model else request.path.stem)
 
 
 def _from_folder(request: Request) -> Draft:
-    folder, found = request.path.resolve(), _Found()
+    folder, content = request.path.resolve(), _Content()
     if not folder.is_dir():
         raise UsageError.at(request.path, "no folder", "that of a model", "check the path")
     card, recipe = existing(folder, model_card.NAME), existing(folder, _RECIPE)
@@ -56,102 +56,103 @@ def _from_folder(request: Request) -> Draft:
         )
     if recipe is not None:
         document = documents.read(recipe, str(request.path / _RECIPE), "a mergekit configuration", "take it away")
-        found.recipes.append(mergekit.read(document, block_count(request), _RECIPE))
+        content.recipes.append(mergekit.read(document, block_count(request), _RECIPE))
     if card is not None:
-        _read_card(request, card.resolve(), model_card.NAME, found)
+        _read_card(request, card.resolve(), model_card.NAME, content)
     if existing(folder, "config.json") is not None:
-        _compare_counts(folder, found)
-    return _draft(request, found, folder.name)
+        _compare_counts(folder, content)
+    return _draft(request, content, folder.name)
 
 
-def _compare_counts(folder: Path, found: _Found) -> None:
+def _compare_counts(folder: Path, content: _Content) -> None:
     count = blocks_of(folder)
-    found.remarks.append(f"config.json: this checkpoint has {count} blocks")
-    found.wrong += [f"{recipe.where}: slices that keep {recipe.kept} blocks, where config.json says {count}"
-                    for recipe in found.recipes if recipe.kept != count]  # fmt: skip
+    content.remarks.append(f"config.json: this checkpoint has {count} blocks")
+    for recipe in content.recipes:
+        if recipe.kept != count:
+            wrong = f"slices that keep {recipe.kept} blocks, where config.json says {count}"
+            content.wrong.append(f"{recipe.where}: {wrong}")
 
 
-def _read_card(request: Request, path: Path, name: str, found: _Found) -> None:
+def _read_card(request: Request, path: Path, name: str, content: _Content) -> None:
     text = model_card.read(path)
     block = model_card.find_block(text, str(request.path))
     span = model_card.front_matter(text)
-    found.base = model_card.base_models(text)
-    _tags(text, span, name, found)
+    content.base = model_card.base_models(text)
+    _tags(text, span, name, content)
     start = text.index("---", span[1]) + 3 if span else 0
     first = len(re.findall(r"\r\n|\n|\r", text[:start])) + 1
     body = text[start:].lstrip("\ufeff")
     tables, fences, html = card_tables.parse(body, first)
     own = range(block.line, block.line + block.text.count("\n") + 1) if block else range(0)
     if block is not None:
-        found.wrong.append(f"{name}:{block.line}: the pruneaudit block; verify its pack instead")
-    found.wrong += [f"{name}:{line}: a table in HTML" for line in html if line not in own]
+        content.wrong.append(f"{name}:{block.line}: the pruneaudit block; verify its pack instead")
+    content.wrong += [f"{name}:{line}: a table in HTML" for line in html if line not in own]
     if sum(len(row) for table in tables for row in table.rows) > card_tables.MOST_CELLS:
         raise UsageError.at(
             path, f"more than {card_tables.MOST_CELLS:,} cells in tables", "a model card", "check the path"
         )
     for table in tables:
         if table.lines and table.lines[0] not in own:
-            figures, left = card_tables.figures(table)
-            found.figures += figures
-            found.wrong += [f"{name}:{line}: numbers not taken over: {one_line(row)}" for line, row in left]
+            figures, unread = card_tables.figures(table)
+            content.figures += figures
+            content.wrong += [f"{name}:{line}: numbers not taken over: {one_line(row)}" for line, row in unread]
     for fence in fences:
-        _recipe(request, fence, name, found)
+        _recipe(request, fence, name, content)
 
 
-def _recipe(request: Request, fence: card_tables.Fence, name: str, found: _Found) -> None:
-    """Reads a code block that holds slices; another one is no matter of ours."""
+def _recipe(request: Request, fence: card_tables.Fence, name: str, content: _Content) -> None:
+    """Reads a code block that holds slices; other code blocks are left alone."""
     if not re.search(r"^[ \t]*slices[ \t]*:", fence.text, re.MULTILINE):
         return
     try:
-        if len(fence.text) > _LARGEST_RECIPE or len(found.recipes) >= _MOST_RECIPES:
+        if len(fence.text) > _LARGEST_RECIPE or len(content.recipes) >= _MOST_RECIPES:
             raise UsageError("too large, or too many")
         document = documents.parse(fence.text, name)
         recipe = mergekit.read(document, block_count(request), name, fence.line)
     except (InvalidAudit, UsageError):
-        found.wrong.append(f"{name}:{fence.line}: slices that cannot be read")
+        content.wrong.append(f"{name}:{fence.line}: slices that cannot be read")
         return
-    if all(recipe.layers is None or recipe.layers != other.layers for other in found.recipes):
-        found.recipes.append(recipe)
+    if all(recipe.layers is None or recipe.layers != known.layers for known in content.recipes):
+        content.recipes.append(recipe)
 
 
-def _tags(text: str, span: tuple[int, int] | None, name: str, found: _Found) -> None:
-    """Tags and results of the front matter, which are told and not taken over."""
+def _tags(text: str, span: tuple[int, int] | None, name: str, content: _Content) -> None:
+    """Tags and results of the front matter, which are remarked on and not taken over."""
     if span is None:
         return
     try:
         document = documents.parse(text[slice(*span)], name)
     except InvalidAudit:
-        found.wrong.append(f"{name}:1: front matter that is not YAML")
+        content.wrong.append(f"{name}:1: front matter that is not YAML")
         return
     tags = document.get("tags")
     if isinstance(tags, list) and tags:
-        found.remarks.append(f"{name}: tags {one_line(', '.join(map(str, tags[:_MOST_NAMES])))}")
+        content.remarks.append(f"{name}: tags {one_line(', '.join(map(str, tags[:_MOST_NAMES])))}")
     if document.get("model-index") is not None:
         line = document.place(("model-index",)).line + len(re.findall(r"\r\n|\n|\r", text[: span[0]]))
-        found.wrong.append(f"{name}:{line}: results in `model-index`")
+        content.wrong.append(f"{name}:{line}: results in `model-index`")
 
 
-def _draft(request: Request, found: _Found, title: str) -> Draft:
+def _draft(request: Request, content: _Content, title: str) -> Draft:
     blocks = block_count(request)
     contracts, baselines = mergekit.blank_evaluation()
-    removals = [mergekit.removal(recipe, blocks, number) for number, recipe in enumerate(found.recipes, 1)]
+    removals = [mergekit.removal(recipe, blocks, number) for number, recipe in enumerate(content.recipes, 1)]
     where = request.name if request.path.is_file() else model_card.NAME
-    if found.figures:
-        contracts, baselines, printed = _of_figures(found, where)
+    if content.figures:
+        contracts, baselines, printed = _of_figures(content, where)
         removals = _joined(removals, printed, contracts)
     if not removals:
         none = Recipe(None, None, 0, 0, where, ())
         removals = [mergekit.removal(none, blocks) | {"id": "removal", "where": blank("the place in the card")}]
-    wrong = [*(problem for recipe in found.recipes for problem in recipe.wrong), *found.wrong]
-    wrong += [
-        f"{recipe.where}: the slices leave out no block" for recipe in found.recipes if recipe.layers == () and blocks
-    ]
-    remarks = [*found.remarks, *(line for recipe in found.recipes for line in mergekit.remarks(recipe, blocks))]
+    wrong = [*(problem for recipe in content.recipes for problem in recipe.wrong), *content.wrong]
+    bare = [recipe for recipe in content.recipes if recipe.layers == () and blocks]
+    wrong += [f"{recipe.where}: the slices leave out no block" for recipe in bare]
+    remarks = [*content.remarks, *(line for recipe in content.recipes for line in mergekit.remarks(recipe, blocks))]
     return Draft(
         origin=request.name or title,
         title=f"Published numbers of {title}",
         source=one_line(f"Model card of {title}") if title else blank("title of the card"),
-        models={MODEL: _model(found, blocks, wrong)},
+        models={MODEL: _model(content, blocks, wrong)},
         contracts=contracts,
         baselines=baselines,
         removals=removals,
@@ -160,9 +161,9 @@ def _draft(request: Request, found: _Found, title: str) -> Draft:
     )
 
 
-def _model(found: _Found, blocks: int | None, wrong: list[str]) -> dict[str, Any]:
+def _model(content: _Content, blocks: int | None, wrong: list[str]) -> dict[str, Any]:
     """The unpruned model: the card's base model, or that of the slices; a blank where they name several."""
-    named = {*found.base, *(recipe.model for recipe in found.recipes if recipe.model)}
+    named = {*content.base, *(recipe.model for recipe in content.recipes if recipe.model)}
     if len(named) == 1:
         return model(named.pop(), blocks)
     entry = model(None, blocks)
@@ -173,38 +174,37 @@ def _model(found: _Found, blocks: int | None, wrong: list[str]) -> dict[str, Any
     return entry
 
 
-def _of_figures(found: _Found, name: str) -> tuple[dict[str, Any], list[Any], list[dict[str, Any]]]:
+def _of_figures(content: _Content, name: str) -> tuple[dict[str, Any], list[Any], list[dict[str, Any]]]:
     """Contracts, one for each column of perplexities; baselines; removals."""
     contracts: dict[str, Any] = {}
     keys: dict[str, str] = {}
     baselines: list[Any] = []
     removals: list[dict[str, Any]] = []
-    for figure in found.figures:
+    for figure in content.figures:
         if figure.measure not in keys:
             keys[figure.measure] = name_for(figure.measure, contracts)
-            contracts[keys[figure.measure]] = {
-                "text": blank(f"the text that this was measured on (called {one_line(figure.measure, 60)})"),
-                "window": blank("tokens of a window"),
-                "stride": blank("tokens from one window's start to the next one's"),
-            }
-        said = {"model": MODEL, "contract": keys[figure.measure], "perplexity": figure.text,
-                "where": f"{name}, line {figure.line}, {one_line(figure.label, 60)}"}  # fmt: skip
+            text = f"the text that this was measured on (called {one_line(figure.measure, 60)})"
+            contracts[keys[figure.measure]] = blank_contract(text)
+        where = f"{name}, line {figure.line}, {one_line(figure.label, 60)}"
+        printed = {"contract": keys[figure.measure], "perplexity": figure.text, "where": where}
         if figure.of_unpruned:
-            baselines.append(said)
+            baselines.append({"model": MODEL, **printed})
         else:
-            removals.append(_removal(figure, said, [entry["id"] for entry in removals]))
+            removals.append(_removal(figure, printed, [entry["id"] for entry in removals]))
     return contracts, baselines, removals
 
 
-def _removal(figure: Figure, said: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
+def _removal(figure: Figure, printed: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
     layers = blank("the removed blocks, counted from 0, as in [21, 22]")
     if figure.layers:
         layers = blank(f"[{', '.join(map(str, figure.layers))}] is printed; the same, counted from 0")
-    row = one_line(figure.label, 60)
-    entry = {"id": name_for(f"line-{figure.line}", taken),
-             "model": said.pop("model"),
-             "method": blank(f"what chose the blocks, as the source calls it (the row is {row})"),
-             "layers": layers} | said  # fmt: skip
+    entry = {
+        "id": name_for(f"line-{figure.line}", taken),
+        "model": MODEL,
+        "method": blank(f"what chose the blocks, as the source calls it (the row is {one_line(figure.label, 60)})"),
+        "layers": layers,
+        **printed,
+    }
     if figure.increase is not None:
         entry["increase"] = figure.increase
     entry["selected_on"] = blank("the text that the blocks were chosen on, or unstated")
@@ -215,8 +215,7 @@ def _joined(recipes: list[dict[str, Any]], printed: list[dict[str, Any]], contra
     """One removal where slices and a single printed row speak of the same; else both kinds, one after the other."""
     if len(recipes) == 1 and len(printed) == 1:
         row = {key: value for key, value in printed[0].items() if key not in ("id", "layers", "method")}
-        joined = recipes[0] | row | {"where": f"{printed[0]['where']}; slices in {recipes[0]['where']}"}
-        return [joined]
+        return [recipes[0] | row | {"where": f"{printed[0]['where']}; slices in {recipes[0]['where']}"}]
     first = next(iter(contracts))
     return [*({**recipe, "contract": first} for recipe in recipes), *printed]
 

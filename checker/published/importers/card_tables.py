@@ -88,20 +88,20 @@ def figures(table: Table) -> tuple[list[Figure], list[tuple[int, str]]]:
     """The perplexities of a table, whose measures are its columns or its rows; and, by line, the numbers left over."""
     header, body = table.rows[0], list(zip(table.rows, table.lines, strict=True))[1:]
     columns = [place for place, name in enumerate(header) if place and _is_perplexity(name)]
-    found: list[Figure] = []
-    left: list[tuple[int, str]] = []
+    figures: list[Figure] = []
+    unread: list[tuple[int, str]] = []
     for row, line in body:
         if columns:
-            here, used = _in_columns(header, row, line, columns)
+            own, used = _in_columns(header, row, line, columns)
         elif row and _is_perplexity(row[0]):
-            here, used = _in_row(header, row, line)
+            own, used = _in_row(header, row, line)
         else:
-            here, used = [], set()
-        found += here
+            own, used = [], set()
+        figures += own
         over = [place for place, cell in enumerate(row) if place not in used and place and re.search(r"[0-9]", cell)]
         if over:
-            left.append((line, "; ".join([row[0], *(f"{header[place]} {row[place]}" for place in over)])))
-    return found, left
+            unread.append((line, "; ".join([row[0], *(f"{header[place]} {row[place]}" for place in over)])))
+    return figures, unread
 
 
 def _is_perplexity(name: str) -> bool:
@@ -116,26 +116,28 @@ def _in_columns(
     measured = [place for place in columns if numbers[place][0] is not None]
     changes = [place for place, name in enumerate(header) if place and _CHANGE.search(name)]
     change = changes[0] if len(columns) == len(changes) == 1 and numbers[changes[0]][0] is not None else None
-    listed = next((place for place, name in enumerate(header) if _LAYERS.search(name) and _listed(row[place])), None)
+    named = next((place for place, name in enumerate(header) if _LAYERS.search(name) and _blocks(row[place])), None)
     increase = numbers[change][0] if change is not None else None
-    layers = _listed(row[listed]) if listed is not None else ()
-    found = [Figure(row[0], header[place], numbers[place][0] or "", line, numbers[place][1], increase, layers)
-             for place in measured]  # fmt: skip
-    read = {place for place in (change, listed) if place is not None} if measured else set()
-    return found, {*measured, *read}
+    layers = _blocks(row[named]) if named is not None else ()
+    figures = [
+        Figure(row[0], header[place], numbers[place][0] or "", line, numbers[place][1], increase, layers)
+        for place in measured
+    ]
+    read = {place for place in (change, named) if place is not None} if measured else set()
+    return figures, {*measured, *read}
 
 
 def _in_row(header: Sequence[str], row: Sequence[str], line: int) -> tuple[list[Figure], set[int]]:
-    found, used = [], set()
+    figures, used = [], set()
     for place in range(1, len(row)):
         text, bold = _number(row[place])
         if text is not None and not _CHANGE.search(header[place]):
-            found.append(Figure(header[place], row[0], text, line, bold))
+            figures.append(Figure(header[place], row[0], text, line, bold))
             used.add(place)
-    return found, used
+    return figures, used
 
 
-def _listed(cell: str) -> tuple[int, ...]:
+def _blocks(cell: str) -> tuple[int, ...]:
     match = _LIST.fullmatch(cell.strip("*` "))
     return tuple(int(number) for number in (match[1] or match[2]).split(",")) if match else ()
 

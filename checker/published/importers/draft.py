@@ -1,6 +1,6 @@
 """A draft of an audit file with `published:`: what a file says, with a marked blank for whatever it does not say.
 
-A draft decides nothing. Its blanks are refused by ``transcripts`` until somebody fills them in. Text from outside
+A draft decides nothing. Its blanks are refused by ``check`` until somebody fills them in. Text from outside
 stands in it on one line, without control characters, and quoted wherever YAML could read it as anything but text.
 """
 
@@ -75,9 +75,11 @@ def name_for(text: str, taken: Iterable[str] = ()) -> str:
 def render(draft: Draft) -> str:
     """The draft as an audit file. UsageError where it would be larger than an audit file may be."""
     origin = one_line(draft.origin)
-    lines = [f"# A draft that `pruneaudit import` made from {origin}. It decides nothing.",
-             f"# Fill in what is marked {BLANK}, or take the key away where it may be left out, and hold the rest "
-             "against the source."]  # fmt: skip
+    lines = [
+        f"# A draft that `pruneaudit import` made from {origin}. It decides nothing.",
+        f"# Fill in what is marked {BLANK}, or take the key away where it may be left out, and hold the rest against "
+        "the source.",
+    ]
     lines += _listed("How it was read", draft.remarks)
     lines += _listed("Not understood, and so not in the draft", draft.not_understood)
     lines += ["pruneaudit: 1", _yaml({"title": one_line(draft.title)}), "published:"]
@@ -85,8 +87,8 @@ def render(draft: Draft) -> str:
     for name, content in sections.items():
         if content:
             who = "May" if name == "source" else "Each may"
-            lines += textwrap.wrap(f"{who} also hold: {_MAY_HOLD[name]}.", 116, initial_indent="  # ",
-                                   subsequent_indent="  # ")  # fmt: skip
+            wrapped = textwrap.wrap(f"{who} also hold: {_MAY_HOLD[name]}.", 112)
+            lines += [f"  # {line}" for line in wrapped]
             lines.append(textwrap.indent(_yaml({name: content}), "  "))
     lines.append(
         "  # What the source says in words goes into `statements`, how it says that blocks were chosen into `rules`."

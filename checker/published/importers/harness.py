@@ -1,4 +1,4 @@
-"""Results of lm-evaluation-harness -> the perplexities in them; what ran on the same documents is told by their hashes.
+"""Results of lm-evaluation-harness -> the perplexities in them; hashes show what ran on the same documents.
 
 The harness (github.com/EleutherAI/lm-evaluation-harness) names a figure ``metric,filter``. With ``--log_samples`` it
 writes, per task, one line for each document with its ``doc_hash``, into ``samples_<task>_<time>.jsonl`` beside the
@@ -16,7 +16,15 @@ from typing import Any
 
 from checker.core.errors import UsageError
 from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
-from checker.published.importers.importer import Importer, Number, Request, model, parse_json, read_json_text
+from checker.published.importers.importer import (
+    Importer,
+    Number,
+    Request,
+    blank_baseline,
+    model,
+    parse_json,
+    read_json_text,
+)
 from checker.published.score_files import is_decimal
 
 LARGEST_RESULTS = 32_000_000  # bytes
@@ -64,8 +72,8 @@ class _Results:
                     yield task, metric, str(value)
 
     def setting(self, name: str, task: str) -> Any:
-        found = self.content.get(name)
-        return found.get(task) if isinstance(found, dict) else None
+        by_task = self.content.get(name)
+        return by_task.get(task) if isinstance(by_task, dict) else None
 
 
 def is_results(content: Any) -> bool:
@@ -121,14 +129,14 @@ def _lines(path: Path, wrong: list[str]) -> Iterator[Any]:
 
 def _keyed(samples: Any) -> Documents:
     seen: Counter[tuple[str, str]] = Counter()
-    found = {}
+    documents = {}
     for sample in samples:
         digest = sample.get("doc_hash") if isinstance(sample, dict) else None
         if isinstance(digest, str):
             key = (str(sample.get("filter", "none")), digest)
-            found[(*key, seen[key])] = {name: sample[name] for name in _RIGHT if name in sample}
+            documents[(*key, seen[key])] = {name: sample[name] for name in _RIGHT if name in sample}
             seen[key] += 1
-    return found
+    return documents
 
 
 def _draft(request: Request) -> Draft:
@@ -150,8 +158,8 @@ def _draft(request: Request) -> Draft:
             apart = is_base and not shared.get(task, False)
             key = keys.setdefault((task, metric, apart), name_for(f"{task}-{metric.partition(',')[0]}", contracts))
             contracts.setdefault(key, _contract(results, task, metric))
-            entries[is_base].append({"contract": key, "perplexity": value, "archive": True,
-                                     "where": one_line(f"{results.name}, {task}, {metric}")})  # fmt: skip
+            where = one_line(f"{results.name}, {task}, {metric}")
+            entries[is_base].append({"contract": key, "perplexity": value, "archive": True, "where": where})
     if not entries[False]:
         raise UsageError.at(
             request.path,
@@ -167,15 +175,13 @@ def _assembled(
     pruned: _Results,
     base: _Results | None,
     parts: tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]],
-    told: tuple[list[str], list[str]],
+    comments: tuple[list[str], list[str]],
 ) -> Draft:
     contracts, baselines, removals = parts
-    remarks, wrong = told
+    remarks, wrong = comments
     if base is None:
         remarks.append("results of the unpruned model were not given (--base FILE); its perplexity is a blank")
-        baselines = [{"contract": entry["contract"],
-                      "perplexity": blank("perplexity of the unpruned model, as it is printed"),
-                      "where": blank("the place in the source")} for entry in removals]  # fmt: skip
+        baselines = [blank_baseline(entry["contract"]) for entry in removals]
     name = pruned.model
     return Draft(
         origin=pruned.name,
@@ -216,34 +222,34 @@ def _same(pruned: _Results, base: _Results, task: str, remarks: list[str]) -> bo
         return False
     differing = [key for key in _SETTINGS if pruned.setting(key, task) != base.setting(key, task)]
     differing += ["dtype"] if pruned.dtype != base.dtype else []
-    here, there = _documents(pruned, task), _documents(base, task)
-    if here is None or there is None:
-        missing = " and ".join(results.name for results, found in ((pruned, here), (base, there)) if found is None)
+    after, before = _documents(pruned, task), _documents(base, task)
+    if after is None or before is None:
+        bare = [results.name for results, own in ((pruned, after), (base, before)) if own is None]
+        missing = " and ".join(bare)
         remarks.append(f"{name}: no samples beside {missing}, so nothing shows that both ran on the same documents")
     else:
-        both = here.keys() & there.keys()
-        remarks.append(f"{name}: {len(both)} documents in both files by their hash, {len(here) - len(both)} only in "
-                       f"{pruned.name}, {len(there) - len(both)} only in {base.name}")  # fmt: skip
-        remarks += _changed(name, here, there)
-        if len(both) < len(here) or len(both) < len(there):
+        both = len(after.keys() & before.keys())
+        alone = f"{len(after) - both} only in {pruned.name}, {len(before) - both} only in {base.name}"
+        remarks.append(f"{name}: {both} documents in both files by their hash, {alone}")
+        remarks += _changed(name, after, before)
+        if both < len(after) or both < len(before):
             differing.append("documents")
     if differing:
-        remarks.append(
-            f"{name}: the two files differ in {', '.join(differing)}, so that each has a contract of its own"
-        )
+        what = ", ".join(differing)
+        remarks.append(f"{name}: the two files differ in {what}, so that each has a contract of its own")
     return not differing
 
 
-def _changed(task: str, here: Documents, there: Documents) -> Iterator[str]:
+def _changed(task: str, after: Documents, before: Documents) -> Iterator[str]:
     """On how many documents of both an answer became right or wrong."""
     for metric in _RIGHT:
-        pairs = [(_right(here[key].get(metric)), _right(there[key].get(metric))) for key in here.keys() & there.keys()]
-        whole = [(now, before) for now, before in pairs if now is not None and before is not None]
+        both = [
+            (_right(after[key].get(metric)), _right(before[key].get(metric))) for key in after.keys() & before.keys()
+        ]
+        whole = [(now, then) for now, then in both if now is not None and then is not None]
         if whole:
-            lost, won = (
-                sum(before and not now for now, before in whole),
-                sum(now and not before for now, before in whole),
-            )
+            lost = sum(then and not now for now, then in whole)
+            won = sum(now and not then for now, then in whole)
             yield f"{task}, {metric}: of {len(whole)} documents {lost} are right only with --base, {won} only without"
 
 

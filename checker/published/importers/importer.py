@@ -49,28 +49,28 @@ class Number(str):
     """A number of a JSON file in the digits it was written with."""
 
 
-def read_text(path: Path, largest: int, wanted: str) -> str:
+def read_text(path: Path, largest: int, expected: str) -> str:
     """UsageError where there is no such file, or where it is too large or not UTF-8."""
     if not path.is_file():
-        raise UsageError.at(path, "no such file", wanted, "check the path")
+        raise UsageError.at(path, "no such file", expected, "check the path")
     with path.open("rb") as file:
         content = file.read(largest + 1)
     if len(content) > largest:
-        raise UsageError.at(path, f"more than {largest:,} bytes", f"{wanted} below that", "import a part of it")
+        raise UsageError.at(path, f"more than {largest:,} bytes", f"{expected} below that", "import a part of it")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError.at(
-            path, f"bytes that are not UTF-8 at byte {error.start}", f"{wanted} in UTF-8", "save it as UTF-8"
+            path, f"bytes that are not UTF-8 at byte {error.start}", f"{expected} in UTF-8", "save it as UTF-8"
         ) from None
 
 
-def read_json_text(path: Path, largest: int, wanted: str) -> Any:
+def read_json_text(path: Path, largest: int, expected: str) -> Any:
     """JSON with every number as ``Number``; UsageError where it is none, or names a key twice."""
     try:
-        return parse_json(read_text(path, largest, wanted))
+        return parse_json(read_text(path, largest, expected))
     except (ValueError, RecursionError) as error:
-        raise UsageError.at(path, f"something that is not JSON ({error})", wanted, "check the file") from None
+        raise UsageError.at(path, f"something that is not JSON ({error})", expected, "check the file") from None
 
 
 def parse_json(text: str) -> Any:
@@ -79,10 +79,10 @@ def parse_json(text: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    by_key = dict(pairs)
+    if len(by_key) != len(pairs):
         raise ValueError("a key that stands twice in one object")
-    return found
+    return by_key
 
 
 def block_count(request: Request) -> int | None:
@@ -116,7 +116,25 @@ def model(name: str | None, blocks: int | None) -> dict[str, Any]:
     }
 
 
+def blank_contract(text: str) -> dict[str, Any]:
+    """An entry of `contracts` of which nothing is known yet; ``text`` says what belongs there."""
+    return {
+        "text": blank(text),
+        "window": blank("tokens of a window"),
+        "stride": blank("tokens from one window's start to the next one's"),
+    }
+
+
+def blank_baseline(contract: str) -> dict[str, Any]:
+    """The baseline under a contract, of which nothing is known yet."""
+    return {
+        "contract": contract,
+        "perplexity": blank("perplexity of the unpruned model, as it is printed"),
+        "where": blank("the place in the source"),
+    }
+
+
 def whole_number(text: object) -> int | None:
-    """A block's number; None where it is none."""
-    found = str(text).strip() if isinstance(text, str | int) and not isinstance(text, bool) else ""
-    return int(found) if re.fullmatch(r"[0-9]{1,4}", found) else None
+    """A block's number; None for anything else."""
+    digits = str(text).strip() if isinstance(text, str | int) and not isinstance(text, bool) else ""
+    return int(digits) if re.fullmatch(r"[0-9]{1,4}", digits) else None

@@ -9,13 +9,23 @@ from typing import Any
 
 from checker.core.errors import InvalidAudit, UsageError
 from checker.published.importers.draft import MODEL, Draft, blank, one_line
-from checker.published.importers.importer import MOST_BLOCKS, Importer, Request, block_count, model
+from checker.published.importers.importer import (
+    MOST_BLOCKS,
+    Importer,
+    Request,
+    blank_baseline,
+    blank_contract,
+    block_count,
+    model,
+)
 from checker.spec import document as documents
 from checker.spec.document import Document, Where
 
 _MOST_SLICES = 1000
-_KNOWN = {"slices", "merge_method", "dtype", "out_dtype", "base_model", "tokenizer_source", "tokenizer", "name",
-          "chat_template"}  # fmt: skip
+_KNOWN = (
+    *("slices", "merge_method", "dtype", "out_dtype", "base_model"),
+    *("tokenizer_source", "tokenizer", "name", "chat_template"),
+)
 _RECIPE = "a mergekit configuration"
 
 
@@ -60,8 +70,8 @@ def read(document: Document, blocks: int | None, name: str, first_line: int = 1)
     if len(names) > 1:
         wrong.append(f"{place(('slices',))}: blocks of several models, {one_line(', '.join(sorted(names)))}")
     if document.get("merge_method") != "passthrough":
-        found = one_line(document.get("merge_method"), 40)
-        wrong.append(f"{place(('merge_method',))}: the method `{found}`, and not passthrough")
+        method = one_line(document.get("merge_method"), 40)
+        wrong.append(f"{place(('merge_method',))}: the method `{method}`, and not passthrough")
     ranges = [part[1:] for part in parts]
     plain = not wrong
     wrong += [f"{place((key,))}: `{one_line(key, 40)}`" for key in document.data if key not in _KNOWN]
@@ -99,11 +109,11 @@ def _part(document: Document, number: int, place: Any, wrong: list[str]) -> tupl
     return named, *ends
 
 
-def _ends(found: Any) -> tuple[int, int] | None:
-    """A half-open range; None where it is none."""
-    if not isinstance(found, list) or len(found) != 2 or not all(type(end) is int for end in found):
+def _ends(layer_range: Any) -> tuple[int, int] | None:
+    """A half-open range; None for anything else."""
+    if not isinstance(layer_range, list) or len(layer_range) != 2 or not all(type(end) is int for end in layer_range):
         return None
-    start, end = found
+    start, end = layer_range
     return (start, end) if 0 <= start < end <= MOST_BLOCKS else None
 
 
@@ -165,13 +175,8 @@ def remarks(recipe: Recipe, blocks: int | None) -> Iterator[str]:
 
 def blank_evaluation() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A contract called ``evaluation`` and the baseline under it, of which nothing is known yet."""
-    contracts = {"evaluation": {"text": blank("the text that perplexity was measured on"),
-                                "window": blank("tokens of a window"),
-                                "stride": blank("tokens from one window's start to the next one's")}}  # fmt: skip
-    baseline = {"model": MODEL, "contract": "evaluation",
-                "perplexity": blank("perplexity of the unpruned model, as it is printed"),
-                "where": blank("the place in the source")}  # fmt: skip
-    return contracts, [baseline]
+    contract = blank_contract("the text that perplexity was measured on")
+    return {"evaluation": contract}, [{"model": MODEL, **blank_baseline("evaluation")}]
 
 
 def _draft(request: Request) -> Draft:

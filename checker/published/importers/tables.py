@@ -71,11 +71,11 @@ def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Mapping[
 def _check_header(request: Request, header: Sequence[str]) -> None:
     for name in _mapped(request):
         if header.count(name) != 1:
-            found = "no column" if name not in header else "several columns"
-            there = ", ".join(one_line(each, 40) for each in header[:_SHOWN]) or "nothing"
+            wrong = "no column" if name not in header else "several columns"
+            names = ", ".join(one_line(each, 40) for each in header[:_SHOWN]) or "nothing"
             raise UsageError.at(
                 f"{request.path}:1",
-                f"{found} {one_line(name, 40)!r} (the first line has {there})",
+                f"{wrong} {one_line(name, 40)!r} (the first line has {names})",
                 "one",
                 "say which column is which with --map, as in --map i=layer_a,j=layer_b,value=replacement_max",
             )
@@ -92,12 +92,12 @@ def _from_json(request: Request) -> Draft:
 
 def _list(request: Request, content: Any) -> tuple[str, list[Any]]:
     """The list of records, and what to call its place."""
-    found = content if request.records is None else _at(content, request.records)
-    if isinstance(found, list):
-        _check_size(request, found)
-        return request.name + (f", {one_line(request.records)}" if request.records else ""), found
-    there = [key for key, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
-    names = ", ".join(one_line(key, 40) for key in there[:_SHOWN]) or "none"
+    records = content if request.records is None else _at(content, request.records)
+    if isinstance(records, list):
+        _check_size(request, records)
+        return request.name + (f", {one_line(request.records)}" if request.records else ""), records
+    lists = [key for key, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
+    names = ", ".join(one_line(key, 40) for key in lists[:_SHOWN]) or "none"
     wrong = "no list" if request.records is None else f"no list at {one_line(request.records, 40)!r}"
     raise UsageError.at(
         request.path,
@@ -186,11 +186,10 @@ def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str
     cells = {key: find(record, names[0]) for key, names in columns.items()}
     i, j, value = whole_number(cells["i"]), whole_number(cells["j"]), _decimal(cells["value"])
     if i is None or j is None or i == j:
-        return f"no pair of two blocks, but {_told(cells['i'])} and {_told(cells['j'])}"
+        return f"no pair of two blocks, but {_shown(cells['i'])} and {_shown(cells['j'])}"
     if value is None:
-        return (
-            f"no decimal number, but {_told(cells['value'])}, as score of the pair {i}, {j} under {columns['value'][0]}"
-        )
+        score = f"score of the pair {i}, {j} under {columns['value'][0]}"
+        return f"no decimal number, but {_shown(cells['value'])}, as {score}"
     rows, pair = (table.forward, (i, j)) if i < j else (table.turned, (j, i))
     if pair in rows:
         return f"the pair {i}, {j} a second time"
@@ -198,10 +197,9 @@ def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str
     low, high = ends if len(ends) == 2 else (None, None)
     sound = low is not None and high is not None and not Printed.of(high).surely_below(Printed.of(low))
     rows[pair] = [*pair, value, low, high] if sound else [*pair, value]
-    missing = not sound and any(cells.get(end) not in (None, "") for end in ("low", "high"))
-    return (
-        f"no interval, but {_told(cells['low'])} and {_told(cells['high'])}, at the pair {i}, {j}" if missing else None
-    )
+    if not sound and any(cells.get(end) not in (None, "") for end in ("low", "high")):
+        return f"no interval, but {_shown(cells['low'])} and {_shown(cells['high'])}, at the pair {i}, {j}"
+    return None
 
 
 def _decimal(value: Any) -> str | None:
@@ -209,7 +207,7 @@ def _decimal(value: Any) -> str | None:
     return str(text) if is_decimal(text) else None
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return f"`{one_line(value, 40)}`" if isinstance(value, str) and value.strip() else "nothing"
 
 
