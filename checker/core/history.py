@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import PurePath
 from typing import Any, cast
 
 from checker.core.canonical import digest
 from checker.core.errors import NotFinite
 from checker.core.facts import AmountRow, Facts, ModelFacts, RunRow, StopRow
-from checker.core.records import Audit, Claim, EvaluationContract, ScoringContract
+from checker.core.records import Audit, EvaluationContract, ScoringContract
 from checker.core.store import Store
 
 _RUN, _STOP = "run", "stopped"
@@ -25,7 +24,7 @@ def write_run(store: Store, audit: Audit, known: Facts, verdicts: Mapping[str, s
     content = {
         "measures": _measures(audit, known.model),
         "amount": amount(audit, known),
-        "verdicts": {_statement(claim): verdicts[claim.id] for claim in audit.claims},
+        "verdicts": {digest(claim.stated()): verdicts[claim.id] for claim in audit.claims},
     }
     store.write_record(_RUN, audit.name, content)
 
@@ -46,7 +45,7 @@ def other_runs(store: Store, audit: Audit, known: Facts) -> list[RunRow]:
     own, measures = amount(audit, known), _measures(audit, known.model)
     found: dict[str, RunRow] = {}
     for run in store.read_records(_RUN, audit.name):
-        verdicts = {claim.id: run["verdicts"].get(_statement(claim)) for claim in audit.claims}
+        verdicts = {claim.id: run["verdicts"].get(digest(claim.stated())) for claim in audit.claims}
         if run["measures"] == measures and run["amount"] != own and any(verdicts.values()):
             found.setdefault(digest([run["amount"], verdicts]), {"amount": run["amount"], "verdicts": verdicts})
     return list(found.values())
@@ -67,16 +66,6 @@ def _without_amount(contract: ScoringContract | EvaluationContract | None) -> An
     source = contract.source
     named = source.kind if source.kind == "self_generated" else source.name  # whose name holds its seed
     return [kept, named, source.column, source.join, source.drop_empty]
-
-
-def _statement(claim: Claim) -> str:
-    """Digest of what decides a claim, whatever its words and wherever it stands in the file."""
-    stated = {key: value for key, value in asdict(claim).items() if key not in ("id", "says", "location")}
-    if claim.checkpoint is not None:
-        stated["checkpoint"] = PurePath(claim.checkpoint).name
-    if claim.from_checkpoint:
-        stated["layers"] = None  # they are found out, and what they are found from is stated
-    return digest({key: value for key, value in stated.items() if value is not None and value is not False})
 
 
 def write_stop(store: Store, audit: Audit, model: ModelFacts, error: NotFinite) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import Literal, Protocol, final
+from typing import Any, Literal, Protocol, Self, TypeVar, final
 
 from checker.core.canonical import digest
 from checker.core.layouts import Geometry
@@ -17,7 +17,8 @@ PROTOCOLS: tuple[ProtocolName, ...] = ("replacement", "interchange")
 Verdict = Literal["supported", "contradicted", "open"]
 # Of D draws no p lies below 1 / (D + 1): the fewest at which 0.025 can be reached, either end of an interval at 95 %.
 DECIDING_DRAWS = 39
-FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of a removal's layers
+C = TypeVar("C", bound="Claim")
+D = TypeVar("D", bound="Claim")
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     @property
+    def without_folder(self) -> Location:
+        return replace(self, file=PurePath(self.file).name)
+
+    @property
     def place(self) -> str:
         """The place as reports name it: reports travel, and the folders of the machine that made them do not."""
-        return str(replace(self, file=PurePath(self.file).name))
+        return str(self.without_folder)
 
 
 def _base_name(path: str | None) -> str | None:
@@ -185,38 +190,36 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement someone published. Fields outside its ``kind`` are None."""
+    """A statement someone published. Each kind of claim is a class of its own, in `spec/claims`."""
 
+    kind: str = field(init=False)  # as the audit file calls it
     id: str
     says: str
-    kind: Literal["removal", "redundant", "comparison", "regime", "transfer"]
     location: Location
-    protocol: str | None = None
-    scope: Literal["contract", "population"] = "population"
-    layers: tuple[int, ...] | None = None  # removal
-    method: str | None = None  # removal
-    budget: int | None = None  # removal, comparison, regime
-    at_most: float | None = None  # removal, percent
-    equals: float | None = None  # removal, percent
-    within: float | None = None  # removal, percent
-    interval: Interval | None = None  # removal: as published, in ``interval_unit``
-    interval_unit: Literal["percent", "perplexity"] | None = None  # removal: of the published interval
-    about: Literal["perplexity", "tasks"] | None = None  # removal
-    pair: tuple[int, int] | None = None  # redundant
-    pairs: Literal["all", "adjacent"] | None = None  # redundant, in place of ``pair``
-    below: float | None = None  # redundant, nats
-    better: str | None = None  # comparison
-    worse: str | None = None  # comparison
-    at_least: float | None = None  # comparison, times
-    metric: str | None = None  # regime
-    removal: str | None = None  # regime
-    to: str | None = None  # transfer
-    checkpoint: str | None = None  # removal: folder of the pruned model, absolute once loaded
-    from_checkpoint: bool = False  # removal: whether ``layers`` are those that the checkpoint lacks
+    protocol: str | None = field(default=None, kw_only=True)  # the test that it rests on
+    scope: Literal["contract", "population"] = field(default="population", kw_only=True)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The blocks it names."""
+        return ()
 
     def beyond(self, blocks: int) -> tuple[int, ...]:
         """The blocks it names that a model of so many blocks does not have."""
-        return tuple(sorted({block for block in (*(self.layers or ()), *(self.pair or ())) if block >= blocks}))
+        return tuple(sorted({block for block in self.blocks if block >= blocks}))
+
+    def without_folders(self) -> Self:
+        """The same claim with every path in it reduced to its last part."""
+        return replace(self, location=self.location.without_folder)
+
+    def stated(self) -> dict[str, Any]:
+        """What decides it, whatever its words and wherever it stands. Stored runs go by the digest of this.
+
+        Only what is set counts, so that a kind may get a further field and its runs are still found.
+        """
+        stated = asdict(self.without_folders())
+        del stated["id"], stated["says"], stated["location"]
+        return {key: value for key, value in stated.items() if value is not None and value is not False}
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,11 @@ class Audit:
     def places(self) -> Mapping[str, Location]:
         """Where each claim stands in the audit file, by its id."""
         return {claim.id: claim.location for claim in self.claims}
+
+    def claims_of(self, kind: type[C], *others: type[D]) -> Iterator[C | D]:
+        """The claims of the given kinds, in the order of the audit file."""
+        kinds: tuple[type[C] | type[D], ...] = (kind, *others)
+        return (claim for claim in self.claims if isinstance(claim, kinds))
 
     @property
     def selections(self) -> tuple[Selection, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,9 +22,6 @@ class Case(AnyCase[Audit]):
     facts: Facts
     figures: ReportFigures  # the report without findings, in the form that report.json publishes
     gaps: tuple[str, ...]  # what the audit asks for and is not measured
-
-    def claims(self, *kinds: str) -> Iterator[Claim]:
-        return (claim for claim in self.audit.claims if claim.kind in kinds)
 
     def primary(self, rows: Sequence[R]) -> list[R]:
         """The rows that stand in the comparison which verdicts rest on."""

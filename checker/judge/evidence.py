@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from checker.checkpoints.provenance import claimed as lineage
 from checker.core.canonical import restored
 from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
 from checker.core.records import Audit, TextSource
 from checker.core.store import Store
+from checker.spec import claimed_checkpoints
 from checker.spec.contracts import ContractName, contracts, digests_under, scopes, together
 from checker.spec.sources import text_identity
 
@@ -33,7 +33,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     scoring = store.read_record("scoring", digests["scoring"])
     selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
     evaluation = store.read_record("evaluation", together(digests))
-    checkpoints = lineage.restore(audit, model, lambda key: store.read_record(lineage.RECORD, key), str(store.path))
+    recorded = partial(store.read_record, claimed_checkpoints.RECORD)
+    checkpoints = claimed_checkpoints.restore(audit, model, recorded, str(store.path))
     facts = Facts(
         model,
         restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
@@ -41,7 +42,7 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
         restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
         checkpoints,
     )
-    return Evidence(lineage.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
+    return Evidence(claimed_checkpoints.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
 
 
 def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) -> Callable[[Question], Values | None]:

@@ -12,7 +12,6 @@ from checker.checkpoints import model_card
 from checker.checkpoints.digests import check_pin, weights_digest
 from checker.checkpoints.files import Files
 from checker.checkpoints.model_facts import facts
-from checker.checkpoints.provenance import claimed
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun
 from checker.core.facts import Facts, ModelFacts, ScoringFacts
@@ -20,6 +19,7 @@ from checker.core.questions import Text
 from checker.core.records import Audit
 from checker.measure import texts
 from checker.measure.models import fetch, load_tokenizer
+from checker.spec import claimed_checkpoints
 
 
 class Progress(Protocol):
@@ -92,10 +92,10 @@ def prepare(
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
-    if any(claim.checkpoint for claim in audit.claims):
+    if claimed_checkpoints.naming_one(audit):
         told.say("reading the checkpoints that claims name")
-        known = replace(known, checkpoints=claimed.read(audit, files))
-        audit = claimed.with_layers(audit, known.checkpoints)
+        known = replace(known, checkpoints=claimed_checkpoints.read(audit, files))
+        audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
     return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
 
 

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 
 from checker.checkpoints import digests as artifacts
-from checker.checkpoints.provenance import claimed
 from checker.core import history
 from checker.core.canonical import digest
 from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
@@ -31,6 +30,7 @@ from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, wit
 from checker.measure.proof import prove
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of
+from checker.spec import claimed_checkpoints
 from checker.spec.contracts import contract_digests, contracts, scopes, together
 from checker.spec.sources import text_identity
 
@@ -163,8 +163,9 @@ class _Session:
         assert self.facts.selection is not None
         for model in (audit.model, audit.model.unpinned):  # an audit that is pinned later can be judged
             self.store.write_record("model", model.identity, asdict(self.model_facts))
-        for claim, fact in zip((c for c in audit.claims if c.checkpoint), self.facts.checkpoints, strict=True):
-            self.store.write_record(claimed.RECORD, claimed.key(self.model_facts.digest, claim), asdict(fact))
+        for claim, fact in zip(claimed_checkpoints.naming_one(audit), self.facts.checkpoints, strict=True):
+            key = claimed_checkpoints.key(self.model_facts.digest, claim)
+            self.store.write_record(claimed_checkpoints.RECORD, key, asdict(fact))
         for contract in contracts(audit).values():
             self.store.write_record("text", contract.source.identity, {"identity": text_identity(contract.source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))

@@ -17,7 +17,7 @@ from checker.core.canonical import NotOfKind, value_of
 from checker.core.errors import InvalidAudit
 from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts
 from checker.core.questions import Question, Values
-from checker.core.records import Audit, Claim, Location, ModelSource, Policy, TextSource
+from checker.core.records import Audit, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
 from checker.release import rows
 from checker.release.pack import Pack, damaged
@@ -87,8 +87,8 @@ def portable(audit: Audit) -> Audit:
         scoring=replace(audit.scoring, source=_without_folder(audit.scoring.source)),
         evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
         selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),
-        claims=tuple(map(_portable_claim, audit.claims)),
-        waivers=tuple(replace(waiver, location=_placed(waiver.location)) for waiver in audit.waivers),
+        claims=tuple(claim.without_folders() for claim in audit.claims),
+        waivers=tuple(replace(waiver, location=waiver.location.without_folder) for waiver in audit.waivers),
     )
 
 
@@ -160,15 +160,6 @@ def _without_folder(source: Any) -> Any:
     """A model's or a text's source with its path reduced to its last part."""
     assert isinstance(source, ModelSource | TextSource)
     return source if source.path is None else replace(source, path=_name(source.path))
-
-
-def _portable_claim(claim: Claim) -> Claim:
-    checkpoint = claim.checkpoint and _name(claim.checkpoint)
-    return replace(claim, location=_placed(claim.location), checkpoint=checkpoint)
-
-
-def _placed(location: Location) -> Location:
-    return replace(location, file=_name(location.file))
 
 
 def judging_of(pack: Pack) -> JudgedBy:

@@ -15,6 +15,7 @@ from checker.core.records import Audit
 from checker.selection.arms import arms, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
 from checker.selection.methods import METHODS
+from checker.spec.claims.removal import Removal
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def plan(audit: Audit, facts: Facts) -> Plan:
 
 def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
     """The removals that claims state by their layers."""
-    for claim in audit.claims:
-        if claim.kind == "removal" and claim.layers is not None and not claim.beyond(blocks):
+    for claim in audit.claims_of(Removal):
+        if claim.layers is not None and not claim.beyond(blocks):
             yield Layout.base(blocks).without(claim.layers)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from checker.core.facts import ModelFacts
-from checker.core.records import FROM_CHECKPOINT, MethodSettings, Selection, Statistics
+from checker.core.records import MethodSettings, Selection, Statistics
+from checker.spec import claims
 from checker.spec.document import Document, Where
 
 
@@ -19,8 +20,8 @@ def check(document: Document) -> None:
     _selection_names(document)
     _regions(document)
     _claim_ids(document)
-    for where in _items(document, "claims"):
-        _claim(document, where)
+    for where in document.items("claims"):
+        claims.check(document, where)
 
 
 def check_blocks(document: Document, facts: ModelFacts) -> None:
@@ -29,7 +30,7 @@ def check_blocks(document: Document, facts: ModelFacts) -> None:
     for where in selections(document):
         _block_numbers(document, (*where, "exclude"), facts.blocks)
         _block_numbers(document, (*where, "region"), facts.blocks)
-    for where in _items(document, "claims"):
+    for where in document.items("claims"):  # whose keys mean the same in every kind
         _block_numbers(document, (*where, "layers"), facts.blocks)
         _block_numbers(document, (*where, "pair"), facts.blocks)
         _blocks_left(document, where, facts.blocks)
@@ -43,7 +44,7 @@ def check_blocks(document: Document, facts: ModelFacts) -> None:
 def selections(document: Document) -> tuple[Where, ...]:
     """The paths of the audit's selections: the items of a list, or the one section (whether or not it is written)."""
     several = isinstance(document.get("selection"), list)
-    return tuple(_items(document, "selection")) if several else (("selection",),)
+    return tuple(document.items("selection")) if several else (("selection",),)
 
 
 def selection(document: Document, where: Where) -> Selection:
@@ -51,12 +52,6 @@ def selection(document: Document, where: Where) -> Selection:
     section: dict[str, Any] = document.get(*where) or {}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
     return Selection(**values)
-
-
-def _items(document: Document, *where: str | int) -> Iterator[Where]:
-    """The paths of a list's items; none where it is missing or no list."""
-    found = document.get(*where)
-    yield from ((*where, index) for index in range(len(found) if isinstance(found, list) else 0))
 
 
 def _version_first(document: Document) -> None:
@@ -93,7 +88,7 @@ def _thresholds(document: Document) -> None:
 
 def _methods_once(document: Document) -> None:
     seen: set[str] = set()
-    for where in _items(document, "methods"):
+    for where in document.items("methods"):
         method = document.sound(*where)
         name = method.get("kind") if isinstance(method, dict) else method
         if name in seen:
@@ -137,7 +132,7 @@ def _regions(document: Document) -> None:
 
 def _claim_ids(document: Document) -> None:
     seen: dict[str, int] = {}
-    for where in _items(document, "claims"):
+    for where in document.items("claims"):
         name = document.sound(*where, "id")
         if name in seen:
             first = f" (the first is on line {seen[name]})" if seen[name] else ""
@@ -145,60 +140,6 @@ def _claim_ids(document: Document) -> None:
                               "give one of the two another id")  # fmt: skip
         elif name is not None:
             seen[name] = document.place((*where, "id")).line
-
-
-def _claim(document: Document, where: Where) -> None:
-    kind = document.sound(*where, "kind")
-    if kind == "removal":
-        _exactly_one(document, where, "layers", "method")
-        _checkpoint(document, where)
-        if isinstance(document.get(*where, "perplexity_increase"), dict):
-            _exactly_one(document, (*where, "perplexity_increase"), "at_most", "equals")
-            _interval(document, (*where, "perplexity_increase", "interval"))
-    elif kind == "redundant":
-        _exactly_one(document, where, "pair", "pairs")
-    elif kind == "regime":
-        _exactly_one(document, where, "metric", "removal")
-    elif kind == "comparison":
-        better, worse = document.sound(*where, "better"), document.sound(*where, "worse")
-        if better is not None and better == worse:
-            document.complain((*where, "worse"), f"`{worse}` as the better and the worse method",
-                              "two methods", "name the method it is compared with")  # fmt: skip
-
-
-def _checkpoint(document: Document, where: Where) -> None:
-    """A removal is told from a checkpoint only where one is named, and the model is such a folder, too."""
-    if document.doubted((*where, "checkpoint")) or document.doubted((*where, "layers")):
-        return
-    named = document.get(*where, "checkpoint")
-    if document.get(*where, "layers") == FROM_CHECKPOINT and named is None:
-        document.complain((*where, "layers"), f"`{FROM_CHECKPOINT}` and no `checkpoint`", "the folder of the pruned "
-                          "model", "add `checkpoint`, or name the blocks")  # fmt: skip
-    kind = document.sound("model", "kind")
-    if named is not None and kind in ("gguf", "package"):
-        document.complain((*where, "checkpoint"), f"a checkpoint beside a model of kind {kind}", "a model in "
-                          "safetensors, whose values can be compared: kind hub or directory", "audit the model that "
-                          "was pruned, or take `checkpoint` away", key=(*where, "checkpoint"))  # fmt: skip
-
-
-def _interval(document: Document, where: Where) -> None:
-    interval = document.sound(*where)
-    if interval is not None and interval[0] > interval[1]:
-        document.complain(where, f"an interval from {interval[0]:g} to {interval[1]:g}", "its lower end first",
-                          f"write [{interval[1]:g}, {interval[0]:g}]")  # fmt: skip
-
-
-def _exactly_one(document: Document, where: Where, one: str, other: str) -> None:
-    # A misspelt key has its own mistake; that one of the two is missing would only repeat it.
-    if any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong):
-        return
-    there = [name for name in (one, other) if name in document.get(*where)]
-    if len(there) == 2:
-        document.complain(where, f"both `{one}` and `{other}`", "one of them", "take one of them away",
-                          key=(*where, other))  # fmt: skip
-    elif not there and document.get(*where):
-        document.complain(where, f"neither `{one}` nor `{other}`", "one of them", f"add `{one}` or `{other}`",
-                          key=where)  # fmt: skip
 
 
 def _gap(document: Document, blocks: int) -> None:
@@ -210,7 +151,7 @@ def _gap(document: Document, blocks: int) -> None:
 
 
 def _block_numbers(document: Document, where: Where, blocks: int) -> None:
-    for item in _items(document, *where):
+    for item in document.items(*where):
         block = document.sound(*item)
         if block is not None and block >= blocks:
             document.complain(item, f"block {block}", f"a block of the model, from 0 to {blocks - 1}",
@@ -230,11 +171,11 @@ def _budgets(document: Document, blocks: int) -> None:
     """Every budget must leave a block, and be within reach of every selection that the methods obey."""
     sound = [where for where in selections(document) if not document.doubted(where)]
     limits = {where: selection(document, where) for where in sound}
-    for where in _items(document, "budgets"):
+    for where in document.items("budgets"):
         _budget(document, where, blocks, limits)
-    for method in _items(document, "methods"):
+    for method in document.items("methods"):
         matched = "matched" in (document.sound(*method, "forms") or MethodSettings.forms)
-        for where in _items(document, *method, "budgets"):
+        for where in document.items(*method, "budgets"):
             _budget(document, where, blocks, limits if matched else {})
 
 

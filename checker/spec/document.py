@@ -61,6 +61,11 @@ class Document:
             value = value[part]
         return value
 
+    def items(self, *where: str | int) -> Iterator[Where]:
+        """The paths of a list's items; none where it is missing or no list."""
+        value = self.get(*where)
+        yield from ((*where, index) for index in range(len(value) if isinstance(value, list) else 0))
+
     def sound(self, *where: str | int) -> Any:
         """The value at a path; None where there is none, or where it, a part of it or what holds it is wrong."""
         return None if self.doubted(where) else self.get(*where)

@@ -171,10 +171,8 @@ def _check_texts(document: Document) -> list[str]:
 
 def _check_checkpoints(document: Document) -> None:
     """Looks for the folders of the pruned models that claims name."""
-    claims = document.get("claims")
-    for index, claim in enumerate(claims if isinstance(claims, list) else ()):
-        if isinstance(claim, dict) and "checkpoint" in claim:
-            _existing(document, ("claims", index, "checkpoint"), folder=True)
+    for where in document.items("claims"):
+        _existing(document, (*where, "checkpoint"), folder=True)
 
 
 def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
@@ -250,7 +248,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         further_selections=selections[1:],
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=_record(Statistics, data.get("statistics", {})),
-        claims=tuple(claims.claim(document, index) for index in range(len(data.get("claims", ())))),
+        claims=claims.claims(document),
         waivers=waivers(document),
         policy=policy,
     )

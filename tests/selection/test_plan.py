@@ -20,7 +20,6 @@ from checker.core.layouts import Layout
 from checker.core.questions import Question
 from checker.core.records import (
     Audit,
-    Claim,
     EvaluationContract,
     Location,
     MethodSettings,
@@ -36,6 +35,7 @@ from checker.measure.texts import Batch, evaluation_windows
 from checker.selection.cost import Cost, block_runs, evaluation_tokens, matrix_rate, seconds
 from checker.selection.methods import METHODS, interchange, replacement
 from checker.selection.plan import incomparable, plan, problem_of
+from checker.spec.claims.removal import Removal
 from checker.spec.contracts import contract_digest
 
 TEXT = TextSource("file", path="/texts/some.txt")
@@ -84,7 +84,7 @@ def test_what_a_small_audit_asks() -> None:
 
 
 def test_the_plan_asks_each_thing_once_and_for_all_that_claims_name() -> None:
-    claim = Claim("c", "says", "removal", Location("a.yaml"), layers=(3, 5), at_most=10.0)
+    claim = Removal("c", "says", Location("a.yaml"), layers=(3, 5), at_most=10.0)
     twice = replace(claim, id="d", layers=(4,))
     made = plan(audit_of(claims=(claim, twice, replace(claim, id="e", layers=None))), Facts(MODEL))
     layouts = [question.layout for question in made.evaluation]

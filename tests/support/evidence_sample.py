@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checker.checkpoints.provenance.claimed import with_layers
 from checker.core.canonical import digest
 from checker.core.facts import CardFacts, CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.layouts import Layout
@@ -37,7 +36,9 @@ from checker.core.store import Scope, Store
 from checker.judge.form import ClaimRow, ReportFigures
 from checker.judge.report import report_figures
 from checker.selection import plan
+from checker.spec import claims as stated
 from checker.spec import contracts
+from checker.spec.claimed_checkpoints import with_layers
 
 Layers = tuple[int, ...]
 PROMPTS, WINDOWS, WINDOW_TOKENS = 16, 20, 60
@@ -66,7 +67,8 @@ DIVERGE = "diverge"
 def claim(name: str, kind: str, **fields: Any) -> Claim:
     """A claim as an audit file gives it: scope and location filled in, the pair in order."""
     fields.setdefault("scope", "contract" if "equals" in fields and "interval" not in fields else "population")
-    return Claim(**{"id": name, "says": f"{name}.", "kind": kind, "location": Location("audit.yaml", 9, 5)} | fields)
+    known = {"id": name, "says": f"{name}.", "location": Location("audit.yaml", 9, 5)}
+    return stated.KINDS[kind].record(**known | fields)
 
 
 def waiver(rule: str, expires: str = "2031-01-01", claim: str | None = None) -> Waiver:

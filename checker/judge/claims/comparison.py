@@ -8,7 +8,7 @@ from itertools import product
 
 from checker.core import statistics
 from checker.core.questions import RemovalSet
-from checker.core.records import Claim, Verdict
+from checker.core.records import Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.judge.claims.decision import (
     Decision,
@@ -20,14 +20,16 @@ from checker.judge.claims.decision import (
     span,
     undecided,
 )
+from checker.judge.claims.kind import Kind
 from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.form import ArmRow
+from checker.spec.claims.comparison import Comparison
 
 
-def comparison(figures: Figures, claim: Claim) -> Decision:
+def _decide(figures: Figures, claim: Comparison) -> Decision:
     """Decides a comparison at its own error rate; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
-    bound = claim.at_least or 1.0
+    bound = claim.at_least
     times = f"at least {bound:g} times as much as" if bound > 1 else "more than"
     said = f"claimed: {claim.worse} costs {times} {claim.better}"
     if is_control(claim.better) or is_control(claim.worse):
@@ -39,7 +41,7 @@ def comparison(figures: Figures, claim: Claim) -> Decision:
     return decisions[0] if len(decisions) == 1 else _over_ties(decisions, claim, said)
 
 
-def _cost_ratios(figures: Figures, claim: Claim) -> tuple[list[Estimate], str]:
+def _cost_ratios(figures: Figures, claim: Comparison) -> tuple[list[Estimate], str]:
     """The ratio of costs of every combination of tie resolutions, or why there is none."""
     better, worse = (figures.chosen(method, claim.budget) for method in (claim.better, claim.worse))
     for method, chosen in ((claim.better, better), (claim.worse, worse)):
@@ -60,7 +62,7 @@ def _cost_ratios(figures: Figures, claim: Claim) -> tuple[list[Estimate], str]:
     return ratios, ""
 
 
-def _without_meaning(figures: Figures, claim: Claim, one: RemovalSet, other: RemovalSet) -> str:
+def _without_meaning(figures: Figures, claim: Comparison, one: RemovalSet, other: RemovalSet) -> str:
     told = []
     for method, arm in ((claim.better, one), (claim.worse, other)):
         cost = figures.costs.increase(arm.layout)
@@ -68,8 +70,8 @@ def _without_meaning(figures: Figures, claim: Claim, one: RemovalSet, other: Rem
     return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
 
 
-def _one_ratio(figures: Figures, claim: Claim, ratio: Estimate, said: str) -> Decision:
-    bound = claim.at_least or 1.0
+def _one_ratio(figures: Figures, claim: Comparison, ratio: Estimate, said: str) -> Decision:
+    bound = claim.at_least
     told = (
         f"{_removing(claim)} by {claim.worse} costs {ratio.value:.3g} times what {claim.better} costs"
         f"{span(ratio.interval)}; {said}"
@@ -85,7 +87,7 @@ def _one_ratio(figures: Figures, claim: Claim, ratio: Estimate, said: str) -> De
     return replace(found, message=told + undecided(ratio, further, MINIMUM_WINDOWS, "windows"), further_units=further)
 
 
-def _removing(claim: Claim) -> str:
+def _removing(claim: Comparison) -> str:
     return f"removing {claim.budget} block{'' if claim.budget == 1 else 's'}"
 
 
@@ -107,7 +109,7 @@ def _two_sided(ratio: Estimate, bound: float, verdict: Verdict) -> float | None:
     return None if above is None or below is None else min(1.0, 2.0 * min(above, below))
 
 
-def _over_ties(decisions: Sequence[Decision], claim: Claim, said: str) -> Decision:
+def _over_ties(decisions: Sequence[Decision], claim: Comparison, said: str) -> Decision:
     """What holds for every combination of tie resolutions, else open."""
     known = [decision.p for decision in decisions if decision.p is not None]
     shared = max(known) if len(known) == len(decisions) else None
@@ -123,9 +125,9 @@ def _over_ties(decisions: Sequence[Decision], claim: Claim, said: str) -> Decisi
     return replace(least, verdict="open", message=told, further_units=None, p=shared)
 
 
-def _against_random(figures: Figures, claim: Claim, said: str) -> Decision:
+def _against_random(figures: Figures, claim: Comparison, said: str) -> Decision:
     """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
-    if (claim.at_least or 1.0) > 1.0:
+    if claim.at_least > 1.0:
         return Decision("open", f"against random draws an arm has a p and no factor; leave out `at_least`; {said}")
     method = claim.worse if is_control(claim.better) else claim.better
     rows = [row for row in figures.arms if (row["method"], row["budget"]) == (method, claim.budget)]
@@ -137,7 +139,7 @@ def _against_random(figures: Figures, claim: Claim, said: str) -> Decision:
     return _by_p(figures, claim, rows, said)
 
 
-def _by_p(figures: Figures, claim: Claim, rows: Sequence[ArmRow], said: str) -> Decision:
+def _by_p(figures: Figures, claim: Comparison, rows: Sequence[ArmRow], said: str) -> Decision:
     level = error_rate(figures.audit.statistics)
     cheaper = max(row["p"] or 0.0 for row in rows)
     costlier = max(_costlier_p(figures, arm) for arm in figures.chosen(rows[0]["method"], claim.budget))
@@ -174,3 +176,10 @@ def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> di
         for name in p_values
         if decisions[name].verdict != "open" and not survives[name]
     }
+
+
+def _allowed(_: Figures, claim: Comparison) -> tuple[float, None]:
+    return claim.at_least, None
+
+
+KIND = Kind(Comparison, _decide, _allowed)

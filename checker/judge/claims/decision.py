@@ -15,8 +15,6 @@ from checker.judge.figures.form import ArmRow, PredictionRow, RegimeRow
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
 
-Range = tuple[float | None, float | None]
-
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
 NUMERICAL_TOLERANCE = 5e-4
 
@@ -80,32 +78,6 @@ class Figures:
 def is_control(method: str | None) -> bool:
     """Whether a method draws sets and chooses none."""
     return method is not None and METHODS[method].control
-
-
-def published_percent(claim: Claim, baseline: float | None) -> Interval | None:
-    """A removal's published interval in percent of the measured ``baseline``, a perplexity.
-
-    None where the claim has no interval, or it is of perplexities and the baseline is not measured.
-    """
-    if claim.interval is None or claim.interval_unit != "perplexity":
-        return claim.interval
-    if baseline is None:
-        return None
-    low, high = (100.0 * (perplexity / baseline - 1.0) for perplexity in claim.interval)
-    return low, high
-
-
-def claimed_range(claim: Claim, baseline: float | None) -> Range:
-    """The least and the most that a claim lets its figure be, in the figure's unit; None where there is no such end.
-
-    Of a removal in percent: a population's cost lies in the published interval, this very text's at the value.
-    """
-    if claim.equals is None:
-        most_of_it = claim.at_most if claim.below is None else claim.below
-        return claim.at_least, most_of_it
-    published = published_percent(claim, baseline) if claim.scope == "population" else None
-    within = claim.within or 0.0
-    return published or (claim.equals - within, claim.equals + within)
 
 
 def most(needed: Iterable[int | None]) -> int | None:

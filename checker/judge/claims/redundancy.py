@@ -8,33 +8,37 @@ from math import inf
 
 from checker.core import statistics
 from checker.core.layouts import pairs_within
-from checker.core.records import PROTOCOLS, Claim
+from checker.core.records import PROTOCOLS
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.core.words import listed
-from checker.judge.claims.backing import below, of_pair
+from checker.judge.claims.backing import Backing, below, of_pair, of_pairs
 from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, claimed, most, span, undecided
+from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
 from checker.judge.form import CounterexampleRow
+from checker.spec.claims.redundancy import Redundancy
 
 _NAMED = 5  # counterexamples that a message names; the report has them all
 Pair = tuple[int, int]
 Distances = Mapping[Pair, Estimate]
 
 
-def redundancy(figures: Figures, claim: Claim) -> Decision:
+def _decide(figures: Figures, claim: Redundancy) -> Decision:
     """Decides a claim of redundancy: under its protocol, or where it names none, where both agree."""
     if claim.protocol is not None and claim.protocol not in PROTOCOLS:
         reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
         return Decision("open", f"{reason}; {_said(claim)}", unit="nats", threshold=claim.below)
     protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
-    decide = _one_pair if claim.pair is not None else _every_pair
-    decisions = [decide(figures, claim, protocol) for protocol in protocols]
+    decisions = [
+        _one_pair(figures, claim, claim.pair, protocol) if claim.pair else _every_pair(figures, claim, protocol)
+        for protocol in protocols
+    ]
     return decisions[0] if len(decisions) == 1 else _under_both(decisions)
 
 
-def claimed_pairs(figures: Figures, claim: Claim) -> tuple[Pair, ...]:
+def _pairs(figures: Figures, claim: Redundancy) -> tuple[Pair, ...]:
     """The pairs that a claim speaks of, measured or not."""
     if claim.pair is not None:
         return (claim.pair,)
@@ -42,19 +46,17 @@ def claimed_pairs(figures: Figures, claim: Claim) -> tuple[Pair, ...]:
     return pairs_within(blocks, 1 if claim.pairs == "adjacent" else blocks - 1)
 
 
-def _said(claim: Claim) -> str:
+def _said(claim: Redundancy) -> str:
     whose = {"adjacent": "every adjacent pair ", "all": "every pair "}.get(claim.pairs or "", "")
     return f"{claimed(claim)}: {whose}below {claim.below:g} nats"
 
 
-def _one_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
-    assert claim.pair is not None
-    assert claim.below is not None
-    backing = of_pair(figures.distances, protocol, claim.pair, claim.below)
+def _one_pair(figures: Figures, claim: Redundancy, pair: Pair, protocol: str) -> Decision:
+    backing = of_pair(figures.distances, protocol, pair, claim.below)
     distance, said = backing.estimate, _said(claim)
     if distance is None:
         return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
-    i, j = sorted(claim.pair)
+    i, j = pair
     told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{span(distance.interval)}; {said}"
     found = Decision("open", told, distance.value, distance.interval, "nats", claim.below)
     answer = _answer(distance, claim)
@@ -64,9 +66,8 @@ def _one_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
     return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
 
 
-def _answer(distance: Estimate, claim: Claim) -> str:
+def _answer(distance: Estimate, claim: Redundancy) -> str:
     """Whether a distance lies below the claim's bound: on the value of this very text, else on the interval."""
-    assert claim.below is not None
     if claim.scope == "contract":
         return "yes" if distance.value < claim.below * (1 + NUMERICAL_TOLERANCE) else "no"
     return below(distance, claim.below)
@@ -92,10 +93,9 @@ def _under_both(decisions: Sequence[Decision]) -> Decision:
     )
 
 
-def _every_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
+def _every_pair(figures: Figures, claim: Redundancy, protocol: str) -> Decision:
     """Supported by all pairs together, contradicted by one; a pair that is not measured leaves the claim open."""
-    assert claim.below is not None
-    found = {pair: of_pair(figures.distances, protocol, pair, claim.below) for pair in claimed_pairs(figures, claim)}
+    found = {pair: of_pair(figures.distances, protocol, pair, claim.below) for pair in _pairs(figures, claim)}
     known = {pair: backing.estimate for pair, backing in found.items() if backing.estimate is not None}
     alone = {pair: distance for pair, distance in known.items() if _answer(distance, claim) == "no"}
     against = _jointly(figures, claim, known, alone)
@@ -110,20 +110,18 @@ def _every_pair(figures: Figures, claim: Claim, protocol: str) -> Decision:
     return _of_all(figures, claim, protocol, known, len(alone))
 
 
-def _jointly(figures: Figures, claim: Claim, known: Distances, alone: Distances) -> Distances:
+def _jointly(figures: Figures, claim: Redundancy, known: Distances, alone: Distances) -> Distances:
     """The counterexamples that are left once all pairs share one error rate (Holm); many pairs are many chances."""
     if claim.scope == "contract" or not alone:
         return alone
-    assert claim.below is not None
     beyond = {str(pair): statistics.p_beyond(distance, claim.below, "above") for pair, distance in known.items()}
     p_values = {name: 1.0 if p is None else p for name, p in beyond.items()}
     survives = statistics.holm(p_values, error_rate(figures.audit.statistics) / 2)
     return {pair: distance for pair, distance in alone.items() if survives[str(pair)]}
 
 
-def _of_all(figures: Figures, claim: Claim, protocol: str, known: Distances, alone: int) -> Decision:
+def _of_all(figures: Figures, claim: Redundancy, protocol: str, known: Distances, alone: int) -> Decision:
     """All pairs are measured and none is a counterexample; ``alone`` of them would be one if they stood alone."""
-    assert claim.below is not None
     unclear = {pair: distance for pair, distance in known.items() if _answer(distance, claim) != "yes"}
     if not unclear:
         farthest = _listed(dict([_by_distance(known)[0]]))
@@ -140,7 +138,7 @@ def _of_all(figures: Figures, claim: Claim, protocol: str, known: Distances, alo
     return replace(found, message=found.message + reason, further_units=further)
 
 
-def _farthest(claim: Claim, distances: Distances, told: str) -> Decision:
+def _farthest(claim: Redundancy, distances: Distances, told: str) -> Decision:
     """A decision that rests on the pair of the largest distance, open until it is said otherwise."""
     found = Decision("open", f"{told}; {_said(claim)}", unit="nats", threshold=claim.below)
     if not distances:
@@ -162,3 +160,14 @@ def _listed(distances: Distances) -> str:
 def _row(protocol: str, pair: Pair, distance: Estimate) -> CounterexampleRow:
     i, j = pair
     return {"protocol": protocol, "i": i, "j": j, "value": distance.value, "interval": pair_of(distance.interval)}
+
+
+def _allowed(_: Figures, claim: Redundancy) -> tuple[None, float]:
+    return None, claim.below
+
+
+def _backing(figures: Figures, claim: Redundancy, protocol: str) -> Backing:
+    return of_pairs(figures.distances, protocol, _pairs(figures, claim), claim.below)
+
+
+KIND = Kind(Redundancy, _decide, _allowed, _backing)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from checker.core.records import Claim, Interval
+from checker.core.records import Interval
 from checker.judge.claims.decision import Decision, Figures, span
+from checker.judge.claims.kind import Kind
 from checker.judge.figures.form import Ends
+from checker.spec.claims.regime import Regime
 
 
-def regime(figures: Figures, claim: Claim) -> Decision:
+def _decide(figures: Figures, claim: Regime) -> Decision:
     return _metric_regime(figures, claim) if claim.metric is not None else _removal_regime(figures, claim)
 
 
-def _metric_regime(figures: Figures, claim: Claim) -> Decision:
+def _metric_regime(figures: Figures, claim: Regime) -> Decision:
     row = figures.regime["metric"]
     if row["ratio"] is None:
         means = "the geometric means of the two distances have no ratio: not all are measured, or one is not above 0"
@@ -28,7 +30,7 @@ def _metric_regime(figures: Figures, claim: Claim) -> Decision:
     return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row["interval"])))
 
 
-def _removal_regime(figures: Figures, claim: Claim) -> Decision:
+def _removal_regime(figures: Figures, claim: Regime) -> Decision:
     said = f"claimed: {claim.removal} at budget {claim.budget}"
     rows = [row for row in figures.regime["removal"] if row["budget"] == claim.budget]
     if not rows:
@@ -56,3 +58,6 @@ def _same(claimed: str, found: str, decision: Decision) -> Decision:
 
 def _interval(ends: Ends) -> Interval | None:
     return None if ends is None else (ends[0], ends[1])
+
+
+KIND = Kind(Regime, _decide)

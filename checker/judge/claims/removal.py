@@ -6,35 +6,37 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from checker.checkpoints.provenance.claimed import why_unknown
 from checker.core.questions import RemovalSet
-from checker.core.records import Claim, Verdict
+from checker.core.records import Interval, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
+from checker.judge.claims.backing import Backing, of_removal
 from checker.judge.claims.decision import (
     NUMERICAL_TOLERANCE,
     Decision,
     Figures,
     claimed,
-    claimed_range,
     counted,
     nearest,
     outermost,
     span,
     undecided,
 )
+from checker.judge.claims.kind import Kind
+from checker.spec.claimed_checkpoints import why_unknown
+from checker.spec.claims.removal import Removal
 
 _TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
 
 
-def removal(figures: Figures, claim: Claim) -> Decision:
+def _decide(figures: Figures, claim: Removal) -> Decision:
     decision = _cost_of_removal(figures, claim)
     if claim.about != "tasks":
         return decision
     return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None)
 
 
-def _cost_of_removal(figures: Figures, claim: Claim) -> Decision:
-    sets = claimed_sets(figures, claim)
+def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:
+    sets = _sets(figures, claim)
     _, upper, said = _claimed_cost(figures, claim)
     if not sets:
         known = figures.distances.evidence.facts.checkpoints
@@ -45,16 +47,40 @@ def _cost_of_removal(figures: Figures, claim: Claim) -> Decision:
     return decisions[0] if chosen.ties == 1 else _over_ties(decisions, chosen, said)
 
 
-def claimed_sets(figures: Figures, claim: Claim) -> list[RemovalSet]:
+def _sets(figures: Figures, claim: Removal) -> list[RemovalSet]:
     if claim.layers is not None:
         return [RemovalSet("claimed", len(claim.layers), figures.costs.unchanged.without(claim.layers))]
     return list(figures.chosen(claim.method, claim.budget))
 
 
-def _claimed_cost(figures: Figures, claim: Claim) -> tuple[float | None, float, str]:
+def published_percent(claim: Removal, baseline: float | None) -> Interval | None:
+    """The published interval in percent of the measured ``baseline``, a perplexity.
+
+    None where the claim has no interval, or it is of perplexities and the baseline is not measured.
+    """
+    if claim.interval is None or claim.interval_unit != "perplexity":
+        return claim.interval
+    if baseline is None:
+        return None
+    low, high = (100.0 * (perplexity / baseline - 1.0) for perplexity in claim.interval)
+    return low, high
+
+
+def _allowed(figures: Figures, claim: Removal) -> tuple[float | None, float]:
+    """In percent: a population's cost lies in the published interval, this very text's at the value."""
+    if claim.at_most is not None:
+        return None, claim.at_most
+    if claim.scope == "population":
+        published = published_percent(claim, figures.costs.perplexity(figures.costs.unchanged))
+        if published is not None:
+            return published
+    value, within = claim.equals or 0.0, claim.within or 0.0
+    return value - within, value + within
+
+
+def _claimed_cost(figures: Figures, claim: Removal) -> tuple[float | None, float, str]:
     """The claimed range of the cost in percent, and how the message says it."""
-    lower, upper = claimed_range(claim, figures.costs.perplexity(figures.costs.unchanged))
-    assert upper is not None
+    lower, upper = _allowed(figures, claim)
     if claim.equals is None:
         return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
     if claim.interval is None or claim.scope == "contract":
@@ -63,7 +89,7 @@ def _claimed_cost(figures: Figures, claim: Claim) -> tuple[float | None, float, 
     return lower, upper, f"{claimed(claim)}: {claim.equals:g} %{ends}"
 
 
-def _one_removal(figures: Figures, claim: Claim, claimed: RemovalSet) -> Decision:
+def _one_removal(figures: Figures, claim: Removal, claimed: RemovalSet) -> Decision:
     cost, layers = figures.costs.increase(claimed.layout), claimed.layers
     lower, upper, said = _claimed_cost(figures, claim)
     removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
@@ -112,3 +138,13 @@ def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> 
     )
     costliest = max(measured, key=lambda decision: decision.value or 0.0)
     return replace(costliest, verdict="open", message=told, further_units=None)
+
+
+def _backing(figures: Figures, claim: Removal, protocol: str) -> Backing:
+    sets = [removal.layers for removal in _sets(figures, claim)]
+    if not sets:
+        return Backing("open", f"{protocol} cannot back a removal whose blocks are not known")
+    return of_removal(figures.distances, figures.prediction, protocol, sets)
+
+
+KIND = Kind(Removal, _decide, _allowed, _backing)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from checker.core import rule as shape
-from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule
 from checker.core.words import counted
 from checker.judge.case import Case
 from checker.judge.form import BoundsRow, ClaimRow
+from checker.spec.claims.comparison import Comparison
+from checker.spec.claims.redundancy import Redundancy
+from checker.spec.claims.removal import Removal
 
 # Words of a claim that speak of what a model can do, and not of how well it predicts a text.
 _TASKS = re.compile(
@@ -67,12 +69,12 @@ def _verdicts(case: Case, against: str, conclude: Callable[[str, str], Result]) 
 )
 def universal_with_counterexample(case: Case) -> Iterator[Result]:
     """A claim about all pairs has a counterexample among the measured ones."""
-    for claim in case.claims("redundant"):
+    for claim in case.audit.claims_of(Redundancy):
         if claim.pairs is not None:
             yield _universal(case, claim)
 
 
-def _universal(case: Case, claim: Claim) -> Result:
+def _universal(case: Case, claim: Redundancy) -> Result:
     row = case.verdict(claim)
     against = row["counterexamples"]
     if against:
@@ -144,11 +146,11 @@ def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
 )
 def scope_unlike_figure(case: Case) -> Iterator[Result]:
     """A removal claim states a kind of figure that does not fit the texts it speaks of."""
-    for claim in case.claims("removal"):
+    for claim in case.audit.claims_of(Removal):
         yield _scope(claim)
 
 
-def _scope(claim: Claim) -> Result:
+def _scope(claim: Removal) -> Result:
     stated = "a bound" if claim.equals is None else "a value" if claim.interval is None else "a value with its interval"
     if claim.scope == "contract":
         told = f"found {stated} of this very text (`scope: contract`)"
@@ -171,12 +173,12 @@ def _scope(claim: Claim) -> Result:
 )
 def perplexity_for_tasks(case: Case) -> Iterator[Result]:
     """A claim about tasks has perplexity alone as its evidence."""
-    for claim in case.claims("removal", "comparison"):
+    for claim in case.audit.claims_of(Removal, Comparison):
         yield _about(claim)
 
 
-def _about(claim: Claim) -> Result:
-    if claim.about == "tasks":
+def _about(claim: Removal | Comparison) -> Result:
+    if isinstance(claim, Removal) and claim.about == "tasks":
         return failed("found a claim about tasks (`about: tasks`), and perplexity as its evidence; expected the tasks "
                       "to be measured", claim.id)  # fmt: skip
     spoken = _TASKS.search(claim.says)

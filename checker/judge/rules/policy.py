@@ -9,6 +9,7 @@ from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
 from checker.core.words import counted, listed
 from checker.judge.case import Case
 from checker.judge.figures.form import ArmRow
+from checker.spec.claims.removal import Removal
 from checker.spec.policies import unknown_rules
 
 _SHOWN = 3  # intervals that a message names
@@ -137,7 +138,7 @@ def wide_interval(case: Case) -> Iterator[Result]:
     if bound is None:
         return
     yield _arms_width(case, bound)
-    for claim in case.claims("removal"):
+    for claim in case.audit.claims_of(Removal):
         row = case.verdict(claim)
         if row["interval"] is None:
             yield undecided("the claimed removal has no interval; run the audit, on 8 windows at least", claim.id)

@@ -9,6 +9,8 @@ from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.judge.case import Case
 from checker.judge.figures.form import PredictionRow
 from checker.selection.arms import scored_by
+from checker.spec.claims.redundancy import Redundancy
+from checker.spec.claims.removal import Removal
 
 
 @rule(
@@ -23,7 +25,7 @@ from checker.selection.arms import scored_by
 )
 def undisclosed(case: Case) -> Iterator[Result]:
     """A claim does not say which protocol it rests on."""
-    for claim in case.claims("removal", "redundant"):
+    for claim in case.audit.claims_of(Removal, Redundancy):
         if claim.protocol is None:
             yield failed("found no protocol; expected the test that the claim rests on", claim.id)
         else:
@@ -40,7 +42,7 @@ def undisclosed(case: Case) -> Iterator[Result]:
 )
 def not_measured(case: Case) -> Iterator[Result]:
     """A claim rests on a protocol that is not measured."""
-    for claim in case.claims("removal", "redundant"):
+    for claim in case.audit.claims_of(Removal, Redundancy):
         if claim.protocol is None:
             continue
         if claim.protocol in case.figures["protocols"]:

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
-from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.words import listed, numbered
 from checker.judge.case import Case
+from checker.spec.claimed_checkpoints import naming_one
+from checker.spec.claims.removal import Removal
 
 _UNREAD = "the checkpoint that the claim names was not read; run the audit"
 _NAMED = 5  # items of a list
 
 
-def _checkpoints(case: Case) -> Iterator[tuple[Claim, CheckpointFacts | None]]:
+def _checkpoints(case: Case) -> Iterator[tuple[Removal, CheckpointFacts | None]]:
     """The claims that name a checkpoint, with what is known of it."""
     known = {fact.claim: fact for fact in case.facts.checkpoints}
-    return ((claim, known.get(claim.id)) for claim in case.audit.claims if claim.checkpoint is not None)
+    return ((claim, known.get(claim.id)) for claim in naming_one(case.audit))
 
 
 def _without(layers: Sequence[int]) -> str:
@@ -42,11 +43,11 @@ def layers_differ(case: Case) -> Iterator[Result]:
             yield _unread(claim) if fact is None else _layers(case, claim, fact)
 
 
-def _unread(claim: Claim) -> Result:
+def _unread(claim: Removal) -> Result:
     return undecided(_UNREAD, claim.id)
 
 
-def _layers(case: Case, claim: Claim, fact: CheckpointFacts) -> Result:
+def _layers(case: Case, claim: Removal, fact: CheckpointFacts) -> Result:
     if fact.layout is None:
         return undecided(f"{fact.name}: which blocks it lacks is not decided: {fact.open[0]}", claim.id)
     sets = [tuple(sorted(claim.layers))] if claim.layers is not None else _chosen(case, claim)
@@ -61,7 +62,7 @@ def _layers(case: Case, claim: Claim, fact: CheckpointFacts) -> Result:
                   "`layers`, or export the checkpoint again", claim.id)  # fmt: skip
 
 
-def _chosen(case: Case, claim: Claim) -> list[tuple[int, ...]]:
+def _chosen(case: Case, claim: Removal) -> list[tuple[int, ...]]:
     """The sets that a method answers a budget with."""
     rows = [
         row
@@ -87,7 +88,7 @@ def retrained(case: Case) -> Iterator[Result]:
         yield _unread(claim) if fact is None else _training(claim, fact)
 
 
-def _training(claim: Claim, fact: CheckpointFacts) -> Result:
+def _training(claim: Removal, fact: CheckpointFacts) -> Result:
     found = []
     if fact.retrained:
         change = f", relative change up to {fact.change:.3g}" if fact.change is not None else ""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import PROTOCOLS, Claim
+from checker.core.records import PROTOCOLS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.judge.case import Case
+from checker.spec.claims.comparison import Comparison
+from checker.spec.claims.redundancy import Redundancy
+from checker.spec.claims.regime import Regime
+from checker.spec.claims.removal import Removal
 
 _DISAGREE = ("divergent", "gap", "reversed")
 
@@ -22,15 +26,15 @@ _DISAGREE = ("divergent", "gap", "reversed")
 )
 def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
     """A claim rests on one protocol where the two disagree."""
-    for claim in case.claims("removal", "redundant"):
+    for claim in case.audit.claims_of(Removal, Redundancy):
         if claim.protocol in PROTOCOLS:
             yield _one_claim(case, claim)
 
 
-def _one_claim(case: Case, claim: Claim) -> Result:
+def _one_claim(case: Case, claim: Removal | Redundancy) -> Result:
     found: str = case.figures["regime"]["metric"]["name"]
     where = "the checkpoint"
-    if claim.pair is not None:
+    if isinstance(claim, Redundancy) and claim.pair is not None:
         i, j = sorted(claim.pair)
         rows = [row for row in case.figures["pairs"] if (row["i"], row["j"]) == (i, j)]
         found, where = (rows[0]["regime"] if rows else "not measured"), f"the pair ({i}, {j})"
@@ -55,19 +59,19 @@ def _one_claim(case: Case, claim: Claim) -> Result:
 )
 def divergence_for_advantage(case: Case) -> Iterator[Result]:
     """One protocol's removals are claimed to be cheaper where only the distances of the two diverge."""
-    for claim in case.claims("regime", "comparison"):
+    for claim in case.audit.claims_of(Regime, Comparison):
         if safer := _safer(claim):
             yield _advantage(case, claim, safer)
 
 
-def _safer(claim: Claim) -> str | None:
+def _safer(claim: Regime | Comparison) -> str | None:
     """The protocol that a claim says chooses the cheaper removal of the two, as a removal regime; None for others."""
-    if claim.kind == "comparison":
+    if isinstance(claim, Comparison):
         return f"{claim.better}-safer" if {claim.better, claim.worse} == set(PROTOCOLS) else None
     return claim.removal if claim.removal is not None and claim.removal.endswith("-safer") else None
 
 
-def _advantage(case: Case, claim: Claim, safer: str) -> Result:
+def _advantage(case: Case, claim: Regime | Comparison, safer: str) -> Result:
     metric = case.figures["regime"]["metric"]["name"]
     rows = [row for row in case.figures["regime"]["removal"] if row["budget"] == claim.budget]
     found = rows[0]["regime"] if rows else "not measured"

@@ -8,13 +8,15 @@ from itertools import combinations
 from math import log1p
 from typing import Any
 
-from checker.core.records import DECIDING_DRAWS, Claim, MethodSettings, Selection
+from checker.core.records import DECIDING_DRAWS, MethodSettings, Selection
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.words import enumerated, numbered
 from checker.judge.case import Case
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.form import ArmRow, Ends, RangeRow, StabilityRow
 from checker.selection.methods import METHODS
+from checker.spec.claims.comparison import Comparison
+from checker.spec.claims.removal import Removal
 
 _NAMED = 3  # examples that a message names
 _NO_COMPARISON = "no claim compares methods or names the blocks that it removes"
@@ -272,16 +274,17 @@ def unlike_constraints(case: Case) -> Iterator[Result]:
     """A claim sets a removal beside others that obey another spacing, other exclusions or another form."""
     own = {method.name: method for method in case.audit.methods}
     for claim in _comparing(case):
-        yield _same_constraints(case, claim) if claim.layers is not None else _both_matched(case, claim, own)
+        yield _same_constraints(case, claim) if isinstance(claim, Removal) else _both_matched(case, claim, own)
 
 
-def _comparing(case: Case) -> list[Claim]:
+def _comparing(case: Case) -> list[Removal | Comparison]:
     """The claims whose removals are read beside those of other methods."""
-    return [claim for claim in case.claims("removal", "comparison") if claim.layers or claim.better]
+    claims = case.audit.claims_of(Removal, Comparison)
+    return [claim for claim in claims if claim.blocks or isinstance(claim, Comparison)]
 
 
-def _same_constraints(case: Case, claim: Claim) -> Result:
-    layers, selection = claim.layers or (), case.audit.selection
+def _same_constraints(case: Case, claim: Removal) -> Result:
+    layers, selection = claim.blocks, case.audit.selection
     if case.audit.geometry(case.facts.model.blocks).allows(layers):
         return passed(f"{_blocks(layers)}: within the constraints of `{selection.name}`, which arms obey", claim.id)
     found = _broken(layers, selection)
@@ -300,8 +303,8 @@ def _broken(layers: Sequence[int], selection: Selection) -> str:
     return ", ".join(told)
 
 
-def _both_matched(case: Case, claim: Claim, own: Mapping[str, MethodSettings]) -> Result:
-    methods = [str(claim.better), str(claim.worse)]
+def _both_matched(case: Case, claim: Comparison, own: Mapping[str, MethodSettings]) -> Result:
+    methods = [claim.better, claim.worse]
     missing = [name for name in methods if name not in own]
     if missing:
         return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
@@ -324,22 +327,22 @@ def _both_matched(case: Case, claim: Claim, own: Mapping[str, MethodSettings]) -
 def unlike_budgets(case: Case) -> Iterator[Result]:
     """A claim's removal has no counterpart of the same size among the methods it is read beside."""
     for claim in _comparing(case):
-        yield _same_size(case, claim) if claim.layers is not None else _common_budget(case, claim)
+        yield _same_size(case, claim) if isinstance(claim, Removal) else _common_budget(case, claim)
 
 
-def _same_size(case: Case, claim: Claim) -> Result:
-    size = len(claim.layers or ())
+def _same_size(case: Case, claim: Removal) -> Result:
+    size = len(claim.blocks)
     beside = [own.name for own in case.audit.methods if size in own.budgets and "matched" in own.forms]
     if beside:
         return passed(f"budget {size}: read beside {enumerated(beside)}", claim.id)
     run = sorted({budget for own in case.audit.methods for budget in own.budgets})
-    found = f"found {_blocks(claim.layers or ())} beside arms at {_budgets(run)}"
+    found = f"found {_blocks(claim.blocks)} beside arms at {_budgets(run)}"
     return failed(f"{found}; expected a method or random draws at budget {size}", claim.id)
 
 
-def _common_budget(case: Case, claim: Claim) -> Result:
+def _common_budget(case: Case, claim: Comparison) -> Result:
     budgets = {own.name: own.budgets for own in case.audit.methods}
-    methods = [str(claim.better), str(claim.worse)]
+    methods = [claim.better, claim.worse]
     missing = [name for name in methods if name not in budgets]
     if missing:
         return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from checker.core.records import PROTOCOLS, Claim
+from checker.core.records import PROTOCOLS
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.judge.case import Case
-from checker.judge.claims.decision import published_percent
+from checker.judge.claims.removal import published_percent
 from checker.judge.figures.form import Ends, distance_of
+from checker.spec.claims.removal import Removal
 
 
 @rule(
@@ -114,8 +115,8 @@ def _measured(case: Case) -> Result:
     return undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
 
 
-def _with_intervals(case: Case) -> list[Claim]:
-    return [claim for claim in case.claims("removal") if claim.interval is not None]
+def _with_intervals(case: Case) -> list[Removal]:
+    return [claim for claim in case.audit.claims_of(Removal) if claim.interval is not None]
 
 
 def _baseline(case: Case) -> float | None:
@@ -129,7 +130,7 @@ def _holds(interval: Sequence[float], value: float) -> bool:
     return interval[0] - slack <= value <= interval[1] + slack
 
 
-def _published(case: Case, claim: Claim) -> Result:
+def _published(case: Case, claim: Removal) -> Result:
     interval, value = published_percent(claim, _baseline(case)), claim.equals or 0.0
     if interval is None:
         return undecided("its interval is in perplexity, and the baseline it would be held against is not measured",
@@ -173,7 +174,7 @@ def interval_in_another_unit(case: Case) -> Iterator[Result]:
         yield _one_unit(claim, _baseline(case))
 
 
-def _one_unit(claim: Claim, baseline: float | None) -> Result:
+def _one_unit(claim: Removal, baseline: float | None) -> Result:
     assert claim.interval is not None
     value, (low, high) = claim.equals or 0.0, claim.interval
     told = f"{value:g} % [{low:g}, {high:g}]"

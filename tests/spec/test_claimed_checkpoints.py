@@ -16,7 +16,6 @@ import torch
 from evidence_sample import checkpoint_facts, fill, with_checkpoint
 
 from checker.audit import audit
-from checker.checkpoints.provenance import claimed
 from checker.core import history
 from checker.core.errors import EvidenceDamaged
 from checker.core.layouts import Layout
@@ -27,7 +26,7 @@ from checker.measure.cut_checkpoint import cut, save
 from checker.measure.prepare import prepare
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
-from checker.spec import load
+from checker.spec import claimed_checkpoints, load
 
 COST = "scope: contract, perplexity_increase: {at_most: 1000000}, protocol: replacement"
 CLAIMS = f"""
@@ -159,35 +158,39 @@ def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
 @pytest.mark.parametrize("changes", [{"removed": (4, 8)}, {"removed": tuple(range(8))}, {"claim": "another"}])
 def test_facts_that_cannot_be_of_the_model_are_damage(changes: dict[str, Any], tmp_path: Path) -> None:
     sample = with_checkpoint()
-    named = next(each for each in sample.audit.claims if each.checkpoint)
+    (named,) = claimed_checkpoints.naming_one(sample.audit)
     with Store(tmp_path / "evidence.db") as store:
         fill(store, sample)
-        key = claimed.key(sample.model.digest, named)
-        store.write_record(claimed.RECORD, key, asdict(replace(checkpoint_facts(), **changes)))
+        key = claimed_checkpoints.key(sample.model.digest, named)
+        store.write_record(claimed_checkpoints.RECORD, key, asdict(replace(checkpoint_facts(), **changes)))
         with pytest.raises(EvidenceDamaged, match="checkpoint: found facts of the claim "):
             judge(sample.audit, store)
 
 
 def test_which_of_two_equal_blocks_is_gone_is_not_guessed() -> None:
     sample = with_checkpoint()
-    claims = tuple(
-        replace(each, layers=None, from_checkpoint=each.checkpoint is not None) for each in sample.audit.claims
-    )
-    asked = replace(sample.audit, claims=claims)
+    (named,) = claimed_checkpoints.naming_one(sample.audit)
+    unknown = replace(named, layers=None, from_checkpoint=True)
+    asked = replace(sample.audit, claims=tuple(unknown if each == named else each for each in sample.audit.claims))
     told = {
         ((4, 5),): None,  # 4 is gone and 5 is not, or the other way round
         ((4, 6),): (4, 6),  # both are gone
         ((0, 1),): (4, 6),  # both are there
         (): (4, 6),
     }
-    found = {twins: claimed.with_layers(asked, [checkpoint_facts(twins=twins)]).claims[0].layers for twins in told}
+    found = {
+        twins: claimed_checkpoints.with_layers(asked, [checkpoint_facts(twins=twins)]).claims[0].layers
+        for twins in told
+    }
     assert found == told
 
 
 def test_a_run_is_remembered_wherever_the_checkpoint_lay(tmp_path: Path) -> None:
     sample = with_checkpoint()
     shorter = replace(sample, prompts=8)
-    moved = tuple(replace(each, checkpoint=each.checkpoint and "/here/pruned") for each in sample.audit.claims)
+    (named,) = claimed_checkpoints.naming_one(sample.audit)
+    elsewhere = replace(named, checkpoint="/here/pruned")
+    moved = tuple(elsewhere if each == named else each for each in sample.audit.claims)
     with Store(tmp_path / "evidence.db") as store:
         history.write_run(store, sample.audit, shorter.facts, {each.id: "supported" for each in sample.audit.claims})
         seen = origin.origin_of(store, replace(sample.audit, claims=moved), sample.facts, [])

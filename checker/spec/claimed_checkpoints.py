@@ -13,7 +13,8 @@ from checker.checkpoints.provenance.weights import of_files, open_folder
 from checker.core.canonical import digest, restored
 from checker.core.errors import EvidenceDamaged
 from checker.core.facts import CheckpointFacts, ModelFacts
-from checker.core.records import Audit, Claim
+from checker.core.records import Audit
+from checker.spec.claims.removal import Removal
 
 RECORD = "checkpoint"
 
@@ -25,19 +26,21 @@ def read(audit: Audit, files: Files) -> tuple[CheckpointFacts, ...]:
 
     CannotRun where a checkpoint or the model is no folder of safetensors, or is damaged.
     """
-    named = [claim for claim in audit.claims if claim.checkpoint is not None]
-    if not named:
+    claims = naming_one(audit)
+    if not claims:
         return ()
     base = of_files(files, stack=audit.model.blocks)
-    found: dict[str, Provenance] = {}
-    for claim in named:
-        path = str(claim.checkpoint)
-        if path not in found:
-            found[path] = compared(base, open_folder(Path(path), like=base))
-    return tuple(_facts(claim, found[str(claim.checkpoint)]) for claim in named)
+    folders = dict.fromkeys(str(claim.checkpoint) for claim in claims)
+    found = {path: compared(base, open_folder(Path(path), like=base)) for path in folders}
+    return tuple(_facts(claim, found[str(claim.checkpoint)]) for claim in claims)
 
 
-def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
+def naming_one(audit: Audit) -> list[Removal]:
+    """The claims that name a checkpoint, in the order of the audit file."""
+    return [claim for claim in audit.claims_of(Removal) if claim.checkpoint is not None]
+
+
+def _facts(claim: Removal, found: Provenance) -> CheckpointFacts:
     folder = Path(str(claim.checkpoint)).resolve()
     changes = [found.origins[place].change or 0.0 for place in found.retrained]
     return CheckpointFacts(
@@ -61,7 +64,7 @@ def _facts(claim: Claim, found: Provenance) -> CheckpointFacts:
     )
 
 
-def key(weights: str | None, claim: Claim) -> str:
+def key(weights: str | None, claim: Removal) -> str:
     """Under which a claim's checkpoint is recorded, whatever the machine; ``weights`` is the audited model's digest."""
     return digest([weights, claim.id, PurePath(str(claim.checkpoint)).name])
 
@@ -71,8 +74,8 @@ def restore(
 ) -> tuple[CheckpointFacts, ...]:
     """The facts that a run recorded, by ``key``; EvidenceDamaged where they cannot be of this model."""
     found = []
-    for claim in audit.claims:
-        record = None if claim.checkpoint is None else recorded(key(model.digest, claim))
+    for claim in naming_one(audit):
+        record = recorded(key(model.digest, claim))
         if record is None:
             continue
         fact = restored(CheckpointFacts, record, f"{place}, checkpoint")
@@ -92,13 +95,15 @@ def with_layers(audit: Audit, checkpoints: Sequence[CheckpointFacts]) -> Audit:
     """The audit with the blocks filled in that checkpoints lack, where a claim says so and they are nothing but cut."""
     removed = {fact.claim: fact.removed for fact in checkpoints if fact.cut and fact.removed and not _doubtful(fact)}
     claims = (
-        replace(claim, layers=removed[claim.id]) if claim.from_checkpoint and claim.id in removed else claim
+        replace(claim, layers=removed[claim.id])
+        if isinstance(claim, Removal) and claim.from_checkpoint and claim.id in removed
+        else claim
         for claim in audit.claims
     )
     return replace(audit, claims=tuple(claims))
 
 
-def why_unknown(claim: Claim, checkpoints: Sequence[CheckpointFacts]) -> str:
+def why_unknown(claim: Removal, checkpoints: Sequence[CheckpointFacts]) -> str:
     """Why the blocks that a claim's checkpoint lacks are not known."""
     fact = next((fact for fact in checkpoints if fact.claim == claim.id), None)
     if fact is None:

@@ -1,0 +1,32 @@
+"""One module per kind of claim: its record, what a schema cannot say of it, and its sentence.
+
+Each module exposes ``KIND``. How a kind is decided stands in `judge/claims`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checker.core.records import Claim
+from checker.spec.claims import comparison, redundancy, regime, removal, transfer
+from checker.spec.claims.kind import Kind, exactly_one
+from checker.spec.document import Document, Where
+
+KINDS: dict[str, Kind[Any]] = {
+    module.KIND.record.kind: module.KIND for module in (removal, redundancy, comparison, regime, transfer)
+}
+
+
+def check(document: Document, where: Where) -> None:
+    """Adds the mistakes of a claim that the schema cannot say."""
+    kind = KINDS.get(document.sound(*where, "kind"))
+    if kind is not None and kind.one_of is not None:
+        exactly_one(document, where, *kind.one_of)
+    if kind is not None and kind.check is not None:
+        kind.check(document, where)
+
+
+def claims(document: Document) -> tuple[Claim, ...]:
+    """The claims of a document in which nothing is wrong."""
+    places = document.items("claims")
+    return tuple(KINDS[document.get(*where, "kind")].read(document, where) for where in places)

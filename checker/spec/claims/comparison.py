@@ -1,0 +1,41 @@
+"""Claims that one method's removal costs less than another's, or less than chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from checker.core.records import Claim
+from checker.spec.claims.kind import Kind, stated
+from checker.spec.document import Document, Where
+
+
+@dataclass(frozen=True)
+class Comparison(Claim):
+    """At ``budget``, the removal of ``worse`` costs more than that of ``better``: ``at_least`` times as much."""
+
+    kind: str = field(default="comparison", init=False)
+    better: str
+    worse: str
+    budget: int
+    at_least: float = 1.0  # times; 1: strictly more
+
+
+def _values(document: Document, where: Where) -> dict[str, Any]:
+    values = stated(document, where)
+    return values | {"at_least": float(values.get("at_least", Comparison.at_least))}
+
+
+def _sentence(claim: Comparison) -> str:
+    times = f"at least {claim.at_least:g} times as much as" if claim.at_least > 1 else "more than"
+    return f"At budget {claim.budget}, {claim.worse} costs {times} {claim.better}."
+
+
+def _check(document: Document, where: Where) -> None:
+    better, worse = document.sound(*where, "better"), document.sound(*where, "worse")
+    if better is not None and better == worse:
+        document.complain((*where, "worse"), f"`{worse}` as the better and the worse method",
+                          "two methods", "name the method it is compared with")  # fmt: skip
+
+
+KIND = Kind(Comparison, _sentence, check=_check, values=_values)

@@ -1,0 +1,52 @@
+"""The one shape of a kind of claim, as an audit file states it, and what several kinds share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from checker.core.records import Claim
+from checker.spec.document import Document, Where
+
+C = TypeVar("C", bound=Claim)
+
+
+def stated(document: Document, where: Where) -> dict[str, Any]:
+    """The keys of a claim in which nothing is wrong, in the form that records have them in."""
+    section = {key: value for key, value in document.get(*where).items() if key != "kind"}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+
+
+@dataclass(frozen=True)
+class Kind(Generic[C]):
+    """A kind of claim: its record, made of ``values``, and the sentence of a claim without words of its own.
+
+    A claim has exactly one of the two keys ``one_of``; ``check`` adds further mistakes that a schema cannot say.
+    """
+
+    record: type[C]
+    sentence: Callable[[C], str]
+    one_of: tuple[str, str] | None = None
+    check: Callable[[Document, Where], None] | None = None
+    values: Callable[[Document, Where], dict[str, Any]] = stated
+
+    def read(self, document: Document, where: Where) -> C:
+        """The claim at a path where nothing is wrong."""
+        values = self.values(document, where)
+        claim = self.record(**{"says": "", **values}, location=document.place(where))
+        return claim if "says" in values else replace(claim, says=self.sentence(claim))
+
+
+def exactly_one(document: Document, where: Where, one: str, other: str) -> None:
+    """Adds the mistake of a section that has both of two keys, or neither."""
+    # A misspelt key has its own mistake; that one of the two is missing would only repeat it.
+    if any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong):
+        return
+    there = [name for name in (one, other) if name in document.get(*where)]
+    if len(there) == 2:
+        document.complain(where, f"both `{one}` and `{other}`", "one of them", "take one of them away",
+                          key=(*where, other))  # fmt: skip
+    elif not there and document.get(*where):
+        document.complain(where, f"neither `{one}` nor `{other}`", "one of them", f"add `{one}` or `{other}`",
+                          key=where)  # fmt: skip

@@ -1,0 +1,131 @@
+"""Claims that blocks can be removed at a stated cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, Literal, Self
+
+from checker.core.records import Claim, Interval
+from checker.spec.claims.kind import Kind, exactly_one, stated
+from checker.spec.document import Document, Where
+
+FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of the layers
+
+
+@dataclass(frozen=True)
+class Removal(Claim):
+    """What removing ``layers`` costs, or the blocks that ``method`` chooses at ``budget``."""
+
+    kind: str = field(default="removal", init=False)
+    layers: tuple[int, ...] | None = None
+    method: str | None = None
+    budget: int | None = None
+    at_most: float | None = None  # percent; or else ``equals``
+    equals: float | None = None  # percent
+    within: float | None = None  # percent
+    interval: Interval | None = None  # as published, in ``interval_unit``
+    interval_unit: Literal["percent", "perplexity"] | None = None
+    about: Literal["perplexity", "tasks"] = "perplexity"
+    checkpoint: str | None = None  # folder of the pruned model, absolute once loaded
+    from_checkpoint: bool = False  # whether ``layers`` are those that the checkpoint lacks
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        return self.layers or ()
+
+    def without_folders(self) -> Self:
+        return replace(super().without_folders(), checkpoint=self.checkpoint and PurePath(self.checkpoint).name)
+
+    def stated(self) -> dict[str, Any]:
+        known = super().stated()
+        if self.from_checkpoint:  # the layers are found out, and what they are found from is stated
+            known.pop("layers", None)
+        return known
+
+
+def _values(document: Document, where: Where) -> dict[str, Any]:
+    values = stated(document, where) | _cost(document, (*where, "perplexity_increase"))
+    del values["perplexity_increase"]
+    if values.get("layers") == FROM_CHECKPOINT:
+        del values["layers"]
+        values["from_checkpoint"] = True
+    if "checkpoint" in values:
+        values["checkpoint"] = str(document.resolve((*where, "checkpoint"), values["checkpoint"]))
+    # An interval speaks of texts like this one, a value alone of this one.
+    if "equals" in values and "interval" not in values:
+        values.setdefault("scope", "contract")
+    return values
+
+
+def _cost(document: Document, where: Where) -> dict[str, Any]:
+    """A claimed increase of perplexity, with what is left out filled in."""
+    section = document.get(*where)
+    values: dict[str, Any] = {key: float(section[key]) for key in ("at_most", "equals", "within") if key in section}
+    if "equals" in values:
+        values.setdefault("within", _precision(document, (*where, "equals")))
+    if "interval" in section:
+        values["interval"] = tuple(float(end) for end in section["interval"])
+        values["interval_unit"] = section.get("interval_unit", "percent")
+    return values
+
+
+def _precision(document: Document, where: Where) -> float:
+    """Half a unit of the last digit that a number was written with: 0.05 for 10.2, 0.005 for 10.20."""
+    written = Decimal(document.written.get(where, repr(document.get(*where))).replace("_", ""))
+    return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
+
+
+def _sentence(claim: Removal) -> str:
+    if claim.layers is not None:
+        blocks = f"block{'s' if len(claim.layers) > 1 else ''} {', '.join(map(str, claim.layers))}"
+    elif claim.checkpoint is not None and claim.from_checkpoint:
+        blocks = f"the blocks that {PurePath(claim.checkpoint).name} lacks"
+    else:
+        blocks = f"the {claim.budget} blocks that {claim.method} chooses"
+    told = f"Removing {blocks} raises perplexity by {_increase(claim)}"
+    return told + (", so tasks are still done as well." if claim.about == "tasks" else ".")
+
+
+def _increase(claim: Removal) -> str:
+    if claim.at_most is not None:
+        return f"at most {claim.at_most:g} %"
+    if claim.interval is None:
+        return f"{claim.equals:g} % (within {claim.within:g})"
+    low, high = claim.interval
+    ends = f"{low:g} to {high:g} %" if claim.interval_unit == "percent" else f"a perplexity of {low:g} to {high:g}"
+    return f"{claim.equals:g} % ({ends})"
+
+
+def _check(document: Document, where: Where) -> None:
+    _checkpoint(document, where)
+    cost = (*where, "perplexity_increase")
+    if isinstance(document.get(*cost), dict):
+        exactly_one(document, cost, "at_most", "equals")
+        _interval(document, (*cost, "interval"))
+
+
+def _checkpoint(document: Document, where: Where) -> None:
+    """A removal is told from a checkpoint only where one is named, and the model is such a folder, too."""
+    if document.doubted((*where, "checkpoint")) or document.doubted((*where, "layers")):
+        return
+    named = document.get(*where, "checkpoint")
+    if document.get(*where, "layers") == FROM_CHECKPOINT and named is None:
+        document.complain((*where, "layers"), f"`{FROM_CHECKPOINT}` and no `checkpoint`", "the folder of the pruned "
+                          "model", "add `checkpoint`, or name the blocks")  # fmt: skip
+    kind = document.sound("model", "kind")
+    if named is not None and kind in ("gguf", "package"):
+        document.complain((*where, "checkpoint"), f"a checkpoint beside a model of kind {kind}", "a model in "
+                          "safetensors, whose values can be compared: kind hub or directory", "audit the model that "
+                          "was pruned, or take `checkpoint` away", key=(*where, "checkpoint"))  # fmt: skip
+
+
+def _interval(document: Document, where: Where) -> None:
+    interval = document.sound(*where)
+    if interval is not None and interval[0] > interval[1]:
+        document.complain(where, f"an interval from {interval[0]:g} to {interval[1]:g}", "its lower end first",
+                          f"write [{interval[1]:g}, {interval[0]:g}]")  # fmt: skip
+
+
+KIND = Kind(Removal, _sentence, ("layers", "method"), _check, _values)

@@ -1,0 +1,88 @@
+"""Kinds of claims: what is registered, what decides a claim, and what travels of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from folders import TESTS
+
+from checker.core.canonical import digest
+from checker.core.records import Claim
+from checker.judge import claims as judged
+from checker.release.replay import portable, resolved
+from checker.spec import claims, load
+from checker.spec.claims.removal import Removal
+from checker.spec.claims.transfer import Transfer
+
+MINIMAL = (TESTS / "spec" / "accept" / "minimal.yaml").read_text(encoding="utf-8")
+CUT = "{id: cut, kind: removal, layers: from-checkpoint, checkpoint: ./pruned, perplexity_increase: {at_most: 30}}"
+REMOVAL = "{id: a, kind: removal, layers: [4, 6], perplexity_increase: {at_most: 20}, protocol: interchange}"
+CHOSEN = "{id: a, kind: removal, method: interchange, budget: 2, perplexity_increase: {equals: 8, within: 3}}"
+PUBLISHED = (
+    "{id: a, kind: removal, layers: [5], "
+    "perplexity_increase: {equals: 2, interval: [27, 32], interval_unit: perplexity}}"
+)
+
+
+def claim(text: str) -> Claim:
+    (made,) = load.check_text(f"{MINIMAL}\nclaims: [{text}]\n", "a.yaml", Path("/here"), attached=False).audit.claims
+    return made
+
+
+def test_every_kind_of_the_schema_is_read_and_decided() -> None:
+    kinds = [
+        branch["properties"]["kind"]["const"] for branch in load.schema()["properties"]["claims"]["items"]["oneOf"]
+    ]
+    assert kinds == list(claims.KINDS)
+    assert [kind.record for kind in claims.KINDS.values()] == list(judged.KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [(REMOVAL, "9da77b2a9f3e8c0644dc1cc59a5404fd5956fef5aba16f9ece673ddbd12dd65a"),
+     (CHOSEN.replace("}}", "}, scope: population}"),
+      "870558171b59e04fa7b8ef3026942b7be5e92c06153febbf05c9a1c2a63cc588"),
+     (PUBLISHED, "52d55b02a8c8b2301786047237e06c8499aa0356210e0d714d61b297a0c67a40"),
+     (CUT, "5a2c8f6e0d11c7783e18a3ce548281e59c77777e211609550954873741ee7d23"),
+     ("{id: a, kind: redundant, pair: [5, 4], below: 0.1, protocol: interchange}",
+      "8ba1c2b149fb9b1bb0bc0669a3248c1269aece29fc95735b0c50a31a3315670b"),
+     ("{id: a, kind: redundant, pairs: all, below: 3, scope: contract}",
+      "df2e6470b5af0c94d5a36b1e05330a44f2abbb8de8f0b0ebca351ce72159586c"),
+     ("{id: a, kind: comparison, better: interchange, worse: replacement, budget: 2}",
+      "ca89498f6b996639afd0d2f82eda743c4394f8639124ccb6400d3f87f429c983"),
+     ("{id: a, kind: regime, removal: interchange-safer, budget: 2}",
+      "a5dce08557736f2136a9e0953b68eedd27473ae9dfc6acabce6219c177e73cf4"),
+     ("{id: a, kind: transfer, to: a larger checkpoint}",
+      "2f6d39ed3bd7271f496755b2018f89dc103441a857c468a14466a1aabd36aa41")],
+)  # fmt: skip
+def test_stored_runs_know_a_claim_again(text: str, key: str) -> None:
+    """These digests are keys of runs in the stores of users: a claim with another one would be another claim."""
+    made = claim(text)
+    assert digest(made.stated()) == key
+    assert digest(replace(made, id="b", says="Otherwise.", location=replace(made.location, line=99)).stated()) == key
+
+
+def test_a_claim_told_from_a_checkpoint_is_the_same_whatever_its_folder_and_layers() -> None:
+    made = claim(CUT)
+    assert isinstance(made, Removal)
+    assert made.checkpoint == "/here/pruned"
+    assert replace(made, checkpoint="/there/pruned", layers=(4, 6)).stated() == made.stated()
+    assert replace(made, checkpoint="/there/other").stated() != made.stated()
+
+
+def test_nought_is_stated() -> None:
+    """A bound of 0 is no missing bound."""
+    made = claim(REMOVAL)
+    assert isinstance(made, Removal)
+    assert replace(made, at_most=0.0).stated()["at_most"] == 0.0
+
+
+def test_a_pack_holds_a_claim_with_its_kind_and_its_own_fields() -> None:
+    audit = load.check_text(f"{MINIMAL}\nclaims: [{CUT}]\n", "a.yaml", Path("/here"), attached=False).audit
+    transfer = Transfer("t", "It holds.", audit.claims[0].location, to="another")
+    row, other = json.loads(json.dumps(resolved(portable(replace(audit, claims=(*audit.claims, transfer))))))["claims"]
+    assert (row["kind"], row["checkpoint"], row["location"]["file"]) == ("removal", "pruned", "a.yaml")
+    assert other.keys() == {"id", "says", "kind", "location", "protocol", "scope", "to"}
