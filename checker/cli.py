@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -18,7 +19,9 @@ class _Commands(Mapping[str, click.Command]):
     """The commands by name. Each is imported when it is asked for, so that none waits for what another one needs."""
 
     def __getitem__(self, name: str) -> click.Command:
-        module = COMMANDS[name]
+        if name not in COMMANDS:
+            raise KeyError(name)
+        module = f"{name}_" if iskeyword(name) else name
         command: click.Command = getattr(import_module(f"checker.commands.{module}"), module)
         return command
 
@@ -51,9 +54,9 @@ def main() -> None:
         tell("interrupted", error=True)
         sys.exit(130)
     except click.ClickException as error:
-        said = io.StringIO()
-        error.show(said)
-        tell(said.getvalue().rstrip("\n"), error=True)
+        message = io.StringIO()
+        error.show(message)
+        tell(message.getvalue().rstrip("\n"), error=True)
         sys.exit(2)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

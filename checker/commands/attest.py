@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from checker.commands.command import command
+from checker.commands.command import FOLDER, PATH, command
 from checker.commands.terminal import tell
 from checker.core.canonical import canonical
 from checker.core.escape import json_text
@@ -16,10 +16,8 @@ from checker.release.verify import verify
 
 
 @command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")
-@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
-@click.option(
-    "--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the two files. [default: the terminal]"
-)
+@click.argument("folder", metavar="PACK", type=PATH)
+@click.option("--to", type=FOLDER, help="Folder of the two files. [default: the terminal]")
 def attest(folder: Path, to: Path | None) -> None:
     """Writes a pack as two unsigned in-toto statements about the model's root digest.
 

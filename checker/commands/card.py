@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from checker.checkpoints import model_card
-from checker.commands.command import command
+from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
 from checker.core.files import replace
@@ -19,9 +19,10 @@ from checker.release.pack import open_pack
 @command(
     "card", "pruneaudit card packs/my-model --card README.md\npruneaudit card packs/my-model --card README.md --check"
 )
-@click.argument("pack", type=click.Path(path_type=Path))
-@click.option("--card", "path", type=click.Path(path_type=Path), metavar="FILE",
-              help="The model card to write into. Left out, the block is printed.")  # fmt: skip
+@click.argument("pack", type=PATH)
+@click.option(
+    "--card", "path", type=PATH, metavar="FILE", help="The model card to write into. Left out, the block is printed."
+)
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit with 1 where the card is not what the pack makes of it."
 )
@@ -35,18 +36,18 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     """
     if check and path is None:
         raise UsageError.at("--check", "no --card", "the card to check", "name it: --card README.md")
-    found = card_block.source(open_pack(pack))
+    source = card_block.source(open_pack(pack))
     if path is None:
-        tell(card_block.block(found))
+        tell(card_block.block(source))
         return
     text = model_card.read(path)
-    expected = card_block.written(text, found, str(path), block_only=block_only)
-    if not block_only and (note := card_block.other_base_model(text, found)):
+    expected = card_block.written(text, source, str(path), block_only=block_only)
+    if not block_only and (note := card_block.other_base_model(text, source)):
         tell(f"note: {path}: {note}", error=True)
     if check:
         _check(card_block.disagreement(text, expected, str(path)), pack, path)
     elif dry_run:
-        tell(card_block.block(found))
+        tell(card_block.block(source))
         tell(f"{path}: {'would not change' if text == expected else 'would change'}; nothing was written", error=True)
     elif text == expected:
         tell(f"{path}: nothing to change")

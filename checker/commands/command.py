@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from importlib.util import find_spec
@@ -19,16 +19,18 @@ from checker import reports
 from checker.commands.terminal import printable, tell, write
 from checker.core.errors import CannotRun, PruneauditError
 
-FAIL_ON = click.Choice(["note", "warning", "error", "never"])
+PATH = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _known_formats(_: click.Context, __: click.Parameter, options: tuple[str, ...]) -> tuple[str, ...]:
-    """Each is NAME or NAME=FILE; whether the file can be written is seen once the audit's folder is known."""
+    """The formats asked for, or the default ones. Each is NAME or NAME=FILE; whether a file can be written is seen once
+    the audit's folder is known."""
     for name in (option.partition("=")[0] for option in options):
         if name not in reports.FORMATS:
             raise click.BadParameter(f"{printable(name)!r} is not one of {', '.join(map(repr, reports.FORMATS))}.")
-    return options
+    return options or reports.DEFAULT_FORMATS
 
 
 _POLICY = "checker.policy"  # where a context keeps what --policy names
@@ -66,11 +68,7 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Override a value of the audit file, e.g. data.scoring.prompts=8.",
 )
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of evidence and reports. [default: runs/<audit name>]",
-)
+out_option = click.option("--out", type=FOLDER, help="Folder of evidence and reports. [default: runs/<audit name>]")
 format_option = click.option(
     "--format",
     "formats",
@@ -81,7 +79,9 @@ format_option = click.option(
     "github does by itself. [default: html, md, json]",
 )
 fail_on_option = click.option(
-    "--fail-on", type=FAIL_ON, help="Least level at which findings change the exit code. [default: the policy's]"
+    "--fail-on",
+    type=click.Choice(["note", "warning", "error", "never"]),
+    help="Least level at which findings change the exit code. [default: the policy's]",
 )
 trust_option = click.option(
     "--trust-remote-code",
@@ -90,16 +90,19 @@ trust_option = click.option(
 )
 
 
-class _Examples(click.Command):
-    """Keeps the example in a command's help as it was written."""
+def judging_options(function: F) -> F:
+    """What run and judge take alike: the audit file, where reports go, and what the exit code rests on."""
+    for option in (fail_on_option, set_option, policy_option, format_option, out_option, file_argument):
+        function = option(function)
+    return function
 
-    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.example = example
+
+class _Examples(click.Command):
+    """Keeps the example that ends a command's help as it was written."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Example"):
-            for line in self.example.splitlines():
+            for line in str(self.epilog).splitlines():
                 formatter.write(f"  {line}\n")
 
 
@@ -112,7 +115,7 @@ def command(name: str, example: str) -> Callable[[F], click.Command]:
             with _errors_explained():
                 function(*args, **kwargs)
 
-        return click.command(name, cls=_Examples, example=example)(guarded)
+        return click.command(name, cls=_Examples, epilog=example)(guarded)
 
     return make
 
@@ -131,21 +134,23 @@ def _errors_explained() -> Iterator[None]:
         raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        _fail(4, f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, "
-                 "its permissions and the space on the disk; evidence so far is kept")  # fmt: skip
+        _fail(
+            4,
+            f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, its "
+            "permissions and the space on the disk; evidence so far is kept",
+        )
     except Exception as error:
         tell(traceback.format_exc(), error=True)
-        _fail(4, f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; "
-                 "evidence so far is kept")  # fmt: skip
+        _fail(
+            4,
+            f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; evidence "
+            "so far is kept",
+        )
 
 
 def _fail(code: int, message: str) -> NoReturn:
     tell(message, error=True)
     sys.exit(code)
-
-
-def chosen(formats: Sequence[str]) -> Sequence[str]:
-    return formats or reports.DEFAULT_FORMATS
 
 
 def require_measuring() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def _show(title: str, lines: Sequence[Line]) -> None:
 
 def this_machine(folder: Path, environment: Environment) -> tuple[Line, ...]:
     """Versions, devices, processor, memory, disk at ``folder``, and models and texts in the cache."""
-    return (*_versions(), *_hardware(machine.devices()), _disk(folder), *_cached(environment))
+    return (*_versions(), *_hardware(folder), *_cached(environment))
 
 
 def _versions() -> Iterator[Line]:
@@ -90,18 +90,16 @@ def _versions() -> Iterator[Line]:
         yield Line(package, machine.installed(package) or "not installed")
 
 
-def _hardware(found: tuple[Device, ...]) -> Iterator[Line]:
-    for device in found:
+def _hardware(folder: Path) -> Iterator[Line]:
+    devices = machine.devices()
+    for device in devices:
         free = "" if device.name == "cpu" else f", {_size(device.free)} free"
         yield Line(device.name, f"{device.about}, computes in {', '.join(device.dtypes) or 'no dtype'}{free}")
-    if not found:
+    if not devices:
         yield Line("devices", "not known without torch")
     yield Line("cores", f"{machine.cores()}")
     yield Line("memory", f"{_size(machine.total_memory())}, {_size(machine.free_memory())} free")
-
-
-def _disk(folder: Path) -> Line:
-    return Line("disk", f"{_size(machine.free_disk(folder))} free where {folder} lies")
+    yield Line("disk", f"{_size(machine.free_disk(folder))} free where {folder} lies")
 
 
 def _cached(environment: Environment) -> Iterator[Line]:
@@ -116,13 +114,17 @@ def needs(audit: Audit, folder: Path, environment: Environment) -> tuple[Line, .
 
     ``folder`` is where its evidence would lie.
     """
+    files: Files | None = None
+    cost: Iterable[Line]
     try:
         files = locate(audit.model, default_hub_cache(environment))
-        known = facts(files, audit.model)
+        cost = _cost(audit, facts(files, audit.model), folder)
+        size = sum(path.stat().st_size for path in files.weights)
+        model = Line("model", f"at hand, {_size(size)} of weights in {files.folder}")
     except CannotRun as error:
-        lines = [*_packages(audit, None), _absent(audit, error, environment), *_texts(audit, environment)]
-        return (*lines, _device(audit, _wanted_device(audit)), Line("cost", "not known until the model is here"))
-    return (*_packages(audit, files), _at_hand(files), *_texts(audit, environment), *_cost(audit, known, folder))
+        model = _absent(audit, error, environment)
+        cost = (_device(audit, _chosen_device(audit)), Line("cost", "not known until the model is here"))
+    return (*_packages(audit, files), model, *_texts(audit, environment), *cost)
 
 
 def _sources_of(audit: Audit) -> dict[str, TextSource]:
@@ -132,23 +134,18 @@ def _sources_of(audit: Audit) -> dict[str, TextSource]:
 
 def _packages(audit: Audit, files: Files | None) -> Iterator[Line]:
     texts = _sources_of(audit).values()
-    wanted = ["torch", "transformers"]
+    needed = ["torch", "transformers"]
     if audit.model.kind == "gguf" or str(audit.model.file).endswith(".gguf") or (files and files.config is None):
-        wanted += ["gguf", "accelerate"]
+        needed += ["gguf", "accelerate"]
     if any(text.kind == "hub" for text in texts):
-        wanted.append("datasets")
+        needed.append("datasets")
     if any(str(text.path or text.file).endswith(".parquet") for text in texts):
-        wanted.append("pyarrow")
-    missing = [package for package in wanted if machine.installed(package) is None]
+        needed.append("pyarrow")
+    missing = [package for package in needed if machine.installed(package) is None]
     if missing:
         yield Line("packages", f"not installed: {', '.join(missing)}; pip install 'pruneaudit[measure]'", missing=True)
     else:
-        yield Line("packages", f"{', '.join(wanted)} are installed")
-
-
-def _at_hand(files: Files) -> Line:
-    size = sum(path.stat().st_size for path in files.weights)
-    return Line("model", f"at hand, {_size(size)} of weights in {files.folder}")
+        yield Line("packages", f"{', '.join(needed)} are installed")
 
 
 def _absent(audit: Audit, error: CannotRun, environment: Environment) -> Line:
@@ -177,7 +174,7 @@ def _texts(audit: Audit, environment: Environment) -> Iterator[Line]:
 
 
 def _fetched(name: str, repo: str, environment: Environment) -> Line:
-    """Something to be fetched is missing where the environment forbids the network. Nobody asks the hub."""
+    """What has to be fetched; it is missing where the environment forbids the network. The hub itself is not asked."""
     forbidden = machine.offline(environment)
     text = f"{repo}, to be fetched from the hub"
     return Line(name, f"{text}, which {forbidden} forbids" if forbidden else text, missing=forbidden is not None)
@@ -185,7 +182,7 @@ def _fetched(name: str, repo: str, environment: Environment) -> Line:
 
 def _cost(audit: Audit, model: ModelFacts, folder: Path) -> Iterator[Line]:
     planned = plan(audit, Facts(model))
-    cost, device = planned.cost, _wanted_device(audit)
+    cost, device = planned.cost, _chosen_device(audit)
     yield _device(audit, device)
     free = device.free if device else machine.free_memory()
     yield _room("memory", f"about {_size(cost.memory)} beside the program itself", cost.memory, free)
@@ -210,21 +207,21 @@ def _room(name: str, what: str, needed: int, free: int) -> Line:
     return Line(name, f"{what}, of {_size(free)} free" + ("" if fits else ": too little"), missing=not fits)
 
 
-def _wanted_device(audit: Audit) -> Device | None:
+def _chosen_device(audit: Audit) -> Device | None:
     """The device that the audit would run on; None without torch, or where there is no such device."""
-    found = {device.name: device for device in machine.devices()}
+    devices = {device.name: device for device in machine.devices()}
     name = audit.model.device
     if name == "auto":
-        name = "cuda:0" if "cuda:0" in found else "cpu"
-    return found.get("cuda:0" if name == "cuda" else name)
+        name = "cuda:0" if "cuda:0" in devices else "cpu"
+    return devices.get("cuda:0" if name == "cuda" else name)
 
 
 def _device(audit: Audit, device: Device | None) -> Line:
-    wanted = audit.model.device
+    name = audit.model.device
     if machine.installed("torch") is None:
-        return Line("device", f"{wanted}; not known without torch", missing=True)
+        return Line("device", f"{name}; not known without torch", missing=True)
     if device is None:
-        return Line("device", f"{wanted} is not here; use `device: auto`", missing=True)
+        return Line("device", f"{name} is not here; use `device: auto`", missing=True)
     if audit.model.dtype not in device.dtypes:
         able = ", ".join(device.dtypes) or "no dtype"
         return Line("device", f"{device.name} does not compute in {audit.model.dtype}, but in {able}", missing=True)

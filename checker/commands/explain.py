@@ -21,7 +21,7 @@ def explain(rule: str) -> None:
         near = difflib.get_close_matches(rule, RULES, n=1)
         advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"
         raise UsageError.at(None, f"rule {printable(rule)!r}", "one that exists", advice)
-    found = RULES[rule]
-    tell(f"{found.slug} ({found.level})\n\n{found.summary}")
-    for title, text in (("Why", found.why), ("What to do", found.remedy), ("When to waive", found.waive)):
+    about = RULES[rule]
+    tell(f"{about.slug} ({about.level})\n\n{about.summary}")
+    for title, text in (("Why", about.why), ("What to do", about.remedy), ("When to waive", about.waive)):
         tell(f"\n{title}\n{textwrap.indent(textwrap.fill(text, 88), '  ')}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from checker.checkpoints.trust import check_agreed
-from checker.commands.command import command, require_measuring, trust_option
+from checker.commands.command import PATH, command, require_measuring, trust_option
 from checker.commands.terminal import tell
 from checker.core.errors import UsageError
 from checker.core.files import write_new
@@ -20,7 +20,7 @@ from checker.reports import read
     "pruneaudit export runs/smollm2-135m --arm replacement:3 --as prune-layers\n"
     "pruneaudit export runs/smollm2-135m --arm interchange:3:0 --as checkpoint --to pruned",
 )
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH)
 @click.option(
     "--arm",
     "name",
@@ -29,7 +29,7 @@ from checker.reports import read
     help="The arm; TIE where ties were broken in several ways. METHOD@native is the method's own form.",
 )
 @click.option("--as", "form", required=True, type=click.Choice((*exports.FORMATS, "checkpoint")), help="What to write.")
-@click.option("--to", type=click.Path(path_type=Path), help="File, or folder of a checkpoint. [default: the terminal]")
+@click.option("--to", type=PATH, help="File, or folder of a checkpoint. [default: the terminal]")
 @click.option("--base", metavar="NAME", help="mergekit: the checkpoint it shall read. [default: the audit's model]")
 @click.option("--audit", metavar="FILE", help="checkpoint: the audit file. [default: what the evidence holds of it]")
 @trust_option

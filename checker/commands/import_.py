@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from checker.commands.command import command
+from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 from checker.core.files import write_new
 from checker.published import importing
@@ -23,19 +23,26 @@ _SHOWN = 20
     "pruneaudit import slices.yaml --blocks 32\n"
     "pruneaudit import results_pruned.json --base results_base.json",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--from", "kind", type=click.Choice(tuple(IMPORTERS)), help="What FILE is. [default: by its name and first lines]"
 )
-@click.option("--map", "mappings", multiple=True, metavar="KEY=COLUMN,...",
-              help="csv, json: which column is which, for i, j, value, low and high; repeatable, each `value` gives a "
-              "table of scores. In JSON a.b is b inside of a.")  # fmt: skip
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="KEY=COLUMN,...",
+    help="csv, json: which column is which, for i, j, value, low and high; repeatable, each `value` gives a table of "
+    "scores. In JSON a.b is b inside of a.",
+)
 @click.option("--records", metavar="NAME", help="json: where the list of scores stands, e.g. pairwise_distances.")
-@click.option("--base", type=click.Path(path_type=Path),
-              help="The unpruned model: its folder, whose config.json says how many blocks it has; with harness, its "
-              "results.")  # fmt: skip
+@click.option(
+    "--base",
+    type=PATH,
+    help="The unpruned model: its folder, whose config.json says how many blocks it has; with harness, its results.",
+)
 @click.option("--blocks", type=click.IntRange(1, 9999), help="Blocks of the unpruned model.")
-@click.option("--out", type=click.Path(path_type=Path), help="The audit file to write. [default: the terminal]")
+@click.option("--out", type=PATH, help="The audit file to write. [default: the terminal]")
 def import_(
     file: Path,
     kind: str | None,
@@ -52,15 +59,15 @@ def import_(
     understood is listed. Nothing is decided.
     """
     request = Request(file, importing.columns(mappings), records, base, blocks)
-    found = importing.imported(request, kind)
+    draft = importing.imported(request, kind)
     if out is not None:
-        write_new(out, found.text, "import", "--out")
+        write_new(out, draft.text, "import", "--out")
     else:
-        tell(found.text.rstrip("\n"))
-    for line in found.not_understood[:_SHOWN]:
+        tell(draft.text.rstrip("\n"))
+    for line in draft.not_understood[:_SHOWN]:
         tell(f"not understood: {line}", error=True)
-    if len(found.not_understood) > _SHOWN:
-        tell(f"not understood: {len(found.not_understood) - _SHOWN} more, listed in the draft", error=True)
+    if len(draft.not_understood) > _SHOWN:
+        tell(f"not understood: {len(draft.not_understood) - _SHOWN} more, listed in the draft", error=True)
     if out is not None:
         tell(f"wrote {out}")
-        tell(f"next: fill in {found.blanks} blanks, then pruneaudit validate {out}")
+        tell(f"next: fill in {draft.blanks} blanks, then pruneaudit validate {out}")

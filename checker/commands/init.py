@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from checker.checkpoints import files, model_facts
-from checker.commands.command import command
+from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 from checker.core import resources
 from checker.core.errors import UsageError
@@ -18,7 +18,7 @@ from checker.spec.draft import draft
 
 @command("init", "pruneaudit init ./my-model --out audits/my-model.yaml\npruneaudit init org/name")
 @click.argument("model")
-@click.option("--out", type=click.Path(path_type=Path), help="The audit file to write. [default: <model name>.yaml]")
+@click.option("--out", type=PATH, help="The audit file to write. [default: <model name>.yaml]")
 def init(model: str, out: Path | None) -> None:
     """Writes a commented audit file for MODEL, with texts to start from beside it.
 
@@ -26,9 +26,7 @@ def init(model: str, out: Path | None) -> None:
     package, or the name of a model on the hub.
     """
     source = _model_source(model)
-    facts = None
-    if source.kind != "hub":
-        facts = model_facts.facts(files.locate(source), source)
+    facts = None if source.kind == "hub" else model_facts.facts(files.locate(source), source)
     path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
     for target in (path, *texts):

@@ -8,17 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checker import reports
-from checker.commands.command import (
-    chosen,
-    command,
-    fail_on_option,
-    file_argument,
-    format_option,
-    out_option,
-    policy_option,
-    set_option,
-    show,
-)
+from checker.commands.command import command, judging_options, show
 from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
 from checker.core.store import Store
@@ -37,23 +27,18 @@ if TYPE_CHECKING:
     "judge",
     "pruneaudit judge smollm2-135m --format md\npruneaudit judge my.yaml --format github --format sarif=audit.sarif",
 )
-@file_argument
-@out_option
-@format_option
-@policy_option
-@set_option
-@fail_on_option
+@judging_options
 def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequence[str], fail_on: str | None) -> None:
     """Decides from stored evidence, without torch: again, after a change of claims, waivers or policy.
 
     An audit of published numbers (`published:`) has its evidence in its own file; nothing is measured for it.
     """
     loaded, _ = any_audit(file, overrides, attached=False)
-    folder, wanted, source = out or default_out(loaded), chosen(formats), Path(loaded.path)
-    reports.destinations(wanted, folder, source)
+    folder, source = out or default_out(loaded), Path(loaded.path)
+    reports.destinations(formats, folder, source)
     report = _judged(loaded, folder / "evidence.db", file)
-    files = reports.render(report, folder, wanted, source)
-    show(report, files, reports.printed(report, folder, wanted, source))
+    files = reports.render(report, folder, formats, source)
+    show(report, files, reports.printed(report, folder, formats, source))
     sys.exit(exit_code(report, fail_on or loaded.policy.fail_on))
 
 

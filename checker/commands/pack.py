@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from checker.commands.command import command, policy_option, set_option
+from checker.commands.command import PATH, command, policy_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import EvidenceDamaged, UsageError
 from checker.release import seal as sealing
@@ -20,10 +20,14 @@ from checker.release.verify import verify
     "pruneaudit pack runs/smollm2-135m --to packs/smollm2-135m\n"
     "pruneaudit pack runs/smollm2-135m --audit smollm2-135m --day 2026-10-01",
 )
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Path(path_type=Path), help="The pack's folder, a new one. [default: OUT/pack]")
-@click.option("--audit", "file", metavar="FILE", help="Seal the evidence as judged by this audit file. "
-              "[default: as in OUT's report]")  # fmt: skip
+@click.argument("out", type=PATH)
+@click.option("--to", type=PATH, help="The pack's folder, a new one. [default: OUT/pack]")
+@click.option(
+    "--audit",
+    "file",
+    metavar="FILE",
+    help="Seal the evidence as judged by this audit file. [default: as in OUT's report]",
+)
 @policy_option
 @set_option
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day of judging: waivers expire. [default: today]")
@@ -37,15 +41,18 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
         raise UsageError.at("--set, --policy", "no --audit", "the audit file they change", "name it: --audit FILE")
     judged = sealing.judged_last(out) if file is None else sealing.judged_by(file, overrides)
     folder = to or out / "pack"
-    made = sealing.seal(out, folder, judged, day and day.date())
-    found = verify(made)
-    if found.differences:
-        raise EvidenceDamaged(f"{folder}: sealed, and does not reproduce: {found.differences[0]}")
-    tell(f"wrote {folder}, sealed as of {found.judged_by.day}: the audit's outcome is {made.report['outcome']}")
-    tell(f"pack digest {made.digest}")
-    root = made.json("artifacts.json")["root"]
+    sealed = sealing.seal(out, folder, judged, day and day.date())
+    verified = verify(sealed)
+    if verified.differences:
+        raise EvidenceDamaged(f"{folder}: sealed, and does not reproduce: {verified.differences[0]}")
+    tell(f"wrote {folder}, sealed as of {verified.judged_by.day}: the audit's outcome is {sealed.report['outcome']}")
+    tell(f"pack digest {sealed.digest}")
+    root = sealed.json("artifacts.json")["root"]
     if root is None:
-        tell("note: the run recorded no digests of the model's files, so the pack cannot be attested; run the audit "
-             "again, which measures nothing twice, and seal it again", error=True)  # fmt: skip
+        tell(
+            "note: the run recorded no digests of the model's files, so the pack cannot be attested; run the audit "
+            "again, which measures nothing twice, and seal it again",
+            error=True,
+        )
     else:
         tell(f"model root digest {root}")

@@ -22,8 +22,7 @@ def plan(file: str, overrides: Sequence[str]) -> None:
     checked = load.check(file, overrides)
     audit, facts = checked.audit, checked.facts
     if facts is None:
-        files = locate(audit.model)  # raises, and says why the model is not at hand
-        facts = model_facts.facts(files, audit.model)
+        facts = model_facts.facts(locate(audit.model), audit.model)  # raises, and says why it is not at hand
     planned = planned_for(audit, Facts(facts))
     cost = planned.cost
     rate = matrix_rate()

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from checker.checkpoints.provenance import comparison, summary
-from checker.commands.command import command
+from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 
 
@@ -26,8 +26,8 @@ def _blocks(_: click.Context, __: click.Parameter, text: str | None) -> tuple[in
     "provenance",
     "pruneaudit provenance models/base models/pruned\npruneaudit provenance models/base models/pruned --claim 3,7,12",
 )
-@click.argument("base", type=click.Path(path_type=Path))
-@click.argument("pruned", type=click.Path(path_type=Path))
+@click.argument("base", type=PATH)
+@click.argument("pruned", type=PATH)
 @click.option("--claim", callback=_blocks, metavar="BLOCKS", help="Blocks said to be removed, e.g. 3,7,12.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, as_json: bool) -> None:
@@ -36,13 +36,13 @@ def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, as_json:
     BASE and PRUNED are folders of safetensors. Exits with 0 where everything could be told, with 3 where something is
     open; with --claim, exits with 0 where exactly these blocks are missing, with 1 where not, with 3 where it is open.
     """
-    found = comparison.provenance(base, pruned)
+    origins = comparison.provenance(base, pruned)
     if claim is not None:
-        comparison.check_claim(found, claim)
+        comparison.check_claim(origins, claim)
     if as_json:
-        tell(json.dumps(summary.as_json(found, claim), indent=2, ensure_ascii=False))
+        tell(json.dumps(summary.as_json(origins, claim), indent=2, ensure_ascii=False))
     else:
-        tell("\n".join(summary.lines(found, claim)))
+        tell("\n".join(summary.lines(origins, claim)))
     if claim is None:
-        sys.exit(3 if found.open else 0)
-    sys.exit({"agrees": 0, "differs": 1, "open": 3}[found.agreement(claim)[0]])
+        sys.exit(3 if origins.open else 0)
+    sys.exit({"agrees": 0, "differs": 1, "open": 3}[origins.agreement(claim)[0]])

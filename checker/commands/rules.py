@@ -34,18 +34,18 @@ def rules(file: str | None, policy: str | None, as_json: bool) -> None:
     With --policy, or with FILE (an audit file): the policy in force, the levels it gives, and where each value is set.
     The exit code is then 1 where it names a rule that does not exist.
     """
-    found = _policy(file, policy)
+    chosen = _policy(file, policy)
     if as_json:
-        tell(json.dumps(_listed() if found is None else _in_force(found), indent=2))
+        tell(json.dumps(_listed() if chosen is None else _in_force(chosen), indent=2))
     else:
-        for line in _levels(found or Policy()) if found is None else (*_values(found), "", *_levels(found)):
+        for line in _levels(Policy()) if chosen is None else (*_values(chosen), "", *_levels(chosen)):
             tell(line)
-    if found is None:
+    if chosen is None:
         return
-    nothing = list(policies.unknown_rules(found, RULES))
-    for name, expected in nothing:
-        tell(f"{found.sources[f'rules.{name}']}: found a level for {name!r}; expected {expected}", error=True)
-    sys.exit(1 if nothing else 0)
+    unknown = list(policies.unknown_rules(chosen, RULES))
+    for name, expected in unknown:
+        tell(f"{chosen.sources[f'rules.{name}']}: found a level for {name!r}; expected {expected}", error=True)
+    sys.exit(1 if unknown else 0)
 
 
 def _policy(file: str | None, name: str | None) -> Policy | None:
@@ -90,10 +90,10 @@ def _written(value: Any) -> str:
 def _levels(policy: Policy) -> Iterator[str]:
     """One line per rule. A level that the policy gives is followed by where it is set, and by the rule's own."""
     width = max(map(len, RULES))
-    told = {slug: _level(policy, slug, rule.level) for slug, rule in RULES.items()}
-    column = max(8, *(len(text) for text in told.values()))
-    for rule in RULES.values():
-        yield f"{rule.slug:<{width}}  {told[rule.slug]:<{column}} {rule.summary}"
+    levels = {slug: _level(policy, slug, rule.level) for slug, rule in RULES.items()}
+    column = max(8, *map(len, levels.values()))
+    for slug, level in levels.items():
+        yield f"{slug:<{width}}  {level:<{column}} {RULES[slug].summary}"
 
 
 def _level(policy: Policy, slug: str, own: str) -> str:

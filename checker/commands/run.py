@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from checker import reports
-from checker.commands.command import (
-    chosen,
-    command,
-    fail_on_option,
-    file_argument,
-    format_option,
-    out_option,
-    policy_option,
-    require_measuring,
-    set_option,
-    show,
-    trust_option,
-)
+from checker.commands.command import command, judging_options, require_measuring, show, trust_option
 from checker.commands.terminal import Progress
 from checker.judge.findings import exit_code
 from checker.reports.destination import default_out
@@ -32,12 +21,7 @@ from checker.spec import load
     "run",
     "pruneaudit run smollm2-135m --fail-on never\npruneaudit run my.yaml --set data.scoring.prompts=8 --format html",
 )
-@file_argument
-@out_option
-@format_option
-@policy_option
-@set_option
-@fail_on_option
+@judging_options
 @click.option("--fresh", is_flag=True, help="Put stored evidence aside and measure everything again.")
 @trust_option
 def run(
@@ -54,16 +38,13 @@ def run(
     FILE is an audit file or the name of a packaged audit.
     """
     checked = load.check(file, overrides)  # mistakes come before torch is imported
-    loaded, wanted = checked.audit, chosen(formats)
+    loaded = checked.audit
     folder, source = out or default_out(loaded), Path(loaded.path)
-    reports.destinations(wanted, folder, source)
+    reports.destinations(formats, folder, source)
     require_measuring()
     from checker import audit
 
-    progress = Progress(sys.stderr.isatty())
-    try:
-        done = audit.run(checked, folder, wanted, fresh=fresh, progress=progress, trust_remote_code=trust_remote_code)
-    finally:
-        progress.close()
-    show(done.report, done.files, reports.printed(done.report, folder, wanted, source))
-    sys.exit(exit_code(done.report, fail_on or loaded.policy.fail_on))
+    with closing(Progress(sys.stderr.isatty())) as bar:
+        audited = audit.run(checked, folder, formats, fresh=fresh, progress=bar, trust_remote_code=trust_remote_code)
+    show(audited.report, audited.files, reports.printed(audited.report, folder, formats, source))
+    sys.exit(exit_code(audited.report, fail_on or loaded.policy.fail_on))

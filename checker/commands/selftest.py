@@ -13,8 +13,14 @@ from checker.core.records import ModelSource
 
 
 @command("selftest", "pruneaudit selftest --dtype bfloat16 --device cuda")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "bfloat16", "float16"]),
-              help="Dtype to test; repeatable. [default: float32, bfloat16]")  # fmt: skip
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default=("float32", "bfloat16"),
+    help="Dtype to test; repeatable. [default: float32, bfloat16]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def selftest(dtypes: Sequence[str], device: str) -> None:
     """Runs every method on tiny models whose right answers are known, on this machine.
@@ -26,14 +32,14 @@ def selftest(dtypes: Sequence[str], device: str) -> None:
     from checker.measure.selftest import selftest as tested
 
     failed = 0
-    for dtype in dtypes or ("float32", "bfloat16"):
-        where = device_of(ModelSource("directory", device=device))
+    where = device_of(ModelSource("directory", device=device))
+    for dtype in dtypes:
         checks = tested(dtype, where)
         width = max(len(check.method) for check in checks)
         for check in checks:
             mark = "✓" if check.passed else "✗"
-            told = f"{check.planted}: expected {check.expected}, found {check.found}"
-            tell(f"{mark} {check.method:<{width}}  {told}")
+            answer = f"{check.planted}: expected {check.expected}, found {check.found}"
+            tell(f"{mark} {check.method:<{width}}  {answer}")
         wrong = sum(not check.passed for check in checks)
         tell(f"{dtype} on {where.type}: {len(checks) - wrong} of {len(checks)} answers are right\n")
         failed += wrong

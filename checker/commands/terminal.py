@@ -89,7 +89,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Prints a line; a bar goes on below it."""
-        self._clear()
+        self.close()
         tell(text, error=True)
 
     def expect(self, work: float) -> None:
@@ -108,7 +108,8 @@ class Progress:
 
     def close(self) -> None:
         """Takes the bar away."""
-        self._clear()
+        if self.terminal:
+            _put("\r\033[K", sys.stderr)
 
     def _draw(self, elapsed: float) -> None:
         share = self.done / (self.done + self.left) if self.done else 0.0
@@ -121,7 +122,3 @@ class Progress:
             _put(f"\r\033[K{whole[: shutil.get_terminal_size().columns - 1]}", sys.stderr)
         else:
             tell(line, error=True)
-
-    def _clear(self) -> None:
-        if self.terminal:
-            _put("\r\033[K", sys.stderr)

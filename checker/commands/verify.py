@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from checker.commands.command import command, require_measuring, trust_option
+from checker.commands.command import PATH, command, require_measuring, trust_option
 from checker.commands.terminal import Progress, tell
 from checker.core.errors import CannotRun, EvidenceMissing, UsageError
 from checker.core.records import COMPLETENESS, Audit
 from checker.release import replay, rows
 from checker.release import verify as verification
 from checker.release.pack import Pack, open_pack
+from checker.release.verify import Verified
 from checker.spec import load
 from checker.spec.contracts import contract_digests
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     "verify",
     "pruneaudit verify packs/smollm2-135m\npruneaudit verify packs/smollm2-135m --expect-audit my.yaml --remeasure 3",
 )
-@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="PACK", type=PATH)
 @click.option("--expect-pack", metavar="DIGEST", help="Digest of the pack, as you know it from elsewhere.")
 @click.option(
     "--expect-model", metavar="DIGEST", help="The model's root digest, or the digest of its weights that audits pin."
@@ -68,24 +70,23 @@ def verify(
     """
     pack = open_pack(folder)
     verification.expect(pack, expect_pack, expect_model, expect_audit)
-    found = verification.verify(pack)
-    for note in found.notes:
+    verified = verification.verify(pack)
+    for note in verified.notes:
         tell(f"note: {note}", error=True)
-    if found.differences:
-        first, *others = found.differences
+    if verified.differences:
+        first, *further = verified.differences
         tell(f"{folder}: {first}", error=True)
-        if others:
-            tell(f"{len(others)} more differ, the last one {others[-1].file}: {others[-1].place}", error=True)
+        if further:
+            tell(f"{len(further)} more differ, the last one {further[-1].file}: {further[-1].place}", error=True)
         sys.exit(1)
-    _tell_reproduces(found)
+    _tell_reproduces(verified)
     if number is not None and not _agrees(pack, number, seed, expect_audit, trust_remote_code):
         sys.exit(1)
 
 
-def _tell_reproduces(found: Verified) -> None:
-    pack, report = found.pack, found.pack.report
-    tell(f"{pack.folder}: reproduces: {found.figures} figures of the report follow from its rows, as of "
-         f"{found.judged_by.day}")  # fmt: skip
+def _tell_reproduces(verified: Verified) -> None:
+    pack, report, day = verified.pack, verified.pack.report, verified.judged_by.day
+    tell(f"{pack.folder}: reproduces: {verified.figures} figures of the report follow from its rows, as of {day}")
     tell(f"the audit's outcome: {report['outcome']}. {report['summary']}")
     tell(f"pack digest {pack.digest}")
     root = pack.json("artifacts.json")["root"]
@@ -93,23 +94,20 @@ def _tell_reproduces(found: Verified) -> None:
     tell("not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them")
 
 
-def _agrees(pack: Any, number: int, seed: int | None, file: Path | None, trust_remote_code: bool) -> bool:
-    """Whether what was measured again agrees."""
+def _agrees(pack: Pack, number: int, seed: int | None, file: Path | None, trust_remote_code: bool) -> bool:
+    """Whether all means that are measured again agree with the pack's."""
     require_measuring()
     drawn = secrets.randbelow(2**31) if seed is None else seed
     tell(f"measuring {number} layouts again, drawn with --seed {drawn}", error=True)
-    progress = Progress(sys.stderr.isatty())
-    try:
-        compared = remeasured(pack, number, drawn, file, progress, trust_remote_code=trust_remote_code)
-    finally:
-        progress.close()
-    for one in compared:
-        if not one.agrees:
-            tell(str(one), error=True)
-    agreeing = sum(one.agrees for one in compared)
-    layouts = len({one.layout for one in compared})
-    tell(f"measured again: {layouts} layouts, seed {drawn}: {agreeing} of {len(compared)} means agree")
-    return agreeing == len(compared)
+    with closing(Progress(sys.stderr.isatty())) as progress:
+        means = remeasured(pack, number, drawn, file, progress, trust_remote_code=trust_remote_code)
+    for mean in means:
+        if not mean.agrees:
+            tell(str(mean), error=True)
+    agreeing = sum(mean.agrees for mean in means)
+    layouts = len({mean.layout for mean in means})
+    tell(f"measured again: {layouts} layouts, seed {drawn}: {agreeing} of {len(means)} means agree")
+    return agreeing == len(means)
 
 
 def remeasured(
@@ -142,13 +140,12 @@ def remeasured(
 
 
 def _audit_of(pack: Pack, file: Path | None) -> Audit:
-    judged_by = replay.judging_of(pack)
-    audit = replay.audit_of(pack, judged_by)
+    audit = replay.audit_of(pack, replay.judging_of(pack))
     if file is not None:
-        found = load.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
-        if replay.resolved(replay.portable(found)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:
+        local = load.check(file, [f"{key}={value}" for key, value in audit.overrides]).audit
+        if replay.resolved(replay.portable(local)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:
             raise UsageError.at(file, "another audit than the pack's", "the same", "name its file")
-        return found
+        return local
     selecting = audit.selecting or audit.scoring
     if any(source.path for source in (audit.model, audit.scoring.source, audit.evaluation.source, selecting.source)):
         raise UsageError.at(
@@ -166,12 +163,12 @@ def _check_same(pack: Pack, prepared: Prepared) -> None:
     contracts: Mapping[str, Any] = report["contracts"]
     pairs: list[tuple[str, Any, Any]] = [("the model's weights", known.model.digest, report["model"]["digest"])]
     if known.selection is not None:
-        pairs += [(f"the {name} contract", digest, (contracts[name] or {}).get("digest", digest))
-                  for name, digest in contract_digests(prepared.audit, known).items()]  # fmt: skip
+        for name, digest in contract_digests(prepared.audit, known).items():
+            pairs.append((f"the {name} contract", digest, (contracts[name] or {}).get("digest", digest)))
     for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):
         pairs.append((f"the {name} text's tokens", text and text.tokens_digest, contracts[name]["tokens_digest"]))
-    for what, found, expected in pairs:
-        if found != expected:
+    for what, digest, expected in pairs:
+        if digest != expected:
             raise CannotRun.at(
-                what, f"digest {found} here", f"the pack's, {expected}", "use the model and texts that were audited"
+                what, f"digest {digest} here", f"the pack's, {expected}", "use the model and texts that were audited"
             )

@@ -24,9 +24,6 @@ from checker.published.load import any_audit
 from checker.published.publication import Publication
 from checker.reports.destination import default_out
 
-_MARKS = {"active": "✓"}
-_WRONG = "✗"
-
 
 @command("waivers", "pruneaudit waivers smollm2-135m\npruneaudit waivers my.yaml --out runs/my --json")
 @file_argument
@@ -42,15 +39,15 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
     """
     audit, _ = any_audit(file, overrides, attached=False)
     matched = _matched(audit, out)
-    found = standings(audit, RULES.keys(), matched, date.today().isoformat())
+    listed = standings(audit, RULES.keys(), matched, date.today().isoformat())
     if as_json:
-        tell(json.dumps([row(standing) for standing in found], indent=2))
+        tell(json.dumps([row(standing) for standing in listed], indent=2))
     else:
-        for line in _lines(file, found):
+        for line in _lines(file, listed):
             tell(line)
-        if found and matched is None:
+        if listed and matched is None:
             tell("None was held against findings: nothing is measured yet, or --out is missing.")
-    sys.exit(0 if all(standing.state == "active" for standing in found) else 1)
+    sys.exit(0 if all(standing.state == "active" for standing in listed) else 1)
 
 
 def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | None:
@@ -72,21 +69,22 @@ def _counts(report: AnyReport) -> dict[int, int]:
     return {number: waiver["findings"] or 0 for number, waiver in enumerate(report["waivers"])}
 
 
-def _lines(file: str, found: Sequence[Standing]) -> Iterator[str]:
-    if not found:
+def _lines(file: str, listed: Sequence[Standing]) -> Iterator[str]:
+    if not listed:
         yield f"{file}: no waivers"
         return
-    yield f"{file}: {counted(len(found), 'waiver')}"
-    for standing in found:
+    yield f"{file}: {counted(len(listed), 'waiver')}"
+    for standing in listed:
         waiver = standing.waiver
         about = f"claim {waiver.claim}" if waiver.claim else "the whole audit"
-        yield f"\n{_MARKS.get(standing.state, _WRONG)} {standing.state}: {waiver.rule}, {about}"
+        mark = "✓" if standing.state == "active" else "✗"
+        yield f"\n{mark} {standing.state}: {waiver.rule}, {about}"
         yield f"  {waiver.location}: {standing.problem or _holds(standing)}"
         yield f"  reason: {waiver.reason}"
 
 
 def _holds(standing: Standing) -> str:
     left = "today is its last day" if standing.days == 0 else f"{counted(standing.days, 'day')} left"
-    found = standing.findings
-    matches = "" if found is None else f"; matches {counted(found, 'finding')}"
+    count = standing.findings
+    matches = "" if count is None else f"; matches {counted(count, 'finding')}"
     return f"holds until {standing.waiver.expires}, {left}{matches}"
