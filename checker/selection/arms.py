@@ -16,7 +16,7 @@ from checker.selection.methods.method import Method, Sets
 from checker.selection.methods.worst_first import turned_round
 from checker.selection.select import select
 
-# Relative steps of each dtype's numbers: similarities of states that carry such rounding are told apart no finer.
+# Relative steps of each dtype's numbers: similarities of states that carry such rounding are no finer.
 RESOLUTION = {"float32": 2.0**-23, "bfloat16": 2.0**-8, "float16": 2.0**-11}
 
 
@@ -35,8 +35,8 @@ def scored_by(audit: Audit) -> tuple[str, ...]:
     """
     turned = {method.of for method in audit.methods if METHODS[method.name].turns_round}
     seeding = {method.seeded_by for method in audit.methods if METHODS[method.name].seeded}
-    wanted = {*audit.protocols, "deletion", *(method.name for method in audit.methods), *turned, *seeding}
-    return tuple(name for name, method in METHODS.items() if name in wanted and method.distances)
+    names = {*audit.protocols, "deletion", *(method.name for method in audit.methods), *turned, *seeding}
+    return tuple(name for name, method in METHODS.items() if name in names and method.distances)
 
 
 def arms(audit: Audit, problem: Problem, ask: Ask) -> Arms:
@@ -51,13 +51,14 @@ def arms(audit: Audit, problem: Problem, ask: Ask) -> Arms:
         for form, selection in runs.forms():
             for budget in settings.budgets:
                 try:
-                    found = runs.sets(form, selection, budget)
+                    chosen = runs.sets(form, selection, budget)
                 except EvidenceMissing as missing:
                     gaps.append(f"{runs.name(form, selection, budget)}: {missing}")
                     continue
-                if not found:
-                    gaps.append(f"{runs.name(form, selection, budget)}: {runs.procedure} reaches no set of that size")
-                sets.extend(found)
+                if not chosen:
+                    procedure = "the ascending order" if runs.method.sets is None else "its procedure"
+                    gaps.append(f"{runs.name(form, selection, budget)}: {procedure} reaches no set of that size")
+                sets.extend(chosen)
     return Arms(tuple(sets), tuple(dict.fromkeys(gaps)))
 
 
@@ -69,10 +70,6 @@ class _Runs:
         self.method = METHODS[settings.name]
         self.scored: tuple[dict[int, float], int] | None = None  # scores and what they took, once they are known
 
-    @property
-    def procedure(self) -> str:
-        return "the ascending order" if self.method.sets is None else "its procedure"
-
     def forms(self) -> Iterable[tuple[Form, Selection]]:
         """The matched form once for each selection, and the native form once where the method has one."""
         if "matched" in self.settings.forms:
@@ -82,7 +79,7 @@ class _Runs:
 
     def name(self, form: Form, selection: Selection, budget: int) -> str:
         """What a gap calls a run. Scores are taken once for all budgets, and so are missing ones."""
-        if self._without_scores:
+        if self.method.sets is None and self.scored is None:
             return self.settings.name
         name = f"{self.settings.name} at budget {budget}"
         if form == "native":
@@ -90,7 +87,7 @@ class _Runs:
         return name if len(self.audit.selections) == 1 else f"{name}, selection {selection.name}"
 
     def sets(self, form: Form, selection: Selection, budget: int) -> tuple[RemovalSet, ...]:
-        """The removal sets of one form at one budget; EvidenceMissing where they cannot be told."""
+        """The removal sets of one form at one budget; EvidenceMissing where nothing decides them."""
         chooses = self.method.sets if form == "matched" else self.method.native
         geometry, total, all_counted = selection.geometry(self.problem.blocks), 1, True
         if chooses is None:
@@ -122,7 +119,7 @@ class _Runs:
         """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
         settings, problem = self.settings, replace(self.problem, geometry=geometry)
         counted = _Counted(self.ask.answer, settings.calls if self.method.capped else None)
-        ask = Ask(counted, self.ask.base, self.ask.scored)
+        ask = replace(self.ask, answer=counted)
         if self.method.seeded and settings.seeded_by is not None:
             problem = replace(problem, seeds=block_scores(replace(settings, name=settings.seeded_by), problem, ask))
             settings = replace(settings, calls=settings.calls - counted.calls)
@@ -131,14 +128,9 @@ class _Runs:
     def _scores(self) -> tuple[dict[int, float], int]:
         if self.scored is None:
             counted = _Counted(self.ask.answer, None)
-            ask = Ask(counted, self.ask.base, self.ask.scored)
-            self.scored = block_scores(self.settings, self.problem, ask), counted.calls
+            scores = block_scores(self.settings, self.problem, replace(self.ask, answer=counted))
+            self.scored = scores, counted.calls
         return self.scored
-
-    @property
-    def _without_scores(self) -> bool:
-        """Whether it is the scores that are missing."""
-        return self.method.sets is None and self.scored is None
 
 
 def block_scores(settings: MethodSettings, problem: Problem, ask: Ask) -> dict[int, float]:

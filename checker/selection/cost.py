@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+import timeit
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,7 @@ class _Work:
 
 
 def _work(text: str, steps: Iterable[Iterable[Question]], blocks: int) -> _Work:
+    """What the steps of all methods take on one text, what they share counted once."""
     # What is asked in one step goes down one prefix tree, in which every different beginning runs once: in a model of n
     # blocks, the n deletions of one block take about half of their n(n - 1) runs. A later step repeats no layout, but
     # begins again at the first block, and takes the baseline along if it compares with it: log-probabilities are not
@@ -100,8 +101,8 @@ def _work(text: str, steps: Iterable[Iterable[Question]], blocks: int) -> _Work:
         questions = [question for question in step if question.text == text]
         passes |= {question.quantity: None for question in questions if question.span is not None}
         compares = {question.quantity for question in questions if question.span is None} - known
-        wanted = [question.layout for question in questions if question.span is None]
-        new = [layout for layout in dict.fromkeys(wanted) if layout not in seen]
+        layouts = dict.fromkeys(question.layout for question in questions if question.span is None)
+        new = [layout for layout in layouts if layout not in seen]
         tree = [Layout.base(blocks), *new] if compares and new else new
         known |= compares & {"similarity"}
         runs, exits = runs + block_runs(tree), exits + len(set(tree))
@@ -153,12 +154,5 @@ def seconds(cost: Cost, rate: float) -> float:
 def matrix_rate(size: int = 1024, repeats: int = 3) -> float:
     """Floating-point operations per second of float32 matrix products on this machine's processor, measured now."""
     matrix = np.ones((size, size), dtype=np.float32)
-    matrix @ matrix
-    fastest = min(_timed(lambda: matrix @ matrix) for _ in range(repeats))
-    return 2.0 * size**3 / fastest
-
-
-def _timed(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    matrix @ matrix  # the first product is slower
+    return 2.0 * size**3 / min(timeit.repeat(lambda: matrix @ matrix, number=1, repeat=repeats))

@@ -24,7 +24,7 @@ class Plan:
 
     scoring: tuple[Question, ...]  # what the scoring methods ask first, of the scoring and of the selection text
     evaluation: tuple[Question, ...]  # those that do not depend on scores
-    expected_sets: int  # different removal sets among the arms, as far as can be told before scoring
+    expected_sets: int  # different removal sets among the arms, as far as is known before scoring
     cost: Cost
     notes: tuple[str, ...] = ()
 
@@ -61,12 +61,11 @@ class Asked:
 
 def _made_up(questions: Sequence[Question]) -> dict[Question, Values]:
     """Answers with made-up figures, different for every layout, before anything is measured."""
-    return {question: np.full(len(PORTIONS), _made_up_figure(question)) for question in questions}
-
-
-def _made_up_figure(question: Question) -> float:
-    about = question.about
-    return int(digest(str(about) if isinstance(about, Layout) else about)[:8], 16) / 2**32 + 0.01
+    answers = {}
+    for question in questions:
+        about = str(question.about) if isinstance(question.about, Layout) else question.about
+        answers[question] = np.full(len(PORTIONS), int(digest(about)[:8], 16) / 2**32 + 0.01)
+    return answers
 
 
 def plan(audit: Audit, facts: Facts) -> Plan:
@@ -78,8 +77,8 @@ def plan(audit: Audit, facts: Facts) -> Plan:
         assert distances is not None
         distances(Ask(first, problem.base), problem)
     expected = arms(audit, problem, Ask(adaptive, problem.base)).sets
-    known = [problem.base, *(problem.base.without([block]) for block in range(problem.blocks))]
-    known = list(dict.fromkeys([*known, *claimed_layouts(audit, problem.blocks)]))
+    deletions = [problem.base.without([block]) for block in range(problem.blocks)]
+    known = list(dict.fromkeys([problem.base, *deletions, *claimed_layouts(audit, problem.blocks)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout: None for removal in expected}
     taken = cost(audit, facts, [first.questions, *adaptive.steps], [*known, *sets])

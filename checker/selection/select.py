@@ -31,9 +31,11 @@ def select(scores: Mapping[int, float], geometry: Geometry, budget: int, ties: s
     """
     if not 0 < budget < geometry.blocks:
         return Selected((), 0)
+    # Depth first through the orders of equals, with partial sets on a stack. What may follow depends only on what is
+    # taken, so a set that comes up again is passed over: the work grows with the different sets, not with the orders.
     groups = _tied(scores, geometry)
     near = _near(geometry)
-    found: dict[int, None] = {}
+    reached: dict[int, None] = {}
     seen: set[int] = set()
     pending = [(0, 0, 0, budget)]  # taken, blocked by what is taken, first group that may have something left, to take
     while pending and len(seen) < _EXPLORED:
@@ -42,7 +44,7 @@ def select(scores: Mapping[int, float], geometry: Geometry, budget: int, ties: s
             continue
         seen.add(taken)
         if not left:
-            found[taken] = None
+            reached[taken] = None
             continue
         while group < len(groups) and not groups[group] & ~blocked:
             group += 1
@@ -53,8 +55,8 @@ def select(scores: Mapping[int, float], geometry: Geometry, budget: int, ties: s
             for block in _bits(together):
                 shadow |= near[block]
             pending.append((taken | together, shadow, group, left - together.bit_count()))
-    sets = tuple(tuple(_bits(taken)) for taken in list(found)[:MEASURED_TIES])
-    return Selected(sets, len(found), counted=all(taken in seen for taken, *_ in pending))
+    sets = tuple(tuple(_bits(taken)) for taken in list(reached)[:MEASURED_TIES])
+    return Selected(sets, len(reached), counted=all(taken in seen for taken, *_ in pending))
 
 
 def _tied(scores: Mapping[int, float], geometry: Geometry) -> list[int]:

@@ -25,24 +25,8 @@ from checker.selection.methods import (
 )
 from checker.selection.methods.method import Method
 
-METHODS: dict[str, Method] = {
-    module.METHOD.name: module.METHOD
-    for module in (
-        interchange,
-        replacement,
-        deletion,
-        averaging,
-        block_influence,
-        angular_distance,
-        deepest,
-        cka,
-        deletion_loss,
-        sleb,
-        taylor,
-        laco,
-        beam,
-        exhaustive,
-        random,
-        worst_first,
-    )
-}
+_MODULES = (
+    interchange, replacement, deletion, averaging, block_influence, angular_distance, deepest, cka, deletion_loss, sleb,
+    taylor, laco, beam, exhaustive, random, worst_first,
+)  # fmt: skip
+METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in _MODULES}

@@ -19,6 +19,8 @@ def sets(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> t
     set is measured twice. No set where the beams cannot reach the budget under the constraints; EvidenceMissing where
     the calls end before.
     """
+    # Each size begins with the ``width`` best sets of the size before, and adds one more block to each: of n blocks, at
+    # most width * n sets are measured, where all sets of k would be n over k. Scores only say on which calls are spent.
     if problem.seeds and settings.calls <= 0:
         raise _ended(settings, problem, budget)
     seeds, losses = _seeded(ask, problem, settings)

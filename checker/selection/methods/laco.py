@@ -17,7 +17,7 @@ from checker.core.questions import Ask, Problem
 from checker.core.records import MethodSettings
 from checker.selection.methods.method import Method
 
-_HALVINGS = 12  # of the range of thresholds; similarities closer than its 4,096th part are told apart no more
+_HALVINGS = 12  # of the range of thresholds; similarities closer than its 4,096th part count as equal
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,17 @@ def _following(problem: Problem, budget: int, settings: MethodSettings) -> int:
 
 def _searched(ask: Ask, problem: Problem, budget: int, steps: _Steps) -> tuple[Layout, ...]:
     """The collapse at the highest threshold that reaches the budget; none where no threshold does."""
+    # The higher the threshold, the fewer merges pass it, so halving closes in on the highest that still reaches the
+    # budget: _HALVINGS + 1 collapses, each of at most one similarity per block.
     best = _collapse(ask, problem, budget, steps, -1.0)
     if len(best) > problem.blocks - budget:
         return ()
     low, high = -1.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        found = _collapse(ask, problem, budget, steps, middle)
-        if len(found) == problem.blocks - budget:
-            best, low = found, middle
+        layout = _collapse(ask, problem, budget, steps, middle)
+        if len(layout) == problem.blocks - budget:
+            best, low = layout, middle
         else:
             high = middle
     return (best,)
@@ -73,7 +75,8 @@ def _collapse(ask: Ask, problem: Problem, budget: int, steps: _Steps, threshold:
     while place >= steps.lowest and len(layout) > problem.blocks - budget:
         following = min(steps.following, budget - (problem.blocks - len(layout)))
         merged = merge(layout, place, following)
-        if _allowed(problem, layout, place, following) and _similarity(ask, merged) > threshold:
+        allowed = _allowed(problem, layout, merged, place, following)
+        if allowed and float(np.mean(ask.similarity([merged])[merged])) > threshold:
             layout = merged
             place = min(place - steps.interval, len(layout) - 1 - steps.following)
         else:
@@ -81,17 +84,12 @@ def _collapse(ask: Ask, problem: Problem, budget: int, steps: _Steps, threshold:
     return layout
 
 
-def _similarity(ask: Ask, layout: Layout) -> float:
-    return float(np.mean(ask.similarity([layout])[layout]))
-
-
-def _allowed(problem: Problem, layout: Layout, place: int, following: int) -> bool:
+def _allowed(problem: Problem, layout: Layout, merged: Layout, place: int, following: int) -> bool:
     """Whether the constraints allow a merge, and the blocks' weights can be added.
 
     What is excluded is neither removed nor merged into.
     """
-    merged = merge(layout, place, following)
-    if not problem.geometry.allows(set(range(problem.blocks)) - set(merged.slots)):
+    if not problem.geometry.allows(merged.removed(problem.blocks)):
         return False
     if following == 1:
         return True
@@ -110,8 +108,8 @@ def merge(layout: Layout, place: int, following: int) -> Layout:
     weights: dict[int, float] = defaultdict(float)
     for block, share in layout.places[place].weights:
         weights[block] += (1 - following) * share
-    for other in layout.places[place + 1 : place + 1 + following]:
-        for block, share in other.weights:
+    for leaving in layout.places[place + 1 : place + 1 + following]:
+        for block, share in leaving.weights:
             weights[block] += share
     kept = tuple(sorted((block, share) for block, share in weights.items() if share))
     collapsed = Place(kept, layout.places[place].slot)

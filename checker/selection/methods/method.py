@@ -51,9 +51,9 @@ def least_over_partners(means: Mapping[tuple[int, ...], float], problem: Problem
     """Per block, the least distance over its measured pairs, for distances of unordered pairs (design, 3.3)."""
     partners = {block: list(problem.partners(block)) for block in range(problem.blocks)}
     return {
-        block: min(means[min(block, other), max(block, other)] for other in others)
-        for block, others in partners.items()
-        if others
+        block: min(means[min(block, partner), max(block, partner)] for partner in partners[block])
+        for block in partners
+        if partners[block]
     }
 
 

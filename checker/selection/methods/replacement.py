@@ -26,9 +26,9 @@ def scores(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int
     """Per block, the smallest distance over its pairs: of i<-j (``into``), or of both directions' max or mean."""
     partners = {block: list(problem.partners(block)) for block in range(problem.blocks)}
     return {
-        block: min(_combined(means[block, other], means[other, block], problem.direction) for other in others)
-        for block, others in partners.items()
-        if others
+        block: min(_combined(means[block, each], means[each, block], problem.direction) for each in partners[block])
+        for block in partners
+        if partners[block]
     }
 
 
