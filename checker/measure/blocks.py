@@ -62,7 +62,7 @@ def find_stack(model: nn.Module, name: str | None = None) -> nn.ModuleList:
             raise CannotRun(f"model.blocks: found {name!r}; expected one of the model's lists: {', '.join(lists)}")
         return lists[name]
     deep = {path: module for path, module in lists.items() if len(module) == depth(model)}
-    outermost = [path for path in deep if not any(path.startswith(f"{other}.") for other in deep)]
+    outermost = [path for path in deep if not any(path.startswith(f"{outer}.") for outer in deep)]
     if len(outermost) != 1:
         found = ", ".join(outermost) or "none"
         raise CannotRun(
@@ -100,8 +100,8 @@ class BlockStack:
         seen: dict[int, tuple[torch.Tensor, tuple[Any, ...], dict[str, Any]]] = {}
 
         def watch(slot: int, *args: Any, **kwargs: Any) -> Any:
-            hidden, rest, named = _split(args, kwargs)
-            seen[slot] = (hidden, rest, named)
+            hidden, rest, keywords = _split(args, kwargs)
+            seen[slot] = (hidden, rest, keywords)
             if len(seen) == len(self.blocks):
                 raise _AllSeen  # what follows is norm and head, which nobody asked for
             return self._wraps[slot](hidden)
@@ -128,12 +128,12 @@ class BlockStack:
         CannotRun where the weights do not fit the slot.
         """
         module = self.blocks[place.slot]
-        args, named = entrance.sides[place.slot]
+        args, keywords = entrance.sides[place.slot]
         if place.own:
-            return _hidden(module(hidden, *args, **named))
+            return _hidden(module(hidden, *args, **keywords))
         self._check_fit(place)
         weights = self._weights_of(place.weights)
-        return _hidden(torch.func.functional_call(module, weights, (hidden, *args), dict(named)))
+        return _hidden(torch.func.functional_call(module, weights, (hidden, *args), dict(keywords)))
 
     @torch.inference_mode()
     def leave(self, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -148,10 +148,10 @@ class BlockStack:
         with self._patched(stand_still):
             return self._forward(ids)
 
-    def same_shapes(self, one: int, other: int) -> bool:
-        """Whether one block's weights fit the other's slot."""
-        shapes = [{k: v.shape for k, v in _weights(self.blocks[block]).items()} for block in (one, other)]
-        return shapes[0] == shapes[1]
+    def same_shapes(self, block: int, slot: int) -> bool:
+        """Whether a block's weights fit a slot."""
+        held, needed = (_weights(self.blocks[number]) for number in (block, slot))
+        return {name: held[name].shape for name in held} == {name: needed[name].shape for name in needed}
 
     def _check_fit(self, place: Place) -> None:
         """A block of another shape would leave some of the slot's own weights in use, or fail far from the cause."""
@@ -233,8 +233,8 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor,
     """Parts a block's inputs into hidden states and the rest."""
     if args:
         return args[0], tuple(args[1:]), kwargs
-    named = dict(kwargs)
-    return named.pop("hidden_states"), (), named
+    keywords = dict(kwargs)
+    return keywords.pop("hidden_states"), (), keywords
 
 
 def _hidden(output: Any) -> torch.Tensor:

@@ -27,7 +27,9 @@ from checker.core.layouts import Layout, Place
 from checker.core.records import ModelSource
 from checker.measure.blocks import BlockStack, find_stack, mix, text_config
 from checker.measure.models import fetch, load_model, load_tokenizer
+from checker.measure.proof import tolerance
 from checker.measure.quiet import quiet
+from checker.measure.walk import run_through
 
 _CPU = torch.device("cpu")
 # Tokens on which the saved checkpoint is held against the layout.
@@ -59,10 +61,10 @@ def write(
     """
     _check_free(to)
     files = fetch(source)
-    if digest is not None and (found := weights_digest(files)) != digest:
+    if digest is not None and (own := weights_digest(files)) != digest:
         raise UsageError.at(
             files.folder,
-            f"weights with sha256 {found}",
+            f"weights with sha256 {own}",
             f"{digest}, which the report is about",
             "fetch the model that was audited, or run the audit on this one",
         )
@@ -154,8 +156,8 @@ def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:
 
 def _check_slots(layout: Layout, blocks: int) -> None:
     slots = layout.slots
-    named = {block for place in layout.places for block, _ in place.weights} | set(slots)
-    if not slots or len(set(slots)) != len(slots) or not named <= set(range(blocks)):
+    numbers = {block for place in layout.places for block, _ in place.weights} | set(slots)
+    if not slots or len(set(slots)) != len(slots) or not numbers <= set(range(blocks)):
         raise UsageError.at(
             f"layout {layout}",
             "slots or blocks that are no part of a checkpoint",
@@ -165,7 +167,7 @@ def _check_slots(layout: Layout, blocks: int) -> None:
 
 
 def _renumber(block: nn.Module, slot: int, number: int) -> None:
-    """Tells the parts of a block its new number, by which they find their cache."""
+    """Gives the parts of a block its new number, by which they find their cache."""
     for part in block.modules():
         for key, value in list(vars(part).items()):
             if type(value) is int and _NUMBER.search(key):
@@ -175,18 +177,15 @@ def _renumber(block: nn.Module, slot: int, number: int) -> None:
 def _configurations(model: nn.Module) -> list[Any]:
     """The configuration of the language model, and those of its parts that are copies of it."""
     text = text_config(model)
-    parts: list[Any] = [part for part in model.modules() if hasattr(part, "config")]
-    found = {id(part.config): part.config for part in parts if type(part.config) is type(text)}
-    return list({id(text): text, **found}.values())
+    held: list[Any] = [part.config for part in model.modules() if hasattr(part, "config")]
+    copies = {id(config): config for config in held if type(config) is type(text)}
+    return list({id(text): text, **copies}.values())
 
 
 def _settings(config: Any) -> dict[str, Any]:
     """What a configuration holds, and what it only works out where it is saved; the number of blocks comes first."""
     written: dict[str, Any] = config.to_dict()
     return {**vars(config), **{name: value for name, value in written.items() if name not in vars(config)}}
-
-
-_QUANTISER_MARKS = ("hf_quantizer", "quantization_method", "is_quantized")
 
 
 def _check_dequantised(model: nn.Module) -> None:
@@ -204,7 +203,7 @@ def _check_dequantised(model: nn.Module) -> None:
 
 def _clear_quantiser(model: nn.Module) -> None:
     """Takes off the mark that reading GGUF leaves, with which the library refuses to save."""
-    for mark in _QUANTISER_MARKS:
+    for mark in ("hf_quantizer", "quantization_method", "is_quantized"):
         vars(model).pop(mark, None)
     for config in (model.config, text_config(model)):
         vars(config).pop("quantization_config", None)
@@ -216,23 +215,20 @@ def _expect(model: nn.Module, layout: Layout, name: str | None) -> _Expected:
     stack = BlockStack(model, name)
     _check_slots(layout, len(stack))
     ids = _proof_ids(model)
-    entrance = stack.enter(ids)
-    hidden = entrance.hidden
-    for place in layout.places:
-        hidden = stack.run(place, hidden, entrance)
+    logits = stack.leave(run_through(stack, layout, stack.enter(ids)), ids).float()
     marks = tuple(_marks(stack.blocks[slot]) for slot in layout.slots)
     settings = cut_settings(_settings(text_config(model)), len(stack), layout.slots)
-    return _Expected(ids, stack.leave(hidden, ids).float(), marks, settings)
+    return _Expected(ids, logits, marks, settings)
 
 
 def _proof_ids(model: nn.Module) -> torch.Tensor:
     """Token ids (1, T) from all over the vocabulary, without those to which the configuration gives a meaning."""
-    named: set[Any] = set()
+    special: set[Any] = set()
     for config in (model.config, text_config(model)):
         for key, value in vars(config).items():
             if re.search(r"token_(ids?|index)$", key):
-                named.update(value if isinstance(value, list) else [value])
-    free = [token for token in range(int(text_config(model).vocab_size)) if token not in named]
+                special.update(value if isinstance(value, list) else [value])
+    free = [token for token in range(int(text_config(model).vocab_size)) if token not in special]
     return torch.tensor([free[:: max(1, len(free) // _PROOF_TOKENS)][:_PROOF_TOKENS]])
 
 
@@ -259,24 +255,22 @@ def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
         ) from error
     settings = _settings(text_config(model))
     for key, value in expected.settings.items():
-        if (found := settings.get(key)) != value:
-            raise _inexpressible(layout, f"that its configuration turns {key} into {found}, where {value} was saved")
+        if (loaded := settings.get(key)) != value:
+            raise _inexpressible(layout, f"that its configuration turns {key} into {loaded}, where {value} was saved")
     for place, block, marks in zip(layout.places, stack, expected.marks, strict=True):
         _check_marks(layout, place, _marks(block), marks)
     with torch.inference_mode(), quiet():
         logits = model(input_ids=expected.ids, use_cache=False).logits.float()
     apart = float((logits - expected.logits).abs().max())
-    # Relative to the largest logit, as where the engine is proved: rounding of the dtype, in another order.
-    tolerance = max(1e-4, 2.0 * torch.finfo(getattr(torch, source.dtype)).eps)
-    if not apart <= tolerance * float(expected.logits.abs().max()):
+    if not apart <= tolerance(getattr(torch, source.dtype)) * float(expected.logits.abs().max()):
         raise _inexpressible(layout, f"that once saved its logits differ from the layout's by {apart:.3g}")
 
 
-def _check_marks(layout: Layout, place: Place, found: Marks, expected: Marks) -> None:
-    for key in sorted({*found, *expected}):
-        if found.get(key) != expected.get(key):
+def _check_marks(layout: Layout, place: Place, loaded: Marks, expected: Marks) -> None:
+    for key in sorted({*loaded, *expected}):
+        if loaded.get(key) != expected.get(key):
             raise _inexpressible(
-                layout, f"that slot {place.slot} has {key} {expected.get(key)}, and {found.get(key)} once saved"
+                layout, f"that slot {place.slot} has {key} {expected.get(key)}, and {loaded.get(key)} once saved"
             )
 
 

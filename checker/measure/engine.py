@@ -2,10 +2,12 @@
 
 The layouts of a batch form a prefix tree over places. The tree is walked depth first with the baseline in front, so
 that its log-probabilities are at hand when another leaf is compared with them, and only the hidden states of the
-branch at hand are alive. A search by loss asks for one tree after another on the same batches and goes on from the best
-layout it found; so the states along a batch's best layout are kept, and the next tree begins with them. A search by
-similarity asks for one layout after another; so the baseline's last states are kept as well. Nothing here knows what a
-protocol is.
+branch at hand are alive. Nothing here knows what a protocol is.
+
+Some states outlive their walk. A search by loss asks for one tree after another on the same batches and goes on from
+the best layout so far. All candidates of its next step branch off that layout; so its states are kept for each batch,
+and the trunk of the next tree, n of some n(n + 1)/2 block runs, need not run again. A search by similarity asks for one
+layout after another, so the baseline's last states are kept as well.
 
 Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden, V vocabulary.
 """
@@ -49,19 +51,21 @@ class Engine:
         self._kept: dict[int, tuple[torch.Tensor, Trail]] = {}  # per batch, by its token ids
         self._base_hidden: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the baseline's last states, likewise
 
-    def measure(self, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick) -> None:
-        """Measures ``wanted`` on one batch and hands each answer, one float64 per unit, to ``emit`` as it is known.
+    def measure(self, batch: Batch, asked: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick) -> None:
+        """Measures what is ``asked`` of each layout, on one batch.
+
+        Each answer, one float64 per unit, goes to ``emit`` as soon as it is known.
 
         NotFinite names the layout and the unit; what was emitted before stays valid. Quantities that compare with the
         baseline bring the baseline along.
         """
-        layouts, quantities = set(wanted), {quantity for asked in wanted.values() for quantity in asked}
+        layouts, quantities = set(asked), set().union(*asked.values())
         _, base_hidden = self._base_hidden.get(id(batch.ids), (None, None))
         if quantities & {"kl", "top1"} or ("similarity" in quantities and base_hidden is None):
             layouts.add(self.base)
         tree = prefix_tree(layouts, self.base)
         with torch.inference_mode(), memory_explained(batch):
-            walk = Walk(self.stack, batch, wanted, emit, tick)
+            walk = Walk(self.stack, batch, asked, emit, tick)
             walk.base_hidden = base_hidden
             # One layout alone, or the baseline among others, is no search.
             searches = len(layouts) > 1 and self.base not in layouts and quantities == {"nll"}

@@ -48,25 +48,25 @@ def devices() -> tuple[Device, ...]:
         return ()
     import torch
 
-    found = [("cpu", "processor", free_memory())]
+    seen = [("cpu", "processor", free_memory())]
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         free, _ = torch.cuda.mem_get_info(number)
-        found.append((f"cuda:{number}", torch.cuda.get_device_name(number), free))
+        seen.append((f"cuda:{number}", torch.cuda.get_device_name(number), free))
     if torch.backends.mps.is_available():
-        found.append(("mps", "Apple GPU", free_memory()))
-    return tuple(Device(name, about, _computes(torch, name), free) for name, about, free in found)
+        seen.append(("mps", "Apple GPU", free_memory()))
+    return tuple(Device(name, about, _computes(torch, name), free) for name, about, free in seen)
 
 
 def _computes(torch: Any, device: str) -> tuple[str, ...]:
-    able = []
+    computed = []
     for dtype in DTYPES:
         try:
             ones = torch.ones((8, 8), dtype=getattr(torch, dtype), device=device)
             if float((ones @ ones)[0, 0]) == 8.0:
-                able.append(dtype)
+                computed.append(dtype)
         except (RuntimeError, TypeError, NotImplementedError):  # what backends raise for what they cannot do
             continue
-    return tuple(able)
+    return tuple(computed)
 
 
 def cores() -> int:

@@ -25,7 +25,7 @@ from checker.measure.engine import Engine
 from checker.measure.texts import Batch, Cut, Window, batches
 from checker.measure.walk import Tick
 
-Put = Callable[[Question, Values], None]  # told each answer as it is known
+Put = Callable[[Question, Values], None]  # takes each answer as soon as it is known
 
 
 def on_batch(engine: Engine, batch: Batch, begin: int, questions: Iterable[Question], put: Put, tick: Tick) -> None:
@@ -80,26 +80,26 @@ def sample(model: nn.Module, begin: int, prompts: int, tokens: int, seed: int) -
             raise NotFinite("the baseline", "a sample of its own", "logit")
         following = torch.multinomial(torch.softmax(logits, -1), 1, generator=generator)
         ids = torch.cat([ids, following.to(device)], 1)
-    found: list[list[int]] = ids.tolist()
-    return found
+    samples: list[list[int]] = ids.tolist()
+    return samples
 
 
 def of_spans(stack: BlockStack, batch: Batch, quantity: HiddenQuantity, spans: Collection[Span]) -> dict[Span, Values]:
     """``cosine`` or ``angle`` of runs of blocks, per window of a batch; NotFinite names the run's first block."""
     states = [state.float().cpu() for state in hidden_states(stack, batch)]
-    found = {}
+    answers = {}
     for first, last in spans:
         values = _compared(states[first], states[last + 1], batch, quantity)
         if not np.isfinite(values).all():
             unit = batch.units[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise NotFinite(f"input and output of blocks {first} to {last}", f"{batch.name} {unit}", quantity)
-        found[first, last] = values
-    return found
+        answers[first, last] = values
+    return answers
 
 
-def _compared(one: torch.Tensor, other: torch.Tensor, batch: Batch, quantity: HiddenQuantity) -> Values:
+def _compared(before: torch.Tensor, after: torch.Tensor, batch: Batch, quantity: HiddenQuantity) -> Values:
     """Per window: mean cosine over its tokens, or the angle at its last token over pi; each token is one vector."""
-    a, b = one[:, batch.first :].double(), other[:, batch.first :].double()  # (W, T, D)
+    a, b = before[:, batch.first :].double(), after[:, batch.first :].double()  # (W, T, D)
     cosine = torch.linalg.vecdot(a, b) / (a.norm(dim=-1) * b.norm(dim=-1))  # (W, T)
     if quantity == "angle":
         cosine = torch.arccos(cosine[:, -1:].clamp(-1.0, 1.0)) / torch.pi
@@ -132,14 +132,14 @@ def cka(stack: BlockStack, parts: Sequence[Batch]) -> dict[Span, Values]:
     check_tokens(windows * tokens, features)
     # Up to the first that is too small: a later one that is not would be taken for it.
     ranges = list(takewhile(lambda part: len(part) * tokens > features, portion_ranges(windows)))
-    found = {}
+    answers = {}
     for block in range(len(stack)):
         pairs = [(joined[block][part.start : part.stop], joined[block + 1][part.start : part.stop]) for part in ranges]
         values = np.array([linear_cka(x.flatten(0, 1), y.flatten(0, 1)) for x, y in pairs])
         if not np.isfinite(values).all():
             raise NotFinite(f"input and output of block {block}", "all prompts", "cka")
-        found[block, block] = values
-    return found
+        answers[block, block] = values
+    return answers
 
 
 def taylor(stack: BlockStack, windows: Sequence[Window], batch_tokens: int) -> dict[int, Values]:
@@ -147,9 +147,8 @@ def taylor(stack: BlockStack, windows: Sequence[Window], batch_tokens: int) -> d
 
     The gradient is that of the mean NLL per token over a portion, in evaluation mode; sums are taken in float64.
     """
-    per_portion = [
-        _taylor(stack, windows[part.start : part.stop], batch_tokens) for part in portion_ranges(len(windows))
-    ]
+    ranges = portion_ranges(len(windows))
+    per_portion = [_taylor(stack, windows[part.start : part.stop], batch_tokens) for part in ranges]
     return {block: np.array([values[block] for values in per_portion]) for block in range(len(stack))}
 
 
@@ -192,5 +191,4 @@ def _loss(stack: BlockStack, batch: Batch) -> torch.Tensor:
 def linear_cka(x: torch.Tensor, y: torch.Tensor) -> float:
     """||Yc^T Xc||^2 / (||Xc^T Xc|| ||Yc^T Yc||), Frobenius, of features (N, D) centred over tokens; in float64."""
     x, y = (states.double() - states.double().mean(0) for states in (x, y))
-    cross, own, other = (y.T @ x).norm() ** 2, (x.T @ x).norm(), (y.T @ y).norm()
-    return float(cross / (own * other))
+    return float((y.T @ x).norm() ** 2 / ((x.T @ x).norm() * (y.T @ y).norm()))

@@ -142,8 +142,8 @@ def _planted(
     if what == "identity":
         return [PlantedBlock(nothing.clone(), none.clone()) for _ in range(2)]
     if what == "twins":
-        one = blocks[2]
-        return [PlantedBlock(one.weight.data.clone(), one.bias.data.clone()) for _ in range(2)]
+        twin = blocks[2]
+        return [PlantedBlock(twin.weight.data.clone(), twin.bias.data.clone()) for _ in range(2)]
     if what == "commuting":
         return [PlantedBlock(torch.diag(half.float()), none.clone()) for half in halves]
     if what == "undoing":

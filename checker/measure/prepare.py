@@ -23,7 +23,7 @@ from checker.spec import claimed_checkpoints
 
 
 class Progress(Protocol):
-    """Who is told how a run goes. Work is counted in floating-point operations."""
+    """Shows how a run goes. Work is counted in floating-point operations."""
 
     def say(self, text: str) -> None: ...
 
@@ -34,16 +34,13 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Tells nobody."""
+    """Shows nothing."""
 
-    def say(self, text: str) -> None:
-        pass
+    def say(self, text: str) -> None: ...
 
-    def expect(self, work: float) -> None:
-        pass
+    def expect(self, work: float) -> None: ...
 
-    def advance(self, work: float) -> None:
-        pass
+    def advance(self, work: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,14 @@ def prepare(
     same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
     """
     check_agreed(audit.model, trust_remote_code)
-    told, started = progress or NoProgress(), datetime.now(UTC)
-    told.say(f"reading the model's files: {audit.model.kind}")
+    progress, started = progress or NoProgress(), datetime.now(UTC)
+    progress.say(f"reading the model's files: {audit.model.kind}")
     files = fetch(audit.model, hub_cache)
-    found = weights_digest(files)
-    check_pin(audit.model, files, found)
+    weights = weights_digest(files)
+    check_pin(audit.model, files, weights)
     card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
-    model = replace(facts(files, audit.model), digest=found, card=card)
-    told.say("tokenising the texts")
+    model = replace(facts(files, audit.model), digest=weights, card=card)
+    progress.say("tokenising the texts")
     tokenizer = load_tokenizer(files)
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
     evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
@@ -93,19 +90,19 @@ def prepare(
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
     if claimed_checkpoints.naming_one(audit):
-        told.say("reading the checkpoints that claims name")
+        progress.say("reading the checkpoints that claims name")
         known = replace(known, checkpoints=claimed_checkpoints.read(audit, files))
         audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
     return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
 
 
-def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, found: ScoringFacts) -> Facts:
+def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, facts: ScoringFacts) -> Facts:
     """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
     assert known.evaluation is not None
     cuts["selection"] = cut
     shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
     overlap = max(known.evaluation.shared_run, shared)
-    return replace(known, selection=found, evaluation=replace(known.evaluation, shared_run=overlap))
+    return replace(known, selection=facts, evaluation=replace(known.evaluation, shared_run=overlap))
 
 
 def _check_context(model: ModelFacts, longest: int) -> None:

@@ -24,21 +24,21 @@ def prove(stack: BlockStack, batch: Batch) -> None:
     Run block by block, the stack gives the model's own logits; and a block's output follows from its hidden states
     and its slot's side inputs alone. NotFinite where the model's own logits are not finite.
     """
-    one = Batch(batch.ids[:1], batch.first, batch.last, batch.units[:1], batch.name)
-    ids = one.ids.to(stack.device)
-    with memory_explained(one):
-        own = stack.model(input_ids=ids, use_cache=False).logits[0, one.first : one.last + 1].float()  # (K, V)
+    window = Batch(batch.ids[:1], batch.first, batch.last, batch.units[:1], batch.name)
+    ids = window.ids.to(stack.device)
+    with memory_explained(window):
+        own = stack.model(input_ids=ids, use_cache=False).logits[0, window.first : window.last + 1].float()  # (K, V)
         if not bool(own.isfinite().all()):
-            raise NotFinite(str(Layout.base(len(stack))), f"{one.name} {one.units[0]}", "logit")
+            raise NotFinite(str(Layout.base(len(stack))), f"{window.name} {window.units[0]}", "logit")
         with _architecture_explained():
-            _prove_logits(stack, one, ids, own)
+            _prove_logits(stack, window, ids, own)
             _prove_independence(stack, ids[:, :_PROOF_TOKENS])
 
 
-def _prove_logits(stack: BlockStack, one: Batch, ids: torch.Tensor, own: torch.Tensor) -> None:
+def _prove_logits(stack: BlockStack, window: Batch, ids: torch.Tensor, own: torch.Tensor) -> None:
     base, entrance = Layout.base(len(stack)), stack.enter(ids)
-    ours = torch.cat([part for _, part in scored_logits(stack, one, ids, run_through(stack, base, entrance))])
-    if not _close(ours, own, _tolerance(entrance.hidden)):
+    ours = torch.cat([part for _, part in scored_logits(stack, window, ids, run_through(stack, base, entrance))])
+    if not _close(ours, own, tolerance(entrance.hidden.dtype)):
         raise CannotRun(
             f"run block by block, the model's logits differ from its own by {_apart(ours, own):.3g}; expected no "
             "difference; this architecture does more between its blocks than this version can follow"
@@ -60,7 +60,7 @@ def _prove_independence(stack: BlockStack, ids: torch.Tensor) -> None:
         again = stack.run(place, given, entrance)
         expected = states[place.slot + 1]
         same_input = torch.equal(given, states[place.slot])
-        if not (same_input and _close(again, expected, _tolerance(expected))):
+        if not (same_input and _close(again, expected, tolerance(expected.dtype))):
             raise CannotRun.at(
                 None,
                 f"that block {place.slot} depends on what ran before it by more than its hidden states",
@@ -69,24 +69,24 @@ def _prove_independence(stack: BlockStack, ids: torch.Tensor) -> None:
             )
 
 
-def _tolerance(hidden: torch.Tensor) -> float:
+def tolerance(dtype: torch.dtype) -> float:
     """Relative to the largest value: rounding of the dtype, which kernels may do in another order."""
-    return max(1e-4, 2.0 * torch.finfo(hidden.dtype).eps)
+    return max(1e-4, 2.0 * torch.finfo(dtype).eps)
 
 
-def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max())
+def _apart(ours: torch.Tensor, own: torch.Tensor) -> float:
+    return float((ours - own).abs().max())
 
 
-def _close(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
-    return one.shape == other.shape and _apart(one, other) <= tolerance * float(other.abs().max())
+def _close(ours: torch.Tensor, own: torch.Tensor, share: float) -> bool:
+    return ours.shape == own.shape and _apart(ours, own) <= share * float(own.abs().max())
 
 
 @contextmanager
 def _architecture_explained() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever a block raises that misses what another one left behind
+    except Exception as error:  # whatever a block raises that misses what another block left behind
         if isinstance(error, PruneauditError) or is_memory(error):
             raise
         raise CannotRun(

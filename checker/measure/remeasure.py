@@ -19,7 +19,7 @@ import numpy as np
 from checker.core.errors import CannotRun
 from checker.core.store import Answer, Store
 from checker.measure.prepare import Prepared, Progress
-from checker.measure.run import measure
+from checker.measure.run import TEXTS, measure
 
 # Absolute (nats, or shares) plus relative. Between machines and batch sizes, distances move by some 4e-4 in float32.
 TOLERANCE: Mapping[str, tuple[float, float]] = {
@@ -27,8 +27,6 @@ TOLERANCE: Mapping[str, tuple[float, float]] = {
     "float16": (5e-3, 0.03),
     "bfloat16": (1e-2, 0.05),
 }
-_TEXTS = ("scoring", "selection", "evaluation")
-Asked = tuple[str, str, str]  # text, quantity, layout
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,12 @@ def remeasure(
     """Measures ``number`` of the layouts that ``answers`` are of again, drawn with ``seed``; all where there are fewer.
 
     ``answers`` are a pack's, ``prepared`` is its audit with its own model and texts, ``place`` is the pack's folder,
-    for messages. Raises CannotRun where as many units are not to be had here.
+    for messages. Raises CannotRun where the texts here give another number of units.
     """
-    layouts = sorted({answer.layout for answer in answers if _drawable(answer)})
+    drawable = [answer for answer in answers if _drawable(answer)]
+    layouts = sorted({answer.layout for answer in drawable})
     drawn = set(random.Random(seed).sample(layouts, min(number, len(layouts))))
-    taken = [answer for answer in answers if _drawable(answer) and answer.layout in drawn]
+    taken = [answer for answer in drawable if answer.layout in drawn]
     with Store(place, in_memory=True) as store:
         store.add(answer for answer in answers if not (_drawable(answer) and answer.layout in drawn))
         known = measure(prepared, store, progress)
@@ -86,27 +85,27 @@ def remeasure(
 
 def _drawable(answer: Answer) -> bool:
     """Whether an answer is of a layout, under a text that is measured for layouts."""
-    return answer.text in _TEXTS and " " not in answer.asked
+    return answer.text in TEXTS and " " not in answer.asked
 
 
 def _compared(
     taken: Sequence[Answer], again: Sequence[Answer | None], scored: Mapping[str, np.floating], dtype: str
 ) -> list[Compared]:
-    values: dict[Asked, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    values: dict[tuple[str, str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for before, after in zip(taken, again, strict=True):
-        found, measured = values[before.text, before.asked, before.layout]
-        found += before.values.tolist()
+        sealed, measured = values[before.text, before.asked, before.layout]
+        sealed += before.values.tolist()
         measured += [] if after is None else after.values.tolist()
     compared = []
-    for (text, quantity, layout), (found, measured) in values.items():
-        if len(found) != len(measured):
+    for (text, quantity, layout), (sealed, measured) in values.items():
+        if len(sealed) != len(measured):
             raise CannotRun.at(
                 "rows.jsonl",
-                f"{len(found)} units of {quantity} of {layout}",
+                f"{len(sealed)} units of {quantity} of {layout}",
                 f"{len(measured)}, as many as were measured here",
                 "use the model and texts of the pack",
             )
         per = float(scored[text]) if quantity == "nll" else 1.0
-        means = (float(np.mean(found)) / per, float(np.mean(measured)) / per)
+        means = float(np.mean(sealed)) / per, float(np.mean(measured)) / per
         compared.append(Compared(text, quantity, layout, *means, dtype))
     return compared

@@ -21,18 +21,20 @@ from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
-from checker.core.store import MEASURING_CODE, Store
+from checker.core.store import Store
 from checker.measure import environment, passes, texts
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model
-from checker.measure.prepare import NoProgress, Prepared, Progress, prepare, with_selection
+from checker.measure.prepare import NoProgress, Prepared, Progress, with_selection
 from checker.measure.proof import prove
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of
 from checker.spec import claimed_checkpoints
 from checker.spec.contracts import contract_digests, contracts, scopes, together
 from checker.spec.sources import text_identity
+
+TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # on which layouts are measured
 
 
 def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
@@ -52,17 +54,16 @@ class _Session:
     """One run of one audit."""
 
     def __init__(self, prepared: Prepared, store: Store, progress: Progress) -> None:
-        self.audit, self.facts, self.files = prepared.audit, prepared.facts, prepared.files
-        self.cuts, self.begin_token = dict(prepared.cuts), prepared.begin_token
-        self.model_facts, self.started = prepared.facts.model, prepared.started
-        self.store, self.progress = store, progress
+        self.prepared, self.store, self.progress = prepared, store, progress
+        self.audit, self.facts, self.cuts = prepared.audit, prepared.facts, dict(prepared.cuts)
+        self.model_facts = prepared.facts.model
         self.loaded: Engine | None = None
         if self.facts.selection is None:
-            self.facts = self._generate(prepared)
+            self.facts = self._generate()
         self.digests = contract_digests(self.audit, self.facts)
         self.scopes = scopes(str(self.model_facts.digest), self.digests)
         self._check_tokens()
-        self.base = Layout.base(prepared.facts.model.blocks)
+        self.base = Layout.base(self.model_facts.blocks)
 
     def run(self) -> Facts:
         try:
@@ -98,7 +99,7 @@ class _Session:
         """Measures what is not stored, batch by batch; what is pooled, over all batches together."""
         begin = self.audit.scoring.begin_tokens_before
         batch_tokens = (self.audit.selecting or self.audit.scoring).batch_tokens
-        for text in ("scoring", "selection", "evaluation"):
+        for text in TEXTS:
             asked = [question for question in questions if question.text == text]
             apart = [question for question in asked if not question.pooled]
             for number, batch in enumerate(self.cuts[text].batches):
@@ -107,11 +108,11 @@ class _Session:
             for question in asked:
                 if question.pooled and self._missing([question], 0):
                     answers = passes.on_text(self.engine.stack, question, self.cuts[text], begin, batch_tokens)
-                    for own, values in answers.items():
-                        self._put(0, own, values)
+                    for answered, values in answers.items():
+                        self._put(0, answered, values)
 
     def _missing(self, questions: Iterable[Question], batch: int) -> list[Question]:
-        return [own for own in questions if not self.store.has(self.scopes[own.text], own, batch)]
+        return [question for question in questions if not self.store.has(self.scopes[question.text], question, batch)]
 
     def _put(self, batch: int, question: Question, values: Values) -> None:
         self.store.put(self.scopes[question.text], question, batch, values)
@@ -123,7 +124,7 @@ class _Session:
             raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
         return values
 
-    def _generate(self, prepared: Prepared) -> Facts:
+    def _generate(self) -> Facts:
         """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
         contract = self.audit.selecting
         assert contract is not None
@@ -131,30 +132,26 @@ class _Session:
         key = digest([weights, self.audit.model.dtype, seed, contract.prompts, contract.tokens])
         stored = self.store.read_record("generated", key)
         if stored is None:
-            begin = int(prepared.tokenizer.bos_token_id)
-            found = passes.sample(self.engine.stack.model, begin, contract.prompts, contract.tokens, seed)
-            stored = {"ids": found}
+            begin = int(self.prepared.tokenizer.bos_token_id)
+            stored = {"ids": passes.sample(self.engine.stack.model, begin, contract.prompts, contract.tokens, seed)}
             self.store.write_record("generated", key, stored)
-        cut, facts = texts.generated(contract, stored["ids"], prepared.tokenizer)
+        cut, facts = texts.generated(contract, stored["ids"], self.prepared.tokenizer)
         return with_selection(self.facts, self.cuts, cut, facts)
 
     def _check_tokens(self) -> None:
         """The same contract must give the same token ids, or stored and new answers would be mixed."""
-        assert self.facts.scoring is not None
-        assert self.facts.evaluation is not None
-        for contract, tokens in (
-            (self.digests["scoring"], self.facts.scoring.tokens_digest),
-            (self.digests["evaluation"], self.facts.evaluation.tokens_digest),
-        ):
+        scoring, evaluation = self.digests["scoring"], self.digests["evaluation"]
+        for contract, facts in ((scoring, self.facts.scoring), (evaluation, self.facts.evaluation)):
+            assert facts is not None
             before = self.store.read_record("tokens", contract)
-            if before is not None and before["digest"] != tokens:
+            if before is not None and before["digest"] != facts.tokens_digest:
                 raise EvidenceDamaged.at(
                     None,
                     "other token ids than the stored evidence under the same contract",
                     "the same text and tokenizer",
                     "pin the text with `sha256` or `revision`, or measure again with --fresh",
                 )
-            self.store.write_record("tokens", contract, {"digest": tokens})
+            self.store.write_record("tokens", contract, {"digest": facts.tokens_digest})
 
     def _write_record(self) -> None:
         audit, digests = self.audit, self.digests
@@ -173,7 +170,7 @@ class _Session:
         # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.
         self.store.write_record("evaluation", together(digests), asdict(self.facts.evaluation))
         if self.store.read_record(artifacts.RECORD, str(self.model_facts.digest)) is None:
-            read = {"files": artifacts.file_digests(self.files)}
+            read = {"files": artifacts.file_digests(self.prepared.files)}
             self.store.write_record(artifacts.RECORD, str(self.model_facts.digest), read)
         overrides = [list(override) for override in audit.overrides]
         self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
@@ -182,7 +179,7 @@ class _Session:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
         if before is None or self.loaded is not None:
-            content = environment.record(device_of(self.audit.model), self.started, before)
+            content = environment.record(device_of(self.audit.model), self.prepared.started, before)
             self.store.write_record("environment", self.audit.name, content)
 
     @property
@@ -195,7 +192,7 @@ class _Session:
     def _load(self, dtype: str) -> Engine:
         """An engine that is proved to give the model's own logits."""
         self.progress.say(f"loading the model ({dtype})")
-        stack = BlockStack(load_model(self.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
+        stack = BlockStack(load_model(self.prepared.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
         if len(stack) != self.model_facts.blocks:
             raise CannotRun(
                 f"found a stack of {len(stack)} blocks in the loaded model; expected the {self.model_facts.blocks} "
@@ -217,12 +214,13 @@ class _Session:
     def _measure_begin_token(self) -> None:
         """Summed NLL of one window without and with the begin token, and the tokens scored."""
         question = Question("begin_token", "nll", self.base)
-        if self.begin_token is None or not self._missing([question], 0):
+        windows = self.prepared.begin_token
+        if windows is None or not self._missing([question], 0):
             return
         sums: list[float] = []
-        for batch in self.begin_token:
+        for batch in windows:
             self.engine.measure(batch, {self.base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
-        self._put(0, question, np.array([*sums, self.begin_token[0].positions], dtype=np.float64))
+        self._put(0, question, np.array([*sums, windows[0].positions], dtype=np.float64))
 
     def _measure_floor(self) -> None:
         """In a low-precision dtype: KL between the float32 baseline and this dtype's, per prompt (design, 3.1)."""
@@ -238,18 +236,18 @@ class _Session:
             self._put(number, question, self.engine.baseline_gap(batches[number], reference))
 
     def _announce(self, planned: Plan, evaluation: Sequence[Question] = ()) -> None:
-        """Tells how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
-        work = sum(self._work(text, [*planned.scoring, *evaluation]) for text in ("scoring", "selection", "evaluation"))
-        if not evaluation:
-            work = max(work, planned.cost.operations * (1.0 if work else 0.0))
+        """Announces how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
+        work = sum(self._work(text, [*planned.scoring, *evaluation]) for text in TEXTS)
+        if work and not evaluation:
+            work = max(work, planned.cost.operations)
         self.progress.expect(work)
 
     def _work(self, text: Text, questions: Iterable[Question]) -> float:
         """What the layouts among the questions about one text take."""
-        asked = [question for question in questions if question.text == text and question.span is None]
+        layouts = [question for question in questions if question.text == text and question.span is None]
         work = 0.0
         for number, batch in enumerate(self.cuts[text].batches):
-            missing = {question.layout for question in self._missing(asked, number)}
+            missing = {question.layout for question in self._missing(layouts, number)}
             prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
             work += len(prefixes) * self._operations("block", batch.ids.numel())
             work += len(missing) * self._operations("head", batch.positions * len(batch.ids))
@@ -262,6 +260,3 @@ class _Session:
 
     def _tick(self, part: Literal["block", "head"], tokens: int) -> None:
         self.progress.advance(self._operations(part, tokens))
-
-
-__all__ = ["MEASURING_CODE", "NoProgress", "Prepared", "Progress", "contract_digests", "measure", "prepare"]

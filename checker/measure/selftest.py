@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import get_args
+from functools import cache
 
 import numpy as np
 import torch
@@ -35,39 +34,24 @@ class Check:
     passed: bool
 
 
+_Plants = Callable[[Plant], Planted]  # the planted models of one device and dtype
+_Answer = Callable[[_Plants, str], float]  # what a method, named last, makes of them
+_Verdict = tuple[str, Callable[[float], bool]]  # in words, and whether an answer is right
+
+
 def selftest(dtype: str, device: torch.device) -> list[Check]:
     """Every planted answer of every method. A check that raises has failed, with the error as what was found."""
-    bench, threads = _Bench(getattr(torch, dtype), device), torch.get_num_threads()
+
+    @cache
+    def plants(what: Plant) -> Planted:
+        return plant(what, getattr(torch, dtype), device)
+
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that wait for each other over tiny products make it a hundred times slower
     try:
-        return [_checked(bench, *case) for case in _CASES] + [*_refusals(bench)]
+        return [_checked(plants, *case) for case in _CASES] + [*_refusals(plants)]
     finally:
         torch.set_num_threads(threads)
-
-
-@dataclass(frozen=True)
-class _Bench:
-    dtype: torch.dtype
-    device: torch.device
-
-    @cached_property
-    def models(self) -> dict[Plant, Planted]:
-        return {what: plant(what, self.dtype, self.device) for what in get_args(Plant)}
-
-    def score(self, method: str, what: Plant, *blocks: int) -> float:
-        """The largest of a method's scores of the blocks, or of its distances of the pairs they make."""
-        scores = block_scores(_settings(method), _problem(), self.models[what].ask)
-        return max(scores[block] for block in blocks)
-
-    def distance(self, method: str, what: Plant, *key: int) -> float:
-        asked = METHODS[method].distances
-        assert asked is not None
-        return float(np.mean(asked(self.models[what].ask, _problem())[key]))
-
-    def layout(self, method: str, what: Plant, budget: int, native: bool = False, spacing: int = 1) -> Layout:
-        chooses = METHODS[method].native if native else METHODS[method].sets
-        assert chooses is not None
-        return chooses(self.models[what].ask, _problem(spacing), budget, _settings(method))[0]
 
 
 def _problem(spacing: int = 1) -> Problem:
@@ -78,131 +62,124 @@ def _settings(method: str) -> MethodSettings:
     return MethodSettings(method, (1, 2), draws=5, of="deletion")
 
 
-def _nothing(value: float) -> bool:
-    return abs(value) <= _NOTHING
+def _scores(planted: Planted, method: str) -> dict[int, float]:
+    return block_scores(_settings(method), _problem(), planted.ask)
 
 
-def _something(value: float) -> bool:
-    return value >= _SOMETHING
+def _layouts(planted: Planted, method: str, budget: int, native: bool = False, spacing: int = 1) -> tuple[Layout, ...]:
+    chooses = METHODS[method].native if native else METHODS[method].sets
+    assert chooses is not None
+    return chooses(planted.ask, _problem(spacing), budget, _settings(method))
 
 
-_Answer = Callable[[_Bench], float]
-_Verdict = Callable[[float], bool]
+def _kl(planted: Planted, layout: Layout) -> float:
+    return float(planted.ask.kl([layout])[layout].mean())
 
 
-def _removed(layout: Layout) -> tuple[int, ...]:
-    return tuple(sorted(set(range(BLOCKS)) - set(layout.slots)))
+def _score(what: Plant, *blocks: int) -> _Answer:
+    """The largest of a method's scores of these blocks."""
+
+    def answer(plants: _Plants, method: str) -> float:
+        scores = _scores(plants(what), method)
+        return max(scores[block] for block in blocks)
+
+    return answer
 
 
-def _kl(bench: _Bench, what: Plant, layout: Layout) -> float:
-    return float(bench.models[what].ask.kl([layout])[layout].mean())
+def _distance(what: Plant, *key: int) -> _Answer:
+    """A method's distance of a block or a pair, the mean over prompts."""
+
+    def answer(plants: _Plants, method: str) -> float:
+        distances = METHODS[method].distances
+        assert distances is not None
+        return float(np.mean(distances(plants(what).ask, _problem())[key]))
+
+    return answer
 
 
-def _merged_twins(bench: _Bench) -> float:
+def _removes(what: Plant, *sets: tuple[int, ...], native: bool = False, spacing: int = 1) -> _Answer:
+    """1 where a method removes one of these sets of blocks, which are of one size, else 0."""
+
+    def answer(plants: _Plants, method: str) -> float:
+        layout = _layouts(plants(what), method, len(sets[0]), native, spacing)[0]
+        return float(layout.removed(BLOCKS) in sets)
+
+    return answer
+
+
+def _loss_above_base(plants: _Plants, method: str) -> float:
     base = Layout.base(BLOCKS)
+    loss = float(plants("identity").ask.loss([base])[base].mean())
+    return _distance("identity", 2)(plants, method) - loss
+
+
+def _merged_identity(plants: _Plants, method: str) -> float:
+    identity = plants("identity")
+    return _kl(identity, _layouts(identity, method, 1)[0])
+
+
+def _merged_twins(plants: _Plants, _: str) -> float:
+    base, twins = Layout.base(BLOCKS), plants("twins")
     merged, moved = laco.merge(base, 2, 2), base.without([3, 4]).with_weights({2: 4})
-    return _kl(bench, "twins", merged) - _kl(bench, "twins", moved)
+    return _kl(twins, merged) - _kl(twins, moved)
 
 
-def _loss_above_base(bench: _Bench) -> float:
-    base = Layout.base(BLOCKS)
-    loss = float(bench.models["identity"].ask.loss([base])[base].mean())
-    return bench.distance("deletion_loss", "identity", 2) - loss
+def _random(plants: _Plants, method: str) -> float:
+    drawn = [layout.removed(BLOCKS) for layout in _layouts(plants("identity"), method, 2)]
+    return float(len(set(drawn)) == len(drawn) == 5 and all(_problem().geometry.allows(layers) for layers in drawn))
 
 
-def _chooses_planted(method: str, native: bool = False) -> _Answer:
-    """1 where the method removes the two planted identities, else 0."""
-
-    def answer(bench: _Bench) -> float:
-        layout = bench.layout(method, "identity", 2, native)
-        return float(_removed(layout) == bench.models["identity"].blocks)
-
-    return answer
+def _identity_last(plants: _Plants, method: str) -> float:
+    scores = _scores(plants("identity"), method)
+    return float(sorted(scores, key=lambda block: scores[block])[-1] in plants("identity").blocks)
 
 
-def _order(method: str, first: bool) -> _Answer:
-    """1 where a planted identity stands first (or last) in a method's order, else 0."""
+_YES: _Verdict = ("yes", lambda value: value == 1.0)
+_ZERO: _Verdict = ("0", lambda value: abs(value) <= _NOTHING)
+_MORE: _Verdict = (f"above {_SOMETHING:g}", lambda value: value >= _SOMETHING)
 
-    def answer(bench: _Bench) -> float:
-        scores = block_scores(_settings(method), _problem(), bench.models["identity"].ask)
-        order = sorted(scores, key=lambda block: scores[block])
-        return float((order[0] if first else order[-1]) in bench.models["identity"].blocks)
-
-    return answer
-
-
-def _run_of_identity(bench: _Bench) -> float:
-    return float(_removed(bench.layout("angular_distance", "identity", 1, native=True))[0] in (2, 4))
-
-
-def _run_undone(bench: _Bench) -> float:
-    layout = bench.layout("angular_distance", "undoing", 2, native=True)
-    return float(_removed(layout) == bench.models["undoing"].blocks)
-
-
-def _pair_undone(bench: _Bench) -> float:
-    layout = bench.layout("exhaustive", "undoing", 2, spacing=0)
-    return float(_removed(layout) == bench.models["undoing"].blocks)
-
-
-def _deepest(bench: _Bench) -> float:
-    return float(_removed(bench.layout("deepest", "identity", 2, native=True)) == (BLOCKS - 3, BLOCKS - 2))
-
-
-def _random(bench: _Bench) -> float:
-    sets = METHODS["random"].sets
-    assert sets is not None
-    problem = _problem()
-    drawn = [_removed(layout) for layout in sets(bench.models["identity"].ask, problem, 2, _settings("random"))]
-    return float(len(set(drawn)) == len(drawn) == 5 and all(problem.geometry.allows(layers) for layers in drawn))
-
-
-_yes: tuple[str, _Verdict] = ("yes", lambda value: value == 1.0)
-_zero: tuple[str, _Verdict] = ("0", _nothing)
-_more: tuple[str, _Verdict] = (f"above {_SOMETHING:g}", _something)
-
-_CASES: tuple[tuple[str, str, _Answer, tuple[str, _Verdict]], ...] = (
-    ("interchange", "two equal blocks", lambda b: b.distance("interchange", "twins", 2, 3), _zero),
-    ("interchange", "two blocks that commute", lambda b: b.distance("interchange", "commuting", 2, 3), _zero),
-    ("interchange", "two ordinary blocks", lambda b: b.distance("interchange", "twins", 0, 1), _more),
-    ("replacement", "two equal blocks", lambda b: b.distance("replacement", "twins", 2, 3), _zero),
-    ("replacement", "two equal blocks, other way", lambda b: b.distance("replacement", "twins", 3, 2), _zero),
-    ("replacement", "two blocks that commute", lambda b: b.distance("replacement", "commuting", 2, 3), _more),
-    ("deletion", "the identity", lambda b: b.score("deletion", "identity", 2, 4), _zero),
-    ("deletion", "two equal blocks", lambda b: b.distance("deletion", "twins", 2), _more),
-    ("deletion", "a block that only scales", lambda b: b.distance("deletion", "scaling", 2), _zero),
-    ("averaging", "two equal blocks", lambda b: b.distance("averaging", "twins", 2, 3), _zero),
-    ("averaging", "two blocks that commute", lambda b: b.distance("averaging", "commuting", 2, 3), _more),
-    ("block_influence", "the identity", lambda b: b.score("block_influence", "identity", 2, 4), _zero),
-    ("block_influence", "a block that only scales", lambda b: b.score("block_influence", "scaling", 2), _zero),
-    ("block_influence", "an ordinary block", lambda b: b.score("block_influence", "identity", 0), _more),
-    ("angular_distance", "the identity", lambda b: b.score("angular_distance", "identity", 2, 4), _zero),
-    ("angular_distance", "the identity is chosen", _run_of_identity, _yes),
-    ("angular_distance", "an ordinary block", lambda b: b.score("angular_distance", "identity", 0), _more),
-    ("angular_distance", "two blocks that undo each other, as a run", _run_undone, _yes),
-    ("deepest", "the blocks before the last", _deepest, _yes),
-    ("cka", "the identity", lambda b: b.score("cka", "identity", 2, 4), _zero),
-    ("cka", "a block that only scales", lambda b: b.score("cka", "scaling", 2), _zero),
-    ("cka", "an ordinary block", lambda b: b.score("cka", "identity", 0), _more),
-    ("deletion_loss", "the identity, above the baseline", _loss_above_base, _zero),
-    ("sleb", "both identities are chosen", _chooses_planted("sleb"), _yes),
-    ("sleb", "both identities, native form", _chooses_planted("sleb", native=True), _yes),
-    ("beam", "both identities are chosen", _chooses_planted("beam"), _yes),
-    ("exhaustive", "both identities are chosen", _chooses_planted("exhaustive"), _yes),
-    ("exhaustive", "two blocks that undo each other", _pair_undone, _yes),
-    ("taylor", "the identity", lambda b: b.score("taylor", "identity", 2, 4), _zero),
-    ("taylor", "an ordinary block", lambda b: b.score("taylor", "identity", 0), _more),
-    ("laco", "an identity is merged away", lambda b: _kl(b, "identity", b.layout("laco", "identity", 1)), _zero),
-    ("laco", "two equal blocks and a third, against the third alone", _merged_twins, _zero),
-    ("random", "distinct sets under the constraints", _random, _yes),
-    ("worst_first", "the identity goes last", _order("worst_first", first=False), _yes),
+_CASES: tuple[tuple[str, str, _Answer, _Verdict], ...] = (
+    ("interchange", "two equal blocks", _distance("twins", 2, 3), _ZERO),
+    ("interchange", "two blocks that commute", _distance("commuting", 2, 3), _ZERO),
+    ("interchange", "two ordinary blocks", _distance("twins", 0, 1), _MORE),
+    ("replacement", "two equal blocks", _distance("twins", 2, 3), _ZERO),
+    ("replacement", "two equal blocks, other way", _distance("twins", 3, 2), _ZERO),
+    ("replacement", "two blocks that commute", _distance("commuting", 2, 3), _MORE),
+    ("deletion", "the identity", _score("identity", 2, 4), _ZERO),
+    ("deletion", "two equal blocks", _distance("twins", 2), _MORE),
+    ("deletion", "a block that only scales", _distance("scaling", 2), _ZERO),
+    ("averaging", "two equal blocks", _distance("twins", 2, 3), _ZERO),
+    ("averaging", "two blocks that commute", _distance("commuting", 2, 3), _MORE),
+    ("block_influence", "the identity", _score("identity", 2, 4), _ZERO),
+    ("block_influence", "a block that only scales", _score("scaling", 2), _ZERO),
+    ("block_influence", "an ordinary block", _score("identity", 0), _MORE),
+    ("angular_distance", "the identity", _score("identity", 2, 4), _ZERO),
+    ("angular_distance", "the identity is chosen", _removes("identity", (2,), (4,), native=True), _YES),
+    ("angular_distance", "an ordinary block", _score("identity", 0), _MORE),
+    ("angular_distance", "two blocks that undo each other, as a run", _removes("undoing", (2, 3), native=True), _YES),
+    ("deepest", "the blocks before the last", _removes("identity", (BLOCKS - 3, BLOCKS - 2), native=True), _YES),
+    ("cka", "the identity", _score("identity", 2, 4), _ZERO),
+    ("cka", "a block that only scales", _score("scaling", 2), _ZERO),
+    ("cka", "an ordinary block", _score("identity", 0), _MORE),
+    ("deletion_loss", "the identity, above the baseline", _loss_above_base, _ZERO),
+    ("sleb", "both identities are chosen", _removes("identity", (2, 4)), _YES),
+    ("sleb", "both identities, native form", _removes("identity", (2, 4), native=True), _YES),
+    ("beam", "both identities are chosen", _removes("identity", (2, 4)), _YES),
+    ("exhaustive", "both identities are chosen", _removes("identity", (2, 4)), _YES),
+    ("exhaustive", "two blocks that undo each other", _removes("undoing", (2, 3), spacing=0), _YES),
+    ("taylor", "the identity", _score("identity", 2, 4), _ZERO),
+    ("taylor", "an ordinary block", _score("identity", 0), _MORE),
+    ("laco", "an identity is merged away", _merged_identity, _ZERO),
+    ("laco", "two equal blocks and a third, against the third alone", _merged_twins, _ZERO),
+    ("random", "distinct sets under the constraints", _random, _YES),
+    ("worst_first", "the identity goes last", _identity_last, _YES),
 )
 
 
-def _checked(bench: _Bench, method: str, planted: str, answer: _Answer, expected: tuple[str, _Verdict]) -> Check:
-    words, holds = expected
+def _checked(plants: _Plants, method: str, planted: str, answer: _Answer, verdict: _Verdict) -> Check:
+    words, holds = verdict
     try:
-        value = answer(bench)
+        value = answer(plants, method)
     except Exception as error:  # whatever goes wrong on a device is the answer
         return Check(method, planted, words, f"{type(error).__name__}: {error}", passed=False)
     found = ("yes" if value else "no") if words == "yes" else f"{value:.3g}"
@@ -213,24 +190,24 @@ _LOOK_AT_NOTHING = ("deepest", "random")
 _LOOK_AT_THE_MODEL_AS_IT_IS = ("block_influence", "angular_distance", "cka", "taylor")
 
 
-def _refusals(bench: _Bench) -> Iterator[Check]:
+def _refusals(plants: _Plants) -> Iterator[Check]:
     """What is not finite must be an error that names it, never a score: to every method that would come to see it."""
     for method in METHODS:
         if method not in _LOOK_AT_NOTHING:
-            yield _refused(bench, method, "broken", "a block that yields NaN")
+            yield _refused(plants, method, "broken", "a block that yields NaN")
             if method not in _LOOK_AT_THE_MODEL_AS_IT_IS:
-                yield _refused(bench, method, "overflowing", "a layout that overflows")
+                yield _refused(plants, method, "overflowing", "a layout that overflows")
 
 
-def _refused(bench: _Bench, method: str, what: Plant, words: str) -> Check:
+def _refused(plants: _Plants, method: str, what: Plant, words: str) -> Check:
     try:
         if METHODS[method].sets is None:
-            block_scores(_settings(method), _problem(), bench.models[what].ask)
+            _scores(plants(what), method)
         else:
-            bench.layout(method, what, 1)
-        found = "a score"
+            _layouts(plants(what), method, 1)
+        outcome = "a score"
     except NotFinite:
-        found = "an error"
+        outcome = "an error"
     except Exception as error:  # an error, but one that says nothing of what is the matter
-        found = f"{type(error).__name__}: {error}"
-    return Check(method, words, "an error", found, found == "an error")
+        outcome = f"{type(error).__name__}: {error}"
+    return Check(method, words, "an error", outcome, outcome == "an error")

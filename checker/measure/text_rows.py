@@ -34,9 +34,9 @@ def read_rows(source: TextSource) -> Iterator[TextRow]:
         return
     rows = _hub_rows(source) if path is None else _file_rows(path, (source.column, source.kind_column))
     letters = 0
-    for number, row in enumerate(rows, 1):
-        found = _row(source, row, number)
-        letters += len(found.text)
+    for number, columns in enumerate(rows, 1):
+        row = _row(source, columns, number)
+        letters += len(row.text)
         if letters > LARGEST_TEXT:
             raise CannotRun.at(
                 f"{source.name}, row {number}",
@@ -44,7 +44,7 @@ def read_rows(source: TextSource) -> Iterator[TextRow]:
                 "at most so many in all rows",
                 "use a part of the text",
             )
-        yield found
+        yield row
 
 
 def read_whole(source: TextSource) -> str:
@@ -134,11 +134,11 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]
     try:
         with parquet.ParquetFile(path) as file:
             names = dict.fromkeys(file.schema_arrow.names)
-            wanted = [name for name in columns if name in names]
-            _check_unpacked(path, file.metadata, wanted)
-            if not wanted and file.metadata.num_rows:  # which would read as no rows at all
+            present = [name for name in columns if name in names]
+            _check_unpacked(path, file.metadata, present)
+            if not present and file.metadata.num_rows:  # which would read as no rows at all
                 yield dict(names)
-            for batch in file.iter_batches(batch_size=64, columns=wanted):
+            for batch in file.iter_batches(batch_size=64, columns=present):
                 yield from (names | row for row in batch.to_pylist())
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise CannotRun.at(path, f"no readable parquet file ({error})", "one", "fetch it again") from error
@@ -147,8 +147,8 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]
 def _check_unpacked(path: Path, metadata: Any, columns: Sequence[str]) -> None:
     """CannotRun where a part of the file would take too much room once it is unpacked: little can stand for much."""
     for group in range(metadata.num_row_groups):
-        found = metadata.row_group(group)
-        chunks = (found.column(number) for number in range(found.num_columns))
+        part = metadata.row_group(group)
+        chunks = (part.column(number) for number in range(part.num_columns))
         size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
         if size > LARGEST_TEXT:
             raise CannotRun.at(

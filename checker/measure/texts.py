@@ -56,8 +56,6 @@ class Cut:
 
 def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The prompts of a scoring contract, in batches. CannotRun names a prompt that is too short."""
-    if contract.source.kind == "self_generated":
-        raise ValueError("a self-generated text is sampled from the model, not read")
     start = _start(contract.special_tokens, tokenizer)
     if contract.tokens <= len(start):
         raise CannotRun.at(
@@ -66,11 +64,8 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
             f"more than the {len(start)} that the tokenizer puts at the start of each prompt",
             "raise `tokens`, or use `special_tokens: none`",
         )
-    kinds: tuple[str, ...] | None = None
-    if contract.assembly == "rows":
-        prompts, words, kinds = _row_prompts(contract, start, tokenizer)
-    else:
-        prompts, words = _window_prompts(contract, start, tokenizer)
+    assemble = _row_prompts if contract.assembly == "rows" else _window_prompts
+    prompts, words, kinds = assemble(contract, start, tokenizer)
     if len(prompts) < contract.prompts:
         raise CannotRun.at(
             contract.source.name,
@@ -78,31 +73,31 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
             str(contract.prompts),
             "lower `prompts` or use a longer text",
         )
-    extra = len(_begin(tokenizer)) if contract.special_tokens == "every_window" else 0
     last = len(prompts[0]) - 1
-    first = last if contract.positions == "last" else extra
-    windows = tuple(Window(ids, first, last) for ids in prompts)
-    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
-    facts = ScoringFacts(
-        text_digest=text_identity(contract.source),
-        tokens_digest=digest([window.ids for window in windows]),
-        kinds=kinds or ("",) * len(windows),
-        prompts=len(windows),
-        tokens=len(windows[0].ids),
-        batches=len(cut.batches),
-    )
-    return cut, facts
+    first = last if contract.positions == "last" else contract.begin_tokens_before
+    return _cut(contract, tuple(Window(ids, first, last) for ids in prompts), words, kinds)
 
 
 def generated(contract: ScoringContract, prompts: Sequence[Sequence[int]], tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The model's own samples as prompts that losses are taken on; each begins with the begin token."""
     windows = tuple(Window(tuple(ids), 0, len(ids) - 2) for ids in prompts)
     words = " ".join(tokenizer.decode(ids[1:]) for ids in prompts).split()
+    return _cut(contract, windows, words, ("",) * len(windows))
+
+
+def _cut(
+    contract: ScoringContract, windows: tuple[Window, ...], words: Sequence[str], kinds: tuple[str, ...]
+) -> tuple[Cut, ScoringFacts]:
     cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
-    tokens = digest([window.ids for window in windows])
-    kinds = ("",) * len(windows)
-    identity = text_identity(contract.source)
-    return cut, ScoringFacts(identity, tokens, kinds, len(windows), len(windows[0].ids), len(cut.batches))
+    facts = ScoringFacts(
+        text_digest=text_identity(contract.source),
+        tokens_digest=digest([window.ids for window in windows]),
+        kinds=kinds,
+        prompts=len(windows),
+        tokens=len(windows[0].ids),
+        batches=len(cut.batches),
+    )
+    return cut, facts
 
 
 def selection(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
@@ -170,11 +165,15 @@ def batches(windows: Sequence[Window], batch_tokens: int, name: str) -> Iterator
         window = windows[start]
         limit = max(1, batch_tokens // len(window.ids))
         end = start
-        while end < len(windows) and end - start < limit and _alike(windows[end], window):
+        while end < len(windows) and end - start < limit and _shape(windows[end]) == _shape(window):
             end += 1
-        ids = torch.tensor([one.ids for one in windows[start:end]], dtype=torch.long)
+        ids = torch.tensor([each.ids for each in windows[start:end]], dtype=torch.long)
         yield Batch(ids, window.first, window.last, range(start, end), name)
         start = end
+
+
+def _shape(window: Window) -> tuple[int, int, int]:
+    return len(window.ids), window.first, window.last
 
 
 def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[Batch, Batch] | None:
@@ -190,16 +189,17 @@ def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[B
         return None
     without = Window(ids, 0, len(ids) - 2)
     with_begin = Window((*begin, *ids), len(begin), len(begin) + len(ids) - 2)
-    one, other = (next(batches([window], 1, "window")) for window in (without, with_begin))
-    return one, other
+    return next(batches([without], 1, "window")), next(batches([with_begin], 1, "window"))
 
 
-def longest_shared_run(one: Sequence[str], other: Sequence[str]) -> int:
+def longest_shared_run(text: Sequence[str], against: Sequence[str]) -> int:
     """Length in words of the longest run that stands in both texts.
 
-    A run is named by the names of its two parts, so a step takes one pass over the texts, however long the run.
+    Runs of 1, 2, 4, ... words are compared until none of that length is shared; then the longest is put together out of
+    those lengths, the largest first. A run is named by the names of its two parts, so a step takes one pass over the
+    texts, however long the run: n words take O(n log n).
     """
-    doubled: list[_Runs] = [(one, other)]  # number k holds the runs of 2**k words
+    doubled: list[_Runs] = [(text, against)]  # number k holds the runs of 2**k words
     while not set(doubled[-1][0]).isdisjoint(doubled[-1][1]):
         doubled.append(_joined(doubled[-1], doubled[-1], 2 ** (len(doubled) - 1)))
     length, runs = 0, doubled[-1]
@@ -216,11 +216,11 @@ _Runs = tuple[Sequence[object], Sequence[object]]  # per text, the name of the r
 def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
     """The runs made of one of ``first``, which are ``length`` words long, and the one of ``second`` that follows it."""
     names: dict[tuple[object, object], int] = {}
-    one, other = (
+    text, against = (
         [names.setdefault(both, len(names)) for both in zip(starts, ends[length:], strict=False)]
         for starts, ends in zip(first, second, strict=True)
     )
-    return one, other
+    return text, against
 
 
 def _tokenise(tokenizer: Any, text: str) -> list[int]:
@@ -271,10 +271,11 @@ def _first_tokens(tokenizer: Any, text: str, count: int) -> list[int]:
     return ids[:count]
 
 
-def _row_prompts(
-    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
-) -> tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]:
-    """The first rows, each cut to ``tokens`` tokens; their words; their kinds."""
+_Prompts = tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]  # tokens of each, words of all, kind of each
+
+
+def _row_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer: Any) -> _Prompts:
+    """The first rows, each cut to ``tokens`` tokens."""
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
     rows = list(islice(kept(contract.source), contract.prompts))
     prompts = []
@@ -291,16 +292,10 @@ def _row_prompts(
     return prompts, [word for _, row in rows for word in row.text.split()], tuple(row.kind for _, row in rows)
 
 
-def _window_prompts(
-    contract: ScoringContract, start: tuple[int, ...], tokenizer: Any
-) -> tuple[list[tuple[int, ...]], list[str]]:
-    """Consecutive windows from a text's start, each of ``tokens`` tokens, its special tokens included; their words."""
+def _window_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer: Any) -> _Prompts:
+    """Consecutive windows from a text's start, each of ``tokens`` tokens, its special tokens included."""
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else start
     step = contract.tokens - len(start)
     ids = _first_tokens(tokenizer, read_whole(contract.source), contract.prompts * step)
     prompts = [(*prefix, *ids[k : k + step]) for k in range(0, len(ids) - step + 1, step)]
-    return prompts, tokenizer.decode(ids).split()
-
-
-def _alike(one: Window, other: Window) -> bool:
-    return (len(one.ids), one.first, one.last) == (len(other.ids), other.first, other.last)
+    return prompts, tokenizer.decode(ids).split(), ("",) * len(prompts)

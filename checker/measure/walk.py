@@ -27,7 +27,7 @@ _LOGIT_BYTES = 64 << 20
 
 Rows = dict[Quantity, torch.Tensor]  # per scored position (W * K,)
 Emit = Callable[[Layout, Quantity, Values], None]
-Tick = Callable[[Literal["block", "head"], int], None]  # told the tokens of each block run and of each exit
+Tick = Callable[[Literal["block", "head"], int], None]  # takes the tokens of each block run and of each exit
 
 
 @dataclass
@@ -63,15 +63,15 @@ class Walk:
     """One walk down the prefix tree of one batch."""
 
     def __init__(
-        self, stack: BlockStack, batch: Batch, wanted: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick
+        self, stack: BlockStack, batch: Batch, asked: Mapping[Layout, Collection[Quantity]], emit: Emit, tick: Tick
     ) -> None:
-        self.stack, self.batch, self.wanted, self.emit, self.tick = stack, batch, wanted, emit, tick
+        self.stack, self.batch, self.asked, self.emit, self.tick = stack, batch, asked, emit, tick
         self.base = Layout.base(len(stack))
         self.block_runs = 0
         self.ids = batch.ids.to(stack.device)
         self.entrance = stack.enter(self.ids)
         self.rows_at_a_time = _REDUCED_ROWS if self.ids.device.type == "cpu" else batch.ids.numel()
-        self.compares = any(quantity in ("kl", "top1") for quantities in wanted.values() for quantity in quantities)
+        self.compares = any(quantity in ("kl", "top1") for quantities in asked.values() for quantity in quantities)
         self.base_log_p: torch.Tensor | None = None  # (W * K, V), float32
         self.base_top: torch.Tensor | None = None  # (W * K,)
         self.base_hidden: torch.Tensor | None = None  # (W, K, D), after the last block
@@ -87,6 +87,8 @@ class Walk:
 
         A layout that ends here waits for the longer ones, because the baseline may be among them.
         """
+        # Each place of the tree runs once. All children but the last go down by recursion, while the states that they
+        # begin with wait; the last one goes on in this loop, which lets go of them. So states wait only at forks.
         while node.children:
             branches = list(node.children.items())
             through = branches.pop() if node.layout is None else None
@@ -103,16 +105,15 @@ class Walk:
         self, place: Place, node: Node, hidden: torch.Tensor, trail: Trail | None
     ) -> tuple[torch.Tensor, Trail | None]:
         """The hidden states after a place, run unless they are known, and the trail that leads there."""
-        after = self._run(place, hidden) if node.state is None else node.state
+        after = node.state
+        if after is None:
+            self.block_runs += 1
+            self.tick("block", self.ids.numel())
+            after = self.stack.run(place, hidden, self.entrance)
         return after, Trail(trail, place, after) if self.keeps else None
 
-    def _run(self, place: Place, hidden: torch.Tensor) -> torch.Tensor:
-        self.block_runs += 1
-        self.tick("block", self.ids.numel())
-        return self.stack.run(place, hidden, self.entrance)
-
     def _leaf(self, layout: Layout, hidden: torch.Tensor, trail: Trail | None) -> None:
-        quantities = self.wanted.get(layout, ())
+        quantities = self.asked.get(layout, ())
         is_base = layout == self.base
         rows = self._rows(quantities, hidden, is_base)
         self.tick("head", self.batch.positions * len(self.ids))
