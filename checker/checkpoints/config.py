@@ -20,6 +20,11 @@ def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**config, **text} if isinstance(text, dict) else config
 
 
+def announced(config: Mapping[str, Any]) -> int | None:
+    """The number of blocks that a configuration states; None where it states none."""
+    return next((config[name] for name in COUNTS if type(config.get(name)) is int), None)
+
+
 def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:
     """Those settings of a configuration that change where only ``slots`` of its ``blocks`` blocks are left.
 

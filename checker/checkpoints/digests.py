@@ -12,7 +12,7 @@ sign a folder of these files alone, or name the others with ``--ignore-paths``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from checker.checkpoints.files import Files
@@ -26,8 +26,8 @@ _MEASURED = (".safetensors", ".py")  # what numbers depend on, beside the config
 
 def file_digests(files: Files) -> dict[str, str]:
     """sha256 (hex) of every file that a run reads, by its path in the model's folder; reads them all, in pieces."""
-    paths = (files.config, files.index, *files.weights, *files.tokenizer, *files.code)
-    return {path.relative_to(files.folder).as_posix(): file_sha256(path) for path in paths if path is not None}
+    settings = (path for path in (files.config, files.index) if path is not None)
+    return _by_name(files, (*settings, *files.weights, *files.tokenizer, *files.code))
 
 
 def root_digest(digests: Mapping[str, str]) -> str:
@@ -37,12 +37,17 @@ def root_digest(digests: Mapping[str, str]) -> str:
 
 
 def weights_digest_of(digests: Mapping[str, str]) -> str | None:
-    """What ``checkpoints.weights_digest`` gives of these files; None where they are not those of one model."""
+    """What ``weights_digest`` gives of these files; None where they are not those of one model."""
     if len(digests) == 1:
         return next(iter(digests.values()))
-    named = {name: digest for name, digest in digests.items() if name == _CONFIG or name.endswith(_MEASURED)}
-    lines = (f"{name} {named[name]}\n" for name in sorted(named))
-    return hashlib.sha256("".join(lines).encode()).hexdigest() if _CONFIG in named else None
+    measured = {name: digest for name, digest in digests.items() if name == _CONFIG or name.endswith(_MEASURED)}
+    return listing_digest(measured) if _CONFIG in measured else None
+
+
+def listing_digest(digests: Mapping[str, str]) -> str:
+    """sha256 (hex) of the UTF-8 lines ``<name> <sha256 of the file>\\n``, sorted by name."""
+    lines = (f"{name} {digests[name]}\n" for name in sorted(digests))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
@@ -61,18 +66,20 @@ def weights_digest(files: Files) -> str:
     """
     if files.config is None:
         return file_sha256(files.weights[0])
-    named = {path.relative_to(files.folder).as_posix(): path for path in (files.config, *files.weights, *files.code)}
-    lines = (f"{name} {file_sha256(named[name])}\n" for name in sorted(named))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return listing_digest(_by_name(files, (files.config, *files.weights, *files.code)))
 
 
-def check_pin(source: ModelSource, files: Files, found: str | None = None) -> None:
+def _by_name(files: Files, paths: Iterable[Path]) -> dict[str, str]:
+    return {path.relative_to(files.folder).as_posix(): file_sha256(path) for path in paths}
+
+
+def check_pin(source: ModelSource, files: Files, weights: str | None = None) -> None:
     """DigestMismatch where ``source.sha256`` is set and is not the weights' digest.
 
-    ``found`` is ``weights_digest(files)`` where the caller has it already; else it is computed, if there is a pin.
+    ``weights`` is ``weights_digest(files)`` where the caller has it already; else it is computed, if there is a pin.
     """
     if source.sha256 is None:
         return
-    found = weights_digest(files) if found is None else found
-    if found != source.sha256.lower():
-        raise DigestMismatch(str(files.weights[0] if files.config is None else files.folder), found, source.sha256)
+    weights = weights_digest(files) if weights is None else weights
+    if weights != source.sha256.lower():
+        raise DigestMismatch(str(files.weights[0] if files.config is None else files.folder), weights, source.sha256)

@@ -1,4 +1,4 @@
-"""Finds a model's files, their digests, block count and shapes, from config.json and headers; weights stay unread."""
+"""Finds a model's files, none of them outside of its folder; weights stay unread."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ _TOKENIZER_SETTINGS = "tokenizer_config.json"
 _COMPANIONS = ("chat_template.jinja", "generation_config.json")
 _RUN = "`pruneaudit run` downloads it"
 _PICKLED = "a pickle runs code when it is read, so it is refused"
+_SAVE_PICKLED = f"{_PICKLED}: where you trust it, save it with `save_pretrained`"
 FETCH_AGAIN = "fetch the model again, or correct the file"
 
 
@@ -60,8 +61,8 @@ class Files:
 def default_hub_cache(environment: Mapping[str, str] | None = None) -> Path:
     """The Hugging Face cache folder that ``environment`` (default: the process's) names; it need not exist."""
     names = os.environ if environment is None else environment
-    if named := names.get("HF_HUB_CACHE") or names.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(named).expanduser()
+    if folder := names.get("HF_HUB_CACHE") or names.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(folder).expanduser()
     caches = Path(names.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(names.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
 
@@ -104,9 +105,9 @@ def _folder(path: Path, kind: str, trusted: bool = False) -> Files:
         folder,
         config,
         (),
-        tuple(map(check_tokenizer, _those_there(folder, TOKENIZER_FILES))),
-        companions=_those_there(folder, _COMPANIONS),
-        code=code_files(folder, (config, *_those_there(folder, (_TOKENIZER_SETTINGS,)))) if trusted else (),
+        tuple(map(check_tokenizer, _present(folder, TOKENIZER_FILES))),
+        companions=_present(folder, _COMPANIONS),
+        code=code_files(folder, (config, *_present(folder, (_TOKENIZER_SETTINGS,)))) if trusted else (),
     )
     single, index = existing(folder, _SINGLE), existing(folder, _INDEX)
     if single is not None:  # transformers, too, prefers the single file where both are there
@@ -116,40 +117,29 @@ def _folder(path: Path, kind: str, trusted: bool = False) -> Files:
     return replace(files, weights=_shards(folder, index), index=index)
 
 
-def _those_there(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
-    found = (existing(folder, name) for name in names)
-    return tuple(path for path in found if path is not None)
+def _present(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(path for name in names if (path := existing(folder, name)))
 
 
 def _no_weights(folder: Path) -> CannotRun:
     expected = f"expected {_SINGLE} or {_INDEX}"
     if pickled := pickles(folder):
         return CannotRun(
-            f"{folder}: found only pickled weights ({', '.join(pickled[:3])}); {expected}; {_PICKLED}: where you trust "
-            "it, save it with `save_pretrained`"
+            f"{folder}: found only pickled weights ({', '.join(pickled[:3])}); {expected}; {_SAVE_PICKLED}"
         )
-    others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors"))[:3]) or "no weights"
-    return FileMissing(f"{folder}: found {others}; {expected}; save the model with `save_pretrained`")
+    weights = ", ".join(sorted(path.name for path in folder.glob("*.safetensors"))[:3]) or "no weights"
+    return FileMissing(f"{folder}: found {weights}; {expected}; save the model with `save_pretrained`")
 
 
 def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     shards = []
     for name in sorted(set(read_index(index).values())):
         if name.lower().endswith(PICKLES):
-            raise CannotRun.at(
-                index,
-                f"shard {name!r}, which is pickled",
-                "safetensors",
-                f"{_PICKLED}: where you trust it, save it with `save_pretrained`",
-            )
+            raise CannotRun.at(index, f"shard {name!r}, which is pickled", "safetensors", _SAVE_PICKLED)
         shard = existing(folder, name)
         if shard is None or shard.suffix != ".safetensors":
-            raise FileMissing.at(
-                index,
-                f"shard {name!r}, which is not a safetensors file in {folder}",
-                "every shard beside the index",
-                FETCH_AGAIN,
-            )
+            wrong = f"shard {name!r}, which is not a safetensors file in {folder}"
+            raise FileMissing.at(index, wrong, "every shard beside the index", FETCH_AGAIN)
         shards.append(shard)
     return tuple(shards)
 
@@ -167,11 +157,7 @@ def _inside(folder: Path, file: str, kind: str, trusted: bool = False) -> Files:
 
 def _package(package: str, file: str) -> Files:
     distribution = package.replace("_", "-")
-    try:  # of a name without dots, find_spec looks for the file and executes nothing
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    except (ValueError, ImportError):
-        spec = None
-    folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    folders = package_folders(package)
     if not folders:
         raise CannotRun.at(
             f"package {package!r}",
@@ -185,6 +171,15 @@ def _package(package: str, file: str) -> Files:
     except importlib.metadata.PackageNotFoundError:
         version = None
     return replace(_inside(folder, file, "package"), revision=version)
+
+
+def package_folders(package: str) -> list[Path]:
+    """Where a top-level package is installed; empty where it is not. Nothing of it is executed."""
+    try:  # of a name without dots, find_spec looks for the file alone
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except (ValueError, ImportError):  # a module of that name runs, but came from no file
+        spec = None
+    return [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []
 
 
 def _hub(source: ModelSource, cache: Path) -> Files:
@@ -203,8 +198,8 @@ def _hub(source: ModelSource, cache: Path) -> Files:
     try:
         files = _inside(home / "snapshots" / commit, source.file or "", "hub", source.trust_remote_code)
     except FileMissing as error:
-        found = f"hub model {repo}, revision {revision}: found only a part of it in the cache"
-        raise NotCached(f"{found}; {_RUN}\n{error}") from error
+        message = f"hub model {repo}, revision {revision}: found only a part of it in the cache; {_RUN}"
+        raise NotCached(f"{message}\n{error}") from error
     return replace(files, revision=commit)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.checkpoints.tensors import DIMENSIONS_LIMIT, NAME_LIMIT, TENSORS_LIMIT, Placed, Tensor, check_apart
-from checker.core.errors import refuse_file
+from checker.core.errors import refuse_file, refuse_unreadable
 
 # GGML type number -> name, elements per packed group, bytes per packed group.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
@@ -74,9 +74,7 @@ def read_gguf(path: Path) -> GgufHeader:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _GgufWalk(path, data).header()
     except OSError as error:
-        refuse_file(
-            path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions"
-        )
+        refuse_unreadable(path, error)
 
 
 class _GgufWalk:
@@ -111,11 +109,8 @@ class _GgufWalk:
         """A count of things, each of which takes at least ``smallest`` bytes of what is left of the file."""
         value = int(self.number("<Q"))
         if value > limit or value * smallest > self.size - self.position:
-            refuse_file(
-                self.path,
-                f"a count of {value} {what}",
-                f"at most {limit}, and no more than the file's {self.size} bytes can hold",
-            )
+            most = f"at most {limit}, and no more than the file's {self.size} bytes can hold"
+            refuse_file(self.path, f"a count of {value} {what}", most)
         return value
 
     def text(self, what: str, limit: int = _STRING_LIMIT) -> str:
@@ -150,11 +145,8 @@ class _GgufWalk:
         if kind == _STRING:
             return self.text(f"the value of {key!r}")
         if kind != _ARRAY or depth == _NESTING_LIMIT:
-            refuse_file(
-                self.path,
-                f"metadata {key!r} of type {kind} at depth {depth}",
-                f"a type from 0 to 12, in at most {_NESTING_LIMIT} arrays",
-            )
+            known = f"a type from 0 to 12, in at most {_NESTING_LIMIT} arrays"
+            refuse_file(self.path, f"metadata {key!r} of type {kind} at depth {depth}", known)
         return self.array(key, depth + 1)
 
     def array(self, key: str, depth: int) -> GgufArray:
@@ -177,9 +169,8 @@ class _GgufWalk:
         data, position, last, unpack = self.data, self.position, self.size - 8, _LENGTH.unpack_from
         for number in range(count):
             if position > last:
-                refuse_file(
-                    self.path, f"string {number} of {key!r} beyond the file's end", f"{count} strings inside it"
-                )
+                where = f"string {number} of {key!r}"
+                refuse_file(self.path, f"{where} beyond the file's end", f"{count} strings inside it")
             position += 8 + unpack(data, position)[0]
         if position > self.size:
             refuse_file(self.path, f"the last string of {key!r} beyond the file's end", f"{count} strings inside it")
@@ -188,22 +179,19 @@ class _GgufWalk:
     def tensors(self, count: int, alignment: object) -> tuple[Tensor, ...]:
         if type(alignment) is not int or not 0 < alignment <= 2**20:
             refuse_file(self.path, f"general.alignment {alignment!r}", "a whole number from 1 to 1048576")
-        placed: dict[str, Placed] = {}
+        by_name: dict[str, Placed] = {}
         for _ in range(count):
-            found = self.tensor()
-            if found.tensor.name in placed:
-                refuse_file(self.path, f"tensor {found.tensor.name!r} twice", "each tensor once")
-            placed[found.tensor.name] = found
-        check_apart(self.path, placed.values())
+            placed = self.tensor()
+            if placed.tensor.name in by_name:
+                refuse_file(self.path, f"tensor {placed.tensor.name!r} twice", "each tensor once")
+            by_name[placed.tensor.name] = placed
+        check_apart(self.path, by_name.values())
         available = self.size - -(-self.position // alignment) * alignment
-        for found in placed.values():
-            if found.end > available:
-                refuse_file(
-                    self.path,
-                    f"tensor {found.tensor.name!r} at bytes {found.start} to {found.end} of the data",
-                    f"it to lie inside the {max(available, 0)} bytes of data",
-                )
-        return tuple(found.tensor for found in placed.values())
+        for name, placed in by_name.items():
+            if placed.end > available:
+                place = f"tensor {name!r} at bytes {placed.start} to {placed.end} of the data"
+                refuse_file(self.path, place, f"it to lie inside the {max(available, 0)} bytes of data")
+        return tuple(placed.tensor for placed in by_name.values())
 
     def tensor(self) -> Placed:
         """One tensor; its place is in the file's data, which start after the header."""
@@ -214,12 +202,8 @@ class _GgufWalk:
         shape = tuple(int(self.number("<Q")) for _ in range(dimensions))[::-1]  # the file has the fastest first
         number, offset = self.number("<I"), self.number("<Q")
         if number not in GGML_TYPES:
-            refuse_file(
-                self.path,
-                f"tensor {name!r} of GGML type {number}",
-                "a type this version knows",
-                "convert the file to another quantisation, or fetch it again",
-            )
+            remedy = "convert the file to another quantisation, or fetch it again"
+            refuse_file(self.path, f"tensor {name!r} of GGML type {number}", "a type this version knows", remedy)
         kind, group, group_bytes = GGML_TYPES[number]
         tensor = Tensor(name, kind, shape)
         if tensor.elements % group:

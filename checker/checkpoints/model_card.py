@@ -24,6 +24,7 @@ NAME = "README.md"
 _MOST_LINES = 20_000  # below the front matter, which may hold many results; more would take minutes to read
 _DEEPEST = 20  # levels of front matter
 
+_BREAK = re.compile(r"\r\n|\n|\r")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 # As huggingface_hub finds it; an empty one counts too.
 _FRONT = re.compile(r"\A(\ufeff?\s*---(?:\r\n|\n|\r))((?:[\S\s]*?(?:\r\n|\n|\r))??)(---[ \t]*(?:\r\n|\n|\Z))")
@@ -58,8 +59,8 @@ def digest_of(lines: list[str]) -> str:
 
 def marked(lines: list[str], fields: Mapping[str, str]) -> str:
     """A block from its lines: markers around them, the opening one with ``fields`` and the digest of the lines."""
-    named = {**fields, "text": digest_of(lines)}
-    opening = " ".join(["<!-- pruneaudit:begin", *(f"{key}={value}" for key, value in named.items()), "-->"])
+    pairs = {**fields, "text": digest_of(lines)}.items()
+    opening = " ".join(["<!-- pruneaudit:begin", *(f"{key}={value}" for key, value in pairs), "-->"])
     return "\n".join([opening, *lines, "<!-- pruneaudit:end -->"])
 
 
@@ -108,7 +109,7 @@ def front_matter(text: str) -> tuple[int, int] | None:
 
 def line_break(text: str) -> str:
     """The card's own line break: that of its first line."""
-    first = re.search(r"\r\n|\n|\r", text)
+    first = _BREAK.search(text)
     return first[0] if first else "\n"
 
 
@@ -169,40 +170,40 @@ def yaml_problem(error: yaml.YAMLError) -> str:
 
 def find_block(text: str, file: str = NAME) -> Block | None:
     """The pruneaudit block of a card, or None. UsageError where there are several, or half of one."""
-    start = _body(text)
-    offset = _lines_before(text, start)
+    front = _FRONT.match(text)
+    start = front.end() if front else int(text.startswith("\ufeff"))
+    first_line = len(_BREAK.findall(text[:start])) + 1
     lines = [match for match in _LINE.finditer(text, start) if match[0]]
     if len(lines) > _MOST_LINES:
         raise UsageError.at(file, f"more than {_MOST_LINES:,} lines", "a model card", "check the path")
     marks = list(_marks(text[start:]))
     if not marks:
         return None
-    places = ", ".join(str(offset + number + 1) for number, _ in marks)
+    places = ", ".join(str(first_line + number) for number, _ in marks)
     if [match[1] for _, match in marks] != ["begin", "end"]:
         several = sum(match[1] == "begin" for _, match in marks) > 1
-        found = "several pruneaudit blocks" if several else "half of a pruneaudit block"
+        wrong = "several pruneaudit blocks" if several else "half of a pruneaudit block"
         raise UsageError.at(
             file,
-            f"{found} (markers in line {places})",
+            f"{wrong} (markers in line {places})",
             "at most one, from `pruneaudit:begin` to `pruneaudit:end`",
             "delete what is left of the others",
         )
     (first, opening), (last, _) = marks
-    begins, ends = lines[first].start(), lines[last].end()
-    ends -= len(lines[last][0]) - len(lines[last][0].rstrip("\r\n"))
-    inside = re.sub(r"\r\n?", "\n", text[begins:ends])
-    return Block(begins, ends, offset + first + 1, inside, dict(_FIELD.findall(opening[2])))
+    begins, ends = lines[first].start(), lines[last].start() + len(lines[last][0].rstrip("\r\n"))
+    inside = _BREAK.sub("\n", text[begins:ends])
+    return Block(begins, ends, first_line + first, inside, dict(_FIELD.findall(opening[2])))
 
 
 def with_block(text: str, block: str, file: str = NAME) -> str:
     """The card with ``block`` in the place of its own, or after everything else; all other bytes stay.
 
-    UsageError where the card's own block cannot be told, or where what the card ends in would swallow the new one.
+    UsageError where the card holds several blocks or half of one, or where what it ends in would swallow the new one.
     """
-    found, ending = find_block(text, file), line_break(text)
+    present, ending = find_block(text, file), line_break(text)
     written = block.replace("\n", ending)
-    if found is not None:
-        return text[: found.start] + written + text[found.end :]
+    if present is not None:
+        return text[: present.start] + written + text[present.end :]
     whole = text + _gap(text, ending) + written + ending
     if not _holds(whole, block):
         raise UsageError.at(
@@ -216,26 +217,16 @@ def with_block(text: str, block: str, file: str = NAME) -> str:
 
 def _holds(text: str, block: str) -> bool:
     try:
-        found = find_block(text)
+        present = find_block(text)
     except UsageError:
         return False
-    return found is not None and found.text == block
+    return present is not None and present.text == block
 
 
 def _gap(text: str, ending: str) -> str:
     """What makes an empty line before the block."""
-    breaks = len(re.findall(r"\r\n|\n|\r", text[len(text.rstrip("\r\n")) :]))
+    breaks = len(_BREAK.findall(text[len(text.rstrip("\r\n")) :]))
     return ending * max(0, 2 - breaks) if text.strip("\ufeff") else ""
-
-
-def _body(text: str) -> int:
-    match = _FRONT.match(text)
-    return match.end() if match else int(text.startswith("\ufeff"))
-
-
-def _lines_before(text: str, start: int) -> int:
-    """Lines of front matter."""
-    return len(re.findall(r"\r\n|\n|\r", text[:start]))
 
 
 def _marks(body: str) -> Iterator[tuple[int, re.Match[str]]]:
@@ -260,12 +251,9 @@ def facts(folder: Path) -> CardFacts | None:
         block = find_block(text)
     except PruneauditError as error:
         # Reports travel, and the folders of the machine that made them do not.
-        told = str(error).replace(str((folder / NAME).resolve()), NAME).replace(str(folder), "the folder")
-        return CardFacts(problem=told.removeprefix(f"{NAME}: "))
-    named = {} if block is None else block.fields
-    return CardFacts(
-        block=block is not None,
-        audit_digest=named.get("audit"),
-        model_digest=named.get("model"),
-        edited=block is not None and block.edited,
-    )
+        problem = str(error).replace(str((folder / NAME).resolve()), NAME).replace(str(folder), "the folder")
+        return CardFacts(problem=problem.removeprefix(f"{NAME}: "))
+    if block is None:
+        return CardFacts()
+    audit, model = block.fields.get("audit"), block.fields.get("model")
+    return CardFacts(block=True, audit_digest=audit, model_digest=model, edited=block.edited)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from checker.checkpoints.config import COUNTS, of_text
-from checker.checkpoints.digests import file_sha256
+from checker.checkpoints.digests import file_sha256, listing_digest
 from checker.checkpoints.files import FETCH_AGAIN, Files
 from checker.checkpoints.gguf import GgufArray, read_gguf
 from checker.checkpoints.safetensors import read_index, read_safetensors
@@ -37,12 +36,12 @@ def facts(files: Files, source: ModelSource) -> ModelFacts:
     )
 
 
-def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
+def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
     whole = read_json(path)
     config = of_text(whole)
-    tensors = [found.tensor for found in placed_tensors(files) if not found.tensor.constant]
+    tensors = [placed.tensor for placed in placed_tensors(files) if not placed.tensor.constant]
     count = _number(path, config, COUNTS)
-    blocks = _stack(files, tensors, count, named)
+    blocks = _stack(files, tensors, count, stack)
     hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
     sizes = {"vocab_size": config.get("vocab_size") or _largest_embedding(tensors, hidden)}
     kind, notes = _stored_as(tensors, whole)
@@ -61,7 +60,7 @@ def _of_folder(files: Files, path: Path, named: str | None) -> ModelFacts:
         hidden=hidden,
         vocabulary=_number(path, sizes, ("vocab_size",)),
         context=_number(path, config, context) if any(config.get(key) for key in context) else None,
-        tokenizer_digest=_tokenizer_digest(files),
+        tokenizer_digest=listing_digest({path.name: file_sha256(path) for path in files.tokenizer}),
         quantization=kind,
         notes=notes,
     )
@@ -112,51 +111,42 @@ def placed_tensors(files: Files) -> list[Placed]:
     homes: dict[str, str] = {}
     tensors: list[Placed] = []
     for path in files.weights:
-        for found in read_safetensors(path):
-            name = found.tensor.name
+        for placed in read_safetensors(path):
+            name = placed.tensor.name
             if name in homes:
-                raise CannotRun.at(
-                    path, f"tensor {name!r}, which is in {homes[name]} too", "each tensor once", FETCH_AGAIN
-                )
+                double = f"tensor {name!r}, which is in {homes[name]} too"
+                raise CannotRun.at(path, double, "each tensor once", FETCH_AGAIN)
             homes[name] = path.relative_to(files.folder).as_posix()
-            tensors.append(found)
+            tensors.append(placed)
     for name, shard in (read_index(files.index) if files.index else {}).items():
         if homes.get(name) != PurePosixPath(shard).as_posix():
-            raise CannotRun.at(
-                files.index,
-                f"tensor {name!r} said to be in {shard}, which has no such tensor",
-                "index and shards to agree",
-                FETCH_AGAIN,
-            )
+            missing = f"tensor {name!r} said to be in {shard}, which has no such tensor"
+            raise CannotRun.at(files.index, missing, "index and shards to agree", FETCH_AGAIN)
     return tensors
 
 
-def _stack(files: Files, tensors: Iterable[Tensor], count: int, named: str | None) -> list[list[Tensor]]:
+def _stack(files: Files, tensors: Iterable[Tensor], count: int, stack: str | None) -> list[list[Tensor]]:
     """Per block, its tensors with the stack's prefix and number taken off their names.
 
     The stack is the one prefix whose numbers are 0 to ``count - 1``. Where several are, the one that shares most parts
-    of its name with ``named``: attribute names and the names in files differ in their first parts.
+    of its name with ``stack``: attribute names and the names in files differ in their first parts.
     """
-    found = stacks(tensors)
-    fitting = [prefix for prefix, numbers in found.items() if len(numbers) == count == max(numbers) + 1]
-    if named and len(fitting) > 1:
-        shared = {prefix: len(set(prefix.split(".")) & set(named.split("."))) for prefix in fitting}
+    by_prefix = stacks(tensors)
+    fitting = [prefix for prefix, numbers in by_prefix.items() if len(numbers) == count == max(numbers) + 1]
+    if stack and len(fitting) > 1:
+        shared = {prefix: len(set(prefix.split(".")) & set(stack.split("."))) for prefix in fitting}
         fitting = [prefix for prefix in fitting if shared[prefix] == max(shared.values())]
     if len(fitting) == 1:
-        return [found[fitting[0]][number] for number in range(count)]
+        return [by_prefix[fitting[0]][number] for number in range(count)]
     place = files.config or files.weights[0]
     if fitting:
-        raise CannotRun.at(
-            place,
-            f"{len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))})",
-            "one",
-            "name the decoder's in `model.blocks:`",
-        )
-    largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
-    there = "; ".join(f"{prefix} with {len(n)} blocks, {min(n)} to {max(n)}" for prefix, n in largest)
+        several = f"{len(fitting)} stacks of {count} blocks ({', '.join(sorted(fitting))})"
+        raise CannotRun.at(place, several, "one", "name the decoder's in `model.blocks:`")
+    largest = sorted(by_prefix.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
+    described = "; ".join(f"{prefix} with {len(n)} blocks, {min(n)} to {max(n)}" for prefix, n in largest)
     raise CannotRun.at(
         place,
-        f"tensors for {there or 'no numbered blocks'}",
+        f"tensors for {described or 'no numbered blocks'}",
         f"a stack numbered 0 to {count - 1}, as its count of {count} says",
         "correct the count, or fetch the weights it belongs to",
     )
@@ -181,14 +171,6 @@ def _stored_as(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> tuple[st
 def _largest_embedding(tensors: Iterable[Tensor], hidden: int) -> int | None:
     outside = [t.shape[0] for t in tensors if not stacks([t]) and len(t.shape) == 2 and t.shape[1] == hidden]
     return max(outside, default=None)  # for nested configurations, which may leave defaults out
-
-
-def _tokenizer_digest(files: Files) -> str:
-    """sha256 over the lines ``<name> <sha256 of the file>\\n`` of the tokenizer files, sorted by name."""
-    total = hashlib.sha256()
-    for path in files.tokenizer:
-        total.update(f"{path.name} {file_sha256(path)}\n".encode())
-    return total.hexdigest()
 
 
 def _number(path: Path, config: Mapping[str, Any], names: Sequence[str]) -> int:

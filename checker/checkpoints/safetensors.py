@@ -11,7 +11,7 @@ from typing import Any
 
 from checker.checkpoints.tensors import DIMENSIONS_LIMIT, NAME_LIMIT, TENSORS_LIMIT, Placed, Tensor, check_apart
 from checker.core.canonical import JSON_LIMIT, json_object, read_json
-from checker.core.errors import refuse_file
+from checker.core.errors import refuse_file, refuse_unreadable
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -42,16 +42,11 @@ def read_safetensors(path: Path) -> tuple[Placed, ...]:
                 refuse_file(path, f"a file of {size} bytes", "a safetensors file, which has at least 8")
             length = int.from_bytes(prefix, "little")
             if length > JSON_LIMIT or length > size - 8:
-                refuse_file(
-                    path,
-                    f"a header of {length} bytes in a file of {size}",
-                    f"a header inside the file and of at most {JSON_LIMIT} bytes",
-                )
+                most = f"a header inside the file and of at most {JSON_LIMIT} bytes"
+                refuse_file(path, f"a header of {length} bytes in a file of {size}", most)
             header = json_object(path, file.read(length))
     except OSError as error:
-        refuse_file(
-            path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions"
-        )
+        refuse_unreadable(path, error)
     header.pop("__metadata__", None)
     if len(header) > TENSORS_LIMIT:
         refuse_file(path, f"{len(header)} tensors", f"at most {TENSORS_LIMIT}")
@@ -68,26 +63,19 @@ def _safetensor(path: Path, name: str, entry: Any, data: tuple[int, int]) -> Pla
     entry = entry if isinstance(entry, dict) else {}
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in _BITS:
-        refuse_file(
-            path,
-            f"tensor {name!r} of type {str(kind)[:40]!r}",
-            f"one of {', '.join(sorted(_BITS))}",
-            "this version of pruneaudit cannot read it; convert the weights, or fetch the file again",
-        )
+        remedy = "this version of pruneaudit cannot read it; convert the weights, or fetch the file again"
+        known = f"one of {', '.join(sorted(_BITS))}"
+        refuse_file(path, f"tensor {name!r} of type {str(kind)[:40]!r}", known, remedy)
     if not _whole_numbers(shape) or len(shape) > DIMENSIONS_LIMIT:
         refuse_file(path, f"tensor {name!r} with shape {str(shape)[:80]}", f"at most {DIMENSIONS_LIMIT} whole numbers")
     if not _whole_numbers(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= available:
-        refuse_file(
-            path, f"tensor {name!r} at offsets {str(offsets)[:80]}", f"two offsets inside the {available} bytes of data"
-        )
+        inside = f"two offsets inside the {available} bytes of data"
+        refuse_file(path, f"tensor {name!r} at offsets {str(offsets)[:80]}", inside)
     tensor = Tensor(name, kind, tuple(shape))
-    expected = (tensor.elements * _BITS[kind] + 7) // 8
-    if offsets[1] - offsets[0] != expected:
-        refuse_file(
-            path,
-            f"tensor {name!r} in {offsets[1] - offsets[0]} bytes",
-            f"{expected}, as its type {kind} and shape {list(tensor.shape)} say",
-        )
+    size, expected = offsets[1] - offsets[0], (tensor.elements * _BITS[kind] + 7) // 8
+    if size != expected:
+        announced = f"{expected}, as its type {kind} and shape {list(tensor.shape)} say"
+        refuse_file(path, f"tensor {name!r} in {size} bytes", announced)
     return Placed(tensor, path, data[0] + offsets[0], data[0] + offsets[1])
 
 

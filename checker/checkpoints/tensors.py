@@ -1,9 +1,4 @@
-"""Reads the headers of safetensors and GGUF files: names, types and shapes of tensors, never their values.
-
-Formats: https://github.com/huggingface/safetensors (README, "Format") and
-https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Files may be hostile: every count and length is held against
-the bytes that are there before anything is read or allocated.
-"""
+"""What headers say of tensors, whatever the format of the file: names, types, shapes and places; never their values."""
 
 from __future__ import annotations
 
@@ -18,7 +13,6 @@ from pathlib import Path
 from checker.core.errors import refuse_file
 
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # types that hold a weight as it is
-
 
 NAME_LIMIT = 1024  # bytes of a tensor's name
 DIMENSIONS_LIMIT = 16
@@ -61,21 +55,20 @@ def stacks(tensors: Iterable[Tensor]) -> dict[str, dict[int, list[Tensor]]]:
 
     The first number in a name counts; later ones number experts and the like.
     """
-    found: dict[str, dict[int, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
+    numbered: dict[str, dict[int, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
     for tensor in tensors:
         parts = tensor.name.split(".")
         place = next((place for place, part in enumerate(parts[:-1]) if _NUMBER.fullmatch(part)), None)
         if place is not None:
             rest = replace(tensor, name=".".join(parts[place + 1 :]))
-            found[".".join(parts[:place])][int(parts[place])].append(rest)
-    return found
+            numbered[".".join(parts[:place])][int(parts[place])].append(rest)
+    return numbered
 
 
 def check_apart(path: Path, placed: Iterable[Placed]) -> None:
     """No two tensors share a byte: a small file would otherwise stand for any amount of memory."""
-    spans = sorted((found.start, found.end, found.tensor.name) for found in placed if found.end > found.start)
-    for (_, end, one), (start, _, other) in pairwise(spans):
+    spans = sorted((each.start, each.end, each.tensor.name) for each in placed if each.end > each.start)
+    for (_, end, name), (start, _, following) in pairwise(spans):
         if start < end:
-            refuse_file(
-                path, f"tensor {one!r} and tensor {other!r} in the same bytes", "each tensor in bytes of its own"
-            )
+            shared = f"tensor {name!r} and tensor {following!r} in the same bytes"
+            refuse_file(path, shared, "each tensor in bytes of its own")

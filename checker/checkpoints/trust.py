@@ -39,10 +39,10 @@ def check_agreed(source: ModelSource, repeated: bool) -> None:
 
     ``repeated`` is whether the command line has ``--trust-remote-code``.
     """
-    said = "model.trust_remote_code"
+    setting = "model.trust_remote_code"
     if source.trust_remote_code and not repeated:
         raise UsageError.at(
-            said,
+            setting,
             f"true in the audit file, and no {OPTION} on the command line",
             "both, because code that comes with the model runs with all your rights",
             f"read that code, then add {OPTION}",
@@ -50,7 +50,7 @@ def check_agreed(source: ModelSource, repeated: bool) -> None:
     if repeated and not source.trust_remote_code:
         raise UsageError.at(
             OPTION,
-            f"it on the command line, and no `{said}: true` in the audit file",
+            f"it on the command line, and no `{setting}: true` in the audit file",
             "both",
             "leave the option out, or say so in the audit file, where readers see it",
         )
@@ -86,26 +86,21 @@ def pickles(folder: Path) -> list[str]:
 
 def check_tokenizer(path: Path) -> Path:
     """The path of a tokenizer's file; CannotRun where the file is larger than any tokenizer is."""
-    if (size := path.stat().st_size) > _TOKENIZER_LIMIT:
-        raise CannotRun.at(
-            path, f"{size} bytes", f"at most {_TOKENIZER_LIMIT}, more than any tokenizer takes", "fetch the file again"
-        )
+    _check_size(path, _TOKENIZER_LIMIT, "tokenizer")
     return path
+
+
+def _check_size(path: Path, limit: int, kind: str) -> None:
+    if (size := path.stat().st_size) > limit:
+        most = f"at most {limit}, more than any {kind} takes"
+        raise CannotRun.at(path, f"{size} bytes", most, "fetch the file again")
 
 
 def check_settings(config: Path) -> None:
     """CannotRun where config.json is too large, or names compiled code that transformers would download and run."""
-    if (size := config.stat().st_size) > _SETTINGS_LIMIT:
-        raise CannotRun.at(
-            config,
-            f"{size} bytes",
-            f"at most {_SETTINGS_LIMIT}, more than any configuration takes",
-            "fetch the file again",
-        )
+    _check_size(config, _SETTINGS_LIMIT, "configuration")
     for key, value in _entries(read_json(config)):
-        if not _IMPLEMENTATION.fullmatch(key):
-            continue
-        for name in _texts(value):
+        for name in _texts(value) if _IMPLEMENTATION.fullmatch(key) else ():
             if name not in _BUILT_IN:
                 raise CannotRun.at(
                     config,
@@ -120,8 +115,8 @@ def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
 
     CannotRun where the code it names lies in another repository, or is not there.
     """
-    named = {name for path in settings for name in _texts(read_json(path).get("auto_map"))}
-    for name in sorted(named):
+    names = {name for path in settings for name in _texts(read_json(path).get("auto_map"))}
+    for name in sorted(names):
         match = _MODULE.fullmatch(name)
         if match is None:
             raise CannotRun.at(
@@ -137,30 +132,29 @@ def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
                 "it beside config.json",
                 "fetch the model again, with its code",
             )
-    if not named:
+    if not names:
         return ()
-    found = (existing(folder, path.name) for path in sorted(folder.glob("*.py")))
-    return tuple(path for path in found if path is not None)
+    return tuple(code for path in sorted(folder.glob("*.py")) if (code := existing(folder, path.name)))
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
     """Every key of a JSON value with its own value, at any depth."""
     left = [value]
     while left:
-        found = left.pop()
-        if isinstance(found, Mapping):
-            yield from found.items()
-            left += found.values()
-        elif isinstance(found, list):
-            left += found
+        item = left.pop()
+        if isinstance(item, Mapping):
+            yield from item.items()
+            left += item.values()
+        elif isinstance(item, list):
+            left += item
 
 
 def _texts(value: Any) -> Iterator[str]:
     """Every text in a JSON value, keys aside."""
     left = [value]
     while left:
-        found = left.pop()
-        if isinstance(found, str):
-            yield found
-        elif isinstance(found, Mapping | list):
-            left += found.values() if isinstance(found, Mapping) else found
+        item = left.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping | list):
+            left += item.values() if isinstance(item, Mapping) else item

@@ -1,4 +1,4 @@
-"""Facts from stored JSON, every type of them checked: evidence comes from strangers, and a digest is no signature."""
+"""JSON: records read back, every type of them checked, as evidence comes from strangers; canonical text and digests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from checker.core.errors import EvidenceDamaged, refuse_file
+from checker.core.errors import RESTORE, EvidenceDamaged, refuse_file, refuse_unreadable
 
 R = TypeVar("R")
 
+JSON_LIMIT = 100_000_000  # bytes; the limit that the safetensors library sets itself
 _LARGEST = 2**53  # of a whole number: beyond it JSON's readers disagree
 
 
@@ -31,8 +32,7 @@ def restored(kind: type[R], record: object, place: str) -> R:
     try:
         return from_json(kind, record, place)
     except NotOfKind as error:
-        remedy = "restore the file, or measure again with --fresh"
-        raise EvidenceDamaged.at(error.place, error.found, error.expected, remedy) from None
+        raise EvidenceDamaged.at(error.place, error.found, error.expected, RESTORE) from None
 
 
 def from_json(kind: type[R], record: object, place: str = "") -> R:
@@ -41,11 +41,11 @@ def from_json(kind: type[R], record: object, place: str = "") -> R:
     NotOfKind says what is missing, is no field of ``kind`` or is of another type. Whole numbers are at least 0.
     """
     if not isinstance(record, Mapping):
-        raise NotOfKind(place, _said(record), "a mapping")
+        raise NotOfKind(place, _shown(record), "a mapping")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in record:
         if name not in known:
-            raise NotOfKind(place, f"{_said(name)}, which nothing reads", f"only {', '.join(known)}")
+            raise NotOfKind(place, f"{_shown(name)}, which nothing reads", f"only {', '.join(known)}")
     for name, field in known.items():
         if name not in record and field.default is MISSING and field.default_factory is MISSING:
             raise NotOfKind(place, f"no {name}", "it there")
@@ -62,17 +62,16 @@ def value_of(hint: Any, value: Any, place: str = "") -> Any:
         (hint,) = (part for part in parts if part is not NoneType)
         return value_of(hint, value, place)
     if origin is tuple and isinstance(value, list | tuple):
-        every = parts[0] if len(parts) == 2 and parts[1] is Ellipsis else None
-        if every is not None or len(parts) == len(value):
-            pairs = ((every or parts[number], item) for number, item in enumerate(value))
-            return tuple(value_of(part, item, f"{place}[{number}]") for number, (part, item) in enumerate(pairs))
+        kinds = parts[:1] * len(value) if parts[1:] == (...,) else parts
+        if len(kinds) == len(value):
+            return tuple(value_of(kinds[number], item, f"{place}[{number}]") for number, item in enumerate(value))
     elif origin is abc.Mapping and isinstance(value, dict):
         return {key: value_of(parts[1], item, f"{place}, {key}") for key, item in value.items()}
     elif is_dataclass(hint):
         return from_json(hint, value, place)  # type: ignore[arg-type]
     elif _fits(hint, value):
         return value
-    raise NotOfKind(place, _said(value), _name(hint))
+    raise NotOfKind(place, _shown(value), _name(hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:
@@ -89,7 +88,7 @@ def _name(hint: Any) -> str:
     return words.get(hint, str(hint).replace("typing.", ""))
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:80]
 
 
@@ -103,24 +102,20 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-JSON_LIMIT = 100_000_000  # bytes; the limit that the safetensors library sets itself
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file of at most 100 MB; CannotRun where it is not one."""
     try:
         with path.open("rb") as file:
             data = file.read(JSON_LIMIT + 1)
     except OSError as error:
-        refuse_file(
-            path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions"
-        )
+        refuse_unreadable(path, error)
     if len(data) > JSON_LIMIT:
         refuse_file(path, f"more than {JSON_LIMIT} bytes", "a JSON file below that")
     return json_object(path, data)
 
 
 def json_object(path: Path, data: bytes) -> dict[str, Any]:
+    """The JSON object that the bytes of a file hold; CannotRun where they hold none."""
     try:
         value = json.loads(data, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:

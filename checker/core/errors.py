@@ -108,9 +108,15 @@ class EvidenceDamaged(PruneauditError):
     exit_code = 5
 
 
+RESTORE = "restore the file, or measure again with --fresh"  # the remedy where stored evidence is damaged
 _FETCH = "the file is damaged or was cut off: fetch it again"
 
 
 def refuse_file(path: Path, found: str, expected: str, remedy: str = _FETCH) -> NoReturn:
     """Raises CannotRun about a file that cannot be read."""
     raise CannotRun.at(path, found, expected, remedy)
+
+
+def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
+    """Raises CannotRun about a file that the system does not let us read."""
+    refuse_file(path, f"no way to read it ({error.strerror})", "a readable file", "check the path and its permissions")

@@ -43,12 +43,12 @@ def amount(audit: Audit, known: Facts) -> AmountRow:
 def other_runs(store: Store, audit: Audit, known: Facts) -> list[RunRow]:
     """The runs of this audit that decided a claim of it on another amount of text, in order, each outcome once."""
     own, measures = amount(audit, known), _measures(audit, known.model)
-    found: dict[str, RunRow] = {}
+    outcomes: dict[str, RunRow] = {}
     for run in store.read_records(_RUN, audit.name):
         verdicts = {claim.id: run["verdicts"].get(digest(claim.stated())) for claim in audit.claims}
         if run["measures"] == measures and run["amount"] != own and any(verdicts.values()):
-            found.setdefault(digest([run["amount"], verdicts]), {"amount": run["amount"], "verdicts": verdicts})
-    return list(found.values())
+            outcomes.setdefault(digest([run["amount"], verdicts]), {"amount": run["amount"], "verdicts": verdicts})
+    return list(outcomes.values())
 
 
 def _measures(audit: Audit, model: ModelFacts) -> str:
@@ -64,8 +64,8 @@ def _without_amount(contract: ScoringContract | EvaluationContract | None) -> An
         return None
     kept = {key: value for key, value in asdict(contract).items() if key not in (*_AMOUNTS, "source")}
     source = contract.source
-    named = source.kind if source.kind == "self_generated" else source.name  # whose name holds its seed
-    return [kept, named, source.column, source.join, source.drop_empty]
+    name = source.kind if source.kind == "self_generated" else source.name  # whose name holds its seed
+    return [kept, name, source.column, source.join, source.drop_empty]
 
 
 def write_stop(store: Store, audit: Audit, model: ModelFacts, error: NotFinite) -> None:

@@ -70,8 +70,8 @@ class Layout:
         while inner:
             match = _PLACE.match(inner, position)
             if match is None:
-                raise ValueError(f"found layout {text!r}; expected a place, as in 3, 1@2 or mix(1:.5,2:.5)@1, "
-                                 f"and found {inner[position:]!r}")  # fmt: skip
+                expected = "a place, as in 3, 1@2 or mix(1:.5,2:.5)@1"
+                raise ValueError(f"found layout {text!r}; expected {expected}, and found {inner[position:]!r}")
             places.append(_place(match, text))
             if match.end() == len(inner):
                 break
@@ -126,8 +126,8 @@ def _place(match: re.Match[str], text: str) -> Place:
     parts = [_PART.fullmatch(part) for part in match["mix"].split(",")]
     weights = {int(part[1]): float(part[2]) for part in parts if part is not None}
     if len(weights) < len(parts) or not all(math.isfinite(weight) for weight in weights.values()):
-        raise ValueError(f"found layout {text!r}; expected each block once with a weight, as in mix(1:.5,2:.5), "
-                         f"and found {match[0]!r}")  # fmt: skip
+        expected = "each block once with a weight, as in mix(1:.5,2:.5)"
+        raise ValueError(f"found layout {text!r}; expected {expected}, and found {match[0]!r}")
     return Place(tuple(sorted(weights.items())), int(match["slot"]))
 
 
@@ -196,9 +196,9 @@ class Geometry:
         return ways
 
 
-def same_removal(one: Iterable[int], other: Iterable[int], twins: Iterable[Iterable[int]] = ()) -> bool:
+def same_removal(left: Iterable[int], right: Iterable[int], twins: Iterable[Iterable[int]] = ()) -> bool:
     """Whether two sets of blocks leave the same weights; ``twins`` are groups of blocks with the very same weights."""
-    first, second = set(one), set(other)
+    first, second = set(left), set(right)
     for group in map(set, twins):
         if len(first & group) == len(second & group):
             second = (second - group) | (first & group)

@@ -16,7 +16,6 @@ from checker.core.records import Audit, Form
 K = TypeVar("K")
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
-
 Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
 HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
 Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32"]

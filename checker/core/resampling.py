@@ -17,14 +17,10 @@ from checker.core.questions import Values
 from checker.core.records import Statistics
 
 MINIMUM_UNITS = 8  # fewer give no interval
-
-
 _ROWS = 1024  # rows of weights held at once: thousands of units must not need their square in memory
-
 
 LARGEST_RATIO = 1e300
 LARGEST_LOG = 225.0  # exp of it, times 100, is still below the largest input: costs are compared with each other
-
 
 Statistic = Callable[[Values], Values]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -77,8 +78,7 @@ def rule(
 
 def is_commit(revision: str | None) -> bool:
     """Whether a hub revision is a full commit, which cannot move as branches and tags do."""
-    commit = revision or ""
-    return len(commit) == 40 and all(letter in "0123456789abcdef" for letter in commit.lower())
+    return re.fullmatch(r"[0-9a-fA-F]{40}", revision or "") is not None
 
 
 def passed(message: str, claim: str | None = None) -> Result:

@@ -1,8 +1,7 @@
 """Perplexity from per-window losses, intervals, rank correlations, Holm (design, 3.2 and 3.5).
 
-Units are prompts for distances and evaluation windows for losses. Almost every statistic depends on its units through
-weighted sums only, so it is a function of weights [rows, units]: a row of ones gives the value, rows with one zero the
-leave-one-out values of the jackknife, multinomial counts the bootstrap.
+Units are prompts for distances and evaluation windows for losses. Intervals come from weights put on them, as
+``resampling`` does it.
 
 Input that is empty, of the wrong shape or not finite raises ValueError; nothing here returns NaN or infinity.
 """
@@ -35,14 +34,9 @@ from checker.core.resampling import (
 
 Scale = Literal["log", "linear", "percent", "fisher"]
 
-
 MINIMUM_WINDOWS = 16  # fewer decide nothing about a population
 LEAST_DISTANCE = -1e-6  # what rounding may leave of a distance that is zero
-
-
 _LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
-
-
 _MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
 
 
@@ -177,8 +171,8 @@ def spearman(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate |
     if spread == 0.0:
         return None
     units, r = len(x), max(-1.0, min(1.0, float(x @ y) / spread))
-    interval = _fisher_interval(r, units, confidence) if units >= MINIMUM_UNITS else None
-    return Estimate(r, interval, units, None, "fisher")
+    most = 1.0 - 12.0 / (units * (units**2 - 1.0))
+    return _correlation(r, units, most, confidence, lambda inner: sqrt((1.0 + inner**2 / 2.0) / (units - 3)))
 
 
 def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
@@ -187,26 +181,24 @@ def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | 
     Interval: Fisher's z, standard error sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, Biometrika 44, 1957), with
     the inner end of the next smaller correlation that n ranks allow where it is perfect.
     """
-    x, y = _paired(first=a, second=b)
-    one, other = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
-    spread = sqrt(float((one * one).sum()) * float((other * other).sum()))
+    x, y = (np.sign(values[:, None] - values[None, :]) for values in _paired(first=a, second=b))
+    spread = sqrt(float((x * x).sum()) * float((y * y).sum()))
     if spread == 0.0:
         return None
-    units, tau = len(x), max(-1.0, min(1.0, float((one * other).sum()) / spread))
-    if units < MINIMUM_UNITS:
-        return Estimate(tau, None, units, None, "fisher")
+    units, tau = len(x), max(-1.0, min(1.0, float((x * y).sum()) / spread))
     most = 1.0 - 4.0 / (units * (units - 1.0))
-    inner = max(-most, min(most, tau))
-    half = float(_special().ndtri(_upper_share(confidence))) * sqrt(0.437 / (units - 4))
-    interval = min(tau, tanh(atanh(inner) - half)), max(tau, tanh(atanh(inner) + half))
-    return Estimate(tau, interval, units, None, "fisher")
+    return _correlation(tau, units, most, confidence, lambda _: sqrt(0.437 / (units - 4)))
 
 
-def _fisher_interval(r: float, units: int, confidence: float) -> Interval:
-    most = 1.0 - 12.0 / (units * (units**2 - 1.0))
-    inner = max(-most, min(most, r))
-    half = float(_special().ndtri(_upper_share(confidence))) * sqrt((1.0 + inner**2 / 2.0) / (units - 3))
-    return min(r, tanh(atanh(inner) - half)), max(r, tanh(atanh(inner) + half))
+def _correlation(value: float, units: int, most: float, confidence: float, error: Callable[[float], float]) -> Estimate:
+    """A correlation with its interval: ``error`` is the standard error of Fisher's z, ``most`` the largest correlation
+    below a perfect one."""
+    interval = None
+    if units >= MINIMUM_UNITS:
+        inner = max(-most, min(most, value))
+        half = float(_special().ndtri(_upper_share(confidence))) * error(inner)
+        interval = min(value, tanh(atanh(inner) - half)), max(value, tanh(atanh(inner) + half))
+    return Estimate(value, interval, units, None, "fisher")
 
 
 def _ranks(values: Values) -> Values:

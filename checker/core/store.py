@@ -25,13 +25,14 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from checker.core.canonical import canonical, digest
-from checker.core.errors import CannotRun, EvidenceDamaged
+from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged
 from checker.core.questions import Question, Values
 
 # Raised whenever a change of the engine may move a measured value: older answers are then measured again.
 MEASURING_CODE = "1"
 _LARGEST_VALUE = 100_000_000  # bytes of one answer or record
 _NONE = np.empty(0)
+_AS_LEFT = ("the SQLite file that a run leaves", "restore it, or measure again with --fresh")  # expected, remedy
 _PATIENCE = 60.0  # seconds to wait for another run that is writing
 
 _SCHEMA = """
@@ -70,6 +71,10 @@ class Answer:
     layout: str
     batch: int
     values: Values
+
+    @property
+    def key(self) -> str:
+        return _key(self.scope, self.text, self.asked, self.layout, self.batch)
 
 
 class Store:
@@ -121,12 +126,7 @@ class Store:
                 self._connection.executescript(_SCHEMA)
             names = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"answers", "records"} <= names:
-            raise EvidenceDamaged.at(
-                self.path,
-                "no table of answers and of records",
-                "the SQLite file that a run leaves",
-                "restore it, or measure again with --fresh",
-            )
+            raise EvidenceDamaged.at(self.path, "no table of answers and of records", *_AS_LEFT)
 
     def _harden(self) -> None:
         """Keeps a stranger's file from running functions, from damaged cells and from values of any size."""
@@ -137,12 +137,8 @@ class Store:
     def _check_objects(self) -> None:
         """EvidenceDamaged where the file holds anything but our tables: a view, a trigger, a table of another kind."""
         for kind, name, definition in _objects(self._connection) - _expected_objects():
-            raise EvidenceDamaged.at(
-                self.path,
-                f"the {kind} {name!r}, {definition[:80]!r}",
-                "nothing but the tables that a run makes",
-                "restore the file, or measure again with --fresh",
-            )
+            thing = f"the {kind} {name!r}, {definition[:80]!r}"
+            raise EvidenceDamaged.at(self.path, thing, "nothing but the tables that a run makes", RESTORE)
 
     def _write_ahead(self) -> None:
         """Turns on the write-ahead log; SQLite does not wait by itself where two runs do so at once."""
@@ -165,10 +161,10 @@ class Store:
         """Stores answers, as they come out of a pack: ``code`` says which measuring code gave them, and they are found
         whatever it is."""
         with self._readable():
-            for found in answers:
-                scope, asked = found.scope, (found.text, found.asked, found.layout)
-                key, blob = _key(scope, *asked, found.batch), _pack(found.values)
-                row = (key, scope.model, scope.contract, *asked, found.batch, code, blob, _bound(key, blob), _now())
+            for answer in answers:
+                scope, asked = answer.scope, (answer.text, answer.asked, answer.layout, answer.batch)
+                key, blob = answer.key, _pack(answer.values)
+                row = (key, scope.model, scope.contract, *asked, code, blob, _bound(key, blob), _now())
                 self._connection.execute(f"INSERT OR IGNORE INTO answers VALUES ({','.join('?' * len(row))})", row)
 
     def part(self, scope: Scope, question: Question, batch: int) -> Answer | None:
@@ -177,7 +173,7 @@ class Store:
 
     def answer(self, like: Answer) -> Answer | None:
         """The stored answer to what another one answers, or None."""
-        blob = self._blob(_key(like.scope, like.text, like.asked, like.layout, like.batch))
+        blob = self._blob(like.key)
         return None if blob is None else replace(like, values=_unpack(blob))
 
     def has(self, scope: Scope, question: Question, batch: int) -> bool:
@@ -195,15 +191,15 @@ class Store:
 
     def count(self) -> int:
         """How many answers are stored."""
-        with self._readable():
-            return int(self._connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+        return self._total("count(*)")
 
     def units(self) -> int:
         """How many values the stored answers hold together."""
+        return self._total("coalesce(sum(length(answer) - 4), 0) / 8")
+
+    def _total(self, expression: str) -> int:
         with self._readable():
-            return int(
-                self._connection.execute("SELECT coalesce(sum(length(answer) - 4), 0) / 8 FROM answers").fetchone()[0]
-            )
+            return int(self._connection.execute(f"SELECT {expression} FROM answers").fetchone()[0])
 
     def codes(self, model: str, contracts: Sequence[str]) -> dict[str, int]:
         """How many answers for these weights under these contracts each version of the measuring code gave.
@@ -227,19 +223,15 @@ class Store:
         if row is None:
             return None
         if not isinstance(row[0], bytes) or _bound(key, row[0]) != row[1] or not _sound(row[0]):
-            raise EvidenceDamaged.at(
-                self.path,
-                f"an answer ({key[:12]}…) that does not match its digest",
-                "the bytes that were measured",
-                "restore the file, or measure again with --fresh",
-            )
+            wrong = f"an answer ({key[:12]}…) that does not match its digest"
+            raise EvidenceDamaged.at(self.path, wrong, "the bytes that were measured", RESTORE)
         return row[0]
 
     def write_record(self, name: str, key: str, content: Mapping[str, Any]) -> None:
         """Adds a record; the newest of a name and key counts. The same content again adds nothing."""
-        if self.read_record(name, key) == json.loads(canonical(content)):
-            return
         text = canonical(content)
+        if self.read_record(name, key) == json.loads(text):
+            return
         with self._readable():
             self._connection.execute(
                 "INSERT INTO records (name, key, content, digest, written_at) VALUES (?, ?, ?, ?, ?)",
@@ -248,8 +240,7 @@ class Store:
 
     def read_record(self, name: str, key: str) -> dict[str, Any] | None:
         """The newest record of a name and key, or None."""
-        newest = self._records(name, key, "DESC LIMIT 1")
-        return newest[0] if newest else None
+        return next(iter(self._records(name, key, "DESC LIMIT 1")), None)
 
     def read_records(self, name: str, key: str) -> list[dict[str, Any]]:
         """All records of a name and key, the oldest first."""
@@ -261,15 +252,11 @@ class Store:
                 f"SELECT content, digest FROM records WHERE name = ? AND key = ? ORDER BY number {order}", (name, key)
             ).fetchall()
         contents = [_parsed(content) if _bound(name, key, content) == bound else None for content, bound in rows]
-        found = [content for content in contents if content is not None]
-        if len(found) < len(rows):
-            raise EvidenceDamaged.at(
-                self.path,
-                f"a record ({name}) that does not match its digest",
-                "what the run wrote",
-                "restore the file, or measure again with --fresh",
-            )
-        return found
+        sound = [content for content in contents if content is not None]
+        if len(sound) < len(rows):
+            wrong = f"a record ({name}) that does not match its digest"
+            raise EvidenceDamaged.at(self.path, wrong, "what the run wrote", RESTORE)
+        return sound
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -278,12 +265,7 @@ class Store:
         except sqlite3.OperationalError as error:
             raise CannotRun(f"{self.path}: the evidence could not be read or written ({error})") from error
         except sqlite3.DatabaseError as error:
-            raise EvidenceDamaged.at(
-                self.path,
-                f"damaged evidence ({error})",
-                "the SQLite file that a run leaves",
-                "restore it, or measure again with --fresh",
-            ) from error
+            raise EvidenceDamaged.at(self.path, f"damaged evidence ({error})", *_AS_LEFT) from error
 
 
 def _key(scope: Scope, text: str, asked: str, layout: str, batch: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from checker.checkpoints.files import Files
-from checker.checkpoints.provenance.comparison import Provenance, compared, done
+from checker.checkpoints.provenance.comparison import Provenance, compared
 from checker.checkpoints.provenance.weights import of_files, open_folder
 from checker.core.canonical import digest, restored
 from checker.core.errors import EvidenceDamaged
@@ -50,7 +50,7 @@ def _facts(claim: Removal, found: Provenance) -> CheckpointFacts:
         layout=None if found.layout is None else str(found.layout),
         removed=found.removed,
         cut=found.cut,
-        done=", ".join(done(found)),
+        done=", ".join(found.done),
         retrained=found.retrained,
         change=max(changes, default=None),
         touched=found.touched,

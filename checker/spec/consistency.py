@@ -57,8 +57,8 @@ def selection(document: Document, where: Where) -> Selection:
 def _version_first(document: Document) -> None:
     keys = list(document.data) if isinstance(document.data, dict) else []
     if "pruneaudit" in keys[1:]:
-        document.complain(("pruneaudit",), f"`pruneaudit` after `{keys[0]}`", "it as the first key",
-                          "move it to the top of the file", key=("pruneaudit",))  # fmt: skip
+        where, remedy = ("pruneaudit",), "move it to the top of the file"
+        document.complain(where, f"`pruneaudit` after `{keys[0]}`", "it as the first key", remedy, key=where)
 
 
 def _stride(document: Document) -> None:
@@ -66,13 +66,13 @@ def _stride(document: Document) -> None:
     window, stride = document.sound("data", "evaluation", "window"), document.sound(*where)
     if window is None or stride is None or stride < window:
         return
-    if document.get(*boundary) == "whole_window":
-        if stride > window:
-            document.complain(where, f"a stride of {stride} tokens", f"at most the window of {window}, so that no "
-                              "token is passed over", "lower `stride` or raise `window`")  # fmt: skip
-    elif stride > window or not document.doubted(boundary):
-        document.complain(where, f"a stride of {stride} tokens", f"less than the window of {window}, so that every "
-                          "token has some left context", "lower `stride` or raise `window`")  # fmt: skip
+    whole = document.get(*boundary) == "whole_window"
+    if stride == window and (whole or document.doubted(boundary)):
+        return
+    expected = f"less than the window of {window}, so that every token has some left context"
+    if whole:
+        expected = f"at most the window of {window}, so that no token is passed over"
+    document.complain(where, f"a stride of {stride} tokens", expected, "lower `stride` or raise `window`")
 
 
 def _thresholds(document: Document) -> None:
@@ -82,8 +82,9 @@ def _thresholds(document: Document) -> None:
     conditional = document.get("statistics", "conditional") or Statistics.conditional
     if similar >= conditional:
         key = "similar" if document.get("statistics", "similar") is not None else "conditional"
-        document.complain(("statistics", key), f"`similar` at {similar} and `conditional` at {conditional} nats",
-                          "`similar` below `conditional`", "lower `similar` or raise `conditional`")  # fmt: skip
+        levels = f"`similar` at {similar} and `conditional` at {conditional} nats"
+        remedy = "lower `similar` or raise `conditional`"
+        document.complain(("statistics", key), levels, "`similar` below `conditional`", remedy)
 
 
 def _methods_once(document: Document) -> None:
@@ -92,9 +93,9 @@ def _methods_once(document: Document) -> None:
         method = document.sound(*where)
         name = method.get("kind") if isinstance(method, dict) else method
         if name in seen:
-            document.complain(where, f"the method `{name}` a second time", "each method once, "
-                              "because its arms go by its name", "give one entry all its `budgets`, and other settings "
-                              "an audit file of their own")  # fmt: skip
+            expected = "each method once, because its arms go by its name"
+            remedy = "give one entry all its `budgets`, and other settings an audit file of their own"
+            document.complain(where, f"the method `{name}` a second time", expected, remedy)
         elif name is not None:
             seen.add(name)
 
@@ -102,32 +103,32 @@ def _methods_once(document: Document) -> None:
 def _selection_names(document: Document) -> None:
     seen: dict[str, int] = {}
     for index, where in enumerate(selections(document)):
-        named = (*where, "name")
-        if not isinstance(document.get(*where), dict) or document.doubted(named):
+        key = (*where, "name")
+        if not isinstance(document.get(*where), dict) or document.doubted(key):
             continue
-        name = document.get(*named)
+        name, own = document.get(*key), "a name of its own for every selection"
         if name is None and index:
-            document.complain(named, f"no `name` in `selection[{index}]`", "a name of its own for every selection "
-                              "after the first", "add it, for instance `name: free`", key=where)  # fmt: skip
+            example = "add it, for instance `name: free`"
+            document.complain(key, f"no `name` in `selection[{index}]`", f"{own} after the first", example, key=where)
             continue
         name = name or Selection.name
         if name == "native":
-            document.complain(named, f"`{name}`, which names a method's own form", "a name that is free",
-                              "choose another name")  # fmt: skip
+            taken = f"`{name}`, which names a method's own form"
+            document.complain(key, taken, "a name that is free", "choose another name")
         elif name in seen:
             first = f"the first is on line {seen[name]}" if seen[name] else "the first has it"
-            document.complain(named, f"the name `{name}` a second time", f"a name of its own for every selection "
-                              f"({first})", "give one of the two another name")  # fmt: skip
+            remedy = "give one of the two another name"
+            document.complain(key, f"the name `{name}` a second time", f"{own} ({first})", remedy)
         else:
-            seen[name] = document.place(named).line
+            seen[name] = document.place(key).line
 
 
 def _regions(document: Document) -> None:
     for where in selections(document):
-        region = document.sound(*where, "region")
-        if region is not None and region[0] > region[1]:
-            document.complain((*where, "region"), f"a region from block {region[0]} to block {region[1]}",
-                              "the lower block first", f"write [{region[1]}, {region[0]}]")  # fmt: skip
+        first, last = document.sound(*where, "region") or (0, 0)
+        if first > last:
+            region = f"a region from block {first} to block {last}"
+            document.complain((*where, "region"), region, "the lower block first", f"write [{last}, {first}]")
 
 
 def _claim_ids(document: Document) -> None:
@@ -146,16 +147,16 @@ def _gap(document: Document, blocks: int) -> None:
     where = ("pairs", "max_gap")
     gap = document.sound(*where)
     if gap is not None and gap >= blocks:
-        document.complain(where, f"pairs up to {gap} blocks apart",
-                          f"at most {blocks - 1} in a model of {blocks} blocks", "lower it")  # fmt: skip
+        most = f"at most {blocks - 1} in a model of {blocks} blocks"
+        document.complain(where, f"pairs up to {gap} blocks apart", most, "lower it")
 
 
 def _block_numbers(document: Document, where: Where, blocks: int) -> None:
     for item in document.items(*where):
         block = document.sound(*item)
         if block is not None and block >= blocks:
-            document.complain(item, f"block {block}", f"a block of the model, from 0 to {blocks - 1}",
-                              "correct the number; the first block is 0")  # fmt: skip
+            expected = f"a block of the model, from 0 to {blocks - 1}"
+            document.complain(item, f"block {block}", expected, "correct the number; the first block is 0")
 
 
 def _blocks_left(document: Document, where: Where, blocks: int) -> None:
@@ -180,28 +181,29 @@ def _budgets(document: Document, blocks: int) -> None:
 
 
 def _budget(document: Document, where: Where, blocks: int, limits: Mapping[Where, Selection]) -> None:
+    """A budget must leave a block, and be within reach of the selections in ``limits``, by their paths."""
     budget = document.sound(*where)
     if budget is None:
         return
     if budget >= blocks:
-        document.complain(where, f"a budget of {budget} in a model of {blocks} blocks",
-                          f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
+        whole = f"a budget of {budget} in a model of {blocks} blocks"
+        document.complain(where, whole, f"at most {blocks - 1}, so that a block is left", "lower the budget")
         return
     for holder, limit in limits.items():
         if not limit.geometry(blocks).count(budget):
-            under, loosen = ("", "selection")
+            under, loosen = "", "selection"
             if len(holder) > 1:
                 under, loosen = f" under the selection `{limit.name}`", f"selection[{holder[1]}]"
-            document.complain(where, f"a budget of {budget}{under}", _reach(limit, blocks),
-                              f"lower the budget, or loosen `{loosen}`")  # fmt: skip
+            remedy = f"lower the budget, or loosen `{loosen}`"
+            document.complain(where, f"a budget of {budget}{under}", _reach(limit, blocks), remedy)
 
 
 def _reach(limit: Selection, blocks: int) -> str:
     first, last = limit.region or (0, blocks - 1)
     excluded = sum(first <= block <= last for block in set(limit.exclude))
     among = f"{blocks} blocks" if limit.region is None else f"the blocks {first} to {last}"
-    return (f"at most {limit.geometry(blocks).largest}, the largest that can be reached in {among} "
-            f"at spacing {limit.spacing} with {excluded} excluded")  # fmt: skip
+    largest = f"at most {limit.geometry(blocks).largest}, the largest that can be reached in {among}"
+    return f"{largest} at spacing {limit.spacing} with {excluded} excluded"
 
 
 def _context(document: Document, where: Where, context: int) -> None:

@@ -34,8 +34,8 @@ def contract_digests(audit: Audit, facts: Facts) -> dict[ContractName, str]:
 
 def digests_under(audit: Audit, texts: Mapping[ContractName, str], tokenizer: str) -> dict[ContractName, str]:
     """The digests of the contracts whose texts have the identities ``texts``."""
-    named = contracts(audit)
-    return {name: contract_digest(named[name], text, tokenizer, audit.model.dtype) for name, text in texts.items()}
+    by_name, dtype = contracts(audit), audit.model.dtype
+    return {name: contract_digest(by_name[name], text, tokenizer, dtype) for name, text in texts.items()}
 
 
 def scopes(weights: str, digests: Mapping[ContractName, str]) -> dict[Text, Scope]:

@@ -81,8 +81,12 @@ class Document:
     def complain(self, where: Where, found: str, expected: str, remedy: str, *, key: Where | None = None) -> None:
         """Notes a mistake about ``where``; it is placed at the value, or at the key of ``key`` where that is given."""
         place = self.place(where) if key is None else self.keys.get(key, Location(self.file))
-        self.mistakes.append(Mistake(place.file, place.line, place.column, found, expected, remedy))
+        self.note(place, found, expected, remedy)
         self.wrong.add(where)
+
+    def note(self, place: Location, found: str, expected: str, remedy: str) -> None:
+        """Notes a mistake at a place; no path into the data counts as wrong for it."""
+        self.mistakes.append(Mistake(place.file, place.line, place.column, found, expected, remedy))
 
     def place(self, where: Where) -> Location:
         """Where the value of a path stands; what holds it, where the path is missing."""
@@ -101,30 +105,22 @@ class Document:
 
     def override(self, assignment: str) -> tuple[str, str]:
         """Applies ``a.b=value``, value in YAML (an empty one takes the key away), and returns its two halves."""
-        label = OVERRIDE + assignment
+        label = Location(OVERRIDE + assignment)
         name, sign, value = (part.strip() for part in assignment.partition("="))
         parts = name.split(".")
         if not sign or not all(parts):
-            self.mistakes.append(
-                Mistake(
-                    label,
-                    0,
-                    0,
-                    f"`{assignment}`",
-                    "a dotted key, `=` and a value",
-                    "write it like `--set data.scoring.prompts=8`",
-                )
-            )
+            example = "write it like `--set data.scoring.prompts=8`"
+            self.note(label, f"`{assignment}`", "a dotted key, `=` and a value", example)
             return name, value
         try:
-            other = _parse(value, label, self.folder)
+            new = _parse(value, label.file, self.folder)
         except InvalidAudit as error:
             self.mistakes += error.mistakes
             return name, value
-        self.mistakes += [replace(mistake, line=0, column=0) for mistake in other.mistakes]
-        where = self._open(parts, Location(label))
+        self.mistakes += [replace(mistake, line=0, column=0) for mistake in new.mistakes]
+        where = self._open(parts, label)
         if where is not None:
-            self._put(where, other, Location(label))
+            self._put(where, new, label)
         return name, value
 
     def _open(self, parts: list[str], label: Location) -> Where | None:
@@ -134,17 +130,9 @@ class Document:
         for depth, part in enumerate(parts):
             step = _step(holder, part)
             if step is None:
-                found = ".".join(parts[:depth]) or "the file"
-                self.mistakes.append(
-                    Mistake(
-                        label.file,
-                        0,
-                        0,
-                        f"no `{part}` in `{found}`",
-                        _inside(holder),
-                        "name a key that `docs/spec.md` lists, or an item of a list by its number from 0",
-                    )
-                )
+                missing = f"no `{part}` in `{'.'.join(parts[:depth]) or 'the file'}`"
+                remedy = "name a key that `docs/spec.md` lists, or an item of a list by its number from 0"
+                self.note(label, missing, _inside(holder), remedy)
                 return None
             where = (*where, step)
             if depth < len(parts) - 1:
@@ -154,20 +142,20 @@ class Document:
                 holder = holder[step]
         return where
 
-    def _put(self, where: Where, other: Document, label: Location) -> None:
+    def _put(self, where: Where, new: Document, label: Location) -> None:
         for places in (self.keys, self.values, self.written):
             for old in [path for path in places if path[: len(where)] == where]:
                 del places[old]
         self.wrong = {bad for bad in self.wrong if bad[: len(where)] != where}
         holder = self.get(*where[:-1])
-        if other.data is None and isinstance(holder, dict):
+        if new.data is None and isinstance(holder, dict):
             holder.pop(where[-1], None)
             return
-        holder[where[-1]] = other.data
-        for path in other.values:
+        holder[where[-1]] = new.data
+        for path in new.values:
             self.keys[where + path] = self.values[where + path] = label
-        self.written |= {where + path: text for path, text in other.written.items()}
-        self.wrong |= {where + path for path in other.wrong}
+        self.written |= {where + path: text for path, text in new.written.items()}
+        self.wrong |= {where + path for path in new.wrong}
 
 
 def _step(holder: Any, part: str) -> str | int | None:
@@ -184,37 +172,32 @@ def _inside(holder: Any) -> str:
     return "nothing below a single value"
 
 
-def read(path: Path, name: str, wanted: str = _AUDIT, remedy: str = _INIT) -> Document:
-    """Reads a YAML file into data with places; ``name`` is what messages call the file, ``wanted`` what it should hold.
+def read(path: Path, name: str, content: str = _AUDIT, remedy: str = _INIT) -> Document:
+    """Reads a YAML file into data with places; ``name`` is what messages call the file, ``content`` what it should be.
 
     Mistakes that leave the rest readable are collected in the document; others raise InvalidAudit.
     """
     try:
         _check_size(path.stat().st_size, name)
-        content = path.read_bytes()
+        raw = path.read_bytes()
     except OSError as error:
-        raise _refusal(
-            name,
-            f"a file that cannot be read ({error.strerror})",
-            f"{wanted} file",
-            f"correct the path, or {remedy}",
-        ) from None
+        unreadable = f"a file that cannot be read ({error.strerror})"
+        raise _refusal(name, unreadable, f"{content} file", f"correct the path, or {remedy}") from None
     try:
-        text = content.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidAudit(
-            [Mistake(name, line, 1, "bytes that are not UTF-8", "a text file in UTF-8", "save the file in UTF-8")]
-        ) from None
-    return read_text(text, name, path.parent, wanted, remedy)
+        line = raw.count(b"\n", 0, error.start) + 1
+        mistake = Mistake(name, line, 1, "bytes that are not UTF-8", "a text file in UTF-8", "save the file in UTF-8")
+        raise InvalidAudit([mistake]) from None
+    return read_text(text, name, path.parent, content, remedy)
 
 
-def read_text(text: str, name: str, folder: Path, wanted: str = _AUDIT, remedy: str = _INIT) -> Document:
+def read_text(text: str, name: str, folder: Path, content: str = _AUDIT, remedy: str = _INIT) -> Document:
     """As ``read``, of a file's text that is at hand; ``folder`` is where relative paths in it start."""
     _check_size(len(text.encode()), name)
     document = _parse(text.removeprefix("\ufeff"), name, folder)
     if document.data is None and not document.mistakes:
-        raise _refusal(name, "an empty file", wanted, remedy)
+        raise _refusal(name, "an empty file", content, remedy)
     return document
 
 
@@ -255,19 +238,11 @@ def _parse(text: str, file: str, folder: Path) -> Document:
         problem = error.problem or "unknown"
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise InvalidAudit([_unreadable(file, line, column, problem)]) from None
-    for mark, found in reader.refused:
-        document.mistakes.append(
-            Mistake(
-                file,
-                mark.line + 1,
-                mark.column + 1,
-                found,
-                "values written out in full",
-                "write the value where it is used",
-            )
-        )
+    for mark, reference in reader.refused:
+        remedy = "write the value where it is used"
+        document.note(_location(document, mark), reference, "values written out in full", remedy)
     if node is not None:
-        document.keys[()] = _location(document, node)
+        document.keys[()] = _location(document, node.start_mark)
         document.data = _build(document, node, ())
     return document
 
@@ -285,7 +260,7 @@ class _Reader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.refused: list[tuple[Any, str]] = []  # mark, what was found
+        self.refused: list[tuple[Any, str]] = []  # where an anchor or an alias stands, and which
         self.depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -307,17 +282,17 @@ class _Reader(yaml.SafeLoader):
             self.depth -= 1
 
 
-def _location(document: Document, node: yaml.Node) -> Location:
-    return Location(document.file, node.start_mark.line + 1, node.start_mark.column + 1)
+def _location(document: Document, mark: yaml.Mark) -> Location:
+    return Location(document.file, mark.line + 1, mark.column + 1)
 
 
 def _build(document: Document, node: yaml.Node, where: Where) -> Any:
-    document.values[where] = _location(document, node)
+    document.values[where] = _location(document, node.start_mark)
     if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
         return {key: _build(document, value, (*where, key)) for key, value in _entries(document, node, where)}
     if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
         for index, item in enumerate(node.value):
-            document.keys[(*where, index)] = _location(document, item)
+            document.keys[(*where, index)] = _location(document, item.start_mark)
         return [_build(document, item, (*where, index)) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
         return _scalar(document, node, where)
@@ -328,30 +303,13 @@ def _entries(document: Document, node: yaml.MappingNode, where: Where) -> Iterat
     """The pairs of a mapping, keys as they were typed; of two equal keys the first counts."""
     seen: dict[str, int] = {}
     for key, value in node.value:
-        place = _location(document, key)
+        place = _location(document, key.start_mark)
         name = key.value if isinstance(key, yaml.ScalarNode) else None
         if name is None or key.tag == _REFUSED:
-            document.mistakes.append(
-                Mistake(
-                    document.file,
-                    place.line,
-                    place.column,
-                    "a key that is not text",
-                    "a word as key",
-                    "write the key as a single word",
-                )
-            )
+            document.note(place, "a key that is not text", "a word as key", "write the key as a single word")
         elif name in seen:
-            document.mistakes.append(
-                Mistake(
-                    document.file,
-                    place.line,
-                    place.column,
-                    f"the key `{name}` a second time",
-                    f"it once (the first is on line {seen[name]})",
-                    "remove one of the two",
-                )
-            )
+            first = f"it once (the first is on line {seen[name]})"
+            document.note(place, f"the key `{name}` a second time", first, "remove one of the two")
         else:
             seen[name] = place.line
             document.keys[(*where, name)] = place

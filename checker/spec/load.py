@@ -140,19 +140,19 @@ def _find(path: str | Path) -> tuple[Path, str]:
     if not bare or Path(name).is_file():
         return Path(path), name
     if name in packaged():
-        found = resources.audits() / f"{name}.yaml"
-        return found, str(found)
+        file = resources.audits() / f"{name}.yaml"
+        return file, str(file)
     near = schema.closest(name, packaged())
     remedy = f"did you mean `{near}`?" if near else "give a file's path or one of these names"
-    raise InvalidAudit([Mistake(name or "audit", 0, 0, f"`{name}`, which is neither a file nor a packaged audit",
-                                f"a file or {schema.enumerate_words(packaged())}", remedy)])  # fmt: skip
+    unknown, expected = f"`{name}`, which is neither a file nor a packaged audit", schema.enumerate_words(packaged())
+    raise InvalidAudit([Mistake(name or "audit", 0, 0, unknown, f"a file or {expected}", remedy)])
 
 
 def _check_texts(document: Document) -> list[str]:
     """Looks for the text files and holds them against their sha256; the notes name packages that are not at hand."""
     notes = []
     for section in ("scoring", "selection", "evaluation"):
-        where = ("data", section)
+        where, file = ("data", section), None
         kind = document.sound(*where, "kind")
         if kind in ("file", "rows"):
             file = _existing(document, (*where, "path"), folder=False)
@@ -160,10 +160,7 @@ def _check_texts(document: Document) -> list[str]:
             try:
                 file = sources.text_file(_text(document, where))
             except (CannotRun, ImportError, ValueError) as error:  # the latter two from odd packages
-                file = None
                 notes.append(f"`data.{section}` was not checked: {error}")
-        else:
-            file = None
         if file is not None:
             _check_sha256(document, where, file)
     return notes
@@ -177,23 +174,21 @@ def _check_checkpoints(document: Document) -> None:
 
 def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
     """The path that a value names; None, and a mistake, where there is nothing of the kind."""
-    named = document.sound(*where)
-    if named is None:
+    written = document.sound(*where)
+    if written is None:
         return None
-    path = document.resolve(where, named)
+    path = document.resolve(where, written)
     try:
-        there, right = path.exists(), path.is_dir() if folder else path.is_file()
+        exists, fits = path.exists(), path.is_dir() if folder else path.is_file()
     except OSError:  # a name the system cannot take, a folder that may not be entered
-        there = right = False
-    if right:
+        exists = fits = False
+    if fits:
         return path
-    if there:
-        found = f"`{named}`, which is {'a file' if folder else 'a folder'}"
-    else:
-        override = document.place(where).file.startswith(documents.OVERRIDE)
-        start = "the working directory" if override else "the audit file's folder"
-        found = f"`{named}`, which does not exist (relative paths start at {start})"
-    document.complain(where, found, "a folder" if folder else "a file", "correct the path")
+    override = document.place(where).file.startswith(documents.OVERRIDE)
+    start = "the working directory" if override else "the audit file's folder"
+    missing = f"does not exist (relative paths start at {start})"
+    kind, expected = ("is a file", "a folder") if folder else ("is a folder", "a file")
+    document.complain(where, f"`{written}`, which {kind if exists else missing}", expected, "correct the path")
     return None
 
 
@@ -202,13 +197,13 @@ def _check_sha256(document: Document, where: Where, file: Path) -> None:
     if pinned is None:
         return
     try:
-        found = digests.file_sha256(file)
+        digest = digests.file_sha256(file)
     except OSError as error:
         document.complain(where, f"a file that cannot be read ({error.strerror})", "a text", "see who may read it")
         return
-    if found != pinned:
-        document.complain((*where, "sha256"), f"a file with sha256 {found}", f"{pinned}, as pinned here",
-                          "fetch the file that was pinned, or pin this one if the change is meant")  # fmt: skip
+    if digest != pinned:
+        remedy = "fetch the file that was pinned, or pin this one if the change is meant"
+        document.complain((*where, "sha256"), f"a file with sha256 {digest}", f"{pinned}, as pinned here", remedy)
 
 
 def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts | None, list[str]]:
@@ -264,8 +259,8 @@ def waivers(document: Document) -> tuple[Waiver, ...]:
 
 def _record(kind: type[R], values: Mapping[str, Any]) -> R:
     """A dataclass from a section of the file: whole numbers as floats where the default is one."""
-    defaults = {name: getattr(kind, name, None) for name in values}
-    return kind(**{key: float(value) if isinstance(defaults[key], float) else value for key, value in values.items()})
+    floats = {name for name in values if isinstance(getattr(kind, name, None), float)}
+    return kind(**{name: float(value) if name in floats else value for name, value in values.items()})
 
 
 def _model(document: Document) -> ModelSource:
@@ -276,23 +271,22 @@ def _model(document: Document) -> ModelSource:
 
 
 def _text(document: Document, where: Where) -> TextSource:
-    known = {field.name for field in fields(TextSource)}
-    section = {key: value for key, value in document.get(*where).items() if key in known}
+    section = _own(document, where, TextSource)
     if "path" in section:
         section["path"] = str(document.resolve((*where, "path"), section["path"]))
     return TextSource(**section)
 
 
-def _own(document: Document, where: Where, contract: type[Any]) -> dict[str, Any]:
-    """The keys of a section that belong to the contract, not to its source."""
-    known = {field.name for field in fields(contract)}
+def _own(document: Document, where: Where, record: type[Any]) -> dict[str, Any]:
+    """The keys of a section that are fields of a record: a text's section holds its contract and its source."""
+    known = {field.name for field in fields(record)}
     return {key: value for key, value in document.get(*where).items() if key in known}
 
 
 def _scoring(document: Document, where: Where) -> ScoringContract:
-    source, own = _text(document, where), _own(document, where, ScoringContract)
-    own.setdefault("assembly", "windows" if source.kind in ("file", "package") else "rows")
-    return ScoringContract(source=source, **own)
+    source = _text(document, where)
+    assembly = "windows" if source.kind in ("file", "package") else "rows"
+    return ScoringContract(**{"source": source, "assembly": assembly, **_own(document, where, ScoringContract)})
 
 
 def _evaluation(document: Document) -> EvaluationContract:

@@ -12,7 +12,7 @@ from checker.core import resources
 from checker.core.errors import InvalidAudit
 from checker.core.records import COMPLETENESS, Location, Policy
 from checker.spec import document as documents
-from checker.spec import schema as grammar
+from checker.spec import schema
 from checker.spec.document import Document, Where
 
 LONGEST = 8  # policies that one may be built on, each on the next
@@ -28,8 +28,8 @@ class Layer:
     name: str = ""  # of the ready policy or the file; empty for the one that the chain begins with
 
     def section(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.document.get(*self.where) or {}
-        return found
+        section: Mapping[str, Any] = self.document.get(*self.where) or {}
+        return section
 
 
 def ready() -> tuple[str, ...]:
@@ -38,9 +38,9 @@ def ready() -> tuple[str, ...]:
 
 
 @cache
-def schema() -> dict[str, Any]:
+def policy_schema() -> dict[str, Any]:
     """The JSON schema of a policy file: the audit file's own definition of a policy."""
-    definitions = grammar.audit_schema()["$defs"]
+    definitions = schema.audit_schema()["$defs"]
     return {**definitions["policy"], "$defs": definitions}
 
 
@@ -62,11 +62,11 @@ def layers(document: Document, where: Where = ("policy",)) -> tuple[Layer, ...]:
     """The policy at ``where`` and those it is built on, nearest first; their mistakes are added to the document's."""
     chain = [Layer(document, where)]
     files: list[Path] = []
-    while (named := chain[-1].document.sound(*chain[-1].where, "extends")) is not None:
-        file = _found(chain[-1], named)
+    while (reference := chain[-1].document.sound(*chain[-1].where, "extends")) is not None:
+        file = _file(chain[-1], reference)
         if file is None or not _may_follow(chain, files, file):
             break
-        name = _label(chain[-1], named)
+        name = _label(chain[-1], reference)
         following = _read(document, file, name)
         if following is None:
             break
@@ -130,7 +130,7 @@ def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, s
         if rule == COMPLETENESS:
             yield rule, "its own level, error, as an incomplete run never passes; take it out of the policy"
         elif rule not in slugs | families:
-            near = grammar.closest(rule, sorted(slugs | families))
+            near = schema.closest(rule, sorted(slugs | families))
             remedy = f"did you mean {near!r}?" if near else "`pruneaudit rules` lists them"
             yield rule, f"a rule or a family of rules that exists; {remedy}"
 
@@ -139,45 +139,45 @@ def _folder() -> Path:
     return resources.audits() / "policies"
 
 
-def _is_path(named: str) -> bool:
+def _is_path(reference: str) -> bool:
     """Whether a policy is named by its path. A bare name never is: no file at hand can pose as a ready policy."""
-    return "/" in named or "\\" in named or PureWindowsPath(named).suffix in (".yaml", ".yml")
+    return "/" in reference or "\\" in reference or PureWindowsPath(reference).suffix in (".yaml", ".yml")
 
 
-def _found(layer: Layer, named: str) -> Path | None:
+def _file(layer: Layer, reference: str) -> Path | None:
     """The file that ``extends`` names; None, and a mistake at its place, where there is none."""
     where = (*layer.where, "extends")
-    if not _is_path(named):
-        if named in ready():
-            return _folder() / f"{named}.yaml"
-        near = grammar.closest(named, ready())
+    if not _is_path(reference):
+        if reference in ready():
+            return _folder() / f"{reference}.yaml"
+        near = schema.closest(reference, ready())
         remedy = f"did you mean `{near}`?" if near else "choose one of these, or give the path of a file"
-        expected = f"{grammar.enumerate_words(ready())}, or a path that ends in .yaml"
-        layer.document.complain(where, f"`{named}`, which is not a ready policy", expected, remedy)
+        expected = f"{schema.enumerate_words(ready())}, or a path that ends in .yaml"
+        layer.document.complain(where, f"`{reference}`, which is not a ready policy", expected, remedy)
         return None
-    file = layer.document.resolve(where, named)
+    file = layer.document.resolve(where, reference)
     try:
-        there, right = file.exists(), file.is_file()
+        exists, fits = file.exists(), file.is_file()
     except OSError:  # a name the system cannot take, a folder that may not be entered
-        there = right = False
-    if right:
+        exists = fits = False
+    if fits:
         return file
     start = "the working directory" if _commanded(layer) else "the folder of the file that names them"
-    kind = "is no file" if there else f"does not exist (relative paths start at {start})"
-    layer.document.complain(where, f"`{named}`, which {kind}", "a policy file", "correct the path")
+    problem = "is no file" if exists else f"does not exist (relative paths start at {start})"
+    layer.document.complain(where, f"`{reference}`, which {problem}", "a policy file", "correct the path")
     return None
 
 
 def _may_follow(chain: list[Layer], files: list[Path], file: Path) -> bool:
     """Whether a chain may go on with a file; a mistake where it leads back or is too long."""
     last, where = chain[-1].document, (*chain[-1].where, "extends")
-    named = last.get(*where)
+    reference = f"`{last.get(*where)}`"
     if file in files:
-        last.complain(where, f"`{named}`, which leads back here", "policies that end somewhere",
-                      "take one `extends` of the circle away")  # fmt: skip
+        remedy = "take one `extends` of the circle away"
+        last.complain(where, f"{reference}, which leads back here", "policies that end somewhere", remedy)
     elif len(files) == LONGEST:
-        last.complain(where, f"policy number {LONGEST + 1} of a chain, `{named}`", f"at most {LONGEST}",
-                      "build on fewer policies")  # fmt: skip
+        further = f"policy number {LONGEST + 1} of a chain, {reference}"
+        last.complain(where, further, f"at most {LONGEST}", "build on fewer policies")
     else:
         return True
     return False
@@ -188,22 +188,22 @@ def _commanded(layer: Layer) -> bool:
     return layer.document.place((*layer.where, "extends")).file.startswith((documents.OVERRIDE, OPTION))
 
 
-def _label(layer: Layer, named: str) -> str:
+def _label(layer: Layer, reference: str) -> str:
     """What messages call the policy that a layer extends: a path as seen from where the layer's own file was named."""
-    if not _is_path(named) or _commanded(layer):
-        return named
-    return str(PurePath(layer.document.file).parent / named)
+    if not _is_path(reference) or _commanded(layer):
+        return reference
+    return str(PurePath(layer.document.file).parent / reference)
 
 
 def _read(document: Document, file: Path, name: str) -> Document | None:
     """A policy file, held against its schema; None, and its mistake in ``document``, where it cannot be read."""
     try:
-        found = documents.read(file, name, "a policy", "write keys like `fail_on: warning`")
+        policy = documents.read(file, name, "a policy", "write keys like `fail_on: warning`")
     except InvalidAudit as error:
         document.mistakes += error.mistakes
         return None
-    grammar.check(found, schema())
-    return found
+    schema.check(policy, policy_schema())
+    return policy
 
 
 def _value(key: str, value: Any) -> Any:

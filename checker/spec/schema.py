@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from itertools import islice
@@ -22,6 +22,10 @@ Words = tuple[str, str, str]  # found, expected, remedy
 
 _TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false",
           "object": "a mapping", "array": "a list"}  # fmt: skip
+_BOUNDS = {
+    "minimum": ("at least", "raise it"), "exclusiveMinimum": ("more than", "raise it"),
+    "maximum": ("at most", "lower it"), "exclusiveMaximum": ("less than", "lower it"),
+}  # fmt: skip
 _EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d{1,3}")
 _OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|0[xb][0-9a-fA-F_]+|\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?)")
 _NAMES = (
@@ -151,10 +155,10 @@ def _required(_: Any, names: list[str], value: Any, schema: dict[str, Any]) -> I
 
 
 def _dependent(_: Any, needs: dict[str, list[str]], value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    for name, others in needs.items() if isinstance(value, dict) else ():
-        for other in others:
-            if name in value and other not in value:
-                yield ValidationError("missing", validator="dependent", validator_value=(name, other))
+    for name, companions in needs.items() if isinstance(value, dict) else ():
+        for companion in companions:
+            if name in value and companion not in value:
+                yield ValidationError("missing", validator="dependent", validator_value=(name, companion))
 
 
 _Validator: Any = extend(Draft202012Validator, {  # type: ignore[no-untyped-call]
@@ -189,21 +193,25 @@ def _limit(error: ValidationError) -> Any:
 
 
 def _missing(error: ValidationError, where: Where, root: dict[str, Any]) -> Words:
-    schema = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "dependent":
         present, name = _limit(error)
-        found = f"`{present}` without `{name}`"
-        expected = f"`{name}` beside it"
+        found, expected = f"`{present}` without `{name}`", f"`{name}` beside it"
     else:
         name = _limit(error)
         found, expected = f"no `{name}` in {_name(where)}", "it there"
-    properties = schema.get("properties") or root.get("properties", {})  # a condition on the file names keys alone
-    wanted = resolve(properties.get(name, {}), root)
-    choices = wanted.get("enum")
+    # A condition on the whole file names keys and says nothing of them.
+    properties = _schema(error).get("properties") or root.get("properties", {})
+    missing = resolve(properties.get(name, {}), root)
+    choices = missing.get("enum")
     if choices:
         return found, f"{enumerate_words(choices)} there", f"add `{name}: {choices[0]}` or another of these"
-    example = wanted["const"] if "const" in wanted else next(iter(wanted.get("examples", [])), None)
+    example = missing["const"] if "const" in missing else next(iter(missing.get("examples", [])), None)
     return found, expected, f"add `{name}:`" if example is None else f"add it, for instance `{name}: {_flow(example)}`"
+
+
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    """The part of the schema that a value departs from."""
+    return error.schema if isinstance(error.schema, dict) else {}
 
 
 def _name(where: Where) -> str:
@@ -232,50 +240,46 @@ def show(document: Document, where: Where) -> str:
 
 
 def _wrong_type(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    wanted, value = str(error.validator_value), document.get(*where)
+    kind, value = str(error.validator_value), document.get(*where)
     found, text = show(document, where), document.written.get(where, "")
-    expected = _TYPES[wanted]
+    expected = _TYPES[kind]
     remedy = _by_example(where, error)
     if value is None:
         return found, expected, f"{remedy}, or take the key away"
-    if wanted == "string" and isinstance(value, bool | int | float | Date):
-        read = {True: "true", False: "false"}[value] if isinstance(value, bool) else "a number"
-        read = "a date" if isinstance(value, Date) else read
+    if kind == "string" and isinstance(value, bool | int | float | Date):
+        read = json.dumps(value) if isinstance(value, bool) else "a date" if isinstance(value, Date) else "a number"
         return f"{found}, which YAML reads as {read}", expected, f'put it in quotes: "{text}"'
-    if wanted in ("integer", "number") and isinstance(value, str):
-        return _number_as_text(found, text, value, wanted) or (found, expected, remedy)
-    if wanted == "integer" and isinstance(value, float):
+    if kind in ("integer", "number") and isinstance(value, str):
+        return _number_as_text(found, text, value, kind) or (found, expected, remedy)
+    if kind == "integer" and isinstance(value, float):
         remedy = f"write {int(value)}" if value.is_integer() else "round it"
-    if wanted == "array" and text:
+    if kind == "array" and text:
         remedy = f"write it as a list: [{text}]"
     return found, expected, remedy
 
 
 def _by_example(where: Where, error: ValidationError) -> str:
-    schema = error.schema if isinstance(error.schema, dict) else {}
+    schema = _schema(error)
     example = next(iter(schema.get("examples", [])), schema.get("default"))
     if not where:
         versioned = "pruneaudit" in schema.get("properties", {})
         return f"start the file with `{'pruneaudit: 1' if versioned else 'extends: release'}`"
     if example is None:
         return f"write {_TYPES[str(_limit(error))]}"
-    return (
-        f"write it like `{_flow(example)}`"
-        if isinstance(where[-1], int)
-        else (f"write it like `{where[-1]}: {_flow(example)}`")
-    )
+    key = "" if isinstance(where[-1], int) else f"{where[-1]}: "
+    return f"write it like `{key}{_flow(example)}`"
 
 
-def _number_as_text(found: str, text: str, value: str, wanted: str) -> Words | None:
+def _number_as_text(found: str, text: str, value: str, kind: str) -> Words | None:
     """Words for text that looks like a number; None where it does not."""
-    expected = _TYPES[wanted]
+    expected = _TYPES[kind]
     if text and _EXPONENT.fullmatch(text):
         exact = Decimal(text)
         mantissa, exponent = re.split("[eE]", text)
         mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
         exponent = exponent if exponent[0] in "+-" else f"+{exponent}"
         plain = [f"{exact:f}"] if abs(exact.adjusted()) <= 15 else []
-        forms = plain + ([f"{mantissa}e{exponent}"] if wanted == "number" else [])
+        forms = plain + ([f"{mantissa}e{exponent}"] if kind == "number" else [])
         return f"{found}, which YAML reads as text", expected, f"write {' or '.join(forms) or 'it out in digits'}"
     if re.fullmatch(r"[-+]?\d+(\.\d+)?", value):
         remedy = "take the quotes away" if not text else f"write {value.lstrip('0') or 0}"
@@ -284,7 +288,7 @@ def _number_as_text(found: str, text: str, value: str, wanted: str) -> Words | N
 
 
 def _unknown_key(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    key, schema = str(where[-1]), error.schema if isinstance(error.schema, dict) else {}
+    key, schema = str(where[-1]), _schema(error)
     found = f"the unknown key `{key}` in {_name(where[:-1])}"
     if "patternProperties" in schema:
         return found, *_NAMES[where[0] == "published"]
@@ -301,8 +305,7 @@ def _unknown_key(document: Document, where: Where, error: ValidationError, _: An
 
 def _alternative(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
     types = " or ".join(_TYPES[branch["type"]] for branch in _limit(error))
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    remedy = _by_example(where, error) if "default" in schema or "examples" in schema else f"write {types}"
+    remedy = _by_example(where, error) if {"default", "examples"} & set(_schema(error)) else f"write {types}"
     remedy += ", or take the key away" if document.get(*where) is None else ""
     return show(document, where), types, remedy
 
@@ -315,25 +318,20 @@ def _choice(document: Document, where: Where, error: ValidationError, _: Any) ->
 
 
 def _bound(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    limit = _limit(error)
-    relation, remedy = {
-        "minimum": ("at least", "raise it"), "exclusiveMinimum": ("more than", "raise it"),
-        "maximum": ("at most", "lower it"), "exclusiveMaximum": ("less than", "lower it"),
-    }[str(error.validator)]  # fmt: skip
-    return show(document, where), f"{relation} {limit}", remedy
+    relation, remedy = _BOUNDS[str(error.validator)]
+    return show(document, where), f"{relation} {_limit(error)}", remedy
 
 
 def _size(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    value, limit, least = document.get(*where), _limit(error), str(error.validator).startswith("min")
-    unit = {str: "character", list: "item", dict: "key"}[
-        list if isinstance(value, list) else dict if isinstance(value, dict) else str
-    ]
+    value, limit = document.get(*where), _limit(error)
+    unit = "item" if isinstance(value, list) else "key" if isinstance(value, dict) else "character"
+    least = str(error.validator).startswith("min")
     expected = f"{'at least' if least else 'at most'} {counted(limit, unit)}"
     return counted(len(value), unit), expected, "add some" if least else "shorten it"
 
 
 def _pattern(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    schema = error.schema if isinstance(error.schema, dict) else {}
+    schema = _schema(error)
     example = next(iter(schema.get("examples", [])), None)
     remedy = f"write it like `{example}`" if example is not None else "correct it"
     meaning = str(schema.get("description", f"text that matches {_limit(error)}")).split(". ")[0].rstrip(".")

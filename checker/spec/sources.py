@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from checker.checkpoints.digests import file_sha256
+from checker.checkpoints.files import package_folders
 from checker.core.canonical import canonical
 from checker.core.errors import CannotRun, DigestMismatch
 from checker.core.records import TextSource
@@ -26,8 +26,8 @@ def text_file(source: TextSource) -> Path | None:
 
 def holds_rows(source: TextSource) -> bool:
     """Whether a source is a table of rows (jsonl, parquet, a hub dataset, samples) and not one plain text."""
-    named = source.file if source.kind == "package" else source.path
-    return source.kind in ("rows", "hub", "self_generated") or str(named).endswith((".jsonl", ".parquet"))
+    file = source.file if source.kind == "package" else source.path
+    return source.kind in ("rows", "hub", "self_generated") or str(file).endswith((".jsonl", ".parquet"))
 
 
 def text_identity(source: TextSource) -> str:
@@ -41,19 +41,15 @@ def text_identity(source: TextSource) -> str:
     path = text_file(source)
     if path is None:
         return canonical([source.repo, source.config, source.split, source.column, source.revision or "unpinned"])
-    found = file_sha256(path)
-    if source.sha256 and source.sha256 != found:
-        raise DigestMismatch(str(path), found, source.sha256)
-    return found
+    digest = file_sha256(path)
+    if source.sha256 and source.sha256 != digest:
+        raise DigestMismatch(str(path), digest, source.sha256)
+    return digest
 
 
 def _in_package(source: TextSource) -> Path:
     package, file = str(source.package), str(source.file)
-    try:  # of a name without dots, find_spec looks for the file and executes nothing
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    except ValueError:  # a module of that name runs, but came from no file
-        spec = None
-    folders = [Path(folder).resolve() for folder in spec.submodule_search_locations or ()] if spec else []
+    folders = [folder.resolve() for folder in package_folders(package)]
     inside = [path for folder in folders if (path := (folder / file).resolve()).is_relative_to(folder)]
     if not inside:
         raise CannotRun.at(

@@ -247,7 +247,7 @@ def test_the_schema_of_a_policy_file_is_the_audits_own() -> None:
 
 
 def test_the_levels_of_the_schema_are_those_of_the_records() -> None:
-    schema = policies.schema()
+    schema = policies.policy_schema()
     assert schema["$defs"]["level"]["enum"] == [*get_args(Level), "off"]
     assert schema["properties"]["fail_on"]["enum"] == [*get_args(Level), "never"]
     assert set(schema["properties"]) - {"extends"} == set(vars(Policy())) - {"extends", "sources"}

@@ -1,4 +1,4 @@
-"""What a pruned checkpoint is, told from two folders of weights: the layout that makes it of its base.
+"""Two folders of weights, a pruned checkpoint and its base: the layout that makes the one of the other.
 
 No model is built. Which base block each block is, what became of it, what else differs, and whether the configuration
 fits the weights; what cannot be decided is open, with the reason.
@@ -81,19 +81,43 @@ class Provenance:
     @property
     def touched(self) -> tuple[str, ...]:
         """The tensors outside of the block stack that hold other values than the base's, or may do so."""
-        return tuple(found.name for found in self.outside if found.touched)
+        return tuple(tensor.name for tensor in self.outside if tensor.touched)
 
     @property
     def open(self) -> tuple[str, ...]:
         """What could not be decided, each with its reason."""
-        return tuple(_open(self))
+        return tuple(self._reasons())
+
+    def _reasons(self) -> Iterator[str]:
+        for place in self.undecided:
+            yield f"block {place} of the checkpoint: {self.origins[place].reason}"
+        for group in self.twins:
+            if 0 < len(set(self.removed) & set(group)) < len(group):
+                numbers = ", ".join(map(str, group))
+                yield f"base blocks {numbers} have the very same weights, so which of them is gone cannot be told"
+        if self.layout is None and not self.undecided:
+            counts = f"the checkpoint has {len(self.origins)} blocks and the base {self.base_blocks}"
+            yield f"{counts}, so that a layout has no slots for them all"
+        yield from (f"{tensor.name}: {tensor.note}" for tensor in self.outside if tensor.state == "open")
+
+    @property
+    def done(self) -> list[str]:
+        """What was done to the base's blocks, in a few words each."""
+        deeds = {
+            f"{named(self.removed)} removed": self.removed,
+            f"{len(self.merged)} merged": self.merged,
+            f"{named(self.duplicated)} duplicated": self.duplicated,
+            "blocks reordered": self.reordered,
+            f"{len(self.retrained)} of {len(self.origins)} retrained": self.retrained,
+        }
+        return [deed for deed, happened in deeds.items() if happened] or ["nothing done to its blocks"]
 
     def agreement(self, layers: Sequence[int]) -> tuple[Agreement, str]:
         """Whether the blocks are the base's without ``layers``, retrained or not, and why."""
         if self.undecided:
             return "open", self.open[0]
         if not self.cut:
-            return "differs", f"the checkpoint is more than a removal: {', '.join(done(self))}"
+            return "differs", f"the checkpoint is more than a removal: {', '.join(self.done)}"
         same = same_removal(layers, self.removed, self.twins)
         return "agrees" if same else "differs", f"the checkpoint lacks {named(self.removed)}"
 
@@ -110,16 +134,16 @@ def provenance(base: Path, checkpoint: Path) -> Provenance:
 def compared(base: Checkpoint, checkpoint: Checkpoint) -> Provenance:
     """As ``provenance``, of two checkpoints whose headers were read already."""
     _check_base(base)
-    theirs = read_blocks(base)
-    found = tuple(origins(theirs, read_blocks(checkpoint)))
-    layout = layout_of([origin.parts for origin in found], _kinds(base), _kinds(checkpoint))
+    sources = read_blocks(base)
+    traced = tuple(origins(sources, read_blocks(checkpoint)))
+    layout = layout_of([origin.parts for origin in traced], _kinds(base), _kinds(checkpoint))
     return Provenance(
         base.name,
         checkpoint.name,
-        len(theirs),
-        found,
+        len(sources),
+        traced,
         layout,
-        tuple(sorted(set(twins(theirs).values()))),
+        tuple(sorted(set(twins(sources).values()))),
         tuple(outside(base, checkpoint)),
         tuple(settings(base, checkpoint, layout)),
     )
@@ -128,22 +152,22 @@ def compared(base: Checkpoint, checkpoint: Checkpoint) -> Provenance:
 def _check_base(base: Checkpoint) -> None:
     numbers = list(base.blocks)
     if numbers != list(range(len(numbers))) or base.announced not in (None, len(numbers)):
-        said = "" if base.announced is None else f", as config.json says {base.announced}"
+        announced = "" if base.announced is None else f", as config.json says {base.announced}"
         raise CannotRun.at(
             base.folder,
             f"{len(numbers)} blocks, numbered {numbers[0]} to {numbers[-1]}",
-            f"a whole base model, numbered from 0 without a gap{said}",
+            f"a whole base model, numbered from 0 without a gap{announced}",
             "name the checkpoint that was pruned",
         )
 
 
-def check_claim(found: Provenance, layers: Sequence[int]) -> None:
+def check_claim(comparison: Provenance, layers: Sequence[int]) -> None:
     """UsageError where blocks that are said to be removed are none of the base's."""
-    if beyond := [layer for layer in layers if layer >= found.base_blocks]:
+    if beyond := [layer for layer in layers if layer >= comparison.base_blocks]:
         raise UsageError.at(
             "--claim",
             f"block {beyond[0]}",
-            f"blocks of {found.base}, from 0 to {found.base_blocks - 1}",
+            f"blocks of {comparison.base}, from 0 to {comparison.base_blocks - 1}",
             "correct the number; the first block is 0",
         )
 
@@ -172,9 +196,8 @@ def layout_of(parts: Sequence[Parts], slots: Sequence[str], kinds: Sequence[str]
 
 def _kinds(checkpoint: Checkpoint) -> list[str]:
     """Per block, the kind of its slot as the configuration says it; the same for all where it says none."""
-    found, blocks = checkpoint.config.get("layer_types"), len(checkpoint.blocks)
-    listed = isinstance(found, list) and len(found) == blocks
-    return [str(kind) for kind in found] if isinstance(found, list) and listed else [""] * blocks
+    kinds, blocks = checkpoint.config.get("layer_types"), len(checkpoint.blocks)
+    return list(map(str, kinds)) if isinstance(kinds, list) and len(kinds) == blocks else [""] * blocks
 
 
 def _cheapest(places: int, slots: int, cost: Callable[[int, int], _Cost]) -> list[int]:
@@ -207,37 +230,3 @@ def named(blocks: Sequence[int]) -> str:
     if not blocks:
         return "no block"
     return f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
-
-
-def done(found: Provenance) -> list[str]:
-    """What was done to the base's blocks, in a few words each."""
-    told = [f"{named(found.removed)} removed"] if found.removed else []
-    if found.merged:
-        told.append(f"{len(found.merged)} merged")
-    if found.duplicated:
-        told.append(f"{named(found.duplicated)} duplicated")
-    if found.reordered:
-        told.append("blocks reordered")
-    if found.retrained:
-        told.append(f"{len(found.retrained)} of {len(found.origins)} retrained")
-    return told or ["nothing done to its blocks"]
-
-
-def _open(found: Provenance) -> Iterator[str]:
-    for place in found.undecided:
-        yield f"block {place} of the checkpoint: {found.origins[place].reason}"
-    for group in found.twins:
-        gone = set(found.removed) & set(group)
-        if gone and gone != set(group):
-            yield (
-                f"base blocks {', '.join(map(str, group))} have the very same weights, so which of them is gone cannot "
-                "be told"
-            )
-    if found.layout is None and not found.undecided:
-        yield (
-            f"the checkpoint has {len(found.origins)} blocks and the base {found.base_blocks}, so that a layout has no "
-            "slots for them all"
-        )
-    for each in found.outside:
-        if each.state == "open":
-            yield f"{each.name}: {each.note}"

@@ -27,7 +27,7 @@ Parts = tuple[tuple[int, float], ...]  # base blocks with their weights
 
 _SAMPLE = 1 << 16  # values of a block
 _SAMPLES = 1 << 24  # values of all blocks
-_DECIDED = 0.5  # the nearest is told from the next where it is at most half as far away
+_DECIDED = 0.5  # the nearest block is the origin where it is at most half as far away as the next
 _SMALLEST = 0.002  # of a part of a merge: its norm, relative to the block's
 _MOST_PARTS = 8
 _SCALAR = 2.0**-24  # what a merge's weight may have lost where it was held in single precision
@@ -93,18 +93,18 @@ def read_blocks(checkpoint: Checkpoint) -> list[Block]:
 
 
 def _read_block(number: int, tensors: Mapping[str, Placed], blocks: int) -> Block:
-    wanted = max(32, min(_SAMPLE, _SAMPLES // blocks) // len(tensors))
+    values = max(32, min(_SAMPLE, _SAMPLES // blocks) // len(tensors))
     placed = dict(sorted(tensors.items()))
-    found = {name: read(tensor, wanted) for name, tensor in placed.items()}
-    digests = {name: each.digest for name, each in found.items()}
-    return Block(number, placed, digests, {name: each.sample for name, each in found.items()})
+    reads = {name: read(tensor, values) for name, tensor in placed.items()}
+    digests = {name: each.digest for name, each in reads.items()}
+    return Block(number, placed, digests, {name: each.sample for name, each in reads.items()})
 
 
 def origins(base: Sequence[Block], blocks: Sequence[Block]) -> list[Origin]:
     """For every block, in order, what of the base it is."""
     whole = _Base(base)
     taken: list[int] = []
-    found = []
+    result = []
     for block in blocks:
         candidates = whole.by_digest.get(block.digest, [])
         if candidates:
@@ -114,8 +114,8 @@ def origins(base: Sequence[Block], blocks: Sequence[Block]) -> list[Origin]:
         else:
             origin = _unlike(whole, block)
         taken += [number for number, _ in origin.parts]
-        found.append(origin)
-    return found
+        result.append(origin)
+    return result
 
 
 def twins(base: Sequence[Block]) -> dict[int, tuple[int, ...]]:
@@ -150,16 +150,16 @@ class _Base:
     def group(self, block: Block) -> _Group | None:
         """The base blocks that a block can be compared with; of those with the same weights the first alone."""
         if block.shapes not in self._groups:
-            fitting = [other for other in self.blocks if other.shapes == block.shapes and other.packed is None]
-            first = [other for other in fitting if self.twins.get(other.number, (other.number,))[0] == other.number]
+            fitting = [own for own in self.blocks if own.shapes == block.shapes and own.packed is None]
+            first = [own for own in fitting if self.twins.get(own.number, (own.number,))[0] == own.number]
             self._groups[block.shapes] = _Group(first)
-        found = self._groups[block.shapes]
-        return found if found.blocks else None
+        group = self._groups[block.shapes]
+        return group if group.blocks else None
 
     def parts_of(self, block: Block) -> Counter[int]:
         """How many of its tensors are those of one base block and of no other, per base block."""
         owners = (self.owners.get(item, set()) for item in block.digests.items())
-        return Counter(next(iter(found)) for found in owners if len(found) == 1)
+        return Counter(next(iter(numbers)) for numbers in owners if len(numbers) == 1)
 
 
 def _unlike(base: _Base, block: Block) -> Origin:
@@ -168,8 +168,8 @@ def _unlike(base: _Base, block: Block) -> Origin:
     if group is None:
         return _open(block, _why_incomparable(base.blocks, block))
     if len(several := base.parts_of(block)) > 1:
-        told = ", ".join(f"{count} of block {number}" for number, count in sorted(several.items())[:4])
-        return _open(block, f"its tensors are copies from several base blocks: {told}")
+        copies = ", ".join(f"{count} of block {number}" for number, count in sorted(several.items())[:4])
+        return _open(block, f"its tensors are copies from several base blocks: {copies}")
     if not (norm := _norm(block.matrices)):
         return _open(block, "all its sampled values are zero")
     # Samples only propose, all values decide. Does a weighted sum come far nearer than any base block alone? Then every
@@ -177,7 +177,7 @@ def _unlike(base: _Base, block: Block) -> Origin:
     # moves weights by far less than two blocks lie apart.
     fit = _Fit(group, block, norm)
     if (parts := fit.merged()) is not None:
-        origin = _confirmed_merge({other.number: other for other in group.blocks}, block, parts)
+        origin = _confirmed_merge({source.number: source for source in group.blocks}, block, parts)
         if origin is not None:
             return origin
     nearest, apart, further = fit.nearest()
@@ -197,10 +197,10 @@ def _open(block: Block, reason: str) -> Origin:
 def _why_incomparable(base: Sequence[Block], block: Block) -> str:
     if block.packed:
         return f"it is stored as {block.packed}, which is compared by digest alone, and no base block has its digest"
-    packed = {other.packed for other in base} - {None}
+    packed = {source.packed for source in base} - {None}
     if packed:
         return f"the base is stored as {', '.join(sorted(map(str, packed)))}, which is compared by digest alone"
-    shapes = dict(max((other.shapes for other in base), key=lambda shapes: len({*shapes} & {*block.shapes})))
+    shapes = dict(max((source.shapes for source in base), key=lambda shapes: len({*shapes} & {*block.shapes})))
     for name, shape in block.shapes:
         if name not in shapes:
             return f"no base block has a tensor {name}"
@@ -214,23 +214,19 @@ def _from_one(source: Block, block: Block, same: tuple[int, ...]) -> Origin:
     squares, reference, changed, through = 0.0, 0.0, [], set()
     for name, placed in block.placed.items():
         if block.digests[name] == source.digests[name]:
-            reference += _dot_of(source.placed[name])
+            reference += compare(placed, [(placed, 1.0)]).reference
             continue
-        found = compare(placed, [(source.placed[name], 1.0)])
-        squares, reference = squares + found.squares, reference + found.reference
-        if found.through is None:
+        difference = compare(placed, [(source.placed[name], 1.0)])
+        squares, reference = squares + difference.squares, reference + difference.reference
+        if difference.through is None:
             changed.append(name)
         else:
-            through.add(found.through)
+            through.add(difference.through)
     parts: Parts = ((source.number, 1.0),)
     change = sqrt(squares / reference) if reference else None
     if changed:
         return Origin(parts, "retrained", change, tuple(changed), len(block.placed), twins=same)
     return Origin(parts, "cast", change, (), len(block.placed), ", ".join(sorted(through)), twins=same)
-
-
-def _dot_of(placed: Placed) -> float:
-    return compare(placed, [(placed, 1.0)]).reference
 
 
 class _Group:
@@ -304,9 +300,9 @@ def _confirmed_merge(base: Mapping[int, Block], block: Block, parts: Parts) -> O
     """What all values say of a weighted sum; None where it is no better than the nearest base block, changed."""
     squares, reference, changed = 0.0, 0.0, []
     for name, placed in block.placed.items():
-        found = compare(placed, [(base[number].placed[name], weight) for number, weight in parts])
-        squares, reference = squares + found.squares, reference + found.reference
-        if not found.exact:
+        difference = compare(placed, [(base[number].placed[name], weight) for number, weight in parts])
+        squares, reference = squares + difference.squares, reference + difference.reference
+        if not difference.exact:
             changed.append(name)
     change = sqrt(squares / reference) if reference else None
     if not changed:

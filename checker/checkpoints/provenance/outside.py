@@ -57,11 +57,11 @@ class Setting:
 
 def outside(base: Checkpoint, checkpoint: Checkpoint) -> list[Outside]:
     """Every tensor outside of the two block stacks, in the order of roles; each is read once or twice."""
-    found = list(_tensors(base, checkpoint))
+    tensors = list(_tensors(base, checkpoint))
     if not any(_role(placed) == "head" for placed in (*base.outside.values(), *checkpoint.outside.values())):
-        found.append(Outside("head", "", "tied", note="to the embeddings"))
+        tensors.append(Outside("head", "", "tied", note="to the embeddings"))
     order = ("embeddings", "norm", "head", "other")
-    return sorted(found, key=lambda each: (order.index(each.role), each.name))
+    return sorted(tensors, key=lambda each: (order.index(each.role), each.name))
 
 
 def _tensors(base: Checkpoint, checkpoint: Checkpoint) -> Iterator[Outside]:
@@ -106,10 +106,10 @@ def _embeddings(checkpoint: Checkpoint, head: Placed) -> Placed | None:
 
 def _tied(source: Placed, placed: Placed, note: str) -> Outside:
     """A head that only one of the two stores, against what the other uses in its place."""
-    found = _fate(source, placed)
-    state = "tied" if found.state == "identical" else found.state
+    fate = _fate(source, placed)
+    state = "tied" if fate.state == "identical" else fate.state
     name = placed.tensor.name if _role(placed) == "head" else source.tensor.name
-    return Outside("head", name, state, found.change, note)
+    return Outside("head", name, state, fate.change, note)
 
 
 def _fate(source: Placed, placed: Placed) -> Outside:
@@ -121,11 +121,11 @@ def _fate(source: Placed, placed: Placed) -> Outside:
         return Outside(role, name, "identical", 0.0)
     if packed := next((tensor.kind for tensor in (ours, theirs) if tensor.kind not in FLOATS), None):
         return Outside(role, name, "open", note=f"stored as {packed}, which is compared by digest alone")
-    found = compare(placed, [(source, 1.0)])
-    change = sqrt(found.squares / found.reference) if found.reference else None
-    if found.through is None:
+    difference = compare(placed, [(source, 1.0)])
+    change = sqrt(difference.squares / difference.reference) if difference.reference else None
+    if difference.through is None:
         return Outside(role, name, "retrained", change)
-    return Outside(role, name, "cast", change, f"to {found.through}")
+    return Outside(role, name, "cast", change, f"to {difference.through}")
 
 
 def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) -> list[Setting]:
@@ -136,8 +136,7 @@ def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) ->
     """
     ours, blocks = checkpoint.config, len(checkpoint.blocks)
     expected = {**base.config, **_sizes(checkpoint)}
-    counts = [name for name in COUNTS if name in ours]
-    listed = dict.fromkeys(counts[:1], blocks)
+    count = dict.fromkeys([name for name in COUNTS if name in ours][:1], blocks)
     cut: dict[str, Any] = {}
     if layout is not None:
         # Blocks beyond those of the base have no slots.
@@ -145,7 +144,7 @@ def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) ->
     elif blocks != len(base.blocks):
         per_block = cut_settings(base.config, len(base.blocks), range(min(1, len(base.blocks) - 1)))
         expected = {name: value for name, value in expected.items() if name not in per_block}
-    expected |= cut | listed
+    expected |= cut | count
     return [*_numbering(checkpoint), *_fields(ours, expected, base.config, cut)]
 
 
@@ -179,8 +178,9 @@ def _numbering(checkpoint: Checkpoint) -> Iterator[Setting]:
 def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
     """Vocabulary and width by the shape of the embeddings, where there is one tensor of them."""
     tables = [placed.tensor for placed in checkpoint.outside.values() if _role(placed) == "embeddings"]
-    found = next((tensor for tensor in tables if "embed_tokens" in tensor.name or "wte" in tensor.name), None)
-    if found is None and len(tables) == 1:
-        found = tables[0]
-    named = {name: axis for name, axis in _SIZES.items() if name in checkpoint.config}
-    return {} if found is None else {name: found.shape[axis] for name, axis in named.items()}
+    table = next((tensor for tensor in tables if "embed_tokens" in tensor.name or "wte" in tensor.name), None)
+    if table is None and len(tables) == 1:
+        table = tables[0]
+    if table is None:
+        return {}
+    return {name: table.shape[axis] for name, axis in _SIZES.items() if name in checkpoint.config}

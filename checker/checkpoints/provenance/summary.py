@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from checker.checkpoints.provenance.comparison import Agreement, Provenance, done, named
+from checker.checkpoints.provenance.comparison import Agreement, Provenance, named
 from checker.checkpoints.provenance.origins import Origin
 from checker.checkpoints.provenance.outside import Outside, Setting
 from checker.core.layouts import Place
@@ -16,47 +16,48 @@ FORMAT = "pruneaudit/provenance/1"
 _LONGEST = 100  # characters of a field's value
 
 
-def lines(found: Provenance, claimed: Sequence[int] | None = None) -> Iterator[str]:
-    """What was found, with the blocks that somebody says were removed held against it."""
-    yield f"{found.checkpoint}: {len(found.origins)} blocks; {found.base}: {found.base_blocks} blocks"
-    yield f"layout: {found.layout or 'open'}"
-    yield f"{'; '.join(done(found))}"
+def lines(provenance: Provenance, claimed: Sequence[int] | None = None) -> Iterator[str]:
+    """What became of the base, with the blocks that somebody says were removed held against it."""
+    blocks = range(len(provenance.origins))
+    yield f"{provenance.checkpoint}: {len(blocks)} blocks; {provenance.base}: {provenance.base_blocks} blocks"
+    yield f"layout: {provenance.layout or 'open'}"
+    yield "; ".join(provenance.done)
     yield ""
-    yield from _table(["place", "weights of", "state"], [_block(found, place) for place in range(len(found.origins))])
+    yield from _table(["place", "weights of", "state"], [_block(provenance, place) for place in blocks])
     yield ""
-    yield from _table(["outside of the blocks", "", "state"], [_outside(each) for each in found.outside])
-    if found.settings:
+    yield from _table(["outside of the blocks", "", "state"], [_outside(each) for each in provenance.outside])
+    if provenance.settings:
         yield ""
-        yield from _table(["config.json", "found", "expected"], [_setting(each) for each in found.settings])
-    if found.open:
+        yield from _table(["config.json", "found", "expected"], [_setting(each) for each in provenance.settings])
+    if provenance.open:
         yield ""
-        yield from (f"open: {reason}" for reason in found.open)
+        yield from (f"open: {reason}" for reason in provenance.open)
     if claimed is not None:
         yield ""
-        agreement, why = found.agreement(claimed)
+        agreement, why = provenance.agreement(claimed)
         yield f"claim: {named(claimed)} removed; {_VERDICTS[agreement]}: {why}"
 
 
 _VERDICTS: dict[Agreement, str] = {"agrees": "so it is", "differs": "it is not so", "open": "open"}
 
 
-def as_json(found: Provenance, claimed: Sequence[int] | None = None) -> dict[str, Any]:
+def as_json(provenance: Provenance, claimed: Sequence[int] | None = None) -> dict[str, Any]:
     """The same in a form for programs."""
-    agreement, why = found.agreement(claimed) if claimed is not None else (None, None)
+    agreement, why = provenance.agreement(claimed) if claimed is not None else (None, None)
     return {
         "format": FORMAT,
-        "base": {"name": found.base, "blocks": found.base_blocks},
-        "checkpoint": {"name": found.checkpoint, "blocks": len(found.origins)},
-        "layout": found.layout and str(found.layout),
-        "removed": None if found.undecided else list(found.removed),
-        "merged": list(found.merged),
-        "duplicated": list(found.duplicated),
-        "reordered": found.reordered,
-        "retrained": list(found.retrained),
-        "blocks": [_block_row(found, place, origin) for place, origin in enumerate(found.origins)],
+        "base": {"name": provenance.base, "blocks": provenance.base_blocks},
+        "checkpoint": {"name": provenance.checkpoint, "blocks": len(provenance.origins)},
+        "layout": provenance.layout and str(provenance.layout),
+        "removed": None if provenance.undecided else list(provenance.removed),
+        "merged": list(provenance.merged),
+        "duplicated": list(provenance.duplicated),
+        "reordered": provenance.reordered,
+        "retrained": list(provenance.retrained),
+        "blocks": [_block_row(provenance, place, origin) for place, origin in enumerate(provenance.origins)],
         "outside": [
             {"role": each.role, "tensor": each.name, "state": each.state, "change": each.change, "note": each.note}
-            for each in found.outside
+            for each in provenance.outside
         ],
         "config": [
             {
@@ -65,9 +66,9 @@ def as_json(found: Provenance, claimed: Sequence[int] | None = None) -> dict[str
                 "expected": _finite(each.expected),
                 "agrees": each.agrees,
             }
-            for each in found.settings
+            for each in provenance.settings
         ],
-        "open": list(found.open),
+        "open": list(provenance.open),
         "claim": None if claimed is None else {"layers": list(claimed), "agreement": agreement, "message": why},
     }
 
@@ -77,10 +78,10 @@ def _finite(value: Any) -> Any:
     return json.loads(json.dumps(value), parse_constant=str)
 
 
-def _block_row(found: Provenance, place: int, origin: Origin) -> dict[str, Any]:
+def _block_row(provenance: Provenance, place: int, origin: Origin) -> dict[str, Any]:
     return {
         "place": place,
-        "slot": found.layout and found.layout.slots[place],
+        "slot": provenance.layout and provenance.layout.slots[place],
         "weights": [{"block": block, "weight": weight} for block, weight in origin.parts],
         "state": origin.state,
         "change": origin.change,
@@ -91,12 +92,12 @@ def _block_row(found: Provenance, place: int, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _block(found: Provenance, place: int) -> list[str]:
-    origin = found.origins[place]
+def _block(provenance: Provenance, place: int) -> list[str]:
+    origin = provenance.origins[place]
     if not origin.parts:
         weights = "?"
-    elif found.layout is not None:
-        weights = str(found.layout.places[place])
+    elif provenance.layout is not None:
+        weights = str(provenance.layout.places[place])
     else:
         weights = str(Place(origin.parts, place)).partition("@")[0]
     return [str(place), weights, _state(origin)]
@@ -121,8 +122,8 @@ def _outside(each: Outside) -> list[str]:
 
 
 def _setting(each: Setting) -> list[str]:
-    found = "none" if each.found is None else str(each.found)[:_LONGEST]
-    return [each.field, found, "as found" if each.agrees else str(each.expected)[:_LONGEST]]
+    value = "none" if each.found is None else str(each.found)[:_LONGEST]
+    return [each.field, value, "as found" if each.agrees else str(each.expected)[:_LONGEST]]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

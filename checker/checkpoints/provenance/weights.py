@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from checker.checkpoints.config import COUNTS, of_text
+from checker.checkpoints.config import announced, of_text
 from checker.checkpoints.files import Files, locate
 from checker.checkpoints.model_facts import placed_tensors
 from checker.checkpoints.tensors import FLOATS, Placed, Tensor, stacks
@@ -60,13 +60,14 @@ class Checkpoint:
     @property
     def announced(self) -> int | None:
         """The number of blocks that config.json says."""
-        found = [self.config[name] for name in COUNTS if type(self.config.get(name)) is int]
-        return found[0] if found else None
+        return announced(self.config)
 
 
 def open_folder(path: Path, like: Checkpoint | None = None) -> Checkpoint:
-    """The checkpoint in a folder, from config.json and headers. CannotRun where files are missing or damaged, or where
-    the block stack cannot be told; ``like`` is the checkpoint it was made from, whose stack it should have."""
+    """The checkpoint in a folder, from config.json and headers; ``like`` is the one it was made from.
+
+    CannotRun where files are missing or damaged, or where no tensors are numbered as blocks are.
+    """
     if not path.is_dir():
         raise CannotRun.at(path, "no such folder", "one with config.json and safetensors", "check the path")
     return of_files(locate(ModelSource("directory", path=str(path))), like)
@@ -75,23 +76,21 @@ def open_folder(path: Path, like: Checkpoint | None = None) -> Checkpoint:
 def of_files(files: Files, like: Checkpoint | None = None, stack: str | None = None) -> Checkpoint:
     """As ``open_folder``, of files that were found already; ``stack`` is the block stack's name where it is known."""
     if files.config is None:
-        raise CannotRun.at(
-            files.weights[0],
-            "a GGUF file",
-            "a folder of safetensors, whose values can be compared",
-            "name the checkpoint that the file was made from",
-        )
+        folder = "a folder of safetensors, whose values can be compared"
+        remedy = "name the checkpoint that the file was made from"
+        raise CannotRun.at(files.weights[0], "a GGUF file", folder, remedy)
     config = of_text(read_json(files.config))
-    placed = {found.tensor.name: found for found in placed_tensors(files) if not found.tensor.constant}
-    prefix = _prefix(files, [found.tensor for found in placed.values()], config, like, stack)
+    parameters = [placed for placed in placed_tensors(files) if not placed.tensor.constant]
+    prefix = _prefix(files, [placed.tensor for placed in parameters], config, like, stack)
     blocks: dict[int, dict[str, Placed]] = {}
     outside = {}
-    for name, found in placed.items():
+    for placed in parameters:
+        name = placed.tensor.name
         number, _, rest = name.removeprefix(f"{prefix}.").partition(".")
         if name.startswith(f"{prefix}.") and _NUMBER.fullmatch(number) and rest:
-            blocks.setdefault(int(number), {})[rest] = found
+            blocks.setdefault(int(number), {})[rest] = placed
         else:
-            outside[name] = found
+            outside[name] = placed
     if len(blocks) > _LARGEST_STACK:
         raise CannotRun.at(files.folder, f"{len(blocks)} blocks", f"at most {_LARGEST_STACK}", _FETCH)
     root = prefix[: prefix.rfind(".") + 1]
@@ -106,27 +105,21 @@ def _prefix(
     That of the checkpoint it was made from; else the stack whose tensors are called as there; else the one as deep as
     the configuration says, and of several the one that holds most parameters.
     """
-    found = stacks(tensors)
-    if not found:
+    by_prefix = stacks(tensors)
+    if not by_prefix:
         raise CannotRun.at(files.folder, "no numbered blocks", "a stack of them", _FETCH)
-    if like is not None and like.prefix in found:
+    if like is not None and like.prefix in by_prefix:
         return like.prefix
     rests = {rest for block in like.blocks.values() for rest in block} if like is not None else set()
-    depth = next((config[name] for name in COUNTS if type(config.get(name)) is int), None)
-    named = set((stack or "").split("."))
+    depth, parts = announced(config), set((stack or "").split("."))
 
     def fit(prefix: str) -> tuple[int, bool, int, int]:
-        numbers = found[prefix]
+        numbers = by_prefix[prefix]
         shared = len(rests & {tensor.name for block in numbers.values() for tensor in block})
         size = sum(tensor.elements for block in numbers.values() for tensor in block)
-        return shared, len(numbers) == depth, len(named & set(prefix.split("."))), size
+        return shared, len(numbers) == depth, len(parts & set(prefix.split("."))), size
 
-    return max(sorted(found), key=fit)
-
-
-def _width(kind: str) -> int:
-    """Bytes of an element; 1 where a type is not one of those that hold a weight as it is."""
-    return int(np.dtype(_STORED.get(kind, "u1")).itemsize)
+    return max(sorted(by_prefix), key=fit)
 
 
 def pieces(placed: Placed) -> Generator[Array, None, None]:
@@ -134,8 +127,7 @@ def pieces(placed: Placed) -> Generator[Array, None, None]:
 
     CannotRun where the file ends before the tensor does.
     """
-    kind = placed.tensor.kind
-    stored = np.dtype(_STORED.get(kind, "u1"))
+    stored = np.dtype(_STORED.get(placed.tensor.kind, "u1"))
     left = placed.end - placed.start
     with placed.path.open("rb", buffering=0) as file:
         file.seek(placed.start)
@@ -152,12 +144,8 @@ def _fill(file: Any, into: memoryview, placed: Placed) -> None:
     while done < len(into):
         read = file.readinto(into[done:])
         if not read:
-            raise CannotRun.at(
-                placed.path,
-                f"its end inside of tensor {placed.tensor.name!r}",
-                "the bytes that its header announces",
-                _FETCH,
-            )
+            place = f"its end inside of tensor {placed.tensor.name!r}"
+            raise CannotRun.at(placed.path, place, "the bytes that its header announces", _FETCH)
         done += read
 
 
@@ -195,11 +183,11 @@ class Read:
     sample: Array
 
 
-def read(placed: Placed, wanted: int) -> Read:
-    """Digest and a sample of at most ``wanted`` values, in one pass."""
+def read(placed: Placed, most: int) -> Read:
+    """Digest and a sample of at most ``most`` values, in one pass."""
     tensor = placed.tensor
     total = hashlib.sha256(f"{tensor.kind} {list(tensor.shape)} ".encode())
-    step = max(1, -(-tensor.elements // max(1, wanted))) | 1  # odd, so that it does not keep to one column
+    step = max(1, -(-tensor.elements // max(1, most))) | 1  # odd, so that it does not keep to one column
     sampled, first = [np.empty(0, np.float32)], 0
     for piece in pieces(placed):
         total.update(piece.view(np.uint8).data)
@@ -212,12 +200,8 @@ def read(placed: Placed, wanted: int) -> Read:
 def check_finite(placed: Placed, values: Array) -> None:
     """CannotRun where a value is not a finite number."""
     if not np.isfinite(values).all():
-        raise CannotRun.at(
-            placed.path,
-            f"a value in tensor {placed.tensor.name!r} that is not a finite number",
-            "finite ones, for no others can be compared",
-            _FETCH,
-        )
+        wrong = f"a value in tensor {placed.tensor.name!r} that is not a finite number"
+        raise CannotRun.at(placed.path, wrong, "finite ones, for no others can be compared", _FETCH)
 
 
 @dataclass(frozen=True)
@@ -238,13 +222,14 @@ def compare(placed: Placed, parts: Sequence[tuple[Placed, float]]) -> Difference
     unit = max(ROUNDING[name][0] for name in (kind, *kinds)) * (len(parts) + 1)
     tiny = max(ROUNDING[name][1] for name in (kind, *kinds)) * (len(parts) + 1)
     squares, reference, exact = 0.0, 0.0, True
+    tensors = (placed, *(part for part, _ in parts))
     with ExitStack() as opened:
-        streams = [opened.enter_context(closing(pieces(source))) for source in (placed, *(part for part, _ in parts))]
+        streams = [opened.enter_context(closing(pieces(tensor))) for tensor in tensors]
         for stored in zip(*streams, strict=True):
             values = widened(stored[0], kind)
             terms = [widened(piece, name) for piece, name in zip(stored[1:], kinds, strict=True)]
-            for source, found in zip((placed, *(part for part, _ in parts)), (values, *terms), strict=True):
-                check_finite(source, found)
+            for tensor, piece in zip(tensors, (values, *terms), strict=True):
+                check_finite(tensor, piece)
             through = [name for name in through if np.array_equal(rounded(terms[0], name), values)]
             total = terms[0] if alone else _sum(terms, [weight for _, weight in parts])
             apart = values - total
