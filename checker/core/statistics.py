@@ -373,10 +373,10 @@ def _finite(name: str, values: ArrayLike, dimensions: int = 1) -> Values:
     return array
 
 
-def _paired(**named: ArrayLike) -> list[Values]:
-    arrays = [_finite(name, values) for name, values in named.items()]
+def _paired(**units: ArrayLike) -> list[Values]:
+    arrays = [_finite(name, values) for name, values in units.items()]
     if len({len(array) for array in arrays}) > 1:
-        lengths = ", ".join(f"{name} {len(array)}" for name, array in zip(named, arrays, strict=True))
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in zip(units, arrays, strict=True))
         raise ValueError(f"found different numbers of units ({lengths}); expected the same units in each")
     return arrays
 

@@ -104,9 +104,9 @@ class Provenance:
     def done(self) -> list[str]:
         """What was done to the base's blocks, in a few words each."""
         deeds = {
-            f"{named(self.removed)} removed": self.removed,
+            f"{in_words(self.removed)} removed": self.removed,
             f"{len(self.merged)} merged": self.merged,
-            f"{named(self.duplicated)} duplicated": self.duplicated,
+            f"{in_words(self.duplicated)} duplicated": self.duplicated,
             "blocks reordered": self.reordered,
             f"{len(self.retrained)} of {len(self.origins)} retrained": self.retrained,
         }
@@ -119,7 +119,7 @@ class Provenance:
         if not self.cut:
             return "differs", f"the checkpoint is more than a removal: {', '.join(self.done)}"
         same = same_removal(layers, self.removed, self.twins)
-        return "agrees" if same else "differs", f"the checkpoint lacks {named(self.removed)}"
+        return "agrees" if same else "differs", f"the checkpoint lacks {in_words(self.removed)}"
 
 
 def provenance(base: Path, checkpoint: Path) -> Provenance:
@@ -225,7 +225,7 @@ def _cheapest(places: int, slots: int, cost: Callable[[int, int], _Cost]) -> lis
     return taken[::-1]
 
 
-def named(blocks: Sequence[int]) -> str:
+def in_words(blocks: Sequence[int]) -> str:
     """Blocks as a message names them."""
     if not blocks:
         return "no block"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from checker.checkpoints.provenance.comparison import Agreement, Provenance, named
+from checker.checkpoints.provenance.comparison import Agreement, Provenance, in_words
 from checker.checkpoints.provenance.origins import Origin
 from checker.checkpoints.provenance.outside import Outside, Setting
 from checker.core.layouts import Place
@@ -35,7 +35,7 @@ def lines(provenance: Provenance, claimed: Sequence[int] | None = None) -> Itera
     if claimed is not None:
         yield ""
         agreement, why = provenance.agreement(claimed)
-        yield f"claim: {named(claimed)} removed; {_VERDICTS[agreement]}: {why}"
+        yield f"claim: {in_words(claimed)} removed; {_VERDICTS[agreement]}: {why}"
 
 
 _VERDICTS: dict[Agreement, str] = {"agrees": "so it is", "differs": "it is not so", "open": "open"}
