@@ -21,11 +21,10 @@ from tables import Table, additive, problem_with, removed_from
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry, Layout, Place
 from checker.core.questions import Problem
-from checker.core.records import MethodSettings
+from checker.core.records import PROTOCOLS, MethodSettings
 from checker.selection import methods
 from checker.selection.methods import (
     METHODS,
-    PROTOCOLS,
     angular_distance,
     averaging,
     beam,
