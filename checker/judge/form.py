@@ -48,9 +48,12 @@ class OverrideRow(TypedDict):  # one value that --set changed
     value: str
 
 
-class ToolRow(TypedDict):
+class PublishedToolRow(TypedDict):
     name: Literal["pruneaudit"]
     version: str
+
+
+class ToolRow(PublishedToolRow):
     measuring_code: str
 
 
@@ -285,11 +288,6 @@ class Conclusion(TypedDict):  # what the rules came to
 @final
 class Report(ReportFigures, Conclusion):  # of measurements
     format: Literal["pruneaudit/report/1"]
-
-
-class PublishedToolRow(TypedDict):
-    name: Literal["pruneaudit"]
-    version: str
 
 
 class PublishedFacts(TypedDict):  # what was read; schemas/published.schema.json has the form of these rows

@@ -6,7 +6,7 @@ Design, 3.5. Backing stands beside a verdict and never changes it: a removal cla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf
 
 from checker.core import statistics
@@ -27,7 +27,7 @@ class Backing:
     admits: Answer = "na"
     predicts: Answer = "na"
     selects: SelectsRow | None = None
-    estimate: Estimate | None = field(default=None)
+    estimate: Estimate | None = None
     threshold: float | None = None
 
     def row(self) -> BackingRow:
@@ -37,7 +37,7 @@ class Backing:
             "predicts": self.predicts,
             "selects": self.selects,
             "value": self.estimate and self.estimate.value,
-            "interval": pair_of(self.estimate.interval) if self.estimate else None,
+            "interval": self.estimate and pair_of(self.estimate.interval),
             "threshold": self.threshold,
             "why": self.why,
         }
@@ -49,44 +49,38 @@ def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: f
     reason = _unmeasured(distances, protocol, i, j)
     if reason:
         return Backing("open", reason, threshold=bound)
-    distance = _pair_distance(distances, protocol, i, j)
+    distance = distances.estimate(protocol, i, j)
     answer = below(distance, bound)
-    why = f"{protocol} distance {distance.value:.3g} nats: {_side(answer)}"
+    side = {
+        "yes": "below the bound at its upper end",
+        "no": "not below the bound even at its lower end",
+        "open": "its interval does not decide",
+    }[answer]
+    why = f"{protocol} distance {distance.value:.3g} nats: {side}"
     return Backing(answer, why, estimate=distance, threshold=bound)
 
 
 def of_pairs(distances: Distances, protocol: str, pairs: Sequence[tuple[int, int]], bound: float) -> Backing:
     """Backs where the protocol's distance lies below the bound for every one of the pairs; not where one does not."""
-    found = [of_pair(distances, protocol, pair, bound) for pair in pairs]
-    answer = _all([backing.backs for backing in found])
-    decisive = [backing for backing in found if backing.backs == answer]
-    if len(found) == 1:
-        return found[0]
-    number = f"{len(decisive)} of {len(found)} pairs" if len(decisive) < len(found) else f"all {len(found)} pairs"
+    backings = [of_pair(distances, protocol, pair, bound) for pair in pairs]
+    if len(backings) == 1:
+        return backings[0]
+    answer = _all([backing.backs for backing in backings])
+    decisive = [backing for backing in backings if backing.backs == answer]
+    share = f"{len(decisive)} of" if len(decisive) < len(backings) else "all"
     farthest = max(decisive, key=lambda backing: backing.estimate.value if backing.estimate else -inf)
-    return replace(farthest, why=f"so for {number}: {farthest.why}")
+    return replace(farthest, why=f"so for {share} {len(backings)} pairs: {farthest.why}")
 
 
 def _unmeasured(distances: Distances, protocol: str, i: int, j: int) -> str:
     """Why there is no distance of a pair; empty where there is one."""
-    evidence = distances.evidence
-    shapes = evidence.facts.model.block_shapes
+    shapes = distances.evidence.facts.model.block_shapes
     if shapes[i] != shapes[j]:
         return f"blocks {i} and {j} are not comparable: their parameters differ in name or shape"
     if (i, j) not in distances.problem.pairs:
-        return (
-            f"blocks {i} and {j} are {j - i} apart, and only pairs up to {evidence.audit.max_gap} apart are measured; "
-            "raise pairs.max_gap"
-        )
+        reach = f"only pairs up to {distances.evidence.audit.max_gap} apart are measured"
+        return f"blocks {i} and {j} are {j - i} apart, and {reach}; raise pairs.max_gap"
     return "" if protocol in distances.by_method else f"the {protocol} distance of blocks {i} and {j} is not measured"
-
-
-def _side(answer: Answer) -> str:
-    return {
-        "yes": "below the bound at its upper end",
-        "no": "not below the bound even at its lower end",
-        "open": "its interval does not decide",
-    }[answer]
 
 
 def below(distance: Estimate, bound: float) -> Answer:
@@ -137,22 +131,22 @@ class _Admission:
 
 def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: float) -> _Admission:
     """Whether every removed block has a partner that stays, below the bound; with the block that decides."""
-    found = [_admits_block(distances, protocol, block, layers, bound) for block in layers]
-    answer = _all([admission.answer for admission in found])
+    admissions = [_admits_block(distances, protocol, block, layers, bound) for block in layers]
+    answer = _all([admission.answer for admission in admissions])
     if answer == "yes":
-        farthest = max(found, key=lambda admission: admission.nearest.value if admission.nearest else 0.0)
+        farthest = max(admissions, key=lambda admission: admission.nearest.value if admission.nearest else 0.0)
         return _Admission("yes", f"every removed block is {_word(protocol)} below {bound:g} nats", farthest.nearest)
-    return next(admission for admission in found if admission.answer == answer)
+    return next(admission for admission in admissions if admission.answer == answer)
 
 
 def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> _Admission:
-    staying = [other for other in distances.problem.partners(block) if other not in layers]
+    staying = [partner for partner in distances.problem.partners(block) if partner not in layers]
     if not staying:
         return _Admission("open", f"block {block} has no measured partner that stays")
-    found = [_distance_into(distances, protocol, block, other) for other in staying]
-    nearest = min(found, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
+    estimates = [_distance_into(distances, protocol, block, partner) for partner in staying]
+    nearest = min(estimates, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
     # A block is refused only where every partner that stays is refused.
-    refused = all(below(estimate, bound) == "no" for estimate in found)
+    refused = all(below(estimate, bound) == "no" for estimate in estimates)
     answer: Answer = "no" if refused else below(nearest, bound)
     whether = {"no": "is not", "yes": "is", "open": "may or may not be"}[answer]
     return _Admission(answer, f"block {block} {whether} {_word(protocol)} below {bound:g} nats", nearest)
@@ -164,16 +158,16 @@ def _word(protocol: str) -> str:
 
 def _predicts(prediction: Sequence[PredictionRow], protocol: str) -> tuple[Answer, str]:
     """Whether the protocol's block scores go with the cost of deleting single blocks on this checkpoint."""
-    rows = [row for row in prediction if row["method"] == protocol]
-    if not rows or rows[0]["interval"] is None:
+    row = next((row for row in prediction if row["method"] == protocol), None)
+    if row is None or row["interval"] is None:
         return "open", "whether its scores predict removal cost here is not known"
-    lower, upper = rows[0]["interval"]
-    told = f"rank correlation with single-deletion cost {rows[0]['rank_correlation']:.2f} [{lower:.2f}, {upper:.2f}]"
+    lower, upper = row["interval"]
+    figure = f"rank correlation with single-deletion cost {row['rank_correlation']:.2f} [{lower:.2f}, {upper:.2f}]"
     if lower > 0:
-        return "yes", f"its scores predict removal cost here ({told})"
+        return "yes", f"its scores predict removal cost here ({figure})"
     if upper <= 0:
-        return "no", f"its scores do not predict removal cost here ({told})"
-    return "open", f"it is not shown that its scores predict removal cost here ({told})"
+        return "no", f"its scores do not predict removal cost here ({figure})"
+    return "open", f"it is not shown that its scores predict removal cost here ({figure})"
 
 
 def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> SelectsRow:
@@ -183,25 +177,19 @@ def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]
     resolutions = select(distances.scores[protocol], geometry, budget, ties).sets
     resampled = distances.selections(protocol, budget, geometry, ties)
     order = sorted(resampled, key=lambda layers: (-resampled[layers], layers))
-    rank = next((number for number, layers in enumerate(order, 1) if layers in sets), None)
     return {
         "share_of_ties": sum(layers in sets for layers in resolutions) / len(resolutions) if resolutions else None,
         "share_of_resamples": min(1.0, sum(resampled.get(layers, 0.0) for layers in set(sets))),
-        "rank": rank,
+        "rank": next((rank for rank, layers in enumerate(order, 1) if layers in sets), None),
         "of": len(order) or None,
     }
 
 
-def _pair_distance(distances: Distances, protocol: str, i: int, j: int) -> Estimate:
-    values = distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
-    return statistics.distance(values, distances.evidence.audit.statistics)
-
-
-def _distance_into(distances: Distances, protocol: str, block: int, other: int) -> Estimate:
-    """The protocol's distance for letting ``other`` do ``block``'s work: directed as the audit scores replacement."""
+def _distance_into(distances: Distances, protocol: str, block: int, partner: int) -> Estimate:
+    """The protocol's distance for letting ``partner`` do ``block``'s work: directed as the audit scores replacement."""
     if protocol != "replacement" or distances.problem.direction == "max":
-        return _pair_distance(distances, protocol, min(block, other), max(block, other))
+        return distances.estimate(protocol, min(block, partner), max(block, partner))
     table = distances.by_method[protocol]
-    into: Values = table[block, other]
-    values = into if distances.problem.direction == "into" else (into + table[other, block]) / 2
+    into: Values = table[block, partner]
+    values = into if distances.problem.direction == "into" else (into + table[partner, block]) / 2
     return statistics.distance(values, distances.evidence.audit.statistics)

@@ -10,16 +10,8 @@ from checker.core import statistics
 from checker.core.questions import RemovalSet
 from checker.core.records import Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
-from checker.judge.claims.decision import (
-    Decision,
-    Figures,
-    counted,
-    is_control,
-    nearest,
-    outermost,
-    span,
-    undecided,
-)
+from checker.core.words import counted
+from checker.judge.claims.decision import Decision, Figures, is_control, nearest, outermost, span, tally, undecided
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
@@ -31,14 +23,14 @@ def _decide(figures: Figures, claim: Comparison) -> Decision:
     """Decides a comparison at its own error rate; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
     bound = claim.at_least
     times = f"at least {bound:g} times as much as" if bound > 1 else "more than"
-    said = f"claimed: {claim.worse} costs {times} {claim.better}"
+    statement = f"claimed: {claim.worse} costs {times} {claim.better}"
     if is_control(claim.better) or is_control(claim.worse):
-        return _against_random(figures, claim, said)
+        return _against_random(figures, claim, statement)
     ratios, reason = _cost_ratios(figures, claim)
     if reason:
-        return Decision("open", f"{reason}; {said}", unit="times", threshold=bound)
-    decisions = [_one_ratio(figures, claim, ratio, said) for ratio in ratios]
-    return decisions[0] if len(decisions) == 1 else _over_ties(decisions, claim, said)
+        return Decision("open", f"{reason}; {statement}", unit="times", threshold=bound)
+    decisions = [_one_ratio(figures, claim, ratio, statement) for ratio in ratios]
+    return decisions[0] if len(decisions) == 1 else _over_ties(decisions, claim, statement)
 
 
 def _cost_ratios(figures: Figures, claim: Comparison) -> tuple[list[Estimate], str]:
@@ -51,44 +43,43 @@ def _cost_ratios(figures: Figures, claim: Comparison) -> tuple[list[Estimate], s
             return [], f"only {len(chosen)} of {chosen[0].ways} ways of breaking the ties of {method} were measured"
     base, tokens = figures.costs.base, figures.costs.tokens
     ratios = []
-    for one, other in product(better, worse):
-        low, high = (figures.costs.nll(arm.layout) for arm in (one, other))
+    for pair in product(better, worse):
+        low, high = (figures.costs.nll(arm.layout) for arm in pair)
         if low is None or high is None or base is None or tokens is None:
             return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
         ratio = statistics.ratio_of_costs(low, high, base, tokens, figures.audit.statistics)
         if ratio is None:
-            return [], _without_meaning(figures, claim, one, other)
+            return [], _without_meaning(figures, pair)
         ratios.append(ratio)
     return ratios, ""
 
 
-def _without_meaning(figures: Figures, claim: Comparison, one: RemovalSet, other: RemovalSet) -> str:
-    told = []
-    for method, arm in ((claim.better, one), (claim.worse, other)):
-        cost = figures.costs.increase(arm.layout)
-        told.append(f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" if cost else str(method))
-    return f"{' and '.join(told)}: a ratio of costs has a meaning only where both are above 0"
+def _without_meaning(figures: Figures, pair: Sequence[RemovalSet]) -> str:
+    costs = [(arm.method, figures.costs.increase(arm.layout)) for arm in pair]
+    texts = [f"{method} costs {cost.value:+.2f} %{span(cost.interval)}" for method, cost in costs if cost]
+    return f"{' and '.join(texts)}: a ratio of costs has a meaning only where both are above 0"
 
 
-def _one_ratio(figures: Figures, claim: Comparison, ratio: Estimate, said: str) -> Decision:
+def _one_ratio(figures: Figures, claim: Comparison, ratio: Estimate, statement: str) -> Decision:
     bound = claim.at_least
-    told = (
+    message = (
         f"{_removing(claim)} by {claim.worse} costs {ratio.value:.3g} times what {claim.better} costs"
-        f"{span(ratio.interval)}; {said}"
+        f"{span(ratio.interval)}; {statement}"
     )
     verdict = _verdict(ratio, bound, claim.scope)
-    found = Decision(verdict, told, ratio.value, ratio.interval, "times", bound)
+    decision = Decision(verdict, message, ratio.value, ratio.interval, "times", bound)
     if claim.scope == "contract":
-        return replace(found, message=f"{told}, on this very text")
-    found = replace(found, p=_two_sided(ratio, bound, verdict))
+        return replace(decision, message=f"{message}, on this very text")
+    decision = replace(decision, p=_two_sided(ratio, bound, verdict))
     if verdict != "open":
-        return found
+        return decision
     further = figures.further(ratio, [bound], MINIMUM_WINDOWS)
-    return replace(found, message=told + undecided(ratio, further, MINIMUM_WINDOWS, "windows"), further_units=further)
+    message += undecided(ratio, further, MINIMUM_WINDOWS, "windows")
+    return replace(decision, message=message, further_units=further)
 
 
 def _removing(claim: Comparison) -> str:
-    return f"removing {claim.budget} block{'' if claim.budget == 1 else 's'}"
+    return f"removing {counted(claim.budget, 'block')}"
 
 
 def _verdict(ratio: Estimate, bound: float, scope: str) -> Verdict:
@@ -109,7 +100,7 @@ def _two_sided(ratio: Estimate, bound: float, verdict: Verdict) -> float | None:
     return None if above is None or below is None else min(1.0, 2.0 * min(above, below))
 
 
-def _over_ties(decisions: Sequence[Decision], claim: Comparison, said: str) -> Decision:
+def _over_ties(decisions: Sequence[Decision], claim: Comparison, statement: str) -> Decision:
     """What holds for every combination of tie resolutions, else open."""
     known = [decision.p for decision in decisions if decision.p is not None]
     shared = max(known) if len(known) == len(decisions) else None
@@ -117,29 +108,29 @@ def _over_ties(decisions: Sequence[Decision], claim: Comparison, said: str) -> D
         note = f"the {len(decisions)} combinations of ties agree, this one is the nearest to the claim"
         return replace(nearest(decisions, note), p=shared)
     values = [decision.value or 0.0 for decision in decisions]
-    told = (
+    message = (
         f"over {len(decisions)} combinations of ties, {_removing(claim)} by {claim.worse} costs {min(values):.3g} to "
-        f"{max(values):.3g} times what {claim.better} costs{outermost(decisions)}; {said}: {counted(decisions)}"
+        f"{max(values):.3g} times what {claim.better} costs{outermost(decisions)}; {statement}: {tally(decisions)}"
     )
     least = min(decisions, key=lambda decision: decision.value or 0.0)
-    return replace(least, verdict="open", message=told, further_units=None, p=shared)
+    return replace(least, verdict="open", message=message, further_units=None, p=shared)
 
 
-def _against_random(figures: Figures, claim: Comparison, said: str) -> Decision:
+def _against_random(figures: Figures, claim: Comparison, statement: str) -> Decision:
     """Against random draws an arm has a p, not a ratio: a few catastrophic draws would make any mean useless."""
     if claim.at_least > 1.0:
-        return Decision("open", f"against random draws an arm has a p and no factor; leave out `at_least`; {said}")
+        return Decision("open", f"against random draws an arm has a p and no factor; leave out `at_least`; {statement}")
     method = claim.worse if is_control(claim.better) else claim.better
     rows = [row for row in figures.arms if (row["method"], row["budget"]) == (method, claim.budget)]
     if not rows:
-        return Decision("open", f"{figures.why_none(method, claim.budget)}; {said}")
+        return Decision("open", f"{figures.why_none(method, claim.budget)}; {statement}")
     if any(row["p"] is None for row in rows) or rows[0]["ties"] > len(rows):
-        told = f"not every removal by {method} and random draw at budget {claim.budget} is measured, or there is none"
-        return Decision("open", f"{told}; {said}")
-    return _by_p(figures, claim, rows, said)
+        reason = f"not every removal by {method} and random draw at budget {claim.budget} is measured, or there is none"
+        return Decision("open", f"{reason}; {statement}")
+    return _by_p(figures, claim, rows, statement)
 
 
-def _by_p(figures: Figures, claim: Comparison, rows: Sequence[ArmRow], said: str) -> Decision:
+def _by_p(figures: Figures, claim: Comparison, rows: Sequence[ArmRow], statement: str) -> Decision:
     level = error_rate(figures.audit.statistics)
     cheaper = max(row["p"] or 0.0 for row in rows)
     costlier = max(_costlier_p(figures, arm) for arm in figures.chosen(rows[0]["method"], claim.budget))
@@ -147,14 +138,14 @@ def _by_p(figures: Figures, claim: Comparison, rows: Sequence[ArmRow], said: str
     verdict: Verdict = "supported" if favourable <= level else "contradicted" if unfavourable <= level else "open"
     worst = max(rows, key=lambda row: row["increase_percent"] or 0.0)
     ties = f" (the costliest of {len(rows)} ways of breaking ties)" if len(rows) > 1 else ""
-    told = (
+    message = (
         f"{_removing(claim)} by {worst['method']} costs {worst['increase_percent']:+.2f} % perplexity"
         f"{span(worst['interval'])}{ties}, against {worst['draws']} random draws: p = {favourable:.3g}, expected at "
-        f"most {level:g}; {said}"
+        f"most {level:g}; {statement}"
     )
     if verdict == "open" and (worst["smallest_p"] or 0.0) > level:
-        told += f"; with so few draws no p below {worst['smallest_p']:.3g} can be reached"
-    return Decision(verdict, told, p=min(favourable, unfavourable))
+        message += f"; with so few draws no p below {worst['smallest_p']:.3g} can be reached"
+    return Decision(verdict, message, p=min(favourable, unfavourable))
 
 
 def _costlier_p(figures: Figures, arm: RemovalSet) -> float:

@@ -62,7 +62,7 @@ class Figures:
         """Why a method has no removal set at a budget, and what to do about it."""
         if is_control(method):
             return f"{method} draws are a control and not one removal; name the blocks in `layers`"
-        if any(own.name == method and budget in own.budgets for own in self.audit.methods):
+        if any(settings.name == method and budget in settings.budgets for settings in self.audit.methods):
             return (
                 f"{method} has no removal set at budget {budget}: its distances are not all measured, or the ascending "
                 "order reaches no set of that size (see evidence/incomplete)"
@@ -89,9 +89,9 @@ def most(needed: Iterable[int | None]) -> int | None:
 
 def nearest(decisions: Sequence[Decision], note: str) -> Decision:
     """The decision nearest to its threshold, the least clear one of several that agree."""
-    found = min(decisions, key=lambda d: abs((d.value or 0.0) - (d.threshold or 0.0)))
+    least_clear = min(decisions, key=lambda d: abs((d.value or 0.0) - (d.threshold or 0.0)))
     further = most(decision.further_units for decision in decisions)
-    return replace(found, message=f"{found.message} ({note})", further_units=further)
+    return replace(least_clear, message=f"{least_clear.message} ({note})", further_units=further)
 
 
 def claimed(claim: Claim) -> str:
@@ -122,7 +122,7 @@ def undecided(estimate: Estimate, further: int | None, least: int, units: str) -
     return f"; {reason}: about {further} further {units} would, if value and spread stay"
 
 
-def counted(decisions: Sequence[Decision]) -> str:
+def tally(decisions: Sequence[Decision]) -> str:
     """How many decisions came out how."""
     verdicts = [decision.verdict for decision in decisions]
     names = [name for name in ("supported", "contradicted", "open") if name in verdicts]

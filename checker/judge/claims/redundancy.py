@@ -16,7 +16,7 @@ from checker.judge.claims.backing import Backing, below, of_pair, of_pairs
 from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, claimed, most, span, undecided
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
-from checker.judge.figures.distances import pair_of
+from checker.judge.figures.distances import value_row
 from checker.judge.form import CounterexampleRow
 from checker.spec.claims.redundancy import Redundancy
 
@@ -29,7 +29,7 @@ def _decide(figures: Figures, claim: Redundancy) -> Decision:
     """Decides a claim of redundancy: under its protocol, or where it names none, where both agree."""
     if claim.protocol is not None and claim.protocol not in PROTOCOLS:
         reason = f"{claim.protocol} gives no distance between two blocks; rest the claim on {' or '.join(PROTOCOLS)}"
-        return Decision("open", f"{reason}; {_said(claim)}", unit="nats", threshold=claim.below)
+        return Decision("open", f"{reason}; {_statement(claim)}", unit="nats", threshold=claim.below)
     protocols = PROTOCOLS if claim.protocol is None else (claim.protocol,)
     decisions = [
         _one_pair(figures, claim, claim.pair, protocol) if claim.pair else _every_pair(figures, claim, protocol)
@@ -46,24 +46,25 @@ def _pairs(figures: Figures, claim: Redundancy) -> tuple[Pair, ...]:
     return pairs_within(blocks, 1 if claim.pairs == "adjacent" else blocks - 1)
 
 
-def _said(claim: Redundancy) -> str:
+def _statement(claim: Redundancy) -> str:
     whose = {"adjacent": "every adjacent pair ", "all": "every pair "}.get(claim.pairs or "", "")
     return f"{claimed(claim)}: {whose}below {claim.below:g} nats"
 
 
 def _one_pair(figures: Figures, claim: Redundancy, pair: Pair, protocol: str) -> Decision:
     backing = of_pair(figures.distances, protocol, pair, claim.below)
-    distance, said = backing.estimate, _said(claim)
+    distance, statement = backing.estimate, _statement(claim)
     if distance is None:
-        return Decision("open", f"{backing.why}; {said}", unit="nats", threshold=claim.below)
-    i, j = pair
-    told = f"{protocol} distance of blocks {i} and {j}: {distance.value:.4g} nats{span(distance.interval)}; {said}"
-    found = Decision("open", told, distance.value, distance.interval, "nats", claim.below)
+        return Decision("open", f"{backing.why}; {statement}", unit="nats", threshold=claim.below)
+    figure = f"{distance.value:.4g} nats{span(distance.interval)}"
+    message = f"{protocol} distance of blocks {pair[0]} and {pair[1]}: {figure}; {statement}"
+    decision = Decision("open", message, distance.value, distance.interval, "nats", claim.below)
     answer = _answer(distance, claim)
     if answer != "open":
-        return replace(found, verdict="supported" if answer == "yes" else "contradicted")
+        return replace(decision, verdict="supported" if answer == "yes" else "contradicted")
     further = figures.further(distance, [claim.below], MINIMUM_UNITS)
-    return replace(found, message=told + undecided(distance, further, MINIMUM_UNITS, "prompts"), further_units=further)
+    message += undecided(distance, further, MINIMUM_UNITS, "prompts")
+    return replace(decision, message=message, further_units=further)
 
 
 def _answer(distance: Estimate, claim: Redundancy) -> str:
@@ -82,12 +83,12 @@ def _under_both(decisions: Sequence[Decision]) -> Decision:
         reason = "the claim names no protocol, and only one of the two decides it"
     else:
         reason = "the claim names no protocol, and the answer depends on it"
-    told = "; ".join(decision.message for decision in decisions)
+    messages = "; ".join(decision.message for decision in decisions)
     largest = max(decisions, key=lambda d: d.value if d.value is not None else -inf)
     return replace(
         largest,
         verdict=verdicts.pop() if len(verdicts) == 1 else "open",
-        message=f"{reason}: {told}",
+        message=f"{reason}: {messages}",
         further_units=most(decision.further_units for decision in decisions if decision.verdict == "open"),
         counterexamples=tuple(row for decision in decisions for row in decision.counterexamples),
     )
@@ -95,18 +96,18 @@ def _under_both(decisions: Sequence[Decision]) -> Decision:
 
 def _every_pair(figures: Figures, claim: Redundancy, protocol: str) -> Decision:
     """Supported by all pairs together, contradicted by one; a pair that is not measured leaves the claim open."""
-    found = {pair: of_pair(figures.distances, protocol, pair, claim.below) for pair in _pairs(figures, claim)}
-    known = {pair: backing.estimate for pair, backing in found.items() if backing.estimate is not None}
+    backings = {pair: of_pair(figures.distances, protocol, pair, claim.below) for pair in _pairs(figures, claim)}
+    known = {pair: backing.estimate for pair, backing in backings.items() if backing.estimate is not None}
     alone = {pair: distance for pair, distance in known.items() if _answer(distance, claim) == "no"}
     against = _jointly(figures, claim, known, alone)
     if against:
-        told = f"{protocol} distance not below for {len(against)} of {len(known)} measured pairs: {_listed(against)}"
+        result = f"{protocol} distance not below for {len(against)} of {len(known)} measured pairs: {_listed(against)}"
         rows = tuple(_row(protocol, pair, distance) for pair, distance in against.items())
-        return replace(_farthest(claim, against, told), verdict="contradicted", counterexamples=rows)
-    if len(known) < len(found):
-        unknown = [backing.why for backing in found.values() if backing.estimate is None]
-        told = f"{protocol} distance not known for {len(unknown)} of {len(found)} pairs ({unknown[0]})"
-        return _farthest(claim, known, told)
+        return replace(_farthest(claim, against, result), verdict="contradicted", counterexamples=rows)
+    if len(known) < len(backings):
+        unknown = [backing.why for backing in backings.values() if backing.estimate is None]
+        result = f"{protocol} distance not known for {len(unknown)} of {len(backings)} pairs ({unknown[0]})"
+        return _farthest(claim, known, result)
     return _of_all(figures, claim, protocol, known, len(alone))
 
 
@@ -125,26 +126,26 @@ def _of_all(figures: Figures, claim: Redundancy, protocol: str, known: Distances
     unclear = {pair: distance for pair, distance in known.items() if _answer(distance, claim) != "yes"}
     if not unclear:
         farthest = _listed(dict([_by_distance(known)[0]]))
-        told = f"{protocol} distance below for all {len(known)} pairs, the farthest {farthest}"
-        return replace(_farthest(claim, known, told), verdict="supported")
-    told = f"{protocol} distance not shown to be below for {len(unclear)} of {len(known)} pairs: {_listed(unclear)}"
-    found = _farthest(claim, unclear, told)
+        result = f"{protocol} distance below for all {len(known)} pairs, the farthest {farthest}"
+        return replace(_farthest(claim, known, result), verdict="supported")
+    result = f"{protocol} distance not shown to be below for {len(unclear)} of {len(known)} pairs: {_listed(unclear)}"
+    decision = _farthest(claim, unclear, result)
     if alone:
         note = f"; {alone} not below alone, but not once {len(known)} pairs share one error rate (Holm)"
-        return replace(found, message=found.message + note)
+        return replace(decision, message=decision.message + note)
     least_clear = _by_distance(unclear)[0][1]
     further = most(figures.further(distance, [claim.below], MINIMUM_UNITS) for distance in unclear.values())
     reason = undecided(least_clear, further, MINIMUM_UNITS, "prompts")
-    return replace(found, message=found.message + reason, further_units=further)
+    return replace(decision, message=decision.message + reason, further_units=further)
 
 
-def _farthest(claim: Redundancy, distances: Distances, told: str) -> Decision:
-    """A decision that rests on the pair of the largest distance, open until it is said otherwise."""
-    found = Decision("open", f"{told}; {_said(claim)}", unit="nats", threshold=claim.below)
+def _farthest(claim: Redundancy, distances: Distances, result: str) -> Decision:
+    """A decision that rests on the pair of the largest distance; the verdict is open."""
+    decision = Decision("open", f"{result}; {_statement(claim)}", unit="nats", threshold=claim.below)
     if not distances:
-        return found
+        return decision
     distance = _by_distance(distances)[0][1]
-    return replace(found, value=distance.value, interval=distance.interval)
+    return replace(decision, value=distance.value, interval=distance.interval)
 
 
 def _by_distance(distances: Distances) -> list[tuple[Pair, Estimate]]:
@@ -154,12 +155,11 @@ def _by_distance(distances: Distances) -> list[tuple[Pair, Estimate]]:
 
 def _listed(distances: Distances) -> str:
     ordered = _by_distance(distances)
-    return listed([f"({i}, {j}) {each.value:.4g} nats{span(each.interval)}" for (i, j), each in ordered], _NAMED)
+    return listed((f"{pair} {each.value:.4g} nats{span(each.interval)}" for pair, each in ordered), _NAMED)
 
 
 def _row(protocol: str, pair: Pair, distance: Estimate) -> CounterexampleRow:
-    i, j = pair
-    return {"protocol": protocol, "i": i, "j": j, "value": distance.value, "interval": pair_of(distance.interval)}
+    return {"protocol": protocol, "i": pair[0], "j": pair[1], **value_row(distance)}
 
 
 def _allowed(_: Figures, claim: Redundancy) -> tuple[None, float]:

@@ -24,36 +24,35 @@ def _metric_regime(figures: Figures, claim: Regime) -> Decision:
             f"kl_ratio of the geometric means over {row['pairs']} adjacent pairs {row['ratio']:.3g}"
             f"{span(row['interval'])}, replacement {row['replacement_mean']:.3g} nats"
         )
-    told = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
+    message = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
     if row["name"] == "open":
-        told += "; the prompts do not decide it"
-    return _same(str(claim.metric), row["name"], Decision("open", told, row["ratio"], _interval(row["interval"])))
+        message += "; the prompts do not decide it"
+    return _same(claim.metric, row["name"], Decision("open", message, row["ratio"], _interval(row["interval"])))
 
 
 def _removal_regime(figures: Figures, claim: Regime) -> Decision:
-    said = f"claimed: {claim.removal} at budget {claim.budget}"
-    rows = [row for row in figures.regime["removal"] if row["budget"] == claim.budget]
-    if not rows:
+    statement = f"claimed: {claim.removal} at budget {claim.budget}"
+    row = next((row for row in figures.regime["removal"] if row["budget"] == claim.budget), None)
+    if row is None:
         reason = "there is no removal regime at a budget where the audit does not run both protocols as methods"
-        return Decision("open", f"{reason}; {said}", unit="nats")
-    row = rows[0]
-    told = f"removal regime: found {row['regime']}"
+        return Decision("open", f"{reason}; {statement}", unit="nats")
+    message = f"removal regime: found {row['regime']}"
     if row["difference"] is not None:
-        told += (
+        message += (
             f" (replacement's arm minus interchange's {row['difference']:+.3g} nats per token{span(row['interval'])}, "
             f"margin {row['margin']:g})"
         )
-    told += f"; {said}"
+    message += f"; {statement}"
     if row["regime"] == "open":
-        told += f"; {row['sentence']}"
-    found = Decision("open", told, row["difference"], _interval(row["interval"]), "nats", row["margin"])
-    return _same(str(claim.removal), row["regime"], found)
+        message += f"; {row['sentence']}"
+    decision = Decision("open", message, row["difference"], _interval(row["interval"]), "nats", row["margin"])
+    return _same(claim.removal, row["regime"], decision)
 
 
-def _same(claimed: str, found: str, decision: Decision) -> Decision:
-    if found == "open":
+def _same(claimed: str | None, measured: str, decision: Decision) -> Decision:
+    if measured == "open":
         return decision
-    return replace(decision, verdict="supported" if found == claimed else "contradicted")
+    return replace(decision, verdict="supported" if measured == claimed else "contradicted")
 
 
 def _interval(ends: Ends) -> Interval | None:

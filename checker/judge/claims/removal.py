@@ -9,16 +9,17 @@ from math import inf
 from checker.core.questions import RemovalSet
 from checker.core.records import Interval, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
+from checker.core.words import numbered
 from checker.judge.claims.backing import Backing, of_removal
 from checker.judge.claims.decision import (
     NUMERICAL_TOLERANCE,
     Decision,
     Figures,
     claimed,
-    counted,
     nearest,
     outermost,
     span,
+    tally,
     undecided,
 )
 from checker.judge.claims.kind import Kind
@@ -37,20 +38,19 @@ def _decide(figures: Figures, claim: Removal) -> Decision:
 
 def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:
     sets = _sets(figures, claim)
-    _, upper, said = _claimed_cost(figures, claim)
+    _, upper, statement = _claimed_cost(figures, claim)
     if not sets:
         known = figures.distances.evidence.facts.checkpoints
         reason = why_unknown(claim, known) if claim.from_checkpoint else figures.why_none(claim.method, claim.budget)
-        return Decision("open", f"{reason}; {said}", unit="percent", threshold=upper)
+        return Decision("open", f"{reason}; {statement}", unit="percent", threshold=upper)
     decisions = [_one_removal(figures, claim, removal) for removal in sets]
-    chosen = sets[0] if claim.layers is not None else figures.chosen(claim.method, claim.budget)[0]
-    return decisions[0] if chosen.ties == 1 else _over_ties(decisions, chosen, said)
+    return decisions[0] if sets[0].ties == 1 else _over_ties(decisions, sets[0], statement)
 
 
 def _sets(figures: Figures, claim: Removal) -> list[RemovalSet]:
     if claim.layers is not None:
         return [RemovalSet("claimed", len(claim.layers), figures.costs.unchanged.without(claim.layers))]
-    return list(figures.chosen(claim.method, claim.budget))
+    return figures.chosen(claim.method, claim.budget)
 
 
 def published_percent(claim: Removal, baseline: float | None) -> Interval | None:
@@ -82,31 +82,33 @@ def _claimed_cost(figures: Figures, claim: Removal) -> tuple[float | None, float
     """The claimed range of the cost in percent, and how the message says it."""
     lower, upper = _allowed(figures, claim)
     if claim.equals is None:
-        return lower, upper, f"{claimed(claim)}: at most {upper:g} %"
-    if claim.interval is None or claim.scope == "contract":
-        return lower, upper, f"{claimed(claim)}: {claim.equals:g} % within {claim.within or 0.0:g}"
-    ends = span(claim.interval) + (", in perplexity" if claim.interval_unit == "perplexity" else "")
-    return lower, upper, f"{claimed(claim)}: {claim.equals:g} %{ends}"
+        cost = f"at most {upper:g} %"
+    elif claim.interval is None or claim.scope == "contract":
+        cost = f"{claim.equals:g} % within {claim.within or 0.0:g}"
+    else:
+        unit = ", in perplexity" if claim.interval_unit == "perplexity" else ""
+        cost = f"{claim.equals:g} %{span(claim.interval)}{unit}"
+    return lower, upper, f"{claimed(claim)}: {cost}"
 
 
-def _one_removal(figures: Figures, claim: Removal, claimed: RemovalSet) -> Decision:
-    cost, layers = figures.costs.increase(claimed.layout), claimed.layers
-    lower, upper, said = _claimed_cost(figures, claim)
-    removal = f"removing block{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decision:
+    cost, removing = figures.costs.increase(removal.layout), f"removing {numbered('block', removal.layers)}"
+    lower, upper, statement = _claimed_cost(figures, claim)
     if cost is None:
-        message = f"what {removal} costs is not measured, run the audit to its end; {said}"
+        message = f"what {removing} costs is not measured, run the audit to its end; {statement}"
         return Decision("open", message, unit="percent", threshold=upper)
-    told = f"{removal} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {said}"
+    message = f"{removing} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {statement}"
     bounds = [upper] if lower is None else [lower, upper]
     threshold = min(reversed(bounds), key=lambda bound: abs(cost.value - bound))
-    found = Decision("open", told, cost.value, cost.interval, "percent", threshold)
     least = -inf if lower is None else lower
     verdict = _in_range(cost, least, upper, claim.scope)
+    decision = Decision(verdict, message, cost.value, cost.interval, "percent", threshold)
     if verdict != "open" or claim.about == "tasks":
-        return replace(found, verdict=verdict)
+        return decision
     # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
     further = figures.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
-    return replace(found, message=told + undecided(cost, further, MINIMUM_WINDOWS, "windows"), further_units=further)
+    message += undecided(cost, further, MINIMUM_WINDOWS, "windows")
+    return replace(decision, message=message, further_units=further)
 
 
 def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict:
@@ -122,7 +124,7 @@ def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict
     return "contradicted" if high < lower or low > upper else "open"
 
 
-def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> Decision:
+def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, statement: str) -> Decision:
     """One decision from those of the resolutions of the ties: what holds for all of them, else open."""
     measured = [decision for decision in decisions if decision.value is not None]
     if not measured:
@@ -132,12 +134,12 @@ def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, said: str) -> 
         return nearest(measured, f"the {ways} agree, this one is the nearest to the claim")
     values = [decision.value or 0.0 for decision in measured]
     which = f"the {ways}" if complete else f"{len(measured)} of {ways} are measured and"
-    told = (
+    message = (
         f"{which} cost {min(values):+.2f} to {max(values):+.2f} % perplexity"
-        f"{outermost(measured)}; {said}: {counted(measured)}"
+        f"{outermost(measured)}; {statement}: {tally(measured)}"
     )
     costliest = max(measured, key=lambda decision: decision.value or 0.0)
-    return replace(costliest, verdict="open", message=told, further_units=None)
+    return replace(costliest, verdict="open", message=message, further_units=None)
 
 
 def _backing(figures: Figures, claim: Removal, protocol: str) -> Backing:

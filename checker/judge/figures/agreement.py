@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 
 import numpy as np
 
 from checker.core import statistics
 from checker.core.questions import PORTIONS, RemovalSet, Values
 from checker.core.statistics import Estimate
-from checker.judge.figures.arms import alike
 from checker.judge.figures.costs import Costs
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, outermost, value_row
 from checker.judge.figures.form import AgreementRow, DifferenceRow, PortionRow, ScoreRow, StabilityRow, ValueRow
 from checker.selection.arms import RESOLUTION
 from checker.selection.methods import METHODS
@@ -26,25 +25,25 @@ def scores(distances: Distances) -> list[ScoreRow]:
         {
             "method": method,
             "source": METHODS[method].source,
-            "values": [found.get(block) for block in range(distances.problem.blocks)],
+            "values": [table.get(block) for block in range(distances.problem.blocks)],
             "resolution": RESOLUTION[dtype] if METHODS[method].resolved_by_dtype else None,
         }
-        for method, found in distances.scores.items()
+        for method, table in distances.scores.items()
     ]
 
 
 def ranks(distances: Distances) -> list[AgreementRow]:
     """Rank correlation of every two methods' block scores, over the blocks that both score."""
-    return [_ranks(distances, one, other) for one, other in combinations(distances.scores, 2)]
+    return [_ranks(distances, a, b) for a, b in combinations(distances.scores, 2)]
 
 
-def _ranks(distances: Distances, one: str, other: str) -> AgreementRow:
-    a, b = distances.scores[one], distances.scores[other]
-    common = sorted(a.keys() & b.keys())
-    row: AgreementRow = {"a": one, "b": other, "blocks": len(common), "spearman": None, "kendall": None}
+def _ranks(distances: Distances, a: str, b: str) -> AgreementRow:
+    tables = distances.scores[a], distances.scores[b]
+    common = sorted(tables[0].keys() & tables[1].keys())
+    row: AgreementRow = {"a": a, "b": b, "blocks": len(common), "spearman": None, "kendall": None}
     if len(common) >= 5:
         confidence = distances.evidence.audit.statistics.confidence
-        x, y = ([table[block] for block in common] for table in (a, b))
+        x, y = ([table[block] for block in common] for table in tables)
         row["spearman"] = _row(statistics.spearman(x, y, confidence))
         row["kendall"] = _row(statistics.kendall(x, y, confidence))
     return row
@@ -60,27 +59,21 @@ def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[DifferenceRow]
         if not removal.draw:
             group = arms.setdefault((removal.budget, removal.form, removal.selection), {})
             group.setdefault(removal.method, []).append(removal)
-    return [
-        _difference(costs, group[one], group[other]) for group in arms.values() for one, other in combinations(group, 2)
-    ]
+    return [_difference(costs, a, b) for group in arms.values() for a, b in combinations(group.values(), 2)]
 
 
-def _difference(costs: Costs, one: Sequence[RemovalSet], other: Sequence[RemovalSet]) -> DifferenceRow:
-    assert alike(one[0], other[0])
-    found = [costs.difference(a.layout, b.layout) for a in one for b in other]
-    known = [estimate for estimate in found if estimate is not None]
-    intervals = [estimate.interval for estimate in known if estimate.interval is not None]
-    complete = len(known) == len(found)
+def _difference(costs: Costs, a: Sequence[RemovalSet], b: Sequence[RemovalSet]) -> DifferenceRow:
+    differences = [costs.difference(one.layout, other.layout) for one, other in product(a, b)]
+    known = [difference for difference in differences if difference is not None]
+    complete = len(known) == len(differences)
     return {
-        "a": one[0].method,
-        "b": other[0].method,
-        "budget": one[0].budget,
-        "form": one[0].form,
-        "selection": one[0].selection,
-        "difference": float(np.mean([estimate.value for estimate in known])) if known and complete else None,
-        "interval": [min(low for low, _ in intervals), max(high for _, high in intervals)]
-        if complete and intervals and len(intervals) == len(known)
-        else None,
+        "a": a[0].method,
+        "b": b[0].method,
+        "budget": a[0].budget,
+        "form": a[0].form,
+        "selection": a[0].selection,
+        "difference": float(np.mean([difference.value for difference in known])) if complete else None,
+        "interval": outermost(known) if complete else None,
     }
 
 
@@ -94,8 +87,8 @@ def _stability(distances: Distances, method: str) -> StabilityRow:
     halves = [on[PORTIONS.index(half)] for half in ((0, 2), (2, 4))]
     return {
         "method": method,
-        "halves": _agreement(distances, halves[0], halves[1]) if halves[0] and halves[1] else None,
-        "portions": [_portion(distances, method, number, found) for number, found in on.items() if found],
+        "halves": _row(distances.correlation(halves[0], halves[1])) if halves[0] and halves[1] else None,
+        "portions": [_portion(distances, method, number, scores) for number, scores in on.items() if scores],
         "further_prompts": [
             {"budget": budget, "prompts": further_prompts(distances, method, budget)}
             for budget in distances.evidence.audit.budgets
@@ -103,31 +96,22 @@ def _stability(distances: Distances, method: str) -> StabilityRow:
     }
 
 
-def _portion(distances: Distances, method: str, number: int, found: Mapping[int, float]) -> PortionRow:
+def _portion(distances: Distances, method: str, number: int, scores: Mapping[int, float]) -> PortionRow:
     whole, (start, end) = distances.scores[method], PORTIONS[number]
     return {
         "from_quarter": start,
         "to_quarter": end,
-        "rank_correlation": _agreement(distances, found, whole),
+        "rank_correlation": _row(distances.correlation(scores, whole)),
         "overlap": [
-            {"budget": budget, "shared": _shared(distances, found, whole, budget), "of": budget}
+            {"budget": budget, "shared": _shared(distances, scores, whole, budget), "of": budget}
             for budget in distances.evidence.audit.budgets
         ],
     }
 
 
-def _agreement(distances: Distances, one: Mapping[int, float], other: Mapping[int, float]) -> ValueRow | None:
-    common = sorted(one.keys() & other.keys())
-    if len(common) < 4:
-        return None
-    x, y = ([table[block] for block in common] for table in (one, other))
-    return _row(statistics.spearman(x, y, distances.evidence.audit.statistics.confidence))
-
-
-def _shared(distances: Distances, one: Mapping[int, float], other: Mapping[int, float], budget: int) -> int | None:
+def _shared(distances: Distances, a: Mapping[int, float], b: Mapping[int, float], budget: int) -> int | None:
     """Blocks that the selections from two score lists share, the lower index taken among equals."""
-    geometry = distances.problem.geometry
-    sets = [select(found, geometry, budget, "lower").sets for found in (one, other)]
+    sets = [select(scores, distances.problem.geometry, budget, "lower").sets for scores in (a, b)]
     return len(set(sets[0][0]) & set(sets[1][0])) if all(sets) else None
 
 
@@ -139,26 +123,18 @@ def further_prompts(distances: Distances, method: str, budget: int) -> int | Non
     """
     if METHODS[method].pooled:
         return None
-    found = select(distances.scores[method], distances.problem.geometry, budget, "lower").sets
-    if not found:
+    scores, geometry = distances.scores[method], distances.problem.geometry
+    sets = select(scores, geometry, budget, "lower").sets
+    if not sets:
         return None
-    last = max(found[0], key=lambda block: distances.scores[method][block])
-    rivals = [b for b in _rivals(distances, method, found[0], last) if b in distances.scores[method]]
+    last = max(sets[0], key=lambda block: scores[block])
+    rest = [block for block in sets[0] if block != last]
+    rivals = [b for b in geometry.candidates if b in scores and b not in sets[0] and geometry.allows((*rest, b))]
     if not rivals:
         return None
-    first = min(rivals, key=lambda block: (distances.scores[method][block], block))
+    first = min(rivals, key=lambda block: (scores[block], block))
     values = _own_values(distances, method, first) - _own_values(distances, method, last)
     return _settling(values, distances)
-
-
-def _rivals(distances: Distances, method: str, taken: Sequence[int], last: int) -> Iterable[int]:
-    """The blocks that could have stood in for the last one taken."""
-    rest = [block for block in taken if block != last]
-    return (
-        block
-        for block in distances.problem.geometry.candidates
-        if block not in taken and distances.problem.geometry.allows((*rest, block))
-    )
 
 
 def _own_values(distances: Distances, method: str, block: int) -> Values:
@@ -176,4 +152,4 @@ def _settling(values: Values, distances: Distances) -> int | None:
 
 
 def _row(estimate: Estimate | None) -> ValueRow | None:
-    return None if estimate is None else {"value": estimate.value, "interval": pair_of(estimate.interval)}
+    return estimate and value_row(estimate)

@@ -10,7 +10,7 @@ from checker.core.facts import OVERLAP
 from checker.core.questions import Evidence, RemovalSet
 from checker.core.records import Audit
 from checker.judge.figures.costs import Costs
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, pair_of, value_row
 from checker.judge.figures.form import ArmRow, RandomRow, RangeRow, ValueRow
 from checker.selection.methods import METHODS
 
@@ -21,12 +21,11 @@ def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list
 
 
 def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> ArmRow:
-    layout = removal.layout
+    layout, model = removal.layout, costs.evidence.facts.model
     cost = costs.increase(layout)
-    model = costs.evidence.facts.model
     gone = sum(model.block_parameters[layer] for layer in removal.layers)
     draws = [] if removal.draw else control(costs, sets, removal)
-    compared = cost is not None and bool(draws)
+    compared = cost is not None and draws
     return {
         "method": removal.method,
         "budget": removal.budget,
@@ -48,7 +47,7 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence
         "parameters_removed_percent": 100.0 * gone / model.parameters,
         "selected_on": selected_on(costs.evidence, removal.method),
         "evidence": "measured",
-        "p": statistics.control_p(cost.value, draws) if cost is not None and draws else None,
+        "p": statistics.control_p(cost.value, draws) if cost and draws else None,
         "smallest_p": 1 / (1 + len(draws)) if compared else None,
         "draws": len(draws) if compared else None,
         "stability": None if removal.draw else stability(distances, removal),
@@ -83,9 +82,9 @@ def _spacing(audit: Audit, removal: RemovalSet) -> int | None:
     return spacings.get(removal.selection) if removal.form == "matched" else None
 
 
-def alike(one: RemovalSet, other: RemovalSet) -> bool:
+def alike(a: RemovalSet, b: RemovalSet) -> bool:
     """Whether two arms may be compared: the same budget, form and constraints."""
-    return (one.budget, one.form, one.selection) == (other.budget, other.form, other.selection)
+    return (a.budget, a.form, a.selection) == (b.budget, b.form, b.selection)
 
 
 def primary(audit: Audit, removal: RemovalSet) -> bool:
@@ -95,11 +94,11 @@ def primary(audit: Audit, removal: RemovalSet) -> bool:
 
 def regret(costs: Costs, sets: Sequence[RemovalSet], removal: RemovalSet) -> ValueRow | None:
     """What an arm costs above the best of all sets under its constraints, in nats per token, paired; None without."""
-    best = [other for other in sets if other.method == "exhaustive" and alike(other, removal)]
+    best = [arm for arm in sets if arm.method == "exhaustive" and alike(arm, removal)]
     if not best or removal.draw:
         return None
     above = costs.difference(removal.layout, best[0].layout)
-    return {"value": above.value, "interval": pair_of(above.interval)} if above else None
+    return above and value_row(above)
 
 
 def stability(distances: Distances, removal: RemovalSet) -> float | None:
@@ -120,8 +119,7 @@ def control(costs: Costs, sets: Sequence[RemovalSet], arm: RemovalSet) -> list[f
     draw, it would keep the cheapest set of a small model from ever being better than chance.
     """
     drawn = [removal.layout for removal in sets if removal.draw and alike(removal, arm)]
-    found = [costs.increase(layout) for layout in drawn if layout != arm.layout]
-    return [cost.value for cost in found if cost is not None]
+    return [cost.value for layout in drawn if layout != arm.layout and (cost := costs.increase(layout))]
 
 
 def ranges(rows: Sequence[ArmRow]) -> list[RangeRow]:

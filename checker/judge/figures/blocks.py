@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from checker.core import statistics
 from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, pair_of, value_row
 from checker.judge.figures.form import BlockRow, MetricRow, PredictionRow, RankRow, SharedRow
 from checker.judge.figures.pairs import adjacent
-from checker.judge.figures.regimes import metric_regime, metric_sentence
+from checker.judge.figures.regimes import MetricRegime, metric_regime, metric_sentence
 
 
 def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[BlockRow]:
@@ -23,7 +23,7 @@ def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[B
 
 
 def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> BlockRow:
-    deletion = distances.estimate("deletion", (block,)) if "deletion" in distances.by_method else None
+    deletion = distances.estimate("deletion", block) if "deletion" in distances.by_method else None
     return {
         "block": block,
         "deletion": deletion and deletion.value,
@@ -38,21 +38,19 @@ def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bo
 
 def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[PredictionRow]:
     """Per scoring method: does its block score go with the cost of deleting single blocks on this checkpoint?"""
-    rows = []
+    costs = {block: cost.value for block, cost in single_costs.items()}
+    rows: list[PredictionRow] = []
     for method, scores in distances.scores.items():
-        common = [block for block in scores if block in single_costs]
-        row: PredictionRow = {"method": method, "rank_correlation": None, "interval": None, "blocks": len(common)}
-        found = _correlation([scores[b] for b in common], [single_costs[b].value for b in common], distances)
-        if found is not None:
-            row |= {"rank_correlation": found.value, "interval": pair_of(found.interval)}
-        rows.append(row)
+        correlation = distances.correlation(scores, costs)
+        rows.append(
+            {
+                "method": method,
+                "rank_correlation": correlation and correlation.value,
+                "interval": correlation and pair_of(correlation.interval),
+                "blocks": len(scores.keys() & costs.keys()),
+            }
+        )
     return rows
-
-
-def _correlation(a: Sequence[float], b: Sequence[float], distances: Distances) -> Estimate | None:
-    if len(a) < 4:
-        return None
-    return statistics.spearman(a, b, distances.evidence.audit.statistics.confidence)
 
 
 def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:
@@ -63,9 +61,10 @@ def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:
         None if matrix is None else statistics.geometric_mean(matrix, settings) for matrix in (replacement, interchange)
     ]
     ratio = None
+    name: MetricRegime = "open"
     if replacement is not None and interchange is not None:
         ratio = statistics.ratio_of_geometric_means(interchange, replacement, settings)
-    name = metric_regime(means[0], ratio, settings) if interchange is not None else "open"
+        name = metric_regime(means[0], ratio, settings)
     if ratio is None and name == "high":
         name = "open"  # a ratio without a value (a distance of zero) rules out neither divergence nor its reverse
     return {
@@ -85,9 +84,5 @@ def _protocols_agree(distances: Distances) -> RankRow | None:
     """Rank correlation of the two protocols' block scores."""
     if any(protocol not in distances.scores for protocol in PROTOCOLS):
         return None
-    one, other = (distances.scores[protocol] for protocol in PROTOCOLS)
-    common = sorted(one.keys() & other.keys())
-    found = _correlation([one[b] for b in common], [other[b] for b in common], distances)
-    if found is None:
-        return None
-    return {"value": found.value, "interval": pair_of(found.interval), "blocks": len(common)}
+    correlation = distances.correlation(*(distances.scores[protocol] for protocol in PROTOCOLS))
+    return correlation and {**value_row(correlation), "blocks": correlation.units}

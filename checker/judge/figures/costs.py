@@ -1,4 +1,4 @@
-"""Answers -> the report's figures about removals: baseline, arms, ranges over ties, random control, removal regime."""
+"""Answers -> what removals cost in perplexity, and the perplexity of the unchanged model."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Costs:
     @cached_property
     def singles(self) -> dict[int, Estimate]:
         """What deleting each single block costs, where it is measured."""
-        found = {block: self.increase(self.unchanged.without([block])) for block in range(self.blocks)}
-        return {block: cost for block, cost in found.items() if cost is not None}
+        costs = {block: self.increase(self.unchanged.without([block])) for block in range(self.blocks)}
+        return {block: cost for block, cost in costs.items() if cost is not None}
 
 
 def baseline(costs: Costs) -> BaselineRow | None:

@@ -1,9 +1,9 @@
-"""Answers -> the report's figures about pairs and blocks: distances, classes, regimes, kinds, prediction."""
+"""Answers -> distances of pairs and blocks, and what follows from them: scores, estimates, repeated selections."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry
 from checker.core.questions import PORTIONS, Evidence, Problem, Values
 from checker.core.statistics import Estimate
+from checker.judge.figures.form import ValueRow
 from checker.judge.figures.regimes import direction
 from checker.selection.arms import scored_by, whole
 from checker.selection.methods import METHODS
@@ -36,13 +37,13 @@ class Distances:
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
         """Per scoring method, the distances [prompts] of its pairs or blocks; methods without evidence are left out."""
-        found: dict[str, dict[tuple[int, ...], Values]] = {}
+        tables: dict[str, dict[tuple[int, ...], Values]] = {}
         for name in scored_by(self.evidence.audit):
             distances = METHODS[name].distances
             assert distances is not None
             with suppress(EvidenceMissing):
-                found[name] = dict(distances(self.evidence.ask, self.problem))
-        return found
+                tables[name] = dict(distances(self.evidence.ask, self.problem))
+        return tables
 
     @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
@@ -55,8 +56,6 @@ class Distances:
     def scores_on(self, method: str, portion: int) -> dict[int, float] | None:
         """A method's scores on one of PORTIONS of the prompts; None where it has none (too few prompts)."""
         table = self.by_method[method]
-        if not table:
-            return None
         if METHODS[method].pooled:
             if any(portion >= len(values) for values in table.values()):
                 return None
@@ -67,21 +66,33 @@ class Distances:
             return None
         return self._scores(method, {key: float(values[start:end].mean()) for key, values in table.items()})
 
-    def estimate(self, method: str, key: tuple[int, ...]) -> Estimate:
-        return statistics.distance(self.by_method[method][key], self.evidence.audit.statistics)
+    def values(self, method: str, *blocks: int) -> Values:
+        """The distances [prompts] of a pair or a block.
 
-    def larger_replacement(self, i: int, j: int) -> Values:
-        """The distances [prompts] of the direction with the larger mean, decided once on all prompts."""
-        table = self.by_method["replacement"]
-        forward, backward = table[i, j], table[j, i]
-        return forward if direction(forward, backward) == "forward" else backward
+        Of replacement, those of the direction with the larger mean, decided once on all prompts.
+        """
+        table = self.by_method[method]
+        if method == "replacement" and direction(table[blocks], table[blocks[::-1]]) == "backward":
+            return table[blocks[::-1]]
+        return table[blocks]
+
+    def estimate(self, method: str, *blocks: int) -> Estimate:
+        """The mean of ``values``, with its interval."""
+        return statistics.distance(self.values(method, *blocks), self.evidence.audit.statistics)
+
+    def correlation(self, a: Mapping[int, float], b: Mapping[int, float]) -> Estimate | None:
+        """Rank correlation of two tables of blocks over the blocks that both have; None for fewer than 4."""
+        common = sorted(a.keys() & b.keys())
+        if len(common) < 4:
+            return None
+        x, y = ([table[block] for block in common] for table in (a, b))
+        return statistics.spearman(x, y, self.evidence.audit.statistics.confidence)
 
     def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
 
-        Empty for methods whose scores are not means over prompts.
-
-        The weights add up to the share of resamples in which the budget is reached, at most 1.
+        The weights add up to the share of resamples in which the budget is reached, at most 1. Empty for methods whose
+        scores are not means over prompts.
         """
         question = (method, budget, geometry, ties)
         if question not in self._selections:
@@ -120,3 +131,16 @@ class Distances:
 def pair_of(interval: tuple[float, float] | None) -> list[float] | None:
     """An interval as the report writes it."""
     return None if interval is None else [float(interval[0]), float(interval[1])]
+
+
+def value_row(estimate: Estimate) -> ValueRow:
+    """An estimate as the report writes it."""
+    return {"value": estimate.value, "interval": pair_of(estimate.interval)}
+
+
+def outermost(estimates: Sequence[Estimate]) -> list[float] | None:
+    """The outermost ends of all intervals; None where one has none."""
+    intervals = [estimate.interval for estimate in estimates if estimate.interval is not None]
+    if not intervals or len(intervals) < len(estimates):
+        return None
+    return [min(low for low, _ in intervals), max(high for _, high in intervals)]

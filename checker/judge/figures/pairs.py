@@ -12,7 +12,7 @@ from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence, Values
 from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, pair_of, value_row
 from checker.judge.figures.form import (
     ClassCountRow,
     ClassesRow,
@@ -57,16 +57,16 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
     if "replacement" in by_method:
         row["replacement"] = _replacement(distances, i, j)
     if "interchange" in by_method:
-        swapped = distances.estimate("interchange", (i, j))
+        swapped = distances.estimate("interchange", i, j)
         row["interchange"] = {
             "distance": swapped.value,
             "interval": pair_of(swapped.interval),
             "class": distance_class(swapped.value, settings),
         }
     if row["replacement"] and row["interchange"]:
-        larger = distances.larger_replacement(i, j)
+        larger = distances.values("replacement", i, j)
         ratio = statistics.ratio(by_method["interchange"][i, j], larger, settings)
-        row["kl_ratio"] = ratio and {"value": ratio.value, "interval": pair_of(ratio.interval)}
+        row["kl_ratio"] = ratio and value_row(ratio)
         row["regime"] = pair_regime(statistics.distance(larger, settings), ratio, settings)
     row["in_noise"] = in_noise(row, noise_floor(distances.evidence))
     row["worst_kind"] = _worst_kind(distances, i, j)
@@ -74,9 +74,8 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
 
 
 def _replacement(distances: Distances, i: int, j: int) -> ReplacementRow:
-    settings = distances.evidence.audit.statistics
     forward, backward = (float(distances.by_method["replacement"][key].mean()) for key in ((i, j), (j, i)))
-    larger = statistics.distance(distances.larger_replacement(i, j), settings)
+    larger = distances.estimate("replacement", i, j)
     return {
         "forward": forward,
         "backward": backward,
@@ -84,7 +83,7 @@ def _replacement(distances: Distances, i: int, j: int) -> ReplacementRow:
         "mean": (forward + backward) / 2,
         "min": min(forward, backward),
         "interval": pair_of(larger.interval),
-        "class": distance_class(larger.value, settings),
+        "class": distance_class(larger.value, distances.evidence.audit.statistics),
     }
 
 
@@ -131,7 +130,7 @@ def in_noise(row: PairRow, floor: Estimate | None) -> list[str]:
         return []
     bound = floor.interval[1] if floor.interval else floor.value
     measured = {protocol: distance for protocol in PROTOCOLS if (distance := distance_of(row, protocol))}
-    return [name for name, found in measured.items() if (found["interval"] or [found["value"]])[0] <= bound]
+    return [name for name, distance in measured.items() if (distance["interval"] or [distance["value"]])[0] <= bound]
 
 
 def _prompts_by_kind(distances: Distances) -> dict[str, list[int]]:
@@ -150,9 +149,7 @@ def _worst_kind(distances: Distances, i: int, j: int) -> WorstKindRow | None:
     worst: WorstKindRow = {"replacement": None, "interchange": None}
     for protocol in PROTOCOLS:
         if protocol in distances.by_method:
-            values = (
-                distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
-            )
+            values = distances.values(protocol, i, j)
             means = {kind: float(values[prompts].mean()) for kind, prompts in by_kind.items()}
             kind = max(means, key=lambda kind: means[kind])
             worst[protocol] = {"kind": kind, "value": means[kind]}
@@ -162,12 +159,12 @@ def _worst_kind(distances: Distances, i: int, j: int) -> WorstKindRow | None:
 def kinds(distances: Distances) -> list[KindRow]:
     """Per kind of prompt, the geometric mean of each protocol's distance over the adjacent pairs that are compared."""
     rows = []
+    matrices = {protocol: matrix for protocol in PROTOCOLS if (matrix := adjacent(distances, protocol)) is not None}
     for kind, prompts in _prompts_by_kind(distances).items():
         row: KindRow = {"kind": kind, "prompts": len(prompts), "replacement": None, "interchange": None}
-        for protocol in PROTOCOLS:
-            matrix = adjacent(distances, protocol)
-            means = [] if matrix is None else matrix[:, prompts].mean(axis=1)
-            if len(means) and min(means) > 0:
+        for protocol, matrix in matrices.items():
+            means = matrix[:, prompts].mean(axis=1)
+            if min(means) > 0:
                 row[protocol] = float(np.exp(np.mean(np.log(means))))
         rows.append(row)
     return rows
@@ -178,9 +175,7 @@ def adjacent(distances: Distances, protocol: str) -> Values | None:
     if protocol not in distances.by_method:
         return None
     excluded = set(distances.problem.geometry.exclude)
-    adjacent = [(i, j) for i, j in distances.problem.pairs if j - i == 1 and not {i, j} & excluded]
     rows = [
-        distances.larger_replacement(i, j) if protocol == "replacement" else distances.by_method[protocol][i, j]
-        for i, j in adjacent
+        distances.values(protocol, i, j) for i, j in distances.problem.pairs if j - i == 1 and not {i, j} & excluded
     ]
     return np.stack(rows) if rows else None
