@@ -31,8 +31,8 @@ def read(audit: Audit, files: Files) -> tuple[CheckpointFacts, ...]:
         return ()
     base = of_files(files, stack=audit.model.blocks)
     folders = dict.fromkeys(str(claim.checkpoint) for claim in claims)
-    found = {path: compared(base, open_folder(Path(path), like=base)) for path in folders}
-    return tuple(_facts(claim, found[str(claim.checkpoint)]) for claim in claims)
+    provenances = {path: compared(base, open_folder(Path(path), like=base)) for path in folders}
+    return tuple(_facts(claim, provenances[str(claim.checkpoint)]) for claim in claims)
 
 
 def naming_one(audit: Audit) -> list[Removal]:
@@ -40,27 +40,26 @@ def naming_one(audit: Audit) -> list[Removal]:
     return [claim for claim in audit.claims_of(Removal) if claim.checkpoint is not None]
 
 
-def _facts(claim: Removal, found: Provenance) -> CheckpointFacts:
-    folder = Path(str(claim.checkpoint)).resolve()
-    changes = [found.origins[place].change or 0.0 for place in found.retrained]
+def _facts(claim: Removal, provenance: Provenance) -> CheckpointFacts:
+    changes = [provenance.origins[place].change or 0.0 for place in provenance.retrained]
     return CheckpointFacts(
         claim=claim.id,
-        name=folder.name,
-        blocks=len(found.origins),
-        layout=None if found.layout is None else str(found.layout),
-        removed=found.removed,
-        cut=found.cut,
-        done=", ".join(found.done),
-        retrained=found.retrained,
+        name=Path(str(claim.checkpoint)).resolve().name,
+        blocks=len(provenance.origins),
+        layout=None if provenance.layout is None else str(provenance.layout),
+        removed=provenance.removed,
+        cut=provenance.cut,
+        done=", ".join(provenance.done),
+        retrained=provenance.retrained,
         change=max(changes, default=None),
-        touched=found.touched,
-        open=found.open,
+        touched=provenance.touched,
+        open=provenance.open,
         config=tuple(
-            f"{each.field}: found {str(each.found)[:_QUOTED]}; expected {str(each.expected)[:_QUOTED]}"
-            for each in found.settings
-            if not each.agrees
+            f"{setting.field}: found {str(setting.found)[:_QUOTED]}; expected {str(setting.expected)[:_QUOTED]}"
+            for setting in provenance.settings
+            if not setting.agrees
         ),
-        twins=found.twins,
+        twins=provenance.twins,
     )
 
 
@@ -73,22 +72,22 @@ def restore(
     audit: Audit, model: ModelFacts, recorded: Callable[[str], Mapping[str, Any] | None], place: str
 ) -> tuple[CheckpointFacts, ...]:
     """The facts that a run recorded, by ``key``; EvidenceDamaged where they cannot be of this model."""
-    found = []
+    checkpoints = []
     for claim in naming_one(audit):
         record = recorded(key(model.digest, claim))
         if record is None:
             continue
         fact = restored(CheckpointFacts, record, f"{place}, checkpoint")
-        named = {*fact.removed, *(number for group in fact.twins for number in group)}
-        if fact.claim != claim.id or max(named, default=0) >= model.blocks or len(set(fact.removed)) == model.blocks:
+        last = max((*fact.removed, *(block for group in fact.twins for block in group)), default=0)
+        if fact.claim != claim.id or last >= model.blocks or len(set(fact.removed)) == model.blocks:
             raise EvidenceDamaged.at(
                 f"{place}, checkpoint",
-                f"facts of the claim {fact.claim!r:.40} with blocks up to {max(named, default=0)}",
+                f"facts of the claim {fact.claim!r:.40} with blocks up to {last}",
                 f"those of {claim.id!r}, of a model of {model.blocks} blocks",
                 "restore the file, or measure again with --fresh",
             )
-        found.append(fact)
-    return tuple(found)
+        checkpoints.append(fact)
+    return tuple(checkpoints)
 
 
 def with_layers(audit: Audit, checkpoints: Sequence[CheckpointFacts]) -> Audit:
@@ -110,8 +109,7 @@ def why_unknown(claim: Removal, checkpoints: Sequence[CheckpointFacts]) -> str:
         return "the checkpoint that the claim names was not read; run the audit"
     if not fact.cut and fact.layout is not None:
         return f"{fact.name} is more than a removal of blocks: {fact.done}"
-    reason = next(iter(fact.open), "no block is missing")
-    return f"which blocks {fact.name} lacks is not decided: {reason}"
+    return f"which blocks {fact.name} lacks is not decided: {next(iter(fact.open), 'no block is missing')}"
 
 
 def _doubtful(fact: CheckpointFacts) -> bool:

@@ -20,9 +20,11 @@ KINDS: dict[str, Kind[Any]] = {
 def check(document: Document, where: Where) -> None:
     """Adds the mistakes of a claim that the schema cannot say."""
     kind = KINDS.get(document.sound(*where, "kind"))
-    if kind is not None and kind.one_of is not None:
+    if kind is None:
+        return
+    if kind.one_of is not None:
         exactly_one(document, where, *kind.one_of)
-    if kind is not None and kind.check is not None:
+    if kind.check is not None:
         kind.check(document, where)
 
 

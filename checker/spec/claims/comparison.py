@@ -34,8 +34,8 @@ def _sentence(claim: Comparison) -> str:
 def _check(document: Document, where: Where) -> None:
     better, worse = document.sound(*where, "better"), document.sound(*where, "worse")
     if better is not None and better == worse:
-        document.complain((*where, "worse"), f"`{worse}` as the better and the worse method",
-                          "two methods", "name the method it is compared with")  # fmt: skip
+        found, remedy = f"`{worse}` as the better and the worse method", "name the method it is compared with"
+        document.complain((*where, "worse"), found, "two methods", remedy)
 
 
 KIND = Kind(Comparison, _sentence, check=_check, values=_values)

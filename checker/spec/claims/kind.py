@@ -38,15 +38,13 @@ class Kind(Generic[C]):
         return claim if "says" in values else replace(claim, says=self.sentence(claim))
 
 
-def exactly_one(document: Document, where: Where, one: str, other: str) -> None:
+def exactly_one(document: Document, where: Where, a: str, b: str) -> None:
     """Adds the mistake of a section that has both of two keys, or neither."""
     # A misspelt key has its own mistake; that one of the two is missing would only repeat it.
     if any(len(bad) > len(where) and bad[: len(where)] == where for bad in document.wrong):
         return
-    there = [name for name in (one, other) if name in document.get(*where)]
-    if len(there) == 2:
-        document.complain(where, f"both `{one}` and `{other}`", "one of them", "take one of them away",
-                          key=(*where, other))  # fmt: skip
-    elif not there and document.get(*where):
-        document.complain(where, f"neither `{one}` nor `{other}`", "one of them", f"add `{one}` or `{other}`",
-                          key=where)  # fmt: skip
+    section = document.get(*where)
+    if a in section and b in section:
+        document.complain(where, f"both `{a}` and `{b}`", "one of them", "take one of them away", key=(*where, b))
+    elif section and a not in section and b not in section:
+        document.complain(where, f"neither `{a}` nor `{b}`", "one of them", f"add `{a}` or `{b}`", key=where)

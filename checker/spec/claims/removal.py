@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from checker.core.records import Claim, Interval
+from checker.core.words import numbered
 from checker.spec.claims.kind import Kind, exactly_one, stated
 from checker.spec.document import Document, Where
 
@@ -39,10 +40,10 @@ class Removal(Claim):
         return replace(super().without_folders(), checkpoint=self.checkpoint and PurePath(self.checkpoint).name)
 
     def stated(self) -> dict[str, Any]:
-        known = super().stated()
+        keys = super().stated()
         if self.from_checkpoint:  # the layers are found out, and what they are found from is stated
-            known.pop("layers", None)
-        return known
+            keys.pop("layers", None)
+        return keys
 
 
 def _values(document: Document, where: Where) -> dict[str, Any]:
@@ -79,13 +80,13 @@ def _precision(document: Document, where: Where) -> float:
 
 def _sentence(claim: Removal) -> str:
     if claim.layers is not None:
-        blocks = f"block{'s' if len(claim.layers) > 1 else ''} {', '.join(map(str, claim.layers))}"
+        blocks = numbered("block", claim.layers)
     elif claim.checkpoint is not None and claim.from_checkpoint:
         blocks = f"the blocks that {PurePath(claim.checkpoint).name} lacks"
     else:
         blocks = f"the {claim.budget} blocks that {claim.method} chooses"
-    told = f"Removing {blocks} raises perplexity by {_increase(claim)}"
-    return told + (", so tasks are still done as well." if claim.about == "tasks" else ".")
+    tasks = ", so tasks are still done as well" if claim.about == "tasks" else ""
+    return f"Removing {blocks} raises perplexity by {_increase(claim)}{tasks}."
 
 
 def _increase(claim: Removal) -> str:
@@ -107,25 +108,28 @@ def _check(document: Document, where: Where) -> None:
 
 
 def _checkpoint(document: Document, where: Where) -> None:
-    """A removal is told from a checkpoint only where one is named, and the model is such a folder, too."""
-    if document.doubted((*where, "checkpoint")) or document.doubted((*where, "layers")):
+    """Adds the mistakes of a removal that is read off a checkpoint: one has to be named, beside a model like it."""
+    layers, checkpoint = (*where, "layers"), (*where, "checkpoint")
+    if document.doubted(checkpoint) or document.doubted(layers):
         return
-    named = document.get(*where, "checkpoint")
-    if document.get(*where, "layers") == FROM_CHECKPOINT and named is None:
-        document.complain((*where, "layers"), f"`{FROM_CHECKPOINT}` and no `checkpoint`", "the folder of the pruned "
-                          "model", "add `checkpoint`, or name the blocks")  # fmt: skip
+    if document.get(*checkpoint) is None:
+        if document.get(*layers) == FROM_CHECKPOINT:
+            found, remedy = f"`{FROM_CHECKPOINT}` and no `checkpoint`", "add `checkpoint`, or name the blocks"
+            document.complain(layers, found, "the folder of the pruned model", remedy)
+        return
     kind = document.sound("model", "kind")
-    if named is not None and kind in ("gguf", "package"):
-        document.complain((*where, "checkpoint"), f"a checkpoint beside a model of kind {kind}", "a model in "
-                          "safetensors, whose values can be compared: kind hub or directory", "audit the model that "
-                          "was pruned, or take `checkpoint` away", key=(*where, "checkpoint"))  # fmt: skip
+    if kind in ("gguf", "package"):
+        found = f"a checkpoint beside a model of kind {kind}"
+        expected = "a model in safetensors, whose values can be compared: kind hub or directory"
+        remedy = "audit the model that was pruned, or take `checkpoint` away"
+        document.complain(checkpoint, found, expected, remedy, key=checkpoint)
 
 
 def _interval(document: Document, where: Where) -> None:
-    interval = document.sound(*where)
-    if interval is not None and interval[0] > interval[1]:
-        document.complain(where, f"an interval from {interval[0]:g} to {interval[1]:g}", "its lower end first",
-                          f"write [{interval[1]:g}, {interval[0]:g}]")  # fmt: skip
+    low, high = document.sound(*where) or (0, 0)
+    if low > high:
+        remedy = f"write [{high:g}, {low:g}]"
+        document.complain(where, f"an interval from {low:g} to {high:g}", "its lower end first", remedy)
 
 
 KIND = Kind(Removal, _sentence, ("layers", "method"), _check, _values)
