@@ -11,24 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict, final
 from checker.core.facts import AmountRow, RunRow, StopRow
 from checker.core.records import ProtocolName, Verdict
 from checker.core.rule import Level, Outcome
-from checker.judge.figures.form import (
-    AgreementRow,
-    ArmRow,
-    BaselineRow,
-    BlockRow,
-    ClassesRow,
-    DifferenceRow,
-    Ends,
-    KindRow,
-    PairRow,
-    PredictionRow,
-    RandomRow,
-    RangeRow,
-    RegimeRow,
-    ScoreRow,
-    StabilityRow,
-    ValueRow,
-)
+from checker.judge.figures import form as figures
 from checker.spec.policies import PolicyRow
 
 Answer = Literal["yes", "no", "open", "na"]
@@ -139,7 +122,7 @@ class ThresholdsRow(TypedDict):  # set before measuring
 BeginTokenRow = TypedDict("BeginTokenRow", {"without": float, "with": float, "window_tokens": int})
 
 
-class FloorRow(ValueRow):  # the numerical floor of a number format
+class FloorRow(figures.ValueRow):  # the numerical floor of a number format
     dtype: str
 
 
@@ -150,13 +133,12 @@ class SelectsRow(TypedDict):  # how far a protocol would have chosen this very s
     of: int | None
 
 
-class BackingRow(TypedDict):  # whether one protocol backs a claim
+class BackingRow(figures.IntervalRow):  # whether one protocol backs a claim
     backs: Answer
     admits: Answer
     predicts: Answer
     selects: SelectsRow | None
     value: float | None
-    interval: Ends
     threshold: float | None
     why: str
 
@@ -166,13 +148,13 @@ class BoundsRow(TypedDict):  # what a claim lets its figure be
     upper: float | None
 
 
-class CounterexampleRow(ValueRow):  # a pair that a claim about many fails on
+class CounterexampleRow(figures.ValueRow):  # a pair that a claim about many fails on
     protocol: str
     i: int
     j: int
 
 
-class ClaimRow(TypedDict):
+class ClaimRow(figures.IntervalRow):
     id: str
     says: str
     kind: str
@@ -184,7 +166,6 @@ class ClaimRow(TypedDict):
     location: str | None
     further_units: int | None
     value: float | None
-    interval: Ends
     unit: Unit
     threshold: float | None
     range: BoundsRow | None
@@ -256,20 +237,20 @@ class ReportFigures(Header):  # what rules look at: a report without their findi
     environment: EnvironmentRow | None
     protocols: Sequence[str]
     noise_floor: FloorRow | None
-    pairs: Sequence[PairRow]
-    classes: ClassesRow | None
-    kinds: Sequence[KindRow]
-    blocks: Sequence[BlockRow]
-    prediction: Sequence[PredictionRow]
-    regime: RegimeRow
-    baseline: BaselineRow | None
-    arms: Sequence[ArmRow]
-    ranges: Sequence[RangeRow]
-    random: Sequence[RandomRow]
-    scores: Sequence[ScoreRow]
-    agreement: Sequence[AgreementRow]
-    differences: Sequence[DifferenceRow]
-    stability: Sequence[StabilityRow]
+    pairs: Sequence[figures.PairRow]
+    classes: figures.ClassesRow | None
+    kinds: Sequence[figures.KindRow]
+    blocks: Sequence[figures.BlockRow]
+    prediction: Sequence[figures.PredictionRow]
+    regime: figures.RegimeRow
+    baseline: figures.BaselineRow | None
+    arms: Sequence[figures.ArmRow]
+    ranges: Sequence[figures.RangeRow]
+    random: Sequence[figures.RandomRow]
+    scores: Sequence[figures.ScoreRow]
+    agreement: Sequence[figures.AgreementRow]
+    differences: Sequence[figures.DifferenceRow]
+    stability: Sequence[figures.StabilityRow]
     claims: Sequence[ClaimRow]
     cost: CostRow
     evidence: NotRequired[EvidenceRow]

@@ -100,18 +100,11 @@ def of_removal(
     if protocol not in distances.by_method:
         return Backing("open", f"{protocol} is not measured", threshold=bound)
     admissions = [_admits(distances, protocol, layers, bound) for layers in sets]
-    admits = _all([admission.answer for admission in admissions])
-    decisive = next(admission for admission in admissions if admission.answer == admits)
-    predicts, foreseen = _predicts(prediction, protocol)
-    return Backing(
-        _all([admits, predicts]),
-        f"{decisive.why}; {foreseen}",
-        admits,
-        predicts,
-        _selects(distances, protocol, sets),
-        decisive.nearest,
-        bound,
-    )
+    admits = _all([admission.backs for admission in admissions])
+    decisive = next(admission for admission in admissions if admission.backs == admits)
+    predicts, reason = _predicts(prediction, protocol)
+    selects, why = _selects(distances, protocol, sets), f"{decisive.why}; {reason}"
+    return Backing(_all([admits, predicts]), why, admits, predicts, selects, decisive.estimate, bound)
 
 
 def _all(answers: Sequence[Answer]) -> Answer:
@@ -120,36 +113,27 @@ def _all(answers: Sequence[Answer]) -> Answer:
     return "open" if "open" in answers else "yes"
 
 
-@dataclass(frozen=True)
-class _Admission:
-    """Whether one protocol lets a block go (or every block of a set), and the distance that decides it."""
-
-    answer: Answer
-    why: str
-    nearest: Estimate | None = None
-
-
-def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: float) -> _Admission:
-    """Whether every removed block has a partner that stays, below the bound; with the block that decides."""
+def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: float) -> Backing:
+    """Whether every removed block has a partner that stays, below the bound; with the distance that decides."""
     admissions = [_admits_block(distances, protocol, block, layers, bound) for block in layers]
-    answer = _all([admission.answer for admission in admissions])
+    answer = _all([admission.backs for admission in admissions])
     if answer == "yes":
-        farthest = max(admissions, key=lambda admission: admission.nearest.value if admission.nearest else 0.0)
-        return _Admission("yes", f"every removed block is {_word(protocol)} below {bound:g} nats", farthest.nearest)
-    return next(admission for admission in admissions if admission.answer == answer)
+        farthest = max(admissions, key=lambda admission: admission.estimate.value if admission.estimate else 0.0)
+        return replace(farthest, why=f"every removed block is {_word(protocol)} below {bound:g} nats")
+    return next(admission for admission in admissions if admission.backs == answer)
 
 
-def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> _Admission:
+def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> Backing:
     staying = [partner for partner in distances.problem.partners(block) if partner not in layers]
     if not staying:
-        return _Admission("open", f"block {block} has no measured partner that stays")
+        return Backing("open", f"block {block} has no measured partner that stays")
     estimates = [_distance_into(distances, protocol, block, partner) for partner in staying]
     nearest = min(estimates, key=lambda estimate: estimate.interval[1] if estimate.interval else estimate.value)
     # A block is refused only where every partner that stays is refused.
     refused = all(below(estimate, bound) == "no" for estimate in estimates)
     answer: Answer = "no" if refused else below(nearest, bound)
     whether = {"no": "is not", "yes": "is", "open": "may or may not be"}[answer]
-    return _Admission(answer, f"block {block} {whether} {_word(protocol)} below {bound:g} nats", nearest)
+    return Backing(answer, f"block {block} {whether} {_word(protocol)} below {bound:g} nats", estimate=nearest)
 
 
 def _word(protocol: str) -> str:

@@ -11,7 +11,7 @@ from checker.core.questions import RemovalSet
 from checker.core.records import Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.core.words import counted
-from checker.judge.claims.decision import Decision, Figures, is_control, nearest, outermost, span, tally, undecided
+from checker.judge.claims.decision import Decision, Figures, is_control, nearest, outermost, span, tally
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
@@ -73,9 +73,7 @@ def _one_ratio(figures: Figures, claim: Comparison, ratio: Estimate, statement: 
     decision = replace(decision, p=_two_sided(ratio, bound, verdict))
     if verdict != "open":
         return decision
-    further = figures.further(ratio, [bound], MINIMUM_WINDOWS)
-    message += undecided(ratio, further, MINIMUM_WINDOWS, "windows")
-    return replace(decision, message=message, further_units=further)
+    return figures.left_open(decision, ratio, [bound], MINIMUM_WINDOWS, "windows")
 
 
 def _removing(claim: Comparison) -> str:

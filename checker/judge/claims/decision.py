@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from checker.core import statistics
 from checker.core.questions import RemovalSet
-from checker.core.records import Audit, Claim, Interval, Verdict
+from checker.core.records import Audit, Claim, Verdict
 from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
-from checker.judge.figures.form import ArmRow, PredictionRow, RegimeRow
+from checker.judge.figures.form import ArmRow, Ends, PredictionRow, RegimeRow
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
-NUMERICAL_TOLERANCE = 5e-4
+MACHINE_TOLERANCE = 5e-4
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Decision:
     verdict: Verdict
     message: str
     value: float | None = None
-    interval: Interval | None = None
+    interval: Ends = None
     unit: Unit = ""
     threshold: float | None = None
     further_units: int | None = None
@@ -74,6 +74,14 @@ class Figures:
         confidence = self.audit.statistics.confidence
         return most(statistics.further_units(estimate, bound, confidence, least) for bound in bounds)
 
+    def left_open(
+        self, decision: Decision, estimate: Estimate, bounds: Iterable[float], least: int, units: str
+    ) -> Decision:
+        """An open decision, with why the interval does not decide and how many further units would."""
+        further = self.further(estimate, bounds, least)
+        message = decision.message + undecided(estimate, further, least, units)
+        return replace(decision, message=message, further_units=further)
+
 
 def is_control(method: str | None) -> bool:
     """Whether a method draws sets and chooses none."""
@@ -99,7 +107,7 @@ def claimed(claim: Claim) -> str:
     return "claimed of this very text" if claim.scope == "contract" else "claimed"
 
 
-def span(interval: Sequence[float] | None) -> str:
+def span(interval: Ends) -> str:
     """An interval behind its value."""
     if interval is None:
         return " (no interval: fewer than 8 units)"

@@ -13,7 +13,7 @@ from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.core.words import listed
 from checker.judge.claims.backing import Backing, below, of_pair, of_pairs
-from checker.judge.claims.decision import NUMERICAL_TOLERANCE, Decision, Figures, claimed, most, span, undecided
+from checker.judge.claims.decision import MACHINE_TOLERANCE, Decision, Figures, claimed, most, span, undecided
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import value_row
@@ -62,15 +62,13 @@ def _one_pair(figures: Figures, claim: Redundancy, pair: Pair, protocol: str) ->
     answer = _answer(distance, claim)
     if answer != "open":
         return replace(decision, verdict="supported" if answer == "yes" else "contradicted")
-    further = figures.further(distance, [claim.below], MINIMUM_UNITS)
-    message += undecided(distance, further, MINIMUM_UNITS, "prompts")
-    return replace(decision, message=message, further_units=further)
+    return figures.left_open(decision, distance, [claim.below], MINIMUM_UNITS, "prompts")
 
 
 def _answer(distance: Estimate, claim: Redundancy) -> str:
     """Whether a distance lies below the claim's bound: on the value of this very text, else on the interval."""
     if claim.scope == "contract":
-        return "yes" if distance.value < claim.below * (1 + NUMERICAL_TOLERANCE) else "no"
+        return "yes" if distance.value < claim.below * (1 + MACHINE_TOLERANCE) else "no"
     return below(distance, claim.below)
 
 
@@ -102,8 +100,10 @@ def _every_pair(figures: Figures, claim: Redundancy, protocol: str) -> Decision:
     against = _jointly(figures, claim, known, alone)
     if against:
         result = f"{protocol} distance not below for {len(against)} of {len(known)} measured pairs: {_listed(against)}"
-        rows = tuple(_row(protocol, pair, distance) for pair, distance in against.items())
-        return replace(_farthest(claim, against, result), verdict="contradicted", counterexamples=rows)
+        rows: list[CounterexampleRow] = [
+            {"protocol": protocol, "i": i, "j": j, **value_row(distance)} for (i, j), distance in against.items()
+        ]
+        return replace(_farthest(claim, against, result), verdict="contradicted", counterexamples=tuple(rows))
     if len(known) < len(backings):
         unknown = [backing.why for backing in backings.values() if backing.estimate is None]
         result = f"{protocol} distance not known for {len(unknown)} of {len(backings)} pairs ({unknown[0]})"
@@ -156,10 +156,6 @@ def _by_distance(distances: Distances) -> list[tuple[Pair, Estimate]]:
 def _listed(distances: Distances) -> str:
     ordered = _by_distance(distances)
     return listed((f"{pair} {each.value:.4g} nats{span(each.interval)}" for pair, each in ordered), _NAMED)
-
-
-def _row(protocol: str, pair: Pair, distance: Estimate) -> CounterexampleRow:
-    return {"protocol": protocol, "i": pair[0], "j": pair[1], **value_row(distance)}
 
 
 def _allowed(_: Figures, claim: Redundancy) -> tuple[None, float]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from checker.core.records import Interval
 from checker.judge.claims.decision import Decision, Figures, span
 from checker.judge.claims.kind import Kind
-from checker.judge.figures.form import Ends
 from checker.spec.claims.regime import Regime
 
 
@@ -27,7 +25,7 @@ def _metric_regime(figures: Figures, claim: Regime) -> Decision:
     message = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
     if row["name"] == "open":
         message += "; the prompts do not decide it"
-    return _same(claim.metric, row["name"], Decision("open", message, row["ratio"], _interval(row["interval"])))
+    return _same(claim.metric, row["name"], Decision("open", message, row["ratio"], row["interval"]))
 
 
 def _removal_regime(figures: Figures, claim: Regime) -> Decision:
@@ -45,7 +43,7 @@ def _removal_regime(figures: Figures, claim: Regime) -> Decision:
     message += f"; {statement}"
     if row["regime"] == "open":
         message += f"; {row['sentence']}"
-    decision = Decision("open", message, row["difference"], _interval(row["interval"]), "nats", row["margin"])
+    decision = Decision("open", message, row["difference"], row["interval"], "nats", row["margin"])
     return _same(claim.removal, row["regime"], decision)
 
 
@@ -53,10 +51,6 @@ def _same(claimed: str | None, measured: str, decision: Decision) -> Decision:
     if measured == "open":
         return decision
     return replace(decision, verdict="supported" if measured == claimed else "contradicted")
-
-
-def _interval(ends: Ends) -> Interval | None:
-    return None if ends is None else (ends[0], ends[1])
 
 
 KIND = Kind(Regime, _decide)

@@ -11,17 +11,7 @@ from checker.core.records import Interval, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.core.words import numbered
 from checker.judge.claims.backing import Backing, of_removal
-from checker.judge.claims.decision import (
-    NUMERICAL_TOLERANCE,
-    Decision,
-    Figures,
-    claimed,
-    nearest,
-    outermost,
-    span,
-    tally,
-    undecided,
-)
+from checker.judge.claims.decision import MACHINE_TOLERANCE, Decision, Figures, claimed, nearest, outermost, span, tally
 from checker.judge.claims.kind import Kind
 from checker.spec.claimed_checkpoints import why_unknown
 from checker.spec.claims.removal import Removal
@@ -37,12 +27,11 @@ def _decide(figures: Figures, claim: Removal) -> Decision:
 
 
 def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:
-    sets = _sets(figures, claim)
-    _, upper, statement = _claimed_cost(figures, claim)
+    sets, statement = _sets(figures, claim), _statement(claim)
     if not sets:
         known = figures.distances.evidence.facts.checkpoints
         reason = why_unknown(claim, known) if claim.from_checkpoint else figures.why_none(claim.method, claim.budget)
-        return Decision("open", f"{reason}; {statement}", unit="percent", threshold=upper)
+        return Decision("open", f"{reason}; {statement}", unit="percent", threshold=_allowed(figures, claim)[1])
     decisions = [_one_removal(figures, claim, removal) for removal in sets]
     return decisions[0] if sets[0].ties == 1 else _over_ties(decisions, sets[0], statement)
 
@@ -78,22 +67,21 @@ def _allowed(figures: Figures, claim: Removal) -> tuple[float | None, float]:
     return value - within, value + within
 
 
-def _claimed_cost(figures: Figures, claim: Removal) -> tuple[float | None, float, str]:
-    """The claimed range of the cost in percent, and how the message says it."""
-    lower, upper = _allowed(figures, claim)
+def _statement(claim: Removal) -> str:
+    """The claimed cost, as messages say it."""
     if claim.equals is None:
-        cost = f"at most {upper:g} %"
+        cost = f"at most {claim.at_most:g} %"
     elif claim.interval is None or claim.scope == "contract":
-        cost = f"{claim.equals:g} % within {claim.within or 0.0:g}"
+        cost = f"{claim.equals:g} % within {claim.within:g}"
     else:
         unit = ", in perplexity" if claim.interval_unit == "perplexity" else ""
         cost = f"{claim.equals:g} %{span(claim.interval)}{unit}"
-    return lower, upper, f"{claimed(claim)}: {cost}"
+    return f"{claimed(claim)}: {cost}"
 
 
 def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decision:
     cost, removing = figures.costs.increase(removal.layout), f"removing {numbered('block', removal.layers)}"
-    lower, upper, statement = _claimed_cost(figures, claim)
+    (lower, upper), statement = _allowed(figures, claim), _statement(claim)
     if cost is None:
         message = f"what {removing} costs is not measured, run the audit to its end; {statement}"
         return Decision("open", message, unit="percent", threshold=upper)
@@ -106,15 +94,14 @@ def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decis
     if verdict != "open" or claim.about == "tasks":
         return decision
     # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
-    further = figures.further(cost, bounds if least <= cost.value <= upper else [threshold], MINIMUM_WINDOWS)
-    message += undecided(cost, further, MINIMUM_WINDOWS, "windows")
-    return replace(decision, message=message, further_units=further)
+    decisive = bounds if least <= cost.value <= upper else [threshold]
+    return figures.left_open(decision, cost, decisive, MINIMUM_WINDOWS, "windows")
 
 
 def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict:
     """Whether a cost in percent lies in a claimed range: on its value, or on its interval."""
     if scope == "contract":
-        slack = NUMERICAL_TOLERANCE * (100.0 + cost.value)
+        slack = MACHINE_TOLERANCE * (100.0 + cost.value)
         return "supported" if lower - slack <= cost.value <= upper + slack else "contradicted"
     if cost.interval is None or cost.units < MINIMUM_WINDOWS:
         return "open"

@@ -63,7 +63,7 @@ def differences(costs: Costs, sets: Sequence[RemovalSet]) -> list[DifferenceRow]
 
 
 def _difference(costs: Costs, a: Sequence[RemovalSet], b: Sequence[RemovalSet]) -> DifferenceRow:
-    differences = [costs.difference(one.layout, other.layout) for one, other in product(a, b)]
+    differences = [costs.difference(*(arm.layout for arm in pair)) for pair in product(a, b)]
     known = [difference for difference in differences if difference is not None]
     complete = len(known) == len(differences)
     return {

@@ -58,10 +58,10 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence
 
 def selected_on(evidence: Evidence, method: str) -> str:
     """The texts a method chooses on, marked where they overlap the evaluation text; empty where it looks at none."""
-    audit, read = evidence.audit, evidence.facts.evaluation
-    tuned = " (tuned on its test text)" if read is not None and read.shared_run >= OVERLAP else ""
+    audit, evaluation = evidence.audit, evidence.facts.evaluation
+    tuned = " (tuned on its test text)" if evaluation is not None and evaluation.shared_run >= OVERLAP else ""
     looking = [METHODS[name] for name in _choosing(audit, method) if METHODS[name].looks]
-    contracts = [(own.looks_at == "selection" and audit.selecting) or audit.scoring for own in looking]
+    contracts = [(looker.looks_at == "selection" and audit.selecting) or audit.scoring for looker in looking]
     names = " and ".join(dict.fromkeys(contract.source.name for contract in contracts))
     return names + tuned if names else ""
 

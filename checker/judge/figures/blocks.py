@@ -15,14 +15,10 @@ from checker.judge.figures.regimes import MetricRegime, metric_regime, metric_se
 
 def blocks(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[BlockRow]:
     """One row per block: its deletion distance, the protocols' scores, and what deleting it alone costs."""
-    excluded = set(distances.problem.geometry.exclude)
-    return [
-        _block(distances, block, single_costs.get(block), block in excluded)
-        for block in range(distances.problem.blocks)
-    ]
+    return [_block(distances, block, single_costs.get(block)) for block in range(distances.problem.blocks)]
 
 
-def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bool) -> BlockRow:
+def _block(distances: Distances, block: int, cost: Estimate | None) -> BlockRow:
     deletion = distances.estimate("deletion", block) if "deletion" in distances.by_method else None
     return {
         "block": block,
@@ -32,7 +28,7 @@ def _block(distances: Distances, block: int, cost: Estimate | None, excluded: bo
         "interchange_score": distances.scores.get("interchange", {}).get(block),
         "single_deletion_increase_percent": cost and cost.value,
         "interval": cost and pair_of(cost.interval),
-        "excluded": excluded,
+        "excluded": block in distances.problem.geometry.exclude,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Costs:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.unchanged = Layout.base(self.blocks)
-        self._increases: dict[Layout, Estimate | None] = {}  # those that were asked for already
+        self._increases = cache(self._increase)  # each is asked for several times
 
     @property
     def blocks(self) -> int:
@@ -49,9 +49,7 @@ class Costs:
 
     def increase(self, layout: Layout) -> Estimate | None:
         """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
-        if layout not in self._increases:
-            self._increases[layout] = self._increase(layout)
-        return self._increases[layout]
+        return self._increases(layout)
 
     def _increase(self, layout: Layout) -> Estimate | None:
         variant = self.nll(layout)
@@ -69,9 +67,9 @@ class Costs:
         values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", layout)
         return None if values is None or self.tokens is None else float(values @ self.tokens / self.tokens.sum())
 
-    def difference(self, one: Layout, other: Layout) -> Estimate | None:
-        """Paired difference in mean NLL, ``one`` minus ``other``, in nats per token."""
-        a, b = self.nll(one), self.nll(other)
+    def difference(self, variant: Layout, reference: Layout) -> Estimate | None:
+        """Paired difference in mean NLL, ``variant`` minus ``reference``, in nats per token."""
+        a, b = self.nll(variant), self.nll(reference)
         if a is None or b is None or self.tokens is None:
             return None
         return statistics.nll_difference(a, b, self.tokens, self.evidence.audit.statistics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry
 from checker.core.questions import PORTIONS, Evidence, Problem, Values
 from checker.core.statistics import Estimate
-from checker.judge.figures.form import ValueRow
+from checker.judge.figures.form import Ends, ValueRow
 from checker.judge.figures.regimes import direction
 from checker.selection.arms import scored_by, whole
 from checker.selection.methods import METHODS
@@ -31,8 +31,7 @@ class Distances:
 
     def __init__(self, evidence: Evidence, problem: Problem) -> None:
         self.evidence, self.problem = evidence, problem
-        self._resamples: dict[str, list[dict[int, float]]] = {}
-        self._selections: dict[tuple[str, int, Geometry, str], dict[tuple[int, ...], float]] = {}
+        self._resampled, self._selected = cache(self._resample), cache(self._select)
 
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
@@ -94,10 +93,7 @@ class Distances:
         The weights add up to the share of resamples in which the budget is reached, at most 1. Empty for methods whose
         scores are not means over prompts.
         """
-        question = (method, budget, geometry, ties)
-        if question not in self._selections:
-            self._selections[question] = self._select(method, budget, geometry, ties)
-        return self._selections[question]
+        return self._selected(method, budget, geometry, ties)
 
     def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         chosen: dict[tuple[int, ...], float] = defaultdict(float)
@@ -106,11 +102,6 @@ class Distances:
             for layers in sets:
                 chosen[layers] += 1.0 / (len(sets) * RESAMPLES)
         return {layers: round(share, 12) for layers, share in chosen.items()}
-
-    def _resampled(self, method: str) -> list[dict[int, float]]:
-        if method not in self._resamples:
-            self._resamples[method] = self._resample(method)
-        return self._resamples[method]
 
     def _resample(self, name: str) -> list[dict[int, float]]:
         table = self.by_method[name]
@@ -128,7 +119,7 @@ class Distances:
         return scores(means, self.problem)
 
 
-def pair_of(interval: tuple[float, float] | None) -> list[float] | None:
+def pair_of(interval: Ends) -> list[float] | None:
     """An interval as the report writes it."""
     return None if interval is None else [float(interval[0]), float(interval[1])]
 
@@ -138,7 +129,7 @@ def value_row(estimate: Estimate) -> ValueRow:
     return {"value": estimate.value, "interval": pair_of(estimate.interval)}
 
 
-def outermost(estimates: Sequence[Estimate]) -> list[float] | None:
+def outermost(estimates: Sequence[Estimate]) -> Ends:
     """The outermost ends of all intervals; None where one has none."""
     intervals = [estimate.interval for estimate in estimates if estimate.interval is not None]
     if not intervals or len(intervals) < len(estimates):

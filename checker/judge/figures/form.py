@@ -14,9 +14,16 @@ from checker.judge.figures.regimes import DistanceClass, MetricRegime, PairRegim
 Ends = Sequence[float] | None  # low and high, as a tuple or a list; None where there is no interval
 
 
-class ValueRow(TypedDict):  # a figure with its interval
-    value: float
+class IntervalRow(TypedDict):  # the interval of the figure beside it
     interval: Ends
+
+
+class ValueRow(IntervalRow):  # a figure with its interval
+    value: float
+
+
+class BudgetRow(TypedDict):  # the number of blocks to remove
+    budget: int
 
 
 # Two keys of a distance are words of Python, which a class cannot hold.
@@ -93,21 +100,19 @@ class KindRow(TypedDict):  # distances on one kind of prompt
     interchange: float | None
 
 
-class BlockRow(TypedDict):
+class BlockRow(IntervalRow):
     block: int
     deletion: float | None
     deletion_interval: Ends
     replacement_score: float | None
     interchange_score: float | None
     single_deletion_increase_percent: float | None
-    interval: Ends
     excluded: bool
 
 
-class PredictionRow(TypedDict):  # whether a method's scores go with the cost of deleting single blocks
+class PredictionRow(IntervalRow):  # whether a method's scores go with the cost of deleting single blocks
     method: str
     rank_correlation: float | None
-    interval: Ends
     blocks: int
 
 
@@ -115,17 +120,15 @@ class RankRow(ValueRow):  # rank correlation of the two protocols' block scores
     blocks: int
 
 
-class SharedRow(TypedDict):  # what the two protocols' selections share, over their ties
-    budget: int
+class SharedRow(BudgetRow):  # what the two protocols' selections share, over their ties
     shared_least: int
     shared_most: int
     of: int
 
 
-class MetricRow(TypedDict):  # what the two distances say together, over all adjacent pairs
+class MetricRow(IntervalRow):  # what the two distances say together, over all adjacent pairs
     name: MetricRegime
     ratio: float | None
-    interval: Ends
     replacement_mean: float | None
     interchange_mean: float | None
     pairs: int
@@ -134,11 +137,9 @@ class MetricRow(TypedDict):  # what the two distances say together, over all adj
     sentence: str
 
 
-class RemovalRow(TypedDict):  # what the costs of the two protocols' arms say at one budget
-    budget: int
+class RemovalRow(BudgetRow, IntervalRow):  # what the costs of the two protocols' arms say at one budget
     regime: RemovalRegime
     difference: float | None
-    interval: Ends
     margin: float
     resolutions: int
     sentence: str
@@ -149,24 +150,22 @@ class RegimeRow(TypedDict):
     removal: Sequence[RemovalRow]
 
 
-class BaselineRow(TypedDict):  # the unchanged model
+class BaselineRow(IntervalRow):  # the unchanged model
     perplexity: float
-    interval: Ends
     windows: int
     tokens: int
     nll_per_token: float
 
 
-class ChosenRow(TypedDict):  # what one method chose at one budget
+class ChosenRow(BudgetRow):  # what one method chose at one budget
     method: str
-    budget: int
     form: Form
     selection: str
     ties: int
     ties_counted: bool
 
 
-class ArmRow(ChosenRow):  # one removal set and its measured cost
+class ArmRow(ChosenRow, IntervalRow):  # one removal set and its measured cost
     layers: Sequence[int]
     merged: str | None
     tie: int
@@ -174,7 +173,6 @@ class ArmRow(ChosenRow):  # one removal set and its measured cost
     calls: int
     perplexity: float | None
     increase_percent: float | None
-    interval: Ends
     kl: float | None
     top1_agreement: float | None
     parameters_removed: int
@@ -197,8 +195,7 @@ class RangeRow(ChosenRow):  # over the ties
     most_high: float | None
 
 
-class RandomRow(TypedDict):  # the random control at one budget
-    budget: int
+class RandomRow(BudgetRow):  # the random control at one budget
     selection: str
     draws: int
     quartiles: Sequence[float]
@@ -221,18 +218,15 @@ class AgreementRow(TypedDict):  # how far two methods put the blocks into the sa
     kendall: ValueRow | None
 
 
-class DifferenceRow(TypedDict):  # in cost, of two methods' arms under the same constraints
+class DifferenceRow(BudgetRow, IntervalRow):  # in cost, of two methods' arms under the same constraints
     a: str
     b: str
-    budget: int
     form: Form
     selection: str
     difference: float | None
-    interval: Ends
 
 
-class OverlapRow(TypedDict):  # what a selection on a part of the prompts shares with that on all of them
-    budget: int
+class OverlapRow(BudgetRow):  # what a selection on a part of the prompts shares with that on all of them
     shared: int | None
     of: int
 
@@ -244,8 +238,7 @@ class PortionRow(TypedDict):
     overlap: Sequence[OverlapRow]
 
 
-class FurtherPromptsRow(TypedDict):
-    budget: int
+class FurtherPromptsRow(BudgetRow):
     prompts: int | None
 
 

@@ -29,8 +29,7 @@ from checker.judge.figures.regimes import distance_class, pair_regime
 
 def pairs(distances: Distances, reasons: Mapping[tuple[int, int], str]) -> list[PairRow]:
     """One row per pair within reach; ``reasons`` says why some are not comparable."""
-    evidence = distances.evidence
-    reach = pairs_within(distances.problem.blocks, evidence.audit.max_gap)
+    reach = pairs_within(distances.problem.blocks, distances.evidence.audit.max_gap)
     return [_pair(distances, i, j, reasons.get((i, j))) for i, j in reach]
 
 
@@ -52,8 +51,7 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
     }
     if reason is not None:
         return row
-    settings = distances.evidence.audit.statistics
-    by_method = distances.by_method
+    settings, by_method = distances.evidence.audit.statistics, distances.by_method
     if "replacement" in by_method:
         row["replacement"] = _replacement(distances, i, j)
     if "interchange" in by_method:

@@ -70,7 +70,7 @@ def _undecidable(sets: Mapping[str, Sequence[RemovalSet]], missing: int, differe
         return f"No removal set of {' and of '.join(absent)} is known at this budget, so there is nothing to compare."
     if missing:
         return "Not every removal that the two protocols chose at this budget is measured."
-    if any(own[0].ties > len(own) for own in sets.values()):
+    if any(resolutions[0].ties > len(resolutions) for resolutions in sets.values()):
         return "The two protocols leave more ways of breaking ties than were measured, so not all are known to agree."
     windows = differences[0].units
     if windows < MINIMUM_WINDOWS:
