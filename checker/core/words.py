@@ -22,6 +22,12 @@ def listed(items: Iterable[object], most: int = 3, separator: str = ", ") -> str
     return separator.join(texts[:most]) + more
 
 
+def examples(sentences: Sequence[str], most: int = 3) -> str:
+    """The first few of longer parts, and how many more there are: ``a; b; c; and 2 more``."""
+    more = [f"and {len(sentences) - most} more"] if len(sentences) > most else []
+    return "; ".join([*sentences[:most], *more])
+
+
 def enumerated(names: Iterable[object], last: str = "and") -> str:
     """All names, the last after a word: ``a, b and c``; empty where there are none."""
     texts = [str(name) for name in names]

@@ -28,5 +28,10 @@ class Case(AnyCase[Audit]):
         name = self.audit.selection.name
         return [row for row in rows if (row["form"], row["selection"]) == ("matched", name)]
 
+    def arms(self, method: str | None, budget: int | None) -> list[ArmRow]:
+        """The sets that a method answers a budget with in that comparison: several where it has ties."""
+        rows = self.primary(self.figures["arms"])
+        return [row for row in rows if (row["method"], row["budget"]) == (method, budget)]
+
     def verdict(self, claim: Claim) -> ClaimRow:
         return next(row for row in self.figures["claims"] if row["id"] == claim.id)

@@ -11,20 +11,14 @@ from checker.judge.case import Case
 _WRITE = "seal the run and write the block again: pruneaudit pack, pruneaudit card"
 
 
-def _unread(case: Case) -> Result | None:
-    """Why the card says nothing; None where it was read."""
+def _with_block(case: Case) -> CardFacts | Result:
+    """The card beside the model; where it has no block that could be read, why not."""
     card = case.facts.model.card
     if card is None:
         return not_applicable("no README.md lies beside the model")
     if card.problem is not None:
         return undecided(f"README.md: {card.problem}")
-    return None
-
-
-def _read(case: Case) -> CardFacts:
-    card = case.facts.model.card
-    assert card is not None
-    return card
+    return card if card.block else not_applicable("README.md has no pruneaudit block")
 
 
 @rule(
@@ -38,25 +32,19 @@ def _read(case: Case) -> CardFacts:
 )
 def block_out_of_date(case: Case) -> Iterator[Result]:
     """The card's pruneaudit block was made from another audit, or from other weights."""
-    if unread := _unread(case):
-        yield unread
+    card = _with_block(case)
+    if isinstance(card, Result):
+        yield card
         return
-    card, figures = _read(case), case.figures
-    if not card.block:
-        yield not_applicable("README.md has no pruneaudit block")
-        return
-    named = {
-        "audit": (card.audit_digest, figures["audit"]["digest"]),
-        "model": (card.model_digest, figures["model"]["digest"]),
-    }
-    other = [what for what, (found, expected) in named.items() if found != expected]
-    for what in other:
-        found, expected = named[what]
-        yield failed(
-            f"README.md: found a block of the {what} {_short(found)}; expected {_short(expected)}, which is audited "
-            f"here; {_WRITE}"
-        )
-    if not other:
+    digests = {"audit": card.audit_digest, "model": card.model_digest}
+    audited = {"audit": case.figures["audit"]["digest"], "model": case.figures["model"]["digest"]}
+    for what, digest in digests.items():
+        if digest != audited[what]:
+            yield failed(
+                f"README.md: found a block of the {what} {_short(digest)}; expected {_short(audited[what])}, which is "
+                f"audited here; {_WRITE}"
+            )
+    if digests == audited:
         yield passed("the block in README.md is of this audit and of these weights")
 
 
@@ -75,12 +63,12 @@ def _short(digest: str | None) -> str:
 )
 def block_edited(case: Case) -> Iterator[Result]:
     """The card's pruneaudit block was changed after it was written."""
-    if unread := _unread(case):
-        yield unread
-    elif not _read(case).block:
-        yield not_applicable("README.md has no pruneaudit block")
-    elif _read(case).edited:
-        yield failed("README.md: found a block that is not what its digest says; expected it as it was written; "
-                     f"{_WRITE}")  # fmt: skip
+    card = _with_block(case)
+    if isinstance(card, Result):
+        yield card
+    elif card.edited:
+        yield failed(
+            f"README.md: found a block that is not what its digest says; expected it as it was written; {_WRITE}"
+        )
     else:
         yield passed("the block in README.md is as it was written")

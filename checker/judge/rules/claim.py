@@ -76,11 +76,11 @@ def universal_with_counterexample(case: Case) -> Iterator[Result]:
 
 def _universal(case: Case, claim: Redundancy) -> Result:
     row = case.verdict(claim)
-    against = row["counterexamples"]
-    if against:
-        protocols = " and ".join(dict.fromkeys(found["protocol"] for found in against))
-        farthest = max(against, key=lambda found: float(found["value"]))
-        pairs = len({(found["i"], found["j"]) for found in against})
+    counterexamples = row["counterexamples"]
+    if counterexamples:
+        protocols = " and ".join(dict.fromkeys(example["protocol"] for example in counterexamples))
+        farthest = max(counterexamples, key=lambda example: example["value"])
+        pairs = len({(example["i"], example["j"]) for example in counterexamples})
         return failed(
             f"found {counted(pairs, 'pair')} not below {claim.below:g} nats under {protocols}, the "
             f"farthest ({farthest['i']}, {farthest['j']}) at {farthest['value']:.4g} nats; expected none",
@@ -116,16 +116,16 @@ def _on_interval(row: ClaimRow, bounds: BoundsRow) -> Result:
         return shape.undecided("no figure is known that could be held against the bound", row["id"])
     if row["scope"] == "contract":
         return passed("claimed of this very text, which the figure itself decides", row["id"])
-    told = f"{row['value']:.4g} {row['unit']}"
+    figure = f"{row['value']:.4g} {row['unit']}"
     if not _within(bounds, [row["value"], row["value"]]):
-        return passed(f"the point estimate, {told}, does not satisfy the claim either", row["id"])
+        return passed(f"the point estimate, {figure}, does not satisfy the claim either", row["id"])
+    satisfied = f"the point estimate, {figure}, satisfies the claim"
     if row["interval"] is None:
-        return failed(f"the point estimate, {told}, satisfies the claim, and has no interval; expected one", row["id"])
+        return failed(f"{satisfied}, and has no interval; expected one", row["id"])
     ends = f"[{row['interval'][0]:.4g}, {row['interval'][1]:.4g}]"
     if _within(bounds, row["interval"]):
-        return passed(f"the whole interval of {told} satisfies the claim: {ends}", row["id"])
-    return failed(f"the point estimate, {told}, satisfies the claim, and its interval {ends} does not; expected both",
-                  row["id"])  # fmt: skip
+        return passed(f"the whole interval of {figure} satisfies the claim: {ends}", row["id"])
+    return failed(f"{satisfied}, and its interval {ends} does not; expected both", row["id"])
 
 
 def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
@@ -153,12 +153,12 @@ def scope_unlike_figure(case: Case) -> Iterator[Result]:
 def _scope(claim: Removal) -> Result:
     stated = "a bound" if claim.equals is None else "a value" if claim.interval is None else "a value with its interval"
     if claim.scope == "contract":
-        told = f"found {stated} of this very text (`scope: contract`)"
+        sentence = f"found {stated} of this very text (`scope: contract`)"
         fits, expected = stated == "a value", "a value alone, or `scope: population`"
     else:
-        told = f"found {stated} of texts like this one (`scope: population`)"
+        sentence = f"found {stated} of texts like this one (`scope: population`)"
         fits, expected = stated != "a value", "a bound, or an interval beside the value"
-    return passed(told, claim.id) if fits else failed(f"{told}; expected {expected}", claim.id)
+    return passed(sentence, claim.id) if fits else failed(f"{sentence}; expected {expected}", claim.id)
 
 
 @rule(
@@ -174,15 +174,11 @@ def _scope(claim: Removal) -> Result:
 def perplexity_for_tasks(case: Case) -> Iterator[Result]:
     """A claim about tasks has perplexity alone as its evidence."""
     for claim in case.audit.claims_of(Removal, Comparison):
-        yield _about(claim)
-
-
-def _about(claim: Removal | Comparison) -> Result:
-    if isinstance(claim, Removal) and claim.about == "tasks":
-        return failed("found a claim about tasks (`about: tasks`), and perplexity as its evidence; expected the tasks "
-                      "to be measured", claim.id)  # fmt: skip
-    spoken = _TASKS.search(claim.says)
-    if spoken:
-        told = f'found "{spoken.group()}" in the claim\'s words, and perplexity as its evidence'
-        return failed(f"{told}; expected words about perplexity, or `about: tasks`", claim.id)
-    return passed("speaks of perplexity, which is what is measured", claim.id)
+        if isinstance(claim, Removal) and claim.about == "tasks":
+            found, expected = "a claim about tasks (`about: tasks`)", "the tasks to be measured"
+        elif word := _TASKS.search(claim.says):
+            found, expected = f'"{word.group()}" in the claim\'s words', "words about perplexity, or `about: tasks`"
+        else:
+            yield passed("speaks of perplexity, which is what is measured", claim.id)
+            continue
+        yield failed(f"found {found}, and perplexity as its evidence; expected {expected}", claim.id)

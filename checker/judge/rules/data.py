@@ -25,27 +25,23 @@ def contract_not_pinned(case: Case) -> Iterator[Result]:
     sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
     if case.audit.selecting is not None:
         sources["selection"] = case.audit.selecting.source
-    loose = [name for name, source in sources.items() if not _pinned(source)]
-    for name in loose:
-        yield failed(f"data.{name}: {_loose(sources[name])}, so that the text cannot change unnoticed")
+    loose = {name: problem for name, source in sources.items() if (problem := _not_pinned(source))}
+    for name, problem in loose.items():
+        yield failed(f"data.{name}: {problem}, so that the text cannot change unnoticed")
     if not loose:
         yield passed("every contract pins its text")
 
 
-def _pinned(source: TextSource) -> bool:
+def _not_pinned(source: TextSource) -> str:
+    """What was found and expected of a source that can change under the same name; else empty."""
     if source.kind == "self_generated":
-        return True  # by its seed and the weights
+        return ""  # its seed and the weights pin it
     if source.kind != "hub":
-        return source.sha256 is not None
-    return is_commit(source.revision)
-
-
-def _loose(source: TextSource) -> str:
-    if source.kind != "hub":
-        return "found no `sha256`; expected one"
-    if source.revision is None:
-        return "found no `revision`; expected a full commit"
-    return f"found the revision {source.revision}, which can move; expected a full commit"
+        return "found no `sha256`; expected one" if source.sha256 is None else ""
+    if is_commit(source.revision):
+        return ""
+    revision = "no `revision`" if source.revision is None else f"the revision {source.revision}, which can move"
+    return f"found {revision}; expected a full commit"
 
 
 @rule(
@@ -69,15 +65,15 @@ def begin_token(case: Case) -> Iterator[Result]:
         return
     without, with_token = measured["without"], measured["with"]
     everywhere = case.audit.evaluation.special_tokens == "every_window"
-    told = (
+    sentence = (
         f"on one window the perplexity is {without:.4g} without and {with_token:.4g} with the begin token, and the "
         f"contract puts it before {'every window' if everywhere else 'the text at most'}"
     )
     worse = with_token / without if everywhere else without / with_token
     if worse > _LARGE:
-        yield failed(f"{told}; expected the contract's way to be at most {_LARGE:g} times the other")
+        yield failed(f"{sentence}; expected the contract's way to be at most {_LARGE:g} times the other")
     else:
-        yield passed(told)
+        yield passed(sentence)
 
 
 @rule(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import AmountRow, RunRow
 from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.core.words import counted
+from checker.core.words import counted, enumerated
 from checker.judge.case import Case
 
 
@@ -92,19 +92,20 @@ def rerun_until_settled(case: Case) -> Iterator[Result]:
 def _settled(case: Case, claim: Claim, runs: Sequence[RunRow]) -> Result:
     own, verdict = case.figures["evidence"]["amount"], case.verdict(claim)["verdict"]
     known = [run for run in runs if run["verdicts"].get(claim.id) is not None]
-    told = f"{verdict} on {_amount(own, own)}"
+    sentence = f"{verdict} on {_amount(own, own)}"
     others = [
         f"{run['verdicts'][claim.id]} on {_amount(run['amount'], own)}"
         for run in known
         if run["verdicts"][claim.id] != verdict
     ]
     if others and verdict != "open":
-        return failed(f"{told}; found it {', '.join(others)}; expected one amount of text, fixed beforehand", claim.id)
+        expected = "one amount of text, fixed beforehand"
+        return failed(f"{sentence}; found it {', '.join(others)}; expected {expected}", claim.id)
     if others:
-        return passed(f"{told}, so that no other run settled it: {', '.join(others)}", claim.id)
+        return passed(f"{sentence}, so that no other run settled it: {', '.join(others)}", claim.id)
     if known:
-        return passed(f"{told}, as in {counted(len(known), 'other run')}", claim.id)
-    return passed(f"{told}, and no run on another amount of text is known", claim.id)
+        return passed(f"{sentence}, as in {counted(len(known), 'other run')}", claim.id)
+    return passed(f"{sentence}, and no run on another amount of text is known", claim.id)
 
 
 def _amount(amount: AmountRow, own: AmountRow) -> str:
@@ -115,4 +116,4 @@ def _amount(amount: AmountRow, own: AmountRow) -> str:
     read.append(f"{amount['windows']} windows")
     changed = [f"seed {amount['seed']}"] if amount["seed"] != own["seed"] else []
     changed += ["other text"] if amount["texts"] != own["texts"] else []
-    return " and ".join([", ".join(read[:-1]), read[-1]]) + (f" ({', '.join(changed)})" if changed else "")
+    return enumerated(read) + (f" ({', '.join(changed)})" if changed else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from checker.core.records import Audited
 from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
@@ -12,7 +12,7 @@ from checker.judge.figures.form import ArmRow
 from checker.spec.claims.removal import Removal
 from checker.spec.policies import unknown_rules
 
-_SHOWN = 3  # intervals that a message names
+_NAMED = 3  # intervals that a message names
 _LIFT = "When the demand cannot be met for this model, and the reason says why."
 
 
@@ -27,15 +27,14 @@ _LIFT = "When the demand cannot be met for this model, and the reason says why."
 def unknown_rule(case: AnyCase[Audited]) -> Iterator[Result]:
     """The policy sets a level for a rule that does not exist or that has only one."""
     policy = case.audit.policy
-    nothing = dict(unknown_rules(policy, case.known_rules))
+    unknown = dict(unknown_rules(policy, case.known_rules))
     for name, level in policy.rules.items():
         place = policy.sources.get(f"rules.{name}", "policy.rules")
-        if name in nothing:
-            yield failed(f"{place}: found {name!r} set to {level}; expected {nothing[name]}")
-        elif name in case.known_rules:
-            yield passed(f"{name} exists and is set to {level}")
+        if name in unknown:
+            yield failed(f"{place}: found {name!r} set to {level}; expected {unknown[name]}")
         else:
-            yield passed(f"the family {name} exists and is set to {level}")
+            family = "" if name in case.known_rules else "the family "
+            yield passed(f"{family}{name} exists and is set to {level}")
 
 
 @rule(
@@ -49,14 +48,17 @@ def unknown_rule(case: AnyCase[Audited]) -> Iterator[Result]:
 )
 def required_method(case: Case) -> Iterator[Result]:
     """A method that the policy requires is not run."""
+    run, demanded = [method.name for method in case.audit.methods], _demanded(case, "required_methods")
     for name in case.audit.policy.required_methods:
-        if name not in _run(case):
-            told = f"found {', '.join(_run(case)) or 'none'} as methods; expected {name} among them"
-            yield failed(f"{told}, as {_demanded(case, 'required_methods')}; add it to `methods` and run the audit")
+        if name not in run:
+            yield failed(
+                f"found {', '.join(run) or 'none'} as methods; expected {name} among them, as {demanded}; add it to "
+                "`methods` and run the audit"
+            )
         elif not any(_measured(row) for row in case.figures["arms"] if row["method"] == name):
             yield undecided(f"{name} is among the methods, but no arm of it is measured; run the audit to its end")
         else:
-            yield passed(f"{name} is run, as {_demanded(case, 'required_methods')}")
+            yield passed(f"{name} is run, as {demanded}")
 
 
 @rule(
@@ -75,24 +77,19 @@ def required_budget(case: Case) -> Iterator[Result]:
 
 
 def _at_budget(case: Case, budget: int) -> Result:
-    run = _run(case)
-    there = [name for name, budgets in run.items() if budget in budgets]
+    run = {method.name: budget in method.budgets for method in case.audit.methods}
+    at_budget = [name for name, included in run.items() if included]
     asked = [name for name in case.audit.policy.required_methods if name in run]  # others are a finding of their own
-    missing = [name for name in asked if name not in there]
-    if missing or not there:
+    missing = [name for name in asked if name not in at_budget]
+    if missing or not at_budget:
         who = f"left out by {', '.join(missing)}" if missing else "run by no method"
         demanded = _demanded(case, "required_budgets")
         return failed(f"found budget {budget} {who}; expected it, as {demanded}; add it to `budgets` and run the audit")
     measured = {row["method"] for row in case.figures["arms"] if row["budget"] == budget and _measured(row)}
-    silent = [name for name in asked or there if name not in measured]
+    silent = [name for name in asked or at_budget if name not in measured]
     if silent and (asked or not measured):
         return undecided(f"budget {budget}: no arm of {', '.join(silent)} is measured; run the audit to its end")
-    return passed(f"budget {budget} is run by {', '.join(asked or there)}")
-
-
-def _run(case: Case) -> Mapping[str, tuple[int, ...]]:
-    """The budgets of each method that the audit runs."""
-    return {method.name: method.budgets for method in case.audit.methods}
+    return passed(f"budget {budget} is run by {', '.join(asked or at_budget)}")
 
 
 def _measured(row: ArmRow) -> bool:
@@ -110,16 +107,17 @@ def _measured(row: ArmRow) -> bool:
 )
 def too_few_windows(case: Case) -> Iterator[Result]:
     """There are fewer evaluation windows than the policy demands."""
-    least, read = case.audit.policy.minimum_windows, case.facts.evaluation
+    least, evaluation = case.audit.policy.minimum_windows, case.facts.evaluation
     if least is None:
         return
-    if read is None:
+    if evaluation is None:
         yield undecided("the evaluation text is not read yet; run the audit")
-    elif len(read.scored) < least:
-        told = f"found {len(read.scored)} evaluation windows; expected at least {least}"
-        yield failed(f"{told}, as {_demanded(case, 'minimum_windows')}; raise `words`, or lower `stride`")
+        return
+    sentence, demanded = f"found {len(evaluation.scored)} evaluation windows", _demanded(case, "minimum_windows")
+    if len(evaluation.scored) < least:
+        yield failed(f"{sentence}; expected at least {least}, as {demanded}; raise `words`, or lower `stride`")
     else:
-        yield passed(f"found {len(read.scored)} evaluation windows; at least {least} are demanded")
+        yield passed(f"{sentence}; at least {least} are demanded")
 
 
 @rule(
@@ -141,35 +139,35 @@ def wide_interval(case: Case) -> Iterator[Result]:
     for claim in case.audit.claims_of(Removal):
         row = case.verdict(claim)
         if row["interval"] is None:
-            yield undecided("the claimed removal has no interval; run the audit, on 8 windows at least", claim.id)
+            yield undecided(f"the claimed removal has no interval; {_ON_WINDOWS}", claim.id)
+            continue
+        width = _width(row["interval"], row["value"])
+        sentence = f"found an interval of the removal's cost that is {width:.3g} % of its perplexity wide"
+        if width > bound:
+            yield failed(f"{sentence}; expected at most {bound:g} %, as {_demanded(case, _WIDTH)}", claim.id)
         else:
-            width = _width(row["interval"], row["value"])
-            told = f"found an interval of the removal's cost that is {width:.3g} % of its perplexity wide"
-            if width > bound:
-                yield failed(f"{told}; expected at most {bound:g} %, as {_demanded(case, _WIDTH)}", claim.id)
-            else:
-                yield passed(f"{told}; at most {bound:g} % is allowed", claim.id)
+            yield passed(f"{sentence}; at most {bound:g} % is allowed", claim.id)
 
 
 _WIDTH = "maximum_interval_width_percent"
+_ON_WINDOWS = "run the audit, on 8 windows at least"
 
 
 def _arms_width(case: Case, bound: float) -> Result:
     """The arms of the comparison that verdicts rest on, but random draws, which nobody claims."""
     arms = [row for row in case.primary(case.figures["arms"]) if not row["draw"]]
-    known = [(row, interval) for row in arms if (interval := row["interval"]) is not None]
-    widths = sorted(((_width(ends, row["increase_percent"]), _name(row)) for row, ends in known), reverse=True)
+    known = [(_width(row["interval"], row["increase_percent"]), _name(row)) for row in arms if row["interval"]]
+    widths = sorted(known, reverse=True)
     wide = [f"{name} ({width:.3g} %)" for width, name in widths if width > bound]
     if wide:
-        told = f"found {len(wide)} of {len(arms)} arms with an interval wider than {bound:g} % of their perplexity"
-        return failed(f"{told}: {listed(wide, _SHOWN)}; expected none, as {_demanded(case, _WIDTH)}")
+        found = f"{len(wide)} of {len(arms)} arms with an interval wider than {bound:g} % of their perplexity"
+        return failed(f"found {found}: {listed(wide, _NAMED)}; expected none, as {_demanded(case, _WIDTH)}")
     if len(known) < len(arms):
-        return undecided(f"{len(arms) - len(known)} of {len(arms)} arms have no interval; run the audit, on 8 windows "
-                         "at least")  # fmt: skip
+        return undecided(f"{len(arms) - len(known)} of {len(arms)} arms have no interval; {_ON_WINDOWS}")
     if not arms:
         return undecided("no arm is measured that could have an interval; run the audit")
-    return passed(f"the widest interval of {len(arms)} arms is {widths[0][0]:.3g} % of its perplexity; at most "
-                  f"{bound:g} % is allowed")  # fmt: skip
+    widest = f"the widest interval of {len(arms)} arms is {widths[0][0]:.3g} % of its perplexity"
+    return passed(f"{widest}; at most {bound:g} % is allowed")
 
 
 def _name(row: ArmRow) -> str:
@@ -193,14 +191,14 @@ def _width(interval: Sequence[float], increase: float | None) -> float:
 )
 def too_many_waivers(case: AnyCase[Audited]) -> Iterator[Result]:
     """The audit has more waivers than the policy allows."""
-    most, there = case.audit.policy.maximum_waivers, len(case.audit.waivers)
-    told = f"found {counted(there, 'waiver')}"
+    most, number = case.audit.policy.maximum_waivers, len(case.audit.waivers)
     if most is None:
         return
-    if there > most:
-        yield failed(f"{told}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
+    sentence = f"found {counted(number, 'waiver')}"
+    if number > most:
+        yield failed(f"{sentence}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
     else:
-        yield passed(f"{told}; allowed are at most {most}")
+        yield passed(f"{sentence}; allowed are at most {most}")
 
 
 def _demanded(case: AnyCase[Audited], key: str) -> str:

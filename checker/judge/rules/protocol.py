@@ -78,13 +78,13 @@ def _predicts(protocol: str, row: PredictionRow) -> Result:
             f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 8, "
             "and not all equal, for a rank correlation with an interval"
         )
-    told = (
+    sentence = (
         f"{protocol}: rank correlation with the cost of single deletions {value:.2f} [{interval[0]:.2f}, "
         f"{interval[1]:.2f}] over {row['blocks']} blocks"
     )
     if interval[0] > 0:
-        return passed(told)
-    return failed(f"{told}; expected the lower end above 0")
+        return passed(sentence)
+    return failed(f"{sentence}; expected the lower end above 0")
 
 
 @rule(
@@ -99,7 +99,8 @@ def _predicts(protocol: str, row: PredictionRow) -> Result:
 )
 def direction_undeclared(case: Case) -> Iterator[Result]:
     """The audit relies on replacement and does not declare how its two directions become one score."""
-    if not _replaces(case):
+    methods = {*scored_by(case.audit), *(claim.protocol for claim in case.audit.claims)}
+    if "replacement" not in methods:
         return
     if "direction" in case.audit.protocols.get("replacement", {}):
         yield passed(f"blocks are scored by {case.audit.direction}, as declared")
@@ -107,8 +108,3 @@ def direction_undeclared(case: Case) -> Iterator[Result]:
         yield failed(
             f"protocols.replacement: found no `direction`; expected into, max or mean; {case.audit.direction} is used"
         )
-
-
-def _replaces(case: Case) -> bool:
-    """Whether the audit measures replacement, or rests a claim on it."""
-    return "replacement" in {*scored_by(case.audit), *(claim.protocol for claim in case.audit.claims)}

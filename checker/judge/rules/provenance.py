@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.core.words import listed, numbered
+from checker.core.words import enumerated, listed, numbered
 from checker.judge.case import Case
 from checker.spec.claimed_checkpoints import naming_one
 from checker.spec.claims.removal import Removal
@@ -40,36 +40,25 @@ def layers_differ(case: Case) -> Iterator[Result]:
     """A checkpoint lacks other blocks than the claim says were removed."""
     for claim, fact in _checkpoints(case):
         if not claim.from_checkpoint:
-            yield _unread(claim) if fact is None else _layers(case, claim, fact)
-
-
-def _unread(claim: Removal) -> Result:
-    return undecided(_UNREAD, claim.id)
+            yield undecided(_UNREAD, claim.id) if fact is None else _layers(case, claim, fact)
 
 
 def _layers(case: Case, claim: Removal, fact: CheckpointFacts) -> Result:
     if fact.layout is None:
         return undecided(f"{fact.name}: which blocks it lacks is not decided: {fact.open[0]}", claim.id)
-    sets = [tuple(sorted(claim.layers))] if claim.layers is not None else _chosen(case, claim)
+    sets: list[Sequence[int]] = [row["layers"] for row in case.arms(claim.method, claim.budget)]
+    if claim.layers is not None:
+        sets = [sorted(claim.layers)]
     if not sets:
-        return undecided(f"which blocks {claim.method} chooses at budget {claim.budget} is not measured; run the audit",
-                         claim.id)  # fmt: skip
+        unknown = f"which blocks {claim.method} chooses at budget {claim.budget}"
+        return undecided(f"{unknown} is not measured; run the audit", claim.id)
     found = _without(fact.removed) if fact.cut and fact.removed else f"the model with {fact.done}"
     if fact.cut and any(same_removal(layers, fact.removed, fact.twins) for layers in sets):
         return passed(f"{fact.name} is {_without(fact.removed)}, as the claim says", claim.id)
     ways = f" or one of {len(sets) - 1} other ways of breaking ties" if len(sets) > 1 else ""
-    return failed(f"{fact.name}: found {found}; expected {_without(sets[0])}{ways}, as the claim says; correct "
-                  "`layers`, or export the checkpoint again", claim.id)  # fmt: skip
-
-
-def _chosen(case: Case, claim: Removal) -> list[tuple[int, ...]]:
-    """The sets that a method answers a budget with."""
-    rows = [
-        row
-        for row in case.primary(case.figures["arms"])
-        if (row["method"], row["budget"]) == (claim.method, claim.budget)
-    ]
-    return [tuple(row["layers"]) for row in rows]
+    expected = f"{_without(sets[0])}{ways}, as the claim says"
+    remedy = "correct `layers`, or export the checkpoint again"
+    return failed(f"{fact.name}: found {found}; expected {expected}; {remedy}", claim.id)
 
 
 @rule(
@@ -85,23 +74,23 @@ def _chosen(case: Case, claim: Removal) -> list[tuple[int, ...]]:
 def retrained(case: Case) -> Iterator[Result]:
     """A checkpoint that is said to be only pruned has weights that were trained after the removal."""
     for claim, fact in _checkpoints(case):
-        yield _unread(claim) if fact is None else _training(claim, fact)
+        yield undecided(_UNREAD, claim.id) if fact is None else _training(fact)
 
 
-def _training(claim: Removal, fact: CheckpointFacts) -> Result:
-    found = []
+def _training(fact: CheckpointFacts) -> Result:
+    signs = []
     if fact.retrained:
         change = f", relative change up to {fact.change:.3g}" if fact.change is not None else ""
-        found.append(f"{len(fact.retrained)} of {fact.blocks} blocks with other weights{change}")
+        signs.append(f"{len(fact.retrained)} of {fact.blocks} blocks with other weights{change}")
     if fact.touched:
-        found.append(f"other values in {listed(fact.touched, _NAMED)}")
-    if not found and fact.layout is None and fact.open:
-        return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", claim.id)
-    if not found:
-        return passed(f"{fact.name} holds the model's own weights, as they are, rounded or merged", claim.id)
-    return failed(f"{fact.name}: found {' and '.join(found)}; expected the model's own weights, because the claim "
-                  "speaks of a removal and of nothing else; say in the claim what was done, and waive this",
-                  claim.id)  # fmt: skip
+        signs.append(f"other values in {listed(fact.touched, _NAMED)}")
+    if signs:
+        expected = "the model's own weights, because the claim speaks of a removal and of nothing else"
+        remedy = "say in the claim what was done, and waive this"
+        return failed(f"{fact.name}: found {enumerated(signs)}; expected {expected}; {remedy}", fact.claim)
+    if fact.layout is None and fact.open:
+        return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", fact.claim)
+    return passed(f"{fact.name} holds the model's own weights, as they are, rounded or merged", fact.claim)
 
 
 @rule(
@@ -116,7 +105,7 @@ def _training(claim: Removal, fact: CheckpointFacts) -> Result:
 def block_count(case: Case) -> Iterator[Result]:
     """A checkpoint's config.json does not fit the blocks that its weights have."""
     for claim, fact in _checkpoints(case):
-        yield _unread(claim) if fact is None else _config(fact)
+        yield undecided(_UNREAD, claim.id) if fact is None else _config(fact)
 
 
 def _config(fact: CheckpointFacts) -> Result:

@@ -28,23 +28,24 @@ def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
     """A claim rests on one protocol where the two disagree."""
     for claim in case.audit.claims_of(Removal, Redundancy):
         if claim.protocol in PROTOCOLS:
-            yield _one_claim(case, claim)
+            yield _on_one_protocol(case, claim)
 
 
-def _one_claim(case: Case, claim: Removal | Redundancy) -> Result:
-    found: str = case.figures["regime"]["metric"]["name"]
+def _on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result:
+    regime: str = case.figures["regime"]["metric"]["name"]
     where = "the checkpoint"
     if isinstance(claim, Redundancy) and claim.pair is not None:
         i, j = sorted(claim.pair)
-        rows = [row for row in case.figures["pairs"] if (row["i"], row["j"]) == (i, j)]
-        found, where = (rows[0]["regime"] if rows else "not measured"), f"the pair ({i}, {j})"
-    told = f"{where} is in regime {found}, and the claim rests on {claim.protocol} alone"
-    if found in _DISAGREE:
-        return failed(f"found that {told}; expected both protocols where they disagree", claim.id)
-    if found in ("open", "not measured", "not_comparable"):
-        word = found.replace("_", " ")
-        return undecided(f"the regime of {where} is {word}, and the claim rests on {claim.protocol} alone", claim.id)
-    return passed(told, claim.id)
+        where = f"the pair ({i}, {j})"
+        regimes = {(row["i"], row["j"]): row["regime"] for row in case.figures["pairs"]}
+        regime = regimes.get((i, j), "not measured")
+    alone = f"and the claim rests on {claim.protocol} alone"
+    if regime in ("open", "not measured", "not_comparable"):
+        return undecided(f"the regime of {where} is {regime.replace('_', ' ')}, {alone}", claim.id)
+    sentence = f"{where} is in regime {regime}, {alone}"
+    if regime in _DISAGREE:
+        return failed(f"found that {sentence}; expected both protocols where they disagree", claim.id)
+    return passed(sentence, claim.id)
 
 
 @rule(
@@ -73,13 +74,13 @@ def _safer(claim: Regime | Comparison) -> str | None:
 
 def _advantage(case: Case, claim: Regime | Comparison, safer: str) -> Result:
     metric = case.figures["regime"]["metric"]["name"]
-    rows = [row for row in case.figures["regime"]["removal"] if row["budget"] == claim.budget]
-    found = rows[0]["regime"] if rows else "not measured"
-    told = f"found the distances in regime {metric} and the removals at budget {claim.budget} in regime {found}"
-    if found == safer:
-        return passed(f"{told}: the removals themselves show it", claim.id)
+    regimes: dict[int | None, str] = {row["budget"]: row["regime"] for row in case.figures["regime"]["removal"]}
+    removal = regimes.get(claim.budget, "not measured")
+    sentence = f"found the distances in regime {metric} and the removals at budget {claim.budget} in regime {removal}"
+    if removal == safer:
+        return passed(f"{sentence}: the removals themselves show it", claim.id)
     if metric not in (*_DISAGREE, "open"):
-        return passed(f"{told}: there is no divergence that could be taken for it", claim.id)
-    if "open" in (metric, found) or not rows:
-        return undecided(f"{told}; expected {safer} of the removals: the distances do not show it", claim.id)
-    return failed(f"{told}; expected {safer} of the removals: a divergence of distances is no advantage", claim.id)
+        return passed(f"{sentence}: there is no divergence that could be taken for it", claim.id)
+    if metric == "open" or removal in ("open", "not measured"):
+        return undecided(f"{sentence}; expected {safer} of the removals: the distances do not show it", claim.id)
+    return failed(f"{sentence}; expected {safer} of the removals: a divergence of distances is no advantage", claim.id)

@@ -10,15 +10,14 @@ from typing import Any
 
 from checker.core.records import DECIDING_DRAWS, MethodSettings, Selection
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.core.words import enumerated, numbered
+from checker.core.words import enumerated, examples, numbered
 from checker.judge.case import Case
 from checker.judge.figures.costs import error_rate
-from checker.judge.figures.form import ArmRow, Ends, RangeRow, StabilityRow
+from checker.judge.figures.form import ArmRow, RangeRow, StabilityRow
 from checker.selection.methods import METHODS
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.removal import Removal
 
-_NAMED = 3  # examples that a message names
 _NO_COMPARISON = "no claim compares methods or names the blocks that it removes"
 _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all of them
 
@@ -49,11 +48,11 @@ def _tied(row: RangeRow, margin: float) -> Result:
     apart = log1p(most / 100) - log1p(least / 100)
     complete = row["measured"] == row["ties"] and row["ties_counted"]
     which = f"the {ways}" if complete else f"{row['measured']} of {ways} are measured and"
-    told = f"{name}: {which} cost {least:+.1f} to {most:+.1f} % perplexity"
+    sentence = f"{name}: {which} cost {least:+.1f} to {most:+.1f} % perplexity"
     if apart > margin:
-        return failed(f"{told}; expected at most {margin:g} nats per token between them")
+        return failed(f"{sentence}; expected at most {margin:g} nats per token between them")
     # Those that were not measured may still differ.
-    return passed(told) if complete else undecided(told)
+    return passed(sentence) if complete else undecided(sentence)
 
 
 @rule(
@@ -70,16 +69,21 @@ def _tied(row: RangeRow, margin: float) -> Result:
 def no_better_than_random(case: Case) -> Iterator[Result]:
     """An arm does not cost less than random removals of the same size under the same constraints."""
     level = error_rate(case.audit.statistics)
-    for method, budget in _compared(case):
-        rows = [arm for arm in case.primary(case.figures["arms"]) if (arm["method"], arm["budget"]) == (method, budget)]
-        yield _against_draws(f"{method} at budget {budget}", rows, level)
+    drawn = {budget for control in _controls(case) for budget in control.budgets}
+    for method in _choosing(case):
+        for budget in method.budgets:
+            if budget in drawn:
+                yield _against_draws(f"{method.name} at budget {budget}", case.arms(method.name, budget), level)
 
 
-def _compared(case: Case) -> list[tuple[str, int]]:
-    """The arms that the audit sets beside random draws: methods that choose, at budgets at which others are drawn."""
-    drawn = {b for own in case.audit.methods if METHODS[own.name].control for b in own.budgets}
-    choosing = [own for own in case.audit.methods if not METHODS[own.name].control and "matched" in own.forms]
-    return [(own.name, budget) for own in choosing for budget in own.budgets if budget in drawn]
+def _controls(case: Case) -> list[MethodSettings]:
+    """The methods that draw at random."""
+    return [method for method in case.audit.methods if METHODS[method.name].control]
+
+
+def _choosing(case: Case) -> list[MethodSettings]:
+    """The methods that choose sets under the audit's own constraints."""
+    return [method for method in case.audit.methods if not METHODS[method.name].control and "matched" in method.forms]
 
 
 def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
@@ -87,14 +91,14 @@ def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
         return undecided(f"{name}: its removals or the random draws are not all measured; run the audit to its end")
     worst = max(arms, key=lambda arm: arm["p"] or 0.0)
     p, smallest = worst["p"] or 0.0, worst["smallest_p"] or 0.0
-    told = f"{name}: p = {p:.3g} against {worst['draws']} draws"
+    sentence = f"{name}: p = {p:.3g} against {worst['draws']} draws"
     if p <= level:
-        return passed(told)
+        return passed(sentence)
     if smallest > level:
         return undecided(
-            f"{told}; with so few draws no p below {smallest:.3g} can be reached; use at least {DECIDING_DRAWS}"
+            f"{sentence}; with so few draws no p below {smallest:.3g} can be reached; use at least {DECIDING_DRAWS}"
         )
-    return failed(f"{told}; expected at most {level:.3g}")
+    return failed(f"{sentence}; expected at most {level:.3g}")
 
 
 @rule(
@@ -109,20 +113,17 @@ def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
 def unstable(case: Case) -> Iterator[Result]:
     """A method chooses other blocks on fewer of the prompts."""
     rows = {row["method"]: row for row in case.figures["stability"]}
-    for own in case.audit.methods:
-        if not METHODS[own.name].measured_on_prompts:
+    scoring, selecting = case.audit.scoring, case.audit.selecting or case.audit.scoring
+    for settings in case.audit.methods:
+        name, method = settings.name, METHODS[settings.name]
+        contract = selecting if method.looks_at == "selection" else scoring
+        if not method.measured_on_prompts:
             continue
-        if own.name not in rows:
-            yield undecided(f"{own.name}: its scores are not all measured; run the audit to its end")
+        if name not in rows:
+            yield undecided(f"{name}: its scores are not all measured; run the audit to its end")
             continue
-        for budget in own.budgets:
-            yield _stable(rows[own.name], budget, _prompts(case, own.name))
-
-
-def _prompts(case: Case, method: str) -> int:
-    """How many prompts a method's scores are taken on."""
-    chosen_on = case.audit.selecting if METHODS[method].looks_at == "selection" else None
-    return (chosen_on or case.audit.scoring).prompts
+        for budget in settings.budgets:
+            yield _stable(rows[name], budget, contract.prompts)
 
 
 def _stable(row: StabilityRow, budget: int, prompts: int) -> Result:
@@ -130,13 +131,13 @@ def _stable(row: StabilityRow, budget: int, prompts: int) -> Result:
     if prompts < _QUARTERS:  # where some of them hold all prompts
         return undecided(f"{name}: found {prompts} prompts; expected at least {_QUARTERS}, to look at fewer of them")
     growing = [part for part in row["portions"] if part["from_quarter"] == 0 and part["to_quarter"] >= 2]
-    shared = [found["shared"] for part in growing for found in part["overlap"] if found["budget"] == budget]
+    shared = [overlap["shared"] for part in growing for overlap in part["overlap"] if overlap["budget"] == budget]
     known = [count for count in shared if count is not None]
     if not shared or len(known) < len(shared):
         return undecided(f"{name}: too few prompts, or no set of that size, to look at fewer of them")
     if min(known) == budget:
         return passed(f"{name}: half and three quarters of the prompts choose the same blocks as all of them")
-    further = next(found["prompts"] for found in row["further_prompts"] if found["budget"] == budget)
+    further = next(more["prompts"] for more in row["further_prompts"] if more["budget"] == budget)
     settle = "no number of prompts is known to settle it" if further is None else f"{further} more would settle it"
     return failed(
         f"{name}: half or three quarters of the prompts leave {min(known)} of {budget} blocks the same; expected all; "
@@ -156,20 +157,21 @@ def _stable(row: StabilityRow, budget: int, prompts: int) -> Result:
 )
 def too_few_draws(case: Case) -> Iterator[Result]:
     """The random control has so few draws that no small p can be reached."""
-    for own in (own for own in case.audit.methods if METHODS[own.name].control):
+    for control in _controls(case):
         for selection in case.audit.selections:
-            for budget in own.budgets:
-                yield _enough_draws(own, budget, selection, case.facts.model.blocks)
+            for budget in control.budgets:
+                yield _enough_draws(control, budget, selection, case.facts.model.blocks)
 
 
-def _enough_draws(own: MethodSettings, budget: int, selection: Selection, blocks: int) -> Result:
+def _enough_draws(control: MethodSettings, budget: int, selection: Selection, blocks: int) -> Result:
     feasible = selection.geometry(blocks).count(budget)
-    draws = min(own.draws, feasible)
-    of = "the only feasible set" if feasible == 1 else f"{draws:,} of {feasible:,} feasible sets"
-    told = f"{own.name} at budget {budget} (selection `{selection.name}`): {of}; no p below {1 / (1 + draws):.3g}"
-    if draws >= min(DECIDING_DRAWS, feasible):
-        return passed(f"{told} can be reached" + ("; there are no more sets to draw" if draws == feasible else ""))
-    return failed(f"{told} can be reached; expected at least {min(DECIDING_DRAWS, feasible)} draws")
+    draws, deciding = min(control.draws, feasible), min(DECIDING_DRAWS, feasible)
+    sets = "the only feasible set" if feasible == 1 else f"{draws:,} of {feasible:,} feasible sets"
+    subject = f"{control.name} at budget {budget} (selection `{selection.name}`)"
+    sentence = f"{subject}: {sets}; no p below {1 / (1 + draws):.3g} can be reached"
+    if draws >= deciding:
+        return passed(sentence + ("; there are no more sets to draw" if draws == feasible else ""))
+    return failed(f"{sentence}; expected at least {deciding} draws")
 
 
 @rule(
@@ -183,34 +185,30 @@ def _enough_draws(own: MethodSettings, budget: int, selection: Selection, blocks
 )
 def same_set_twice(case: Case) -> Iterator[Result]:
     """Several methods chose the very same blocks, which is one observation and not several."""
-    choosing = [own for own in case.audit.methods if not METHODS[own.name].control and "matched" in own.forms]
-    budgets = sorted({budget for own in choosing for budget in own.budgets})
-    for budget in budgets:
-        asked = {own.name for own in choosing if budget in own.budgets}
-        rows = [arm for arm in case.primary(case.figures["arms"]) if arm["budget"] == budget and arm["method"] in asked]
-        if len(asked) > 1:
-            yield _distinct(budget, rows, asked)
+    choosing = _choosing(case)
+    for budget in sorted({budget for method in choosing for budget in method.budgets}):
+        methods = {method.name for method in choosing if budget in method.budgets}
+        if len(methods) > 1:
+            yield _distinct(case, budget, methods)
 
 
-def _distinct(budget: int, arms: Sequence[ArmRow], asked: set[str]) -> Result:
-    chosen: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
-    for arm in arms:
-        chosen[tuple(arm["layers"]), arm["merged"]][arm["method"]] = None
-    shared = [(layers, list(methods)) for (layers, _), methods in chosen.items() if len(methods) > 1]
+def _distinct(case: Case, budget: int, methods: set[str]) -> Result:
+    chosen_by: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
+    for arm in case.primary(case.figures["arms"]):
+        if arm["budget"] == budget and arm["method"] in methods:
+            chosen_by[tuple(arm["layers"]), arm["merged"]][arm["method"]] = None
+    shared = [
+        f"{numbered('block', layers)} chosen by {enumerated(names)}"
+        for (layers, _), names in chosen_by.items()
+        if len(names) > 1
+    ]
     if shared:
-        named = "; ".join(f"{_blocks(layers)} chosen by {enumerated(methods)}" for layers, methods in shared[:_NAMED])
-        more = f"; and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
-        return failed(f"budget {budget}: found {named}{more}; expected each set to count once, whoever chose it")
-    missing = sorted(asked - {arm["method"] for arm in arms})
+        return failed(f"budget {budget}: found {examples(shared)}; expected each set to count once, whoever chose it")
+    missing = sorted(methods.difference(*chosen_by.values()))
     if missing:
-        return undecided(
-            f"budget {budget}: it is not known what {enumerated(missing)} would choose; run the audit to its end"
-        )
+        unknown = f"it is not known what {enumerated(missing)} would choose"
+        return undecided(f"budget {budget}: {unknown}; run the audit to its end")
     return passed(f"budget {budget}: no two methods chose the same blocks")
-
-
-def _blocks(layers: Sequence[int]) -> str:
-    return numbered("block", layers)
 
 
 @rule(
@@ -225,38 +223,34 @@ def _blocks(layers: Sequence[int]) -> str:
 )
 def superset_cheaper(case: Case) -> Iterator[Result]:
     """A removal costs clearly less than another one that it includes."""
-    costs = _measured_sets(case)
-    known = {layers: interval for layers, interval in costs.items() if interval is not None}
-    if not known:
+    costs = _costs(case)
+    if not costs:
         yield undecided("no removal is measured with an interval; run the audit on more evaluation windows")
         return
-    found = [(less, more) for less in known for more in known if less < more and known[more][1] < known[less][0]]
-    if not found:
-        yield passed(f"of {len(known)} measured removals none costs clearly less than one that it includes")
+    costs[frozenset()] = [0.0, 0.0]  # of removing nothing
+    pairs = [(part, whole) for part in costs for whole in costs if part < whole and costs[whole][1] < costs[part][0]]
+    if not pairs:
+        yield passed(f"of {len(costs)} measured removals none costs clearly less than one that it includes")
         return
-    found.sort(key=lambda pair: (len(pair[0]), len(pair[1]), sorted(pair[0]), sorted(pair[1])))
-    told = "; ".join(_cheaper(less, more, known) for less, more in found[:_NAMED])
-    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    yield failed(f"found {told}{more}; expected a larger removal to cost at least as much")
+    pairs.sort(key=lambda pair: (len(pair[0]), len(pair[1]), sorted(pair[0]), sorted(pair[1])))
+    sentences = [
+        f"removing {_at_cost(whole, costs)}, below removing {_at_cost(part, costs, ' alone')}" for part, whole in pairs
+    ]
+    yield failed(f"found {examples(sentences)}; expected a larger removal to cost at least as much")
 
 
-def _measured_sets(case: Case) -> dict[frozenset[int], Ends]:
-    """The interval of the cost in percent of every removal that is measured; removing nothing costs nothing."""
-    found: dict[frozenset[int], Ends] = {}
-    for row in case.figures["blocks"]:
-        if row["single_deletion_increase_percent"] is not None:
-            found[frozenset([row["block"]])] = row["interval"]
-    for arm in case.figures["arms"]:
-        if arm["increase_percent"] is not None and arm["merged"] is None:
-            found[frozenset(arm["layers"])] = arm["interval"]
-    return {frozenset(): [0.0, 0.0], **found} if any(found.values()) else {}
+def _costs(case: Case) -> dict[frozenset[int], Sequence[float]]:
+    """The interval of the cost in percent of every removal that has one."""
+    intervals = {frozenset([row["block"]]): row["interval"] for row in case.figures["blocks"]}
+    intervals |= {frozenset(arm["layers"]): arm["interval"] for arm in case.figures["arms"] if arm["merged"] is None}
+    return {blocks: interval for blocks, interval in intervals.items() if interval is not None}
 
 
-def _cheaper(less: frozenset[int], more: frozenset[int], costs: Mapping[frozenset[int], Sequence[float]]) -> str:
-    larger = f"removing {_blocks(sorted(more))} at [{costs[more][0]:+.2f}, {costs[more][1]:+.2f}] %"
-    if not less:
-        return f"{larger}, below removing nothing"
-    return f"{larger}, below removing {_blocks(sorted(less))} alone at [{costs[less][0]:+.2f}, {costs[less][1]:+.2f}] %"
+def _at_cost(blocks: frozenset[int], costs: Mapping[frozenset[int], Sequence[float]], alone: str = "") -> str:
+    if not blocks:
+        return "nothing"
+    low, high = costs[blocks]
+    return f"{numbered('block', sorted(blocks))}{alone} at [{low:+.2f}, {high:+.2f}] %"
 
 
 @rule(
@@ -272,9 +266,8 @@ def _cheaper(less: frozenset[int], more: frozenset[int], costs: Mapping[frozense
 )
 def unlike_constraints(case: Case) -> Iterator[Result]:
     """A claim sets a removal beside others that obey another spacing, other exclusions or another form."""
-    own = {method.name: method for method in case.audit.methods}
     for claim in _comparing(case):
-        yield _same_constraints(case, claim) if isinstance(claim, Removal) else _both_matched(case, claim, own)
+        yield _same_constraints(case, claim) if isinstance(claim, Removal) else _both_matched(case, claim)
 
 
 def _comparing(case: Case) -> list[Removal | Comparison]:
@@ -284,11 +277,11 @@ def _comparing(case: Case) -> list[Removal | Comparison]:
 
 
 def _same_constraints(case: Case, claim: Removal) -> Result:
-    layers, selection = claim.blocks, case.audit.selection
-    if case.audit.geometry(case.facts.model.blocks).allows(layers):
-        return passed(f"{_blocks(layers)}: within the constraints of `{selection.name}`, which arms obey", claim.id)
-    found = _broken(layers, selection)
-    return failed(f"{_blocks(layers)}: found {found}; expected a set that the arms beside it could have been", claim.id)
+    blocks, selection = numbered("block", claim.blocks), case.audit.selection
+    if case.audit.geometry(case.facts.model.blocks).allows(claim.blocks):
+        return passed(f"{blocks}: within the constraints of `{selection.name}`, which arms obey", claim.id)
+    broken = _broken(claim.blocks, selection)
+    return failed(f"{blocks}: found {broken}; expected a set that the arms beside it could have been", claim.id)
 
 
 def _broken(layers: Sequence[int], selection: Selection) -> str:
@@ -297,22 +290,34 @@ def _broken(layers: Sequence[int], selection: Selection) -> str:
     excluded = sorted(set(layers) & set(selection.exclude))
     first, last = selection.region or (0, max(layers))
     outside = sorted(layer for layer in layers if not first <= layer <= last)
-    told = [f"{i} and {j} too near for `spacing: {selection.spacing}`" for i, j in near[:1]]
-    told += [f"{_blocks(excluded)} excluded"] if excluded else []
-    told += [f"{_blocks(outside)} outside of the region from {first} to {last}"] if outside else []
-    return ", ".join(told)
+    broken = [f"{i} and {j} too near for `spacing: {selection.spacing}`" for i, j in near[:1]]
+    broken += [f"{numbered('block', excluded)} excluded"] if excluded else []
+    broken += [f"{numbered('block', outside)} outside of the region from {first} to {last}"] if outside else []
+    return ", ".join(broken)
 
 
-def _both_matched(case: Case, claim: Comparison, own: Mapping[str, MethodSettings]) -> Result:
-    methods = [claim.better, claim.worse]
-    missing = [name for name in methods if name not in own]
+def _both_matched(case: Case, claim: Comparison) -> Result:
+    settings = _settings(case, claim)
+    if isinstance(settings, Result):
+        return settings
+    native = [method.name for method in settings if "matched" not in method.forms]
+    if native:
+        return failed(
+            f"{enumerated(native)}: found `forms: [native]`, with constraints of its own; expected its matched form, "
+            "which obeys the same constraints as the other method",
+            claim.id,
+        )
+    both = enumerated([claim.better, claim.worse])
+    return passed(f"{both} obey the same constraints, `{case.audit.selection.name}`", claim.id)
+
+
+def _settings(case: Case, claim: Comparison) -> list[MethodSettings] | Result:
+    """What is set for the two methods that are compared; an open result where one of them is not run."""
+    known = {method.name: method for method in case.audit.methods}
+    missing = [name for name in (claim.better, claim.worse) if name not in known]
     if missing:
         return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
-    native = [name for name in methods if "matched" not in own[name].forms]
-    if native:
-        other = "expected its matched form, which obeys the same constraints as the other method"
-        return failed(f"{enumerated(native)}: found `forms: [native]`, with constraints of its own; {other}", claim.id)
-    return passed(f"{enumerated(methods)} obey the same constraints, `{case.audit.selection.name}`", claim.id)
+    return [known[claim.better], known[claim.worse]]
 
 
 @rule(
@@ -332,25 +337,19 @@ def unlike_budgets(case: Case) -> Iterator[Result]:
 
 def _same_size(case: Case, claim: Removal) -> Result:
     size = len(claim.blocks)
-    beside = [own.name for own in case.audit.methods if size in own.budgets and "matched" in own.forms]
+    beside = [method.name for method in case.audit.methods if size in method.budgets and "matched" in method.forms]
     if beside:
         return passed(f"budget {size}: read beside {enumerated(beside)}", claim.id)
-    run = sorted({budget for own in case.audit.methods for budget in own.budgets})
-    found = f"found {_blocks(claim.blocks)} beside arms at {_budgets(run)}"
-    return failed(f"{found}; expected a method or random draws at budget {size}", claim.id)
+    budgets = sorted({budget for method in case.audit.methods for budget in method.budgets})
+    found = f"{numbered('block', claim.blocks)} beside arms at {numbered('budget', budgets)}"
+    return failed(f"found {found}; expected a method or random draws at budget {size}", claim.id)
 
 
 def _common_budget(case: Case, claim: Comparison) -> Result:
-    budgets = {own.name: own.budgets for own in case.audit.methods}
-    methods = [claim.better, claim.worse]
-    missing = [name for name in methods if name not in budgets]
-    if missing:
-        return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
-    if all(claim.budget in budgets[name] for name in methods):
-        return passed(f"{enumerated(methods)} both run at budget {claim.budget}", claim.id)
-    run = " and ".join(f"{name} at {_budgets(budgets[name])}" for name in methods)
-    return failed(f"found {run}; expected both at budget {claim.budget}", claim.id)
-
-
-def _budgets(budgets: Sequence[int]) -> str:
-    return numbered("budget", budgets)
+    settings = _settings(case, claim)
+    if isinstance(settings, Result):
+        return settings
+    if all(claim.budget in method.budgets for method in settings):
+        return passed(f"{enumerated([claim.better, claim.worse])} both run at budget {claim.budget}", claim.id)
+    found = enumerated(f"{method.name} at {numbered('budget', method.budgets)}" for method in settings)
+    return failed(f"found {found}; expected both at budget {claim.budget}", claim.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import Audit, Audited
+from checker.core.records import Audited
 from checker.core.rule import AnyCase, Result, failed, passed, rule
 from checker.core.words import counted, numbered
 from checker.judge.case import Case
@@ -23,8 +23,8 @@ def values_overridden(case: AnyCase[Audited]) -> Iterator[Result]:
     """Values of the audit file were changed on the command line."""
     overrides = case.audit.overrides
     if overrides:
-        told = ", ".join(f"{key}={value}" for key, value in overrides)
-        yield failed(f"found {told} set on the command line; expected the audit as its file says it")
+        settings = ", ".join(f"{key}={value}" for key, value in overrides)
+        yield failed(f"found {settings} set on the command line; expected the audit as its file says it")
     else:
         yield passed("the audit is as its file says it")
 
@@ -57,17 +57,14 @@ def no_claims(case: Case) -> Iterator[Result]:
 def blocks_beyond_model(case: Case) -> Iterator[Result]:
     """The audit names blocks that the model does not have."""
     blocks = case.facts.model.blocks
-    wrong = [(claim.id, claim.beyond(blocks)) for claim in case.audit.claims if claim.beyond(blocks)]
-    for claim, missing in wrong:
-        yield failed(f"found {numbered('block', missing)}; expected blocks from 0 to {blocks - 1}", claim)
-    selected = _selected(case.audit, blocks)
+    expected = f"expected blocks from 0 to {blocks - 1}"
+    claimed = {claim.id: missing for claim in case.audit.claims if (missing := claim.beyond(blocks))}
+    for claim, missing in claimed.items():
+        yield failed(f"found {numbered('block', missing)}; {expected}", claim)
+    selections = case.audit.selections
+    constraining = {block for selection in selections for block in (*selection.exclude, *(selection.region or ()))}
+    selected = sorted(block for block in constraining if block >= blocks)
     if selected:
-        yield failed(f"selection: found {numbered('block', selected)}; expected blocks from 0 to {blocks - 1}")
-    if not wrong and not selected:
+        yield failed(f"selection: found {numbered('block', selected)}; {expected}")
+    if not claimed and not selected:
         yield passed(f"every block that the audit names is one of the model's {blocks}")
-
-
-def _selected(audit: Audit, blocks: int) -> tuple[int, ...]:
-    """The blocks beyond the model that selections exclude or start and end at."""
-    named = {block for own in audit.selections for block in (*own.exclude, *(own.region or ()))}
-    return tuple(sorted(block for block in named if block >= blocks))

@@ -9,6 +9,7 @@ from checker.core.records import PROTOCOLS
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
+from checker.core.words import examples
 from checker.judge.case import Case
 from checker.judge.claims.removal import published_percent
 from checker.judge.figures.form import Ends, distance_of
@@ -26,41 +27,40 @@ from checker.spec.claims.removal import Removal
 )
 def numerical_noise(case: Case) -> Iterator[Result]:
     """Distances, or the gaps between the ranks that select, are not clearly above the numerical floor of the dtype."""
-    floor = case.figures["noise_floor"]
-    distances = [row for row in case.figures["pairs"] if row["replacement"] or row["interchange"]]
     if case.audit.model.dtype == "float32":
         return
+    floor = case.figures["noise_floor"]
+    distances = [row for row in case.figures["pairs"] if row["replacement"] or row["interchange"]]
     if floor is None:
         yield undecided(f"the numerical floor of {case.audit.model.dtype} is not measured; run the audit")
     elif not distances:
         yield undecided("no distance is measured that could be held against the numerical floor; run the audit")
     else:
         bound = floor["interval"][1] if floor["interval"] else floor["value"]
-        told = f"the numerical floor of {floor['dtype']} reaches up to {bound:.3g} nats"
+        reach = f"the numerical floor of {floor['dtype']} reaches up to {bound:.3g} nats"
         inside = [f"({row['i']}, {row['j']}) {' and '.join(row['in_noise'])}" for row in distances if row["in_noise"]]
         drowned = ([f"inside it {', '.join(inside)}"] if inside else []) + _close_ranks(case, bound)
         if drowned:
-            yield failed(f"{told}; found {'; '.join(drowned)}; expected distances and ranks clearly farther apart")
+            yield failed(f"{reach}; found {'; '.join(drowned)}; expected distances and ranks clearly farther apart")
         else:
-            yield passed(f"{told}; every distance and every gap between the ranks that select is clearly above it")
+            yield passed(f"{reach}; every distance and every gap between the ranks that select is clearly above it")
 
 
 def _close_ranks(case: Case, bound: float) -> list[str]:
     """The protocols whose ranks, as far down as a budget reaches, are closer together than the floor."""
-    found = []
+    sentences = []
+    rows = [row for row in case.figures["blocks"] if not row["excluded"]]
+    scores = {
+        "replacement": {row["replacement_score"] for row in rows},
+        "interchange": {row["interchange_score"] for row in rows},
+    }
     for method in case.audit.methods:
-        if method.name not in PROTOCOLS:
-            continue
-        scores = [
-            row["replacement_score"] if method.name == "replacement" else row["interchange_score"]
-            for row in case.figures["blocks"]
-            if not row["excluded"]
-        ]
-        lowest = sorted({score for score in scores if score is not None})[: max(method.budgets) + 1]
+        known = sorted(score for score in scores.get(method.name, ()) if score is not None)
+        lowest = known[: max(method.budgets) + 1]
         close = sum(after - before <= bound for before, after in pairwise(lowest))
         if close:
-            found.append(f"{close} of the {len(lowest) - 1} gaps between the lowest {method.name} scores below it")
-    return found
+            sentences.append(f"{close} of the {len(lowest) - 1} gaps between the lowest {method.name} scores below it")
+    return sentences
 
 
 @rule(
@@ -78,11 +78,11 @@ def too_few_units(case: Case) -> Iterator[Result]:
         yield undecided("the texts are not read yet; run the audit")
         return
     windows = len(evaluation.scored)
-    told = f"found {scoring.prompts} prompts and {windows} evaluation windows"
+    sentence = f"found {scoring.prompts} prompts and {windows} evaluation windows"
     if scoring.prompts < MINIMUM_UNITS or windows < MINIMUM_WINDOWS:
-        yield failed(f"{told}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
+        yield failed(f"{sentence}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
     else:
-        yield passed(f"{told}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
+        yield passed(f"{sentence}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
 
 
 @rule(
@@ -104,14 +104,16 @@ def interval_beside_estimate(case: Case) -> Iterator[Result]:
 
 
 def _measured(case: Case) -> Result:
-    found = list(_estimates(case))
-    beside = [f"{name} {value:.4g} [{low:.4g}, {high:.4g}]" for name, value, (low, high) in found
-              if not _holds((low, high), value)]  # fmt: skip
+    estimates = list(_estimates(case))
+    beside = [
+        f"{name} {value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
+        for name, value, interval in estimates
+        if not _holds(interval, value)
+    ]
     if beside:
-        named = "; ".join(beside[:3]) + (f"; and {len(beside) - 3} more" if len(beside) > 3 else "")
-        return failed(f"found {named}; expected every measured interval to contain its estimate")
-    if found:
-        return passed(f"each of {len(found)} measured intervals contains its estimate")
+        return failed(f"found {examples(beside)}; expected every measured interval to contain its estimate")
+    if estimates:
+        return passed(f"each of {len(estimates)} measured intervals contains its estimate")
     return undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
 
 
@@ -121,7 +123,7 @@ def _with_intervals(case: Case) -> list[Removal]:
 
 def _baseline(case: Case) -> float | None:
     row = case.figures["baseline"]
-    return None if row is None else float(row["perplexity"])
+    return row and row["perplexity"]
 
 
 def _holds(interval: Sequence[float], value: float) -> bool:
@@ -133,19 +135,19 @@ def _holds(interval: Sequence[float], value: float) -> bool:
 def _published(case: Case, claim: Removal) -> Result:
     interval, value = published_percent(claim, _baseline(case)), claim.equals or 0.0
     if interval is None:
-        return undecided("its interval is in perplexity, and the baseline it would be held against is not measured",
-                         claim.id)  # fmt: skip
-    told = f"{value:g} % [{interval[0]:.4g}, {interval[1]:.4g}]"
+        reason = "its interval is in perplexity, and the baseline it would be held against is not measured"
+        return undecided(reason, claim.id)
+    sentence = f"published as {value:g} % [{interval[0]:.4g}, {interval[1]:.4g}]"
     if _holds(interval, value):
-        return passed(f"published as {told}", claim.id)
-    return failed(f"published as {told}; expected an interval that contains its estimate", claim.id)
+        return passed(sentence, claim.id)
+    return failed(f"{sentence}; expected an interval that contains its estimate", claim.id)
 
 
 def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
     """Every measured figure that has an interval, with its name."""
     rows: list[tuple[str, float | None, Ends]] = []
-    if (base := case.figures["baseline"]) is not None:
-        rows += [("baseline", base["perplexity"], base["interval"])]
+    if (baseline := case.figures["baseline"]) is not None:
+        rows += [("baseline", baseline["perplexity"], baseline["interval"])]
     for arm in case.figures["arms"]:
         rows += [(f"{arm['method']} {arm['layers']}", arm["increase_percent"], arm["interval"])]
     for row in case.figures["blocks"]:
@@ -177,16 +179,16 @@ def interval_in_another_unit(case: Case) -> Iterator[Result]:
 def _one_unit(claim: Removal, baseline: float | None) -> Result:
     assert claim.interval is not None
     value, (low, high) = claim.equals or 0.0, claim.interval
-    told = f"{value:g} % [{low:g}, {high:g}]"
+    figure = f"{value:g} % [{low:g}, {high:g}]"
     if claim.interval_unit == "perplexity":
-        return failed(f"found {told} with `interval_unit: perplexity`; expected the interval in percent", claim.id)
+        return failed(f"found {figure} with `interval_unit: perplexity`; expected the interval in percent", claim.id)
     if _holds(claim.interval, value):
-        return passed(f"{told}: both in percent", claim.id)
+        return passed(f"{figure}: both in percent", claim.id)
     if baseline is None:
-        return undecided(f"{told}: the interval may be of perplexities; the baseline is not measured", claim.id)
+        return undecided(f"{figure}: the interval may be of perplexities; the baseline is not measured", claim.id)
     reached = baseline * (1 + value / 100)
     for name, number in (("perplexity", reached), ("difference in perplexity", reached - baseline)):
         if _holds(claim.interval, number):
-            return failed(f"found {told}, which contains the {name} that {value:g} % is here, {number:.4g}; expected "
-                          "the interval in percent", claim.id)  # fmt: skip
-    return passed(f"{told}: no perplexity either", claim.id)
+            contained = f"the {name} that {value:g} % is here, {number:.4g}"
+            return failed(f"found {figure}, which contains {contained}; expected the interval in percent", claim.id)
+    return passed(f"{figure}: no perplexity either", claim.id)

@@ -22,11 +22,11 @@ _NONE = "the audit waives nothing"
 def expired(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver's expiry date has passed."""
     for waiver in case.audit.waivers:
-        told = f"{waiver.location.place}: waiver of {waiver.rule}"
+        subject = f"{waiver.location.place}: waiver of {waiver.rule}"
         if waiver.expires < case.today:
-            yield failed(f"{told} expired on {waiver.expires}; expected a date that has not passed")
+            yield failed(f"{subject} expired on {waiver.expires}; expected a date that has not passed")
         else:
-            yield passed(f"{told} holds until {waiver.expires}")
+            yield passed(f"{subject} holds until {waiver.expires}")
 
 
 @rule(
@@ -42,8 +42,8 @@ def unknown(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
     for waiver in case.audit.waivers:
         place = waiver.location.place
-        nothing = names_nothing(waiver, case.known_rules, case.audit.places.keys())
-        yield failed(f"{place}: {nothing}") if nothing else passed(f"{place}: {waiver.rule} exists")
+        problem = names_nothing(waiver, case.known_rules, case.audit.places)
+        yield failed(f"{place}: {problem}") if problem else passed(f"{place}: {waiver.rule} exists")
 
 
 @rule(
@@ -58,8 +58,8 @@ def unknown(case: AnyCase[Audited]) -> Iterator[Result]:
 def unmatched(case: AnyCase[Audited]) -> Iterator[Result]:
     """A waiver matches no finding."""
     for number, waiver in enumerate(case.audit.waivers):
-        told = f"{waiver.location.place}: the waiver of {waiver.rule}"
+        subject = f"{waiver.location.place}: the waiver of {waiver.rule}"
         if number in case.matched_waivers:
-            yield passed(f"{told} matches a finding")
+            yield passed(f"{subject} matches a finding")
         else:
-            yield failed(f"{told} matches no finding; expected one that is failed or open")
+            yield failed(f"{subject} matches no finding; expected one that is failed or open")
