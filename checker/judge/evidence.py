@@ -21,8 +21,8 @@ from checker.spec.sources import text_identity
 def stored_evidence(audit: Audit, store: Store) -> Evidence:
     """The facts and answers that ``store`` holds for ``audit``; EvidenceMissing where it never saw this model."""
     # A pin that was added or changed since leads to the weights that were measured; whether it fits them is a rule's.
-    identities = (audit.model.identity, audit.model.unpinned.identity)
-    record = next((found for identity in identities if (found := store.read_record("model", identity))), None)
+    pinned, unpinned = audit.model.identity, audit.model.unpinned.identity
+    record = store.read_record("model", pinned) or store.read_record("model", unpinned)
     if record is None:
         raise EvidenceMissing.at(
             store.path, "no measurement of this audit's model", "one", "measure first: pruneaudit run"

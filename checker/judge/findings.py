@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from checker.core.canonical import from_json
 from checker.core.records import Audited
@@ -28,16 +29,16 @@ class Conclusions:
     standings: tuple[Standing, ...]
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many findings failed and are open, without those that are waived; how many are, by how many waivers."""
-        outcomes = [finding.outcome for finding in self.findings if finding.waived is None]
+    def counts(self) -> Counter[str]:
+        """How many findings have each outcome, without those that are waived."""
+        return Counter(finding.outcome for finding in self.findings if finding.waived is None)
+
+    @property
+    def waived(self) -> str:
+        """How many findings are waived and by how many waivers, in words; empty where none is."""
+        waived = len(self.findings) - self.counts.total()
         active = sum(standing.state == "active" for standing in self.standings)
-        return {
-            "fail": outcomes.count("fail"),
-            "open": outcomes.count("open"),
-            "waived": len(self.findings) - len(outcomes),
-            "active": active,
-        }
+        return f"{waived} waived ({counted(active, 'active waiver')})" if waived else ""
 
 
 def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
@@ -57,23 +58,7 @@ def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
 
 def row(finding: Finding) -> FindingRow:
     """A finding as reports publish it."""
-    return {
-        "rule": finding.rule,
-        "outcome": finding.outcome,
-        "level": finding.level,
-        "claim": finding.claim,
-        "message": finding.message,
-        "location": finding.location,
-        "waived": finding.waived,
-    }
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    """How many findings there are, for a summary."""
-    words = f"{counted(counts['fail'], 'finding')} failed and {counts['open']} open"
-    if counts["waived"]:
-        words += f", {counts['waived']} waived ({counted(counts['active'], 'active waiver')})"
-    return words
+    return cast(FindingRow, {key: getattr(finding, key) for key in FindingRow.__annotations__})
 
 
 def exit_code(report: AnyReport, fail_on: str) -> int:

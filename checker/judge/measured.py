@@ -11,9 +11,10 @@ from checker.core.store import Store
 from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.evidence import stored_evidence
-from checker.judge.findings import exit_code, outcome_of
+from checker.judge.findings import Conclusions, exit_code, outcome_of
 from checker.judge.form import Report, ReportFigures
-from checker.judge.report import provenance, report_figures
+from checker.judge.origin import origin_of
+from checker.judge.report import report_figures
 from checker.judge.rules import MEASURED, RULES, Case
 from checker.spec import policies
 
@@ -30,19 +31,19 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
     """
     evidence = stored_evidence(audit, store)
     environment = store.read_record("environment", audit.name)
-    figures, gaps = report_figures(evidence, environment, provenance(evidence, store))
+    figures, gaps = report_figures(evidence, environment, origin_of(store, evidence.audit, evidence.facts))
     day = (today or date.today()).isoformat()
-    found = findings.conclude(MEASURED, Case(audit, day, frozenset(RULES), evidence.facts, figures, gaps))
-    outcome = outcome_of(found.findings, audit.policy.fail_on)
+    conclusions = findings.conclude(MEASURED, Case(audit, day, frozenset(RULES), evidence.facts, figures, gaps))
+    outcome = outcome_of(conclusions.findings, audit.policy.fail_on)
     return {
         "format": FORMAT,
         "title": audit.title,
         "outcome": outcome,
-        "summary": _summary(outcome, figures, findings.in_words(found.counts)),
+        "summary": _summary(outcome, figures, conclusions),
         **figures,
         "policy": policies.row(audit.policy),
-        "waivers": [waivers.row(standing) for standing in found.standings],
-        "findings": [findings.row(finding) for finding in found.findings],
+        "waivers": [waivers.row(standing) for standing in conclusions.standings],
+        "findings": [findings.row(finding) for finding in conclusions.findings],
     }
 
 
@@ -61,10 +62,12 @@ _WORDS = {
 }
 
 
-def _summary(outcome: str, figures: ReportFigures, counts: str) -> str:
+def _summary(outcome: str, figures: ReportFigures, conclusions: Conclusions) -> str:
     """The verdict in one sentence."""
     verdicts = Counter(claim["verdict"] for claim in figures["claims"])
     decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]
     number = counted(len(figures["claims"]), "claim")
     claims = f"of {number} {', '.join(decided)}" if decided else "it makes no claims"
-    return f"{_WORDS[outcome]}: {claims}; {_REGIMES[figures['regime']['metric']['name']]}; {counts}."
+    regime, counts = _REGIMES[figures["regime"]["metric"]["name"]], conclusions.counts
+    numbers = f"{counted(counts['fail'], 'finding')} failed and {counts['open']} open"
+    return f"{_WORDS[outcome]}: {claims}; {regime}; {', '.join(filter(None, (numbers, conclusions.waived)))}."

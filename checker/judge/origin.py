@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from checker.checkpoints.files import locate
 from checker.checkpoints.model_facts import facts
 from checker.core.canonical import digest
@@ -13,30 +11,27 @@ from checker.core.history import amount, other_runs, read_stop
 from checker.core.records import Audit, ModelSource
 from checker.core.store import Store
 from checker.judge.form import AtHandRow, EvidenceRow
+from checker.spec.contracts import contract_digests
 
 # What must be the same of a model for its evidence to be about it; the tokenizer beside the weights.
 _SAME = ("revision", "architecture", "blocks", "parameters", "block_shapes", "slot_kinds", "hidden", "vocabulary",
          "context", "quantization", "tokenizer_digest")  # fmt: skip
 
 
-def origin_of(store: Store, audit: Audit, known: Facts, contracts: Sequence[str]) -> EvidenceRow:
-    """The report's account of where its evidence comes from; ``contracts`` are the digests it was measured under."""
-    answers = store.codes(str(known.model.digest), contracts)
+def origin_of(store: Store, audit: Audit, known: Facts) -> EvidenceRow:
+    """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
+    contracts = dict.fromkeys(contract_digests(audit, known).values())
+    answers = store.codes(str(known.model.digest), list(contracts))
     return {
-        **unrecorded(audit, known),
+        "amount": amount(audit, known),
         "other_runs": other_runs(store, audit, known),
         "not_finite": read_stop(store, audit, known.model),
         "answers": [{"measuring_code": code, "answers": number} for code, number in answers.items()],
-        "at_hand": differences(known.model, None if store.sealed else at_hand(audit.model)),
+        "at_hand": differences(known.model, None if store.sealed else _at_hand(audit.model)),
     }
 
 
-def unrecorded(audit: Audit, known: Facts) -> EvidenceRow:
-    """The same account of evidence that is in no store."""
-    return {"amount": amount(audit, known), "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
-
-
-def at_hand(source: ModelSource) -> ModelFacts | None:
+def _at_hand(source: ModelSource) -> ModelFacts | None:
     """What the headers of the model's files say on this machine; None where it is not here or cannot be read."""
     try:
         return facts(locate(source), source)

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from checker import __version__
 from checker.core.canonical import digest
-from checker.core.rule import AnyCase, Finding
+from checker.core.rule import AnyCase
 from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
 from checker.judge.form import PublishedFacts, PublishedReport
-from checker.judge.rules import PUBLISHED, RULES, Result
+from checker.judge.rules import PUBLISHED, RULES
 from checker.published import rules as published
-from checker.published.publication import Publication
+from checker.published.publication import Publication, PublishedContract
 from checker.spec import policies
 
 FORMAT: Literal["pruneaudit/published/1"] = "pruneaudit/published/1"
@@ -63,10 +63,7 @@ def _facts(publication: Publication) -> PublishedFacts:
         "models": [
             {"id": model.id, "name": model.name, "blocks": model.blocks} for model in publication.models.values()
         ],
-        "contracts": [
-            {"id": contract.id, **_stated(contract), "unstated": list(contract.unstated), "where": contract.where}
-            for contract in publication.contracts.values()
-        ],
+        "contracts": [_contract(contract) for contract in publication.contracts.values()],
         "caveats": [vars(caveat) for caveat in publication.caveats],
         "numbers": {
             name: len(getattr(publication, name)) for name in ("baselines", "scores", "removals", "rules", "statements")
@@ -74,24 +71,20 @@ def _facts(publication: Publication) -> PublishedFacts:
     }
 
 
-def _stated(contract: Any) -> dict[str, Any]:
-    names = ("text", "words", "window", "stride", "tokenizer", "boundary", "special_tokens", "dtype")
-    return {name: getattr(contract, name) for name in names}
+def _contract(contract: PublishedContract) -> dict[str, Any]:
+    row = {**vars(contract), "unstated": list(contract.unstated)}
+    del row["location"]
+    return row
 
 
 def _checks(conclusions: Conclusions) -> list[dict[str, Any]]:
     """What rules about published numbers decided or left open, what holds first; the order of the rules is kept."""
-    rows = [
-        _check_row(finding, result)
-        for finding, result in zip(conclusions.findings, conclusions.results, strict=True)
-        if finding.rule in published.RULES and finding.outcome in _ORDER
-    ]
+    rows = []
+    for finding, result in zip(conclusions.findings, conclusions.results, strict=True):
+        if finding.rule in published.RULES and finding.outcome in _ORDER:
+            row: dict[str, Any] = {**findings.row(finding)}
+            rows.append({"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _DETAILS}})
     return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
-
-
-def _check_row(finding: Finding, result: Result) -> dict[str, Any]:
-    row: dict[str, Any] = {**findings.row(finding)}
-    return {"id": row.pop("claim"), **row, **{name: getattr(result, name) for name in _DETAILS}}
 
 
 def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusions) -> str:
@@ -101,12 +94,11 @@ def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusion
     numbers = {name: outcomes.count(name) for name in _ORDER}
     decided = ", ".join(f"{number} {words[name][number != 1]}" for name, number in numbers.items())
     parts = [f"of {counted(len(checks), 'check')} {decided}" if checks else "there was nothing to check"]
-    counts = conclusions.counts
     checked = sum(check["waived"] is None and check["outcome"] != "pass" for check in checks)
-    if further := counts["fail"] + counts["open"] - checked:
+    if further := conclusions.counts["fail"] + conclusions.counts["open"] - checked:
         parts.append(f"{counted(further, 'finding')} about the audit itself")
-    if counts["waived"]:
-        parts.append(f"{counts['waived']} waived ({counted(counts['active'], 'active waiver')})")
+    if conclusions.waived:
+        parts.append(conclusions.waived)
     return f"{_WORDS[outcome]}: {'; '.join(parts)}."
 
 

@@ -19,7 +19,7 @@ from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence
 from checker.core.records import ScoringContract
 from checker.core.statistics import perplexity
-from checker.core.store import MEASURING_CODE, Store
+from checker.core.store import MEASURING_CODE
 from checker.judge.claims import decide
 from checker.judge.claims.decision import Figures
 from checker.judge.figures import agreement, costs
@@ -43,25 +43,18 @@ from checker.judge.form import (
     PromptsRow,
     ReportFigures,
 )
-from checker.judge.origin import origin_of, unrecorded
 from checker.selection.arms import Arms, arms, scored_by
 from checker.selection.cost import cost as cost_of
 from checker.selection.plan import Asked, claimed_layouts, incomparable, plan, problem_of
 from checker.spec.contracts import contract_digests
 
 
-def provenance(evidence: Evidence, store: Store) -> EvidenceRow:
-    """What the store remembers of the runs that measured the evidence, and where files at hand differ from it."""
-    contracts = dict.fromkeys(contract_digests(evidence.audit, evidence.facts).values())
-    return origin_of(store, evidence.audit, evidence.facts, list(contracts))
-
-
 def report_figures(
-    evidence: Evidence, environment: Mapping[str, Any] | None, origin: EvidenceRow | None = None
+    evidence: Evidence, environment: Mapping[str, Any] | None, origin: EvidenceRow
 ) -> tuple[ReportFigures, tuple[str, ...]]:
     """Everything the report says but its findings, and what is missing.
 
-    ``environment`` is the run's own record, ``origin`` what ``provenance`` gives of the evidence's store.
+    ``environment`` is the run's own record, ``origin`` what ``origin_of`` says of the evidence's store.
     """
     audit, model = evidence.audit, evidence.facts.model
     problem = problem_of(audit, model)
@@ -105,7 +98,7 @@ def report_figures(
         "claims": decide(figures, audit.claims),
         "cost": _cost(evidence, asked, chosen, environment or {}),
         "not_tested": _not_tested(evidence),
-        "evidence": origin or unrecorded(audit, evidence.facts),
+        "evidence": origin,
     }
     return report, tuple(_gaps(evidence, distance, cost, chosen))
 
@@ -222,9 +215,7 @@ def _begin_token(evidence: Evidence) -> BeginTokenRow | None:
 
 def _floor(evidence: Evidence) -> FloorRow | None:
     floor = noise_floor(evidence)
-    if floor is None:
-        return None
-    return {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
+    return floor and {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
 
 
 def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, Any]) -> CostRow:
@@ -262,19 +253,17 @@ def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) ->
     if cost.base is None:
         yield f"the baseline's perplexity is not measured; {finish}"
     removals = dict.fromkeys(removal.layout for removal in chosen.sets)
-    missing = sum(cost.nll(layout) is None for layout in removals)
-    if missing:
-        yield f"removal sets: {missing} of {len(removals)} are not measured; {finish}"
     compared = dict.fromkeys(removal.layout for removal in chosen.sets if not removal.draw)
-    missing = sum(cost.per_token(name, layout) is None for layout in compared for name in ("kl", "top1"))
-    if missing:
-        yield f"KL and top-1 agreement of arms: {missing} of {2 * len(compared)} are not measured; {finish}"
-    claimed = list(claimed_layouts(audit, blocks))
-    missing = sum(evidence.answer("evaluation", "nll", layout) is None for layout in claimed)
-    if missing:
-        yield f"removals that claims name: {missing} of {len(claimed)} are not measured; {finish}"
-    if len(cost.singles) < blocks:
-        yield f"single deletions: {blocks - len(cost.singles)} of {blocks} are not measured; {finish}"
+    asked: dict[str, list[object]] = {
+        "removal sets": [cost.nll(layout) for layout in removals],
+        "KL and top-1 agreement of arms": [cost.per_token(name, at) for at in compared for name in ("kl", "top1")],
+        "removals that claims name": [cost.nll(layout) for layout in claimed_layouts(audit, blocks)],
+        "single deletions": [cost.singles.get(block) for block in range(blocks)],
+    }
+    for what, answers in asked.items():
+        missing = sum(answer is None for answer in answers)
+        if missing:
+            yield f"{what}: {missing} of {len(answers)} are not measured; {finish}"
     if audit.model.dtype != "float32" and noise_floor(evidence) is None:
         yield f"the numerical floor of {audit.model.dtype} is not measured; {finish}"
 

@@ -23,10 +23,10 @@ class Standing:
     state: WaiverState
     days: int  # until its last day; below 0 once that is over
     findings: int | None  # that it matches; None where there is no evidence to hold it against
-    problem: str = ""  # empty where it is active
+    problem: str  # empty where it is active
 
 
-def may_be_waived(rule: str) -> bool:
+def _may_be_waived(rule: str) -> bool:
     return rule not in _NEVER and not rule.startswith("waiver/")
 
 
@@ -34,36 +34,36 @@ def applied(waivers: Sequence[Waiver], findings: Iterable[Finding], today: str) 
     """The findings, with the reason of the first waiver that holds for each; and how many each waiver matches, by its
     number. A waiver that has expired still matches; it waives nothing. ``today`` is an ISO date."""
     matched: Counter[int] = Counter()
-    found = []
+    results = []
     for finding in findings:
         for number, waiver in enumerate(waivers):
             if _fits(waiver, finding):
                 matched[number] += 1
                 if waiver.expires >= today and finding.waived is None:
                     finding = replace(finding, waived=waiver.reason)
-        found.append(finding)
-    return found, matched
+        results.append(finding)
+    return results, matched
 
 
 def _fits(waiver: Waiver, finding: Finding) -> bool:
-    named = waiver.rule == finding.rule and waiver.claim in (None, finding.claim)
-    return named and finding.outcome in ("fail", "open") and may_be_waived(finding.rule)
+    about_it = waiver.rule == finding.rule and waiver.claim in (None, finding.claim)
+    return about_it and finding.outcome in ("fail", "open") and _may_be_waived(finding.rule)
 
 
 def names_nothing(waiver: Waiver, known_rules: Collection[str], claims: Collection[str]) -> str:
     """What was found and expected where a waiver names a rule or claim that it cannot be of; else empty."""
     if waiver.rule not in known_rules:
-        meant = _meant(waiver.rule, known_rules)
-        return f"found a waiver of rule {waiver.rule!r}; expected a rule that exists; {meant}"
-    if not may_be_waived(waiver.rule):
+        remedy = _remedy(waiver.rule, known_rules)
+        return f"found a waiver of rule {waiver.rule!r}; expected a rule that exists; {remedy}"
+    if not _may_be_waived(waiver.rule):
         return f"found a waiver of {waiver.rule}; expected a rule that can be waived; take the waiver out"
     if waiver.claim is not None and waiver.claim not in claims:
-        meant = _meant(waiver.claim, claims)
-        return f"found a waiver for claim {waiver.claim!r}; expected one of the audit's claims; {meant}"
+        remedy = _remedy(waiver.claim, claims)
+        return f"found a waiver for claim {waiver.claim!r}; expected one of the audit's claims; {remedy}"
     return ""
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
+def _remedy(word: str, known: Iterable[str]) -> str:
     near = schema.closest(word, sorted(known))
     return f"did you mean {near!r}?" if near else "correct it, or take the waiver out"
 
@@ -73,21 +73,20 @@ def standings(
 ) -> list[Standing]:
     """How each of the audit's waivers stands; ``matched`` is None where nothing is measured that they could be held
     against. The first that is wrong with a waiver is its state: unknown, expired, unmatched."""
-    claims = audit.places.keys()
-    found = []
+    rows = []
     for number, waiver in enumerate(audit.waivers):
         days = (date.fromisoformat(waiver.expires) - date.fromisoformat(today)).days
         findings = None if matched is None else matched.get(number, 0)
-        nothing = names_nothing(waiver, known_rules, claims)
-        if nothing:
-            found.append(Standing(waiver, "unknown", days, findings, nothing))
+        state: WaiverState = "active"
+        problem = names_nothing(waiver, known_rules, audit.places)
+        if problem:
+            state = "unknown"
         elif days < 0:
-            found.append(Standing(waiver, "expired", days, findings, _EXPIRED.format(waiver.expires)))
+            state, problem = "expired", _EXPIRED.format(waiver.expires)
         elif findings == 0:
-            found.append(Standing(waiver, "unmatched", days, findings, _UNMATCHED))
-        else:
-            found.append(Standing(waiver, "active", days, findings))
-    return found
+            state, problem = "unmatched", _UNMATCHED
+        rows.append(Standing(waiver, state, days, findings, problem))
+    return rows
 
 
 _EXPIRED = "expired on {}; expected a date that has not passed; mend what the rule found, or renew it with a new reason"

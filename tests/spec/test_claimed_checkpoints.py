@@ -193,5 +193,5 @@ def test_a_run_is_remembered_wherever_the_checkpoint_lay(tmp_path: Path) -> None
     moved = tuple(elsewhere if each == named else each for each in sample.audit.claims)
     with Store(tmp_path / "evidence.db") as store:
         history.write_run(store, sample.audit, shorter.facts, {each.id: "supported" for each in sample.audit.claims})
-        seen = origin.origin_of(store, replace(sample.audit, claims=moved), sample.facts, [])
+        seen = origin.origin_of(store, replace(sample.audit, claims=moved), sample.facts)
     assert [set(run["verdicts"].values()) for run in seen["other_runs"]] == [{"supported"}]

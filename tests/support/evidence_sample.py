@@ -16,6 +16,7 @@ import numpy as np
 
 from checker.core.canonical import digest
 from checker.core.facts import CardFacts, CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.history import amount
 from checker.core.layouts import Layout
 from checker.core.questions import Evidence, Question, Values
 from checker.core.records import (
@@ -33,7 +34,7 @@ from checker.core.records import (
     Waiver,
 )
 from checker.core.store import Scope, Store
-from checker.judge.form import ClaimRow, ReportFigures
+from checker.judge.form import ClaimRow, EvidenceRow, ReportFigures
 from checker.judge.report import report_figures
 from checker.selection import plan
 from checker.spec import claims as stated
@@ -227,7 +228,9 @@ class Sample:
 
     def figures(self) -> tuple[ReportFigures, tuple[str, ...]]:
         """The report's figures, and what is missing."""
-        return report_figures(self.evidence, environment() if self.texts_read else None)
+        known = amount(self.audit, self.facts)
+        origin: EvidenceRow = {"amount": known, "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
+        return report_figures(self.evidence, environment() if self.texts_read else None, origin)
 
     def verdict(self, *claims: Claim) -> ClaimRow:
         """The first of these claims as the report holds it, in an audit that makes only them."""
