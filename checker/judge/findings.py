@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 from checker.core.canonical import from_json
-from checker.core.records import Audited
-from checker.core.rule import C, Finding, Level
+from checker.core.rule import C, Finding, not_applicable
 from checker.core.words import counted
 from checker.judge import waivers
 from checker.judge.form import AnyReport, AuditOutcome, FindingRow
@@ -76,16 +75,16 @@ def outcome_of(findings: Iterable[Finding], fail_on: str) -> AuditOutcome:
     return "fail" if "fail" in outcomes else "open" if "open" in outcomes else "pass"
 
 
-def _of_rule(rule: Rule[C], case: C) -> list[tuple[Finding, Result]]:
-    audit = case.audit
-    level = audit.policy.level(rule.slug, rule.level)
+def _of_rule(rule: Rule[C], case: C) -> Iterator[tuple[Finding, Result]]:
+    policy = case.audit.policy
+    level = policy.level(rule.slug, rule.level)
     if level == "off":
-        place = audit.policy.source(rule.slug)
-        off = Result("not_applicable", f"switched off by the audit's policy{f' ({place})' if place else ''}")
-        return [(_finding(rule, "note", off, audit), off)]
-    return [(_finding(rule, level, result, audit), result) for result in rule.results(case)]
-
-
-def _finding(rule: Rule[Any], level: Level, result: Result, audit: Audited) -> Finding:
-    place = audit.places.get(result.claim or "")
-    return Finding(rule.slug, result.outcome, level, result.message, result.claim, place.place if place else None)
+        place = policy.source(rule.slug)
+        off = f"switched off by the audit's policy{f' ({place})' if place else ''}"
+        level, results = "note", [not_applicable(off)]
+    else:
+        results = rule.results(case)
+    for result in results:
+        location = case.audit.places.get(result.claim)
+        place = location and location.place
+        yield Finding(rule.slug, result.outcome, level, result.message, result.claim, place), result

@@ -31,7 +31,8 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
     """
     evidence = stored_evidence(audit, store)
     environment = store.read_record("environment", audit.name)
-    figures, gaps = report_figures(evidence, environment, origin_of(store, evidence.audit, evidence.facts))
+    origin = origin_of(store, evidence.audit, evidence.facts)
+    figures, gaps = report_figures(evidence, environment, origin)
     day = (today or date.today()).isoformat()
     conclusions = findings.conclude(MEASURED, Case(audit, day, frozenset(RULES), evidence.facts, figures, gaps))
     outcome = outcome_of(conclusions.findings, audit.policy.fail_on)

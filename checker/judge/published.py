@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from typing import Any, Literal
 
@@ -89,13 +90,13 @@ def _checks(conclusions: Conclusions) -> list[dict[str, Any]]:
 
 def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusions) -> str:
     """The verdict in one sentence."""
-    outcomes = [check["outcome"] for check in checks]
+    outcomes = Counter(check["outcome"] for check in checks)
     words = {"pass": ("holds", "hold"), "fail": ("does not hold", "do not hold"), "open": ("is open", "are open")}
-    numbers = {name: outcomes.count(name) for name in _ORDER}
-    decided = ", ".join(f"{number} {words[name][number != 1]}" for name, number in numbers.items())
+    decided = ", ".join(f"{outcomes[name]} {words[name][outcomes[name] != 1]}" for name in _ORDER)
     parts = [f"of {counted(len(checks), 'check')} {decided}" if checks else "there was nothing to check"]
+    counts = conclusions.counts
     checked = sum(check["waived"] is None and check["outcome"] != "pass" for check in checks)
-    if further := conclusions.counts["fail"] + conclusions.counts["open"] - checked:
+    if further := counts["fail"] + counts["open"] - checked:
         parts.append(f"{counted(further, 'finding')} about the audit itself")
     if conclusions.waived:
         parts.append(conclusions.waived)

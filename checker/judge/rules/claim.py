@@ -147,18 +147,16 @@ def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
 def scope_unlike_figure(case: Case) -> Iterator[Result]:
     """A removal claim states a kind of figure that does not fit the texts it speaks of."""
     for claim in case.audit.claims_of(Removal):
-        yield _scope(claim)
-
-
-def _scope(claim: Removal) -> Result:
-    stated = "a bound" if claim.equals is None else "a value" if claim.interval is None else "a value with its interval"
-    if claim.scope == "contract":
-        sentence = f"found {stated} of this very text (`scope: contract`)"
-        fits, expected = stated == "a value", "a value alone, or `scope: population`"
-    else:
-        sentence = f"found {stated} of texts like this one (`scope: population`)"
-        fits, expected = stated != "a value", "a bound, or an interval beside the value"
-    return passed(sentence, claim.id) if fits else failed(f"{sentence}; expected {expected}", claim.id)
+        value_alone = claim.equals is not None and claim.interval is None
+        stated = "a bound" if claim.equals is None else "a value" if value_alone else "a value with its interval"
+        texts, expected = "this very text", "a value alone, or `scope: population`"
+        if claim.scope == "population":
+            texts, expected = "texts like this one", "a bound, or an interval beside the value"
+        sentence = f"found {stated} of {texts} (`scope: {claim.scope}`)"
+        if value_alone == (claim.scope == "contract"):
+            yield passed(sentence, claim.id)
+        else:
+            yield failed(f"{sentence}; expected {expected}", claim.id)
 
 
 @rule(

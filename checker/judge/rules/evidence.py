@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from checker.core.facts import AmountRow, RunRow
+from checker.core.facts import AmountRow
 from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.words import counted, enumerated
@@ -61,9 +61,9 @@ def other_measuring_code(case: Case) -> Iterator[Result]:
     """Part of the evidence is from another version of the measuring code."""
     present = case.figures["tool"]["measuring_code"]
     counts = {row["measuring_code"]: row["answers"] for row in case.figures["evidence"]["answers"]}
-    others = ", ".join(f"{number} of version {code}" for code, number in counts.items() if code != present)
     if not counts:
         return
+    others = ", ".join(f"{number} of version {code}" for code, number in counts.items() if code != present)
     if others and case.gaps:
         yield failed(f"found answers from other measuring code: {others}; expected all of version {present}")
     elif len(counts) > 1:
@@ -84,20 +84,16 @@ def other_measuring_code(case: Case) -> Iterator[Result]:
 )
 def rerun_until_settled(case: Case) -> Iterator[Result]:
     """A claim was decided after runs on other amounts of text, or with another seed, that decided it otherwise."""
-    runs = case.figures["evidence"]["other_runs"]
     for claim in case.audit.claims:
-        yield _settled(case, claim, runs)
+        yield _settled(case, claim)
 
 
-def _settled(case: Case, claim: Claim, runs: Sequence[RunRow]) -> Result:
-    own, verdict = case.figures["evidence"]["amount"], case.verdict(claim)["verdict"]
-    known = [run for run in runs if run["verdicts"].get(claim.id) is not None]
+def _settled(case: Case, claim: Claim) -> Result:
+    origin, verdict = case.figures["evidence"], case.verdict(claim)["verdict"]
+    own = origin["amount"]
+    known = [(past, run["amount"]) for run in origin["other_runs"] if (past := run["verdicts"].get(claim.id))]
+    others = [f"{past} on {_amount(amount, own)}" for past, amount in known if past != verdict]
     sentence = f"{verdict} on {_amount(own, own)}"
-    others = [
-        f"{run['verdicts'][claim.id]} on {_amount(run['amount'], own)}"
-        for run in known
-        if run["verdicts"][claim.id] != verdict
-    ]
     if others and verdict != "open":
         expected = "one amount of text, fixed beforehand"
         return failed(f"{sentence}; found it {', '.join(others)}; expected {expected}", claim.id)

@@ -105,12 +105,11 @@ def _training(fact: CheckpointFacts) -> Result:
 def block_count(case: Case) -> Iterator[Result]:
     """A checkpoint's config.json does not fit the blocks that its weights have."""
     for claim, fact in _checkpoints(case):
-        yield undecided(_UNREAD, claim.id) if fact is None else _config(fact)
-
-
-def _config(fact: CheckpointFacts) -> Result:
-    if fact.config:
-        more = len(fact.config) - 1
-        others = f"; {more} more of its fields do{'es' if more == 1 else ''} not fit" if more else ""
-        return failed(f"{fact.name}, config.json: {fact.config[0]}; correct it{others}", fact.claim)
-    return passed(f"config.json of {fact.name} fits its {fact.blocks} blocks", fact.claim)
+        if fact is None:
+            yield undecided(_UNREAD, claim.id)
+        elif fact.config:
+            more = len(fact.config) - 1
+            others = f"; {more} more of its fields do{'es' if more == 1 else ''} not fit" if more else ""
+            yield failed(f"{fact.name}, config.json: {fact.config[0]}; correct it{others}", claim.id)
+        else:
+            yield passed(f"config.json of {fact.name} fits its {fact.blocks} blocks", claim.id)

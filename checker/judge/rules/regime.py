@@ -69,7 +69,7 @@ def _safer(claim: Regime | Comparison) -> str | None:
     """The protocol that a claim says chooses the cheaper removal of the two, as a removal regime; None for others."""
     if isinstance(claim, Comparison):
         return f"{claim.better}-safer" if {claim.better, claim.worse} == set(PROTOCOLS) else None
-    return claim.removal if claim.removal is not None and claim.removal.endswith("-safer") else None
+    return claim.removal if (claim.removal or "").endswith("-safer") else None
 
 
 def _advantage(case: Case, claim: Regime | Comparison, safer: str) -> Result:

@@ -99,11 +99,8 @@ def interval_beside_estimate(case: Case) -> Iterator[Result]:
     """An interval does not contain the estimate it is printed with."""
     for claim in _with_intervals(case):
         yield _published(case, claim)
-    if case.audit.statistics.interval == "percentile_bootstrap":
-        yield _measured(case)
-
-
-def _measured(case: Case) -> Result:
+    if case.audit.statistics.interval != "percentile_bootstrap":
+        return
     estimates = list(_estimates(case))
     beside = [
         f"{name} {value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
@@ -111,10 +108,11 @@ def _measured(case: Case) -> Result:
         if not _holds(interval, value)
     ]
     if beside:
-        return failed(f"found {examples(beside)}; expected every measured interval to contain its estimate")
-    if estimates:
-        return passed(f"each of {len(estimates)} measured intervals contains its estimate")
-    return undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
+        yield failed(f"found {examples(beside)}; expected every measured interval to contain its estimate")
+    elif estimates:
+        yield passed(f"each of {len(estimates)} measured intervals contains its estimate")
+    else:
+        yield undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
 
 
 def _with_intervals(case: Case) -> list[Removal]:
