@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from markupsafe import Markup
 
 from checker.judge.figures.form import AgreementRow, ValueRow
 from checker.judge.form import Report
-from checker.reports.charts.distances import NARROW, WIDE
-from checker.reports.charts.svg import LETTER, drawing, element, number, shorten, text
+from checker.reports.charts import svg
 from checker.reports.tables import numbers
 from checker.reports.tables.agreement import cells_of, methods_of, pairs
 from checker.reports.tables.table import Figure
@@ -20,21 +20,21 @@ _NAMES = 132.0
 
 def agreement(report: Report) -> Figure | None:
     """The matrix of rank correlations; None where no two methods' scores were compared."""
-    if not any(row[kind] for row in report["agreement"] for kind in ("spearman", "kendall")):
+    rows = report["agreement"]
+    correlations = [correlation for row in rows for correlation in (row["spearman"], row["kendall"])]
+    if not any(correlations):
         return None
-    sentence = _sentence(report["agreement"])
-    wide, narrow = (_draw(report["agreement"], width, sentence) for width in (WIDE, NARROW))
     key = "Spearman's rank correlation below the diagonal, Kendall's above it."
-    if any(row[kind] is None for row in report["agreement"] for kind in ("spearman", "kendall")):
+    if None in correlations:
         key += " A dash was not measured."
-    return Figure("agreement", sentence, wide, narrow, pairs(report), key)
+    return svg.figure("agreement", _sentence(rows), partial(_draw, rows), pairs(report), key)
 
 
 def _sentence(rows: Sequence[AgreementRow]) -> str:
-    found = [(row, row["spearman"]) for row in rows if row["spearman"] is not None]
-    if not found:
+    measured = [(row, row["spearman"]) for row in rows if row["spearman"] is not None]
+    if not measured:
         return "Only Kendall's rank correlation was measured."
-    low, high = (pick(found, key=lambda pair: pair[1]["value"]) for pick in (min, max))
+    low, high = (pick(measured, key=lambda pair: pair[1]["value"]) for pick in (min, max))
     if low is high:
         return f"The block scores of {_named(*low)}."
     return f"Most alike are the block scores of {_named(*high)}; least alike those of {_named(*low)}."
@@ -56,7 +56,7 @@ def _brief(value: float | None) -> str:
 
 def _draw(rows: Sequence[AgreementRow], width: float, label: str) -> Markup:
     methods, cells = methods_of(rows), cells_of(rows)
-    beside = width >= WIDE
+    beside = width >= svg.WIDE
     left, top = (_NAMES if beside else 24.0), 26.0
     side = min(46.0, (width - left - 4) / len(methods))
     height = min(side, 30.0)
@@ -64,18 +64,18 @@ def _draw(rows: Sequence[AgreementRow], width: float, label: str) -> Markup:
     parts = _shades(cells, len(methods), (left, top), (side, height))
     for place, method in enumerate(methods):
         y = top + height * (place + 0.5) + 4
-        name = shorten(f"{place + 1}  {method}", left - 8) if beside else str(place + 1)
-        parts.append(text(left - 8, y, name, "", "end"))
-        parts.append(text(left + side * (place + 0.5), top - 8, str(place + 1), "tick", "middle"))
+        name = svg.shorten(f"{place + 1}  {method}", left - 8) if beside else str(place + 1)
+        parts.append(svg.text(left - 8, y, name, "", "end"))
+        parts.append(svg.text(left + side * (place + 0.5), top - 8, str(place + 1), "tick", "middle"))
         written = [
-            text(left + side * (column + 0.5), y, _brief(cells.get((place, column))))
+            svg.text(left + side * (column + 0.5), y, _brief(cells.get((place, column))))
             for column in range(len(methods))
             if column != place
         ]
-        parts.append(element("g", *written, class_="value", text_anchor="middle"))
+        parts.append(svg.element("g", *written, class_="value", text_anchor="middle"))
     if not beside:
         parts += _names(methods, bottom + 20, width)
-    return drawing(width, bottom + (8 if beside else 12 + 16 * ((len(methods) + 1) // 2)), label, *parts)
+    return svg.drawing(width, bottom + (8 if beside else 12 + 16 * ((len(methods) + 1) // 2)), label, *parts)
 
 
 def _shades(
@@ -86,9 +86,9 @@ def _shades(
     for row in range(methods):
         for column in range(methods):
             shades.setdefault(_shade(cells.get((row, column))), []).append(f"M{column} {row}h.97v.96h-.97z")
-    transform = f"translate({number(at[0])} {number(at[1])}) scale({size[0]:.4f} {size[1]:.4f})"
+    transform = f"translate({svg.number(at[0])} {svg.number(at[1])}) scale({size[0]:.4f} {size[1]:.4f})"
     return [
-        element("path", d="".join(squares), class_=class_, transform=transform)
+        svg.element("path", d="".join(squares), class_=class_, transform=transform)
         for class_, squares in sorted(shades.items())
     ]
 
@@ -103,8 +103,8 @@ def _shade(value: float | None) -> str:
 def _names(methods: Sequence[str], top: float, width: float) -> list[Markup]:
     """The methods and their numbers in two columns, under a matrix that leaves no room beside it."""
     half = (len(methods) + 1) // 2
-    parts = []
-    for place, method in enumerate(methods):
-        x = 0.0 if place < half else width / 2
-        parts.append(text(x, top + 16 * (place % half), shorten(f"{place + 1}  {method}", width / 2 - LETTER), ""))
-    return parts
+    room = width / 2 - svg.LETTER
+    return [
+        svg.text(width / 2 * (place // half), top + 16 * (place % half), svg.shorten(f"{place + 1}  {method}", room))
+        for place, method in enumerate(methods)
+    ]

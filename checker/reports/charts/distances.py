@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 from markupsafe import Markup
@@ -10,26 +11,9 @@ from markupsafe import Markup
 from checker.core.records import PROTOCOLS, ProtocolName
 from checker.judge.figures.form import BlockRow, KindRow, PairRow, distance_of
 from checker.judge.form import Report
-from checker.reports.charts.svg import (
-    LETTER,
-    Scale,
-    band,
-    drawing,
-    growth_label,
-    line,
-    log_scale,
-    mark,
-    polyline,
-    shorten,
-    style,
-    text,
-    whisker,
-)
+from checker.reports.charts import svg
 from checker.reports.tables import costs, distances, numbers
-from checker.reports.tables.table import Figure, Table
-
-WIDE, NARROW = 760.0, 340.0
-Build = Callable[[float], Markup]
+from checker.reports.tables.table import Figure
 
 
 def profile(report: Report) -> Figure | None:
@@ -37,10 +21,8 @@ def profile(report: Report) -> Figure | None:
     pairs = distances.adjacent(report)
     if not any(distance_of(pair, protocol) for pair in pairs for protocol in PROTOCOLS):
         return None
-    sentence = _profile_sentence(pairs)
-    return _figure(
-        "profile", sentence, lambda width: _profile(report, pairs, width, sentence), distances.profile(report)
-    )
+    draw = partial(_profile, report, pairs)
+    return svg.figure("profile", _profile_sentence(pairs), draw, distances.profile(report))
 
 
 def deletions(report: Report) -> Figure | None:
@@ -55,54 +37,45 @@ def deletions(report: Report) -> Figure | None:
         f"{numbers.percent(max(cost))} (block {worst}) perplexity; the median block costs "
         f"{numbers.percent(median(cost))}."
     )
-    table = costs.single_deletions(report)
-    return _figure("deletions", sentence, lambda width: _deletions(report, blocks, width, sentence), table)
+    draw = partial(_deletions, report, blocks)
+    return svg.figure("deletions", sentence, draw, costs.single_deletions(report))
 
 
 def kinds(report: Report) -> Figure | None:
     """Both distances per kind of prompt; None where prompts have no kinds."""
-    found = [kind for kind in report["kinds"] if any(kind[protocol] is not None for protocol in PROTOCOLS)]
-    if not found:
+    rows = [row for row in report["kinds"] if any(row[protocol] is not None for protocol in PROTOCOLS)]
+    if not rows:
         return None
-    sentence = distances.worst_kinds(report)
-    return _figure("kinds", sentence, lambda width: _kinds(found, width, sentence), distances.kinds(report))
+    return svg.figure("kinds", distances.worst_kinds(report), partial(_kinds, rows), distances.kinds(report))
 
 
-def legend(entries: Sequence[tuple[str, str]], x: float, y: float) -> Markup:
-    """Marks with their names in a row; an entry is (method, words)."""
+def _legend(x: float, y: float) -> Markup:
+    """The marks of both protocols with their names, in a row."""
     parts = []
-    for method, words in entries:
-        shape, class_ = style(method)
+    for protocol in PROTOCOLS:
+        shape, class_ = svg.style(protocol)
         parts += [
-            line((x, y), (x + 22, y), f"line {class_}"),
-            mark(shape, (x + 11, y), class_),
-            text(x + 28, y + 4, words),
+            svg.line((x, y), (x + 22, y), f"line {class_}"),
+            svg.mark(shape, (x + 11, y), class_),
+            svg.text(x + 28, y + 4, protocol),
         ]
-        x += 28 + LETTER * len(words) + 18
+        x += 28 + svg.LETTER * len(protocol) + 18
     return Markup("").join(parts)
 
 
-def block_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
+def _block_axis(x: svg.Scale, bottom: float, title: str) -> Markup:
     """Ticks and numbers under a chart over depth, and what they count."""
-    parts = [
-        part
-        for value in scale.ticks(30)
-        for part in (
-            line((scale(value), bottom), (scale(value), bottom + 4), "axis"),
-            text(scale(value), bottom + 17, str(int(value)), "tick", "middle"),
-        )
-    ]
-    axis = line((scale.start - 8, bottom), (scale.end + 8, bottom), "axis")
-    return Markup("").join([axis, *parts, text((scale.start + scale.end) / 2, bottom + 35, title, "title", "middle")])
-
-
-def _figure(name: str, sentence: str, build: Build, table: Table) -> Figure:
-    return Figure(name, sentence, build(WIDE), build(NARROW), table)
+    parts = [svg.line((x.start - 8, bottom), (x.end + 8, bottom), "axis")]
+    for block in x.ticks(30):
+        parts.append(svg.line((x(block), bottom), (x(block), bottom + 4), "axis"))
+        parts.append(svg.text(x(block), bottom + 17, str(int(block)), "tick", "middle"))
+    parts.append(svg.text((x.start + x.end) / 2, bottom + 35, title, "title", "middle"))
+    return Markup("").join(parts)
 
 
 def _profile_sentence(pairs: Sequence[PairRow]) -> str:
-    measured = [(pair["replacement"], pair["interchange"]) for pair in pairs]
-    both = [(one["max"], other["distance"]) for one, other in measured if one and other]
+    distances_of = [(pair["replacement"], pair["interchange"]) for pair in pairs]
+    both = [(larger["max"], swapped["distance"]) for larger, swapped in distances_of if larger and swapped]
     if not both:
         return f"One distance was measured at {len(pairs)} pairs of neighbouring blocks, the other was not."
     above = sum(replacement > interchange for replacement, interchange in both)
@@ -116,47 +89,49 @@ def _profile_sentence(pairs: Sequence[PairRow]) -> str:
 def _profile(report: Report, pairs: Sequence[PairRow], width: float, label: str) -> Markup:
     height, top, bottom = 330.0, 44.0, 282.0
     bounds = [report["thresholds"]["similar"], report["thresholds"]["conditional"]]
-    values = [*bounds]
+    values = bounds.copy()
     for pair in pairs:
         for protocol in PROTOCOLS:
-            part = distance_of(pair, protocol)
-            values += [] if part is None else [part["value"], *(part["interval"] or ())]
-    y = log_scale(values, bottom, top)
-    x = Scale(min(pair["i"] for pair in pairs), max(pair["i"] for pair in pairs), 52, width - 76)
+            if distance := distance_of(pair, protocol):
+                values += [distance["value"], *(distance["interval"] or ())]
+    y = svg.log_scale(values, bottom, top)
+    x = svg.Scale(min(pair["i"] for pair in pairs), max(pair["i"] for pair in pairs), 52, width - 76)
     series = [_series(protocol, pairs, x, y) for protocol in PROTOCOLS]
     # Names stand above their lines; where these lie close together, the lower one's stands below.
     lower = -17.0 if y(bounds[0]) - y(bounds[1]) > 34 else 12.0
     lines = [_threshold(bounds[0], "similar", x, y, lower), _threshold(bounds[1], "conditional", x, y, -17)]
-    axis = block_axis(x, top, bottom, "earlier block i of the pair (i, i+1)")
-    entries = legend([(protocol, protocol) for protocol in PROTOCOLS], 52, 12)
-    title = text(52, 34, "nats, logarithmic", "title")
-    return drawing(width, height, label, _value_axis(y, x), *lines, axis, *series, entries, title)
+    axis = _block_axis(x, bottom, "earlier block i of the pair (i, i+1)")
+    title = svg.text(52, 34, "nats, logarithmic", "title")
+    return svg.drawing(width, height, label, _value_axis(y, x), *lines, axis, *series, _legend(52, 12), title)
 
 
-def _series(protocol: ProtocolName, pairs: Sequence[PairRow], x: Scale, y: Scale) -> Markup:
-    shape, class_ = style(protocol)
+def _series(protocol: ProtocolName, pairs: Sequence[PairRow], x: svg.Scale, y: svg.Scale) -> Markup:
+    shape, class_ = svg.style(protocol)
     points: list[tuple[float, float] | None] = []
     edges: list[tuple[float, float, float] | None] = []
     for pair in pairs:
-        part = distance_of(pair, protocol)
-        points.append(None if part is None else (x(pair["i"]), y(part["value"])))
-        ends = None if part is None else part["interval"]
-        edges.append(None if ends is None else (x(pair["i"]), y(ends[0]), y(ends[1])))
-    marks = [mark(shape, point, class_) for point in points if point is not None]
-    return Markup("").join([band(edges, f"band {class_}"), polyline(points, f"line {class_}"), *marks])
+        distance = distance_of(pair, protocol)
+        ends = distance and distance["interval"]
+        points.append((x(pair["i"]), y(distance["value"])) if distance else None)
+        edges.append((x(pair["i"]), y(ends[0]), y(ends[1])) if ends else None)
+    marks = [svg.mark(shape, point, class_) for point in points if point is not None]
+    return Markup("").join([svg.band(edges, f"band {class_}"), svg.polyline(points, f"line {class_}"), *marks])
 
 
-def _threshold(bound: float, name: str, x: Scale, y: Scale, offset: float) -> Markup:
+def _threshold(bound: float, name: str, x: svg.Scale, y: svg.Scale, offset: float) -> Markup:
     at = y(bound) + offset
-    words = [text(x.end + 13, at, name, "note"), text(x.end + 13, at + 13, f"below {numbers.declared(bound)}", "note")]
-    return Markup("").join([line((x.start - 8, y(bound)), (x.end + 70, y(bound)), "threshold"), *words])
+    words = [
+        svg.text(x.end + 13, at, name, "note"),
+        svg.text(x.end + 13, at + 13, f"below {numbers.declared(bound)}", "note"),
+    ]
+    return Markup("").join([svg.line((x.start - 8, y(bound)), (x.end + 70, y(bound)), "threshold"), *words])
 
 
-def _value_axis(y: Scale, x: Scale, write: Callable[[float], str] = lambda value: f"{value:g}") -> Markup:
+def _value_axis(y: svg.Scale, x: svg.Scale, write: Callable[[float], str] = lambda value: f"{value:g}") -> Markup:
     parts = []
     for value in y.ticks(26):
-        parts.append(line((x.start - 8, y(value)), (x.end + 8, y(value)), "grid"))
-        parts.append(text(x.start - 13, y(value) + 4, write(value), "tick", "end"))
+        parts.append(svg.line((x.start - 8, y(value)), (x.end + 8, y(value)), "grid"))
+        parts.append(svg.text(x.start - 13, y(value) + 4, write(value), "tick", "end"))
     return Markup("").join(parts)
 
 
@@ -164,54 +139,46 @@ def _deletions(report: Report, blocks: Sequence[BlockRow], width: float, label: 
     height, top, bottom = 290.0, 30.0, 242.0
     cost = [block["single_deletion_increase_percent"] or 0.0 for block in blocks]
     ends = [end for block in blocks for end in (block["interval"] or ())]
-    y = Scale(
-        max(-90.0, min(0.0, *cost, *ends)),
-        max(1.0, *cost, *(min(end, 4 * max(cost)) for end in ends)),
-        bottom,
-        top,
-        "growth",
-    )
-    x = Scale(0, max(1, report["model"]["blocks"] - 1), 62, width - 14)
-    shape, class_ = style("deletion")
+    high = max(1.0, *cost, *(min(end, 4 * max(cost)) for end in ends))
+    y = svg.Scale(max(-90.0, min(0.0, *cost, *ends)), high, bottom, top, "growth")
+    x = svg.Scale(0, max(1, report["model"]["blocks"] - 1), 62, width - 14)
+    shape, class_ = svg.style("deletion")
     parts = []
     for block, value in zip(blocks, cost, strict=True):
         at = (x(block["block"]), y(value))
         if block["interval"] is not None:
             low, high = block["interval"]
-            parts.append(whisker((at[0], y(low)), (at[0], y(high)), class_))
+            parts.append(svg.whisker((at[0], y(low)), (at[0], y(high)), class_))
         hover = f"block {block['block']}: {numbers.percent(value)}"
-        parts.append(mark(shape, at, f"{class_} hollow" if block["excluded"] else class_, hover))
-    zero = line((x.start - 8, y(0)), (x.end + 8, y(0)), "baseline")
-    words = "perplexity increase, logarithmic" + (
-        "; hollow: excluded" if any(block["excluded"] for block in blocks) else ""
-    )
-    axis = block_axis(x, top, bottom, "block deleted")
-    return drawing(
-        width, height, label, _value_axis(y, x, growth_label), zero, axis, *parts, text(10, 14, words, "title")
-    )
+        parts.append(svg.mark(shape, at, f"{class_} hollow" if block["excluded"] else class_, hover))
+    zero = svg.line((x.start - 8, y(0)), (x.end + 8, y(0)), "baseline")
+    excluded = any(block["excluded"] for block in blocks)
+    words = f"perplexity increase, logarithmic{'; hollow: excluded' if excluded else ''}"
+    axes = [_value_axis(y, x, svg.growth_label), zero, _block_axis(x, bottom, "block deleted")]
+    return svg.drawing(width, height, label, *axes, *parts, svg.text(10, 14, words, "title"))
 
 
-def _kinds(found: Sequence[KindRow], width: float, label: str) -> Markup:
+def _kinds(rows: Sequence[KindRow], width: float, label: str) -> Markup:
     step, top = 24.0, 44.0
-    bottom = top + step * len(found)
-    left = min(150.0, 20 + LETTER * max(len(kind["kind"]) for kind in found))
-    values = [nats for kind in found for protocol in PROTOCOLS if (nats := kind[protocol]) is not None]
-    x = log_scale(values, left + 10, width - 14)
-    parts = [legend([(protocol, protocol) for protocol in PROTOCOLS], 10, 12)]
+    bottom = top + step * len(rows)
+    left = min(150.0, 20 + svg.LETTER * max(len(row["kind"]) for row in rows))
+    values = [nats for row in rows for protocol in PROTOCOLS if (nats := row[protocol]) is not None]
+    x = svg.log_scale(values, left + 10, width - 14)
+    parts = [_legend(10, 12)]
     for value in x.ticks(34):
         parts += [
-            line((x(value), top - 10), (x(value), bottom), "grid"),
-            text(x(value), bottom + 14, f"{value:g}", "tick", "middle"),
+            svg.line((x(value), top - 10), (x(value), bottom), "grid"),
+            svg.text(x(value), bottom + 14, f"{value:g}", "tick", "middle"),
         ]
-    for row, kind in enumerate(found):
-        y = top + step * (row + 0.5)
-        measured = [(protocol, nats) for protocol in PROTOCOLS if (nats := kind[protocol]) is not None]
-        parts.append(text(left, y + 4, shorten(kind["kind"], left), "", "end"))
-        parts.append(
-            line((x(min(value for _, value in measured)), y), (x(max(value for _, value in measured)), y), "link")
-        )
-        for protocol, value in measured:
-            shape, class_ = style(protocol)
-            parts.append(mark(shape, (x(value), y), class_, f"{kind['kind']}, {protocol}: {numbers.distance(value)}"))
-    parts.append(text((x.start + x.end) / 2, bottom + 32, "nats, logarithmic", "title", "middle"))
-    return drawing(width, bottom + 40, label, *parts)
+    for place, row in enumerate(rows):
+        y = top + step * (place + 0.5)
+        measured = {protocol: nats for protocol in PROTOCOLS if (nats := row[protocol]) is not None}
+        parts.append(svg.text(left, y + 4, svg.shorten(row["kind"], left), "", "end"))
+        parts.append(svg.line((x(min(measured.values())), y), (x(max(measured.values())), y), "link"))
+        for protocol, value in measured.items():
+            shape, class_ = svg.style(protocol)
+            parts.append(
+                svg.mark(shape, (x(value), y), class_, f"{row['kind']}, {protocol}: {numbers.distance(value)}")
+            )
+    parts.append(svg.text((x.start + x.end) / 2, bottom + 32, "nats, logarithmic", "title", "middle"))
+    return svg.drawing(width, bottom + 40, label, *parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -10,8 +11,7 @@ from markupsafe import Markup
 from checker.core.records import PROTOCOLS
 from checker.judge.figures.form import distance_of
 from checker.judge.form import Report, ThresholdsRow
-from checker.reports.charts.distances import NARROW, WIDE
-from checker.reports.charts.svg import Scale, circle, drawing, element, line, number, rectangle, text
+from checker.reports.charts import svg
 from checker.reports.tables import distances, numbers
 from checker.reports.tables.table import Figure
 
@@ -22,14 +22,11 @@ def matrix(report: Report) -> Figure | None:
     """Every measured pair; None where only neighbours were measured."""
     if all(pair["gap"] == 1 for pair in report["pairs"]):
         return None
-    cells = _cells(report)
+    cells = distances.cells_of(report)
     if not cells:
         return None
-    sentence = _sentence(report)
-    edges = bins(report["thresholds"])
-    blocks = report["model"]["blocks"]
-    wide, narrow = (_draw(cells, blocks, edges, width, sentence) for width in (WIDE, NARROW))
-    return Figure("matrix", sentence, wide, narrow, distances.matrix(report))
+    draw = partial(_draw, cells, report["model"]["blocks"], bins(report["thresholds"]))
+    return svg.figure("matrix", _sentence(report), draw, distances.matrix(report))
 
 
 def bins(thresholds: ThresholdsRow) -> tuple[float, ...]:
@@ -41,17 +38,6 @@ def bins(thresholds: ThresholdsRow) -> tuple[float, ...]:
 def step(value: float, edges: Sequence[float]) -> int:
     """Which step a distance falls into, from 0."""
     return sum(value >= edge for edge in edges)
-
-
-def _cells(report: Report) -> dict[tuple[int, int], float]:
-    """(row, column) -> distance in nats."""
-    cells = {}
-    for pair in report["pairs"]:
-        if pair["replacement"] is not None:
-            cells[pair["j"], pair["i"]] = pair["replacement"]["max"]
-        if pair["interchange"] is not None:
-            cells[pair["i"], pair["j"]] = pair["interchange"]["distance"]
-    return cells
 
 
 def _sentence(report: Report) -> str:
@@ -69,60 +55,61 @@ def _draw(cells: dict[tuple[int, int], float], blocks: int, edges: Sequence[floa
     left, top = 46.0, 40.0
     side = min(width - left - 8, 480.0)
     cell = side / blocks
-    grid = rectangle(left, top, side, side, "empty")
+    grid = svg.rectangle(left, top, side, side, "empty")
     steps = {at: step(value, edges) for at, value in cells.items()}
     paths = [_path(steps, place) for place in range(len(edges) + 1)]
-    places = element("g", *paths, transform=f"translate({number(left)} {number(top)}) scale({cell:.4f})")
+    places = svg.element("g", *paths, transform=f"translate({svg.number(left)} {svg.number(top)}) scale({cell:.4f})")
     dots = _dots(cells, edges[1], cell, (left, top))
-    diagonal = line((left, top), (left + side, top + side), "axis")
+    diagonal = svg.line((left, top), (left + side, top + side), "axis")
     beside = width > left + side + 170
     key_at = (left + side + 28, top + 20) if beside else (left, top + side + 26)
     key = _key(edges, key_at)
     height = top + side + (20 if beside else 44 + 20 * (len(edges) + 2))
-    words = text(left, 12, "upper right interchange, lower left replacement", "title")
-    return drawing(width, height, label, grid, places, dots, diagonal, _numbers(blocks, cell, left, top), key, words)
+    words = svg.text(left, 12, "upper right interchange, lower left replacement", "title")
+    return svg.drawing(
+        width, height, label, grid, places, dots, diagonal, _numbers(blocks, cell, left, top), key, words
+    )
 
 
 def _path(steps: dict[tuple[int, int], int], place: int) -> Markup:
     """All cells of one step as one path, in cells; neighbours in a row are one rectangle, to keep the page small."""
     squares = []
-    for row, column in sorted(at for at, found in steps.items() if found == place):
+    for row, column in sorted(at for at, taken in steps.items() if taken == place):
         if steps.get((row, column - 1)) == place:
             continue
         length = 1
         while steps.get((row, column + length)) == place:
             length += 1
         squares.append(f"M{column} {row}h{length}v1h-{length}z")
-    return element("path", d="".join(squares), class_=f"heat h{place}") if squares else Markup("")
+    return svg.outlines(squares, f"heat h{place}")
 
 
 def _dots(cells: dict[tuple[int, int], float], bound: float, cell: float, at: tuple[float, float]) -> Markup:
     """A dot in every cell below the bound, so that the smallest distances do not rest on shade alone."""
     radius = min(2.5, cell / 5)
     centres = sorted(place for place, value in cells.items() if value < bound)
-    circles = [circle(at[0] + (column + 0.5) * cell, at[1] + (row + 0.5) * cell, radius) for row, column in centres]
-    return element("path", d="".join(circles), class_="dot") if circles else Markup("")
+    return svg.dots([(at[0] + (column + 0.5) * cell, at[1] + (row + 0.5) * cell) for row, column in centres], radius)
 
 
 def _numbers(blocks: int, cell: float, left: float, top: float) -> Markup:
-    scale = Scale(0, blocks - 1, 0.5 * cell, (blocks - 0.5) * cell)
+    scale = svg.Scale(0, blocks - 1, 0.5 * cell, (blocks - 0.5) * cell)
     parts = []
     for value in scale.ticks(24):
-        parts.append(text(left + scale(value), top - 7, str(int(value)), "tick", "middle"))
-        parts.append(text(left - 7, top + scale(value) + 4, str(int(value)), "tick", "end"))
+        parts.append(svg.text(left + scale(value), top - 7, str(int(value)), "tick", "middle"))
+        parts.append(svg.text(left - 7, top + scale(value) + 4, str(int(value)), "tick", "end"))
     return Markup("").join(parts)
 
 
 def _key(edges: Sequence[float], at: tuple[float, float]) -> Markup:
     names = [f"below {edges[0]:g} (similar)", f"{edges[0]:g} to {edges[1]:g} (conditional)"]
     names += [f"{low:g} to {high:g}" for low, high in pairwise(edges[1:])] + [f"{edges[-1]:g} and more"]
-    parts = [text(at[0], at[1] - 8, "nats", "title")]
+    parts = [svg.text(at[0], at[1] - 8, "nats", "title")]
     for place, words in enumerate(names):
         y = at[1] + 20 * place
-        parts.append(rectangle(at[0], y, 16, 14, f"key h{place}"))
+        parts.append(svg.rectangle(at[0], y, 16, 14, f"key h{place}"))
         if place < 2:
-            parts.append(element("path", d=circle(at[0] + 8, y + 7, 2.5), class_="dot"))
-        parts.append(text(at[0] + 24, y + 11, words))
+            parts.append(svg.dots([(at[0] + 8, y + 7)], 2.5))
+        parts.append(svg.text(at[0] + 24, y + 11, words))
     y = at[1] + 20 * len(names)
-    parts += [rectangle(at[0], y, 16, 14, "key empty"), text(at[0] + 24, y + 11, numbers.NOT_MEASURED)]
+    parts += [svg.rectangle(at[0], y, 16, 14, "key empty"), svg.text(at[0] + 24, y + 11, numbers.NOT_MEASURED)]
     return Markup("").join(parts)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
 from checker.judge.figures.form import ArmRow
-from checker.reports.charts.distances import NARROW, WIDE
-from checker.reports.charts.svg import (
-    LETTER,
-    Scale,
-    circle,
-    drawing,
-    element,
-    number,
-    rectangle,
-    shorten,
-    strokes,
-    text,
-)
+from checker.reports.charts import svg
 from checker.reports.tables import numbers
 from checker.reports.tables.arms import merges
 from checker.reports.tables.comparison import Comparison, groups
@@ -43,8 +31,7 @@ class Line:
     @property
     def always(self) -> list[int]:
         """Blocks that every resolution removes."""
-        sets = [set(arm["layers"]) for arm in self.resolutions]
-        return sorted(set.intersection(*sets))
+        return sorted(set.intersection(*(set(arm["layers"]) for arm in self.resolutions)))
 
     @property
     def sometimes(self) -> list[int]:
@@ -54,21 +41,15 @@ class Line:
     @property
     def merged_into(self) -> list[int]:
         """Blocks that run merged weights."""
-        return sorted({_slot(place) for arm in self.resolutions for place in merges(arm)})
+        return sorted({int(place.rpartition("@")[2]) for arm in self.resolutions for place in merges(arm)})
 
 
-def removed(found: Comparison, blocks: int) -> Figure | None:
+def removed(comparison: Comparison, blocks: int) -> Figure | None:
     """Which blocks each method removes at each budget; None where no method chose any."""
-    rows = [Line(budget, method, group) for (budget, method), group in groups(found.chosen).items()]
+    rows = [Line(budget, method, group) for (budget, method), group in groups(comparison.chosen).items()]
     if not rows:
         return None
-    sentence = _sentence(rows)
-    wide, narrow = (_draw(rows, blocks, width, sentence) for width in (WIDE, NARROW))
-    return Figure("removed", sentence, wide, narrow, _table(rows), _key(rows))
-
-
-def _slot(place: str) -> int:
-    return int(re.sub(r".*@", "", place))
+    return svg.figure("removed", _sentence(rows), partial(_draw, rows, blocks), _table(rows), _key(rows))
 
 
 def _panels(rows: Sequence[Line]) -> dict[int, list[Line]]:
@@ -91,12 +72,12 @@ def _sentence(rows: Sequence[Line]) -> str:
 
 
 def _key(rows: Sequence[Line]) -> str:
-    said = ["A full cell is a block that the method removes."]
+    sentences = ["A full cell is a block that the method removes."]
     if any(row.sometimes for row in rows):
-        said.append("A half cell is removed in some resolutions of the ties only.")
+        sentences.append("A half cell is removed in some resolutions of the ties only.")
     if any(row.merged_into for row in rows):
-        said.append("A dot marks a block that stays and takes merged weights.")
-    return " ".join(said)
+        sentences.append("A dot marks a block that stays and takes merged weights.")
+    return " ".join(sentences)
 
 
 def _table(rows: Sequence[Line]) -> Table:
@@ -113,50 +94,51 @@ def _table(rows: Sequence[Line]) -> Table:
 
 
 def _draw(rows: Sequence[Line], blocks: int, width: float, label: str) -> Markup:
-    left = min(132.0, 14 + LETTER * max(len(row.method) for row in rows))
+    left = min(132.0, 14 + svg.LETTER * max(len(row.method) for row in rows))
     cell = min(_LONGEST_CELL, (width - left - 10) / max(1, blocks))
     parts, y = [], 0.0
     for budget, group in _panels(rows).items():
         plural = "block" if budget == 1 else "blocks"
-        parts.append(text(0, y + 14, f"{budget} {plural} removed", "heading"))
+        parts.append(svg.text(0, y + 14, f"{budget} {plural} removed", "heading"))
         parts += _panel(group, blocks, (left, y + _HEADING), cell)
         y += _HEADING + _ROW * len(group) + _AXIS + _GAP
-    return drawing(width, y, label, *parts)
+    return svg.drawing(width, y, label, *parts)
 
 
 def _panel(group: Sequence[Line], blocks: int, at: tuple[float, float], cell: float) -> list[Markup]:
     left, top = at
     height = _ROW * len(group)
-    ticks = Scale(0, max(1, blocks - 1), left + cell / 2, left + (max(2, blocks) - 0.5) * cell).ticks(24)
+    ticks = svg.Scale(0, max(1, blocks - 1), left + cell / 2, left + (max(2, blocks) - 0.5) * cell).ticks(24)
     lines = [
         ((left, top + _ROW * place), (left + cell * blocks, top + _ROW * place)) for place in range(len(group) + 1)
     ]
     lines += [((left + tick * cell, top), (left + tick * cell, top + height)) for tick in ticks]
-    parts = [rectangle(left, top, cell * blocks, height, "empty"), strokes(lines, "rule")]
-    parts += [text(left - 6, top + _ROW * (place + 0.76), shorten(row.method, left - 6), "", "end")
-              for place, row in enumerate(group)]  # fmt: skip
+    parts = [svg.rectangle(left, top, cell * blocks, height, "empty"), svg.strokes(lines, "rule")]
+    for place, row in enumerate(group):
+        parts.append(svg.text(left - 6, top + _ROW * (place + 0.76), svg.shorten(row.method, left - 6), "", "end"))
     full = [(place, block) for place, row in enumerate(group) for block in row.always]
     half = [(place, block) for place, row in enumerate(group) for block in row.sometimes]
     d = _cells(full, 0.1, 0.8) + _cells(half, 0.52, 0.38)
     if d:
-        transform = f"translate({number(left)} {number(top)}) scale({cell:.4f} {_ROW:g})"
-        parts.append(element("path", d=d, class_="gone", transform=transform))
-    parts += _dots(group, at, cell)
-    parts += [text(left + (tick + 0.5) * cell, top + height + 14, str(int(tick)), "tick", "middle") for tick in ticks]
+        transform = f"translate({svg.number(left)} {svg.number(top)}) scale({cell:.4f} {_ROW:g})"
+        parts.append(svg.element("path", d=d, class_="gone", transform=transform))
+    parts.append(_dots(group, at, cell))
+    parts += [
+        svg.text(left + (tick + 0.5) * cell, top + height + 14, str(int(tick)), "tick", "middle") for tick in ticks
+    ]
     return parts
 
 
-def _cells(found: Iterable[tuple[int, int]], top: float, height: float) -> str:
+def _cells(places: Iterable[tuple[int, int]], top: float, height: float) -> str:
     """Cells as one path, in units of a cell."""
     tall = f"{height:g}".lstrip("0")
-    return "".join(f"M{block + 0.08:g} {place + top:g}h.84v{tall}h-.84z" for place, block in found)
+    return "".join(f"M{block + 0.08:g} {place + top:g}h.84v{tall}h-.84z" for place, block in places)
 
 
-def _dots(group: Sequence[Line], at: tuple[float, float], cell: float) -> list[Markup]:
-    radius = min(3.5, cell / 3)
+def _dots(group: Sequence[Line], at: tuple[float, float], cell: float) -> Markup:
     centres = [
         (at[0] + (block + 0.5) * cell, at[1] + _ROW * (place + 0.5))
         for place, row in enumerate(group)
         for block in row.merged_into
     ]
-    return [element("path", d="".join(circle(x, y, radius) for x, y in centres), class_="dot")] if centres else []
+    return svg.dots(centres, min(3.5, cell / 3))

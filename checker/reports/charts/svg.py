@@ -14,10 +14,13 @@ from typing import Literal, TypeVar
 
 from markupsafe import Markup, escape
 
+from checker.reports.tables.table import Figure, Table
+
 Kind = Literal["linear", "log", "growth"]
 Point = tuple[float, float]
 T = TypeVar("T")
 
+WIDE, NARROW = 760.0, 340.0  # every chart is drawn for a page and for a telephone
 LETTER = 6.4  # mean width of a letter at the charts' font size of 12
 _GROWTH_TICKS = (0, 100, 1000, 10, 50, 10_000, 20, 200, 500, 5, 2, 1, -10, -50, -20, -5, -2, -1, 2000, 5000, 100_000)
 _SHAPES = ("circle", "diamond", "triangle", "square")
@@ -51,7 +54,7 @@ class Scale:
             return self._whole(apart)
         taken: list[float] = []
         for value in self._candidates():
-            if self.low <= value <= self.high and all(abs(self(value) - self(other)) >= apart for other in taken):
+            if self.low <= value <= self.high and all(abs(self(value) - self(tick)) >= apart for tick in taken):
                 taken.append(value)
         return sorted(taken)
 
@@ -105,6 +108,11 @@ def number(value: float) -> str:
     return "0" if written == "-0" else written
 
 
+def figure(name: str, sentence: str, draw: Callable[[float, str], Markup], table: Table, key: str = "") -> Figure:
+    """A chart in both widths, under its sentence; ``draw`` takes a width and the sentence."""
+    return Figure(name, sentence, draw(WIDE, sentence), draw(NARROW, sentence), table, key)
+
+
 def drawing(width: float, height: float, label: str, *children: Markup) -> Markup:
     """The chart itself; ``label`` is what a screen reader says of it."""
     return element(
@@ -131,35 +139,36 @@ def strokes(lines: Iterable[tuple[Point, Point]], class_: str) -> Markup:
     return element("path", d="".join(f"M{_at(start)}L{_at(end)}" for start, end in lines) or None, class_=class_)
 
 
+def outlines(parts: Iterable[str], class_: str) -> Markup:
+    """Many outlines of one class as one path; nothing where there are none."""
+    d = "".join(parts)
+    return element("path", d=d, class_=class_) if d else Markup("")
+
+
 def polyline(points: Sequence[Point | None], class_: str) -> Markup:
     """A line through the points; None interrupts it."""
-    steps, pen_down = [], False
-    for point in points:
-        if point is not None:
-            steps.append(("L" if pen_down else "M") + _at(point))
-        pen_down = point is not None
-    return element("path", d="".join(steps), class_=class_) if steps else Markup("")
+    return outlines(("M" + "L".join(map(_at, run)) for run in _runs(points)), class_)
 
 
 def band(edges: Sequence[tuple[float, float, float] | None], class_: str) -> Markup:
     """The area between (x, y of one edge, y of the other); None interrupts it."""
     areas = []
-    for run in runs(edges):
-        there = [_at((x, low)) for x, low, _ in run]
+    for run in _runs(edges):
+        onward = [_at((x, low)) for x, low, _ in run]
         back = [_at((x, high)) for x, _, high in reversed(run)]
-        areas.append("M" + "L".join(there + back) + "Z")
-    return element("path", d="".join(areas), class_=class_) if areas else Markup("")
+        areas.append("M" + "L".join(onward + back) + "Z")
+    return outlines(areas, class_)
 
 
-def runs(items: Sequence[T | None]) -> list[list[T]]:
+def _runs(items: Sequence[T | None]) -> list[list[T]]:
     """The stretches of ``items`` between the ones that are None."""
-    found: list[list[T]] = [[]]
+    stretches: list[list[T]] = [[]]
     for item in items:
         if item is None:
-            found.append([])
+            stretches.append([])
         else:
-            found[-1].append(item)
-    return [run for run in found if run]
+            stretches[-1].append(item)
+    return [stretch for stretch in stretches if stretch]
 
 
 def rectangle(x: float, y: float, width: float, height: float, class_: str) -> Markup:
@@ -182,10 +191,10 @@ def mark(shape: str, at: Point, class_: str, title: str = "") -> Markup:
     return element("path", *inner, d=_OUTLINES[shape](*at), class_=f"mark {class_}")
 
 
-def circle(x: float, y: float, radius: float) -> str:
-    """The outline of a circle, as part of a path."""
-    there, back = (f"a{number(radius)} {number(radius)} 0 1 0 {number(way * 2 * radius)} 0" for way in (1, -1))
-    return f"M{number(x - radius)} {number(y)}{there}{back}z"
+def dots(centres: Iterable[Point], radius: float) -> Markup:
+    """A dot at every point, all as one path."""
+    onward, back = (f"a{number(radius)} {number(radius)} 0 1 0 {number(way * 2 * radius)} 0" for way in (1, -1))
+    return outlines((f"M{number(x - radius)} {number(y)}{onward}{back}z" for x, y in centres), "dot")
 
 
 def style(method: str) -> tuple[str, str]:

@@ -16,7 +16,10 @@ def matrix(report: Report) -> Table:
     methods, cells = methods_of(rows), cells_of(rows)
 
     def column(place: int) -> Field[int]:
-        return Field(str(place + 1), lambda row: Cell("–" if row == place else _written(cells.get((row, place)))))
+        return Field(str(place + 1), lambda row: Cell("–" if row == place else write(cells.get((row, place)))))
+
+    def write(value: float | None) -> str:
+        return "–" if value is None else numbers.correlation(value)
 
     fields = [Field[int]("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
     fields += [column(place) for place in range(len(methods))]
@@ -29,7 +32,7 @@ def sources(report: Report) -> Table:
     fields: list[Field[ScoreRow]] = [
         Field("Method", lambda row: Cell(row["method"])),
         Field("Blocks scored", lambda row: Cell(str(sum(v is not None for v in row["values"]))), numeric=True),
-        Field("Resolution", lambda row: _resolution(row["resolution"]), numeric=True),
+        Field("Resolution", lambda row: _score(row["resolution"], 2), numeric=True),
         Field("Source", lambda row: Cell(row["source"])),
     ]
     note = "Scores closer than the resolution of the number format are no ranking."
@@ -41,22 +44,18 @@ def sources(report: Report) -> Table:
 def scores(report: Report) -> Table:
     """Every method's score of every block."""
 
-    def column(found: ScoreRow) -> Field[int]:
-        return Field(found["method"], lambda block: _score(found["values"], block), numeric=True)
+    def column(row: ScoreRow) -> Field[int]:
+        scores = dict(enumerate(row["values"]))
+        return Field(row["method"], lambda block: _score(scores.get(block)), numeric=True)
 
-    blocks = range(max((len(found["values"]) for found in report["scores"]), default=0))
-    fields = [Field("Block", lambda block: Cell(str(block))), *(column(found) for found in report["scores"])]
+    blocks = range(max((len(row["values"]) for row in report["scores"]), default=0))
+    fields = [Field("Block", lambda block: Cell(str(block))), *map(column, report["scores"])]
     caption = "Every method's score of every block, each in its own unit; the lowest go first"
     return table("scores", caption, fields, blocks)
 
 
-def _resolution(value: float | None) -> Cell:
-    return Cell("–" if value is None else numbers.significant(value, 2))
-
-
-def _score(values: Sequence[float | None], block: int) -> Cell:
-    value = values[block] if block < len(values) else None
-    return Cell("–" if value is None else numbers.significant(value))
+def _score(value: float | None, digits: int = 3) -> Cell:
+    return Cell("–" if value is None else numbers.significant(value, digits))
 
 
 def pairs(report: Report) -> Table:
@@ -78,11 +77,8 @@ def cells_of(rows: Sequence[AgreementRow]) -> dict[tuple[int, int], float]:
     methods, cells = methods_of(rows), {}
     for row in rows:
         first, second = sorted((methods.index(row["a"]), methods.index(row["b"])))
-        for place, found in (((second, first), row["spearman"]), ((first, second), row["kendall"])):
-            if found is not None:
-                cells[place] = found["value"]
+        if row["spearman"] is not None:
+            cells[second, first] = row["spearman"]["value"]
+        if row["kendall"] is not None:
+            cells[first, second] = row["kendall"]["value"]
     return cells
-
-
-def _written(value: float | None) -> str:
-    return "–" if value is None else numbers.correlation(value)

@@ -72,14 +72,15 @@ def first_selection(report: Report) -> str:
 def groups(arms: Sequence[ArmRow]) -> dict[tuple[int, str], list[ArmRow]]:
     """Arms by (budget, method), budgets ascending, methods in the report's order, resolutions by cost."""
     methods = list(dict.fromkeys(arm["method"] for arm in arms))
-    found: dict[tuple[int, str], list[ArmRow]] = {
-        (budget, method): [] for budget in sorted({arm["budget"] for arm in arms}) for method in methods
-    }
-    for arm in sorted(
-        arms, key=lambda arm: (arm["increase_percent"] is None, arm["increase_percent"] or 0.0, arm["tie"])
-    ):
-        found[arm["budget"], arm["method"]].append(arm)
-    return {key: group for key, group in found.items() if group}
+
+    def order(arm: ArmRow) -> tuple[int, int, bool, float, int]:
+        cost = arm["increase_percent"]
+        return arm["budget"], methods.index(arm["method"]), cost is None, cost or 0.0, arm["tie"]
+
+    grouped: dict[tuple[int, str], list[ArmRow]] = {}
+    for arm in sorted(arms, key=order):
+        grouped.setdefault((arm["budget"], arm["method"]), []).append(arm)
+    return grouped
 
 
 def _comparison(report: Report, form: str, selection: str | None) -> Comparison:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from checker.judge.figures.form import BlockRow, PredictionRow, RemovalRow
 from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Table, figure, table
+from checker.reports.tables.table import Cell, Field, Table, difference, figure, table
 
 
 def removal(report: Report) -> Table:
@@ -13,11 +13,7 @@ def removal(report: Report) -> Table:
     fields: list[Field[RemovalRow]] = [
         Field("Removed", lambda row: Cell(str(row["budget"]))),
         Field("Removal regime", lambda row: Cell(row["regime"])),
-        Field(
-            "Replacement − interchange, nats per token",
-            lambda row: figure(row["difference"], row["interval"], numbers.change, numbers.changes),
-            numeric=True,
-        ),
+        Field("Replacement − interchange, nats per token", difference, numeric=True),
         Field("Margin", lambda row: Cell(f"±{numbers.declared(row['margin'])}"), numeric=True),
         Field("Resolutions compared", lambda row: Cell(numbers.count(row["resolutions"])), numeric=True),
         Field("In words", lambda row: Cell(row["sentence"])),

@@ -43,11 +43,7 @@ def profile(report: Report) -> Table:
 def matrix(report: Report) -> Table:
     """Every measured pair: replacement below the diagonal, interchange above it."""
     blocks = range(report["model"]["blocks"])
-    cells = {}
-    for pair in report["pairs"]:
-        i, j = pair["i"], pair["j"]
-        cells[j, i] = _measured(distance_of(pair, "replacement"))
-        cells[i, j] = _measured(distance_of(pair, "interchange"))
+    cells = {at: numbers.distance(value) for at, value in cells_of(report).items()}
 
     def column(j: int) -> Field[int]:
         return Field(str(j), lambda i: Cell("–" if i == j else cells.get((i, j), "")))
@@ -58,6 +54,17 @@ def matrix(report: Report) -> Table:
     )
     caption = "Distances in nats: replacement below the diagonal, interchange above it"
     return table("matrix", caption, fields, list(blocks), note)
+
+
+def cells_of(report: Report) -> dict[tuple[int, int], float]:
+    """(row, column) -> distance in nats: replacement below the diagonal, interchange above it."""
+    cells = {}
+    for pair in report["pairs"]:
+        if replacement := distance_of(pair, "replacement"):
+            cells[pair["j"], pair["i"]] = replacement["value"]
+        if interchange := distance_of(pair, "interchange"):
+            cells[pair["i"], pair["j"]] = interchange["value"]
+    return cells
 
 
 def kinds(report: Report) -> Table:
@@ -143,10 +150,6 @@ def remarks(report: Report) -> list[str]:
     if apart:
         said.append(f"Not comparable: {'; '.join(apart)}.")
     return said
-
-
-def _measured(distance: ValueRow | None) -> str:
-    return "" if distance is None else numbers.distance(distance["value"])
 
 
 def _nats_of(value: float) -> Cell:

@@ -24,7 +24,7 @@ def sentence(report: Report) -> str:
         )
     counted = []
     for budget in _budgets(report):
-        answers = [found["prompts"] for row in report["stability"] for found in _further(row, budget)]
+        answers = [further["prompts"] for row in report["stability"] for further in _further(row, budget)]
         counted.append(f"{sum(answer == 0 for answer in answers)} of {len(answers)} at {budget} removed")
     if counted:
         parts.append(f"Selections that the prompts at hand settle: {', '.join(counted)}.")
@@ -36,7 +36,7 @@ def correlations(report: Report) -> Table:
     fields = [
         Field("Method", lambda row: Cell(row["method"])),
         Field("Two halves with each other", lambda row: within(row["halves"], correlation), numeric=True),
-        *(_portion_field(portion) for portion in _portions(report)),
+        *map(_portion_field, _portions(report)),
     ]
     caption = "Rank correlation of block scores on a part of the prompts with those on all of them"
     return table("stability", caption, fields, report["stability"])
@@ -46,14 +46,14 @@ def settling(report: Report) -> Table:
     """How many further prompts would settle each method's selection."""
 
     def column(budget: int) -> Field[StabilityRow]:
-        return Field(f"{budget} removed", lambda row: _settled(_further(row, budget)), numeric=False)
+        return Field(f"{budget} removed", lambda row: _settled(_further(row, budget)))
 
-    fields = [Field("Method", lambda row: Cell(row["method"])), *(column(budget) for budget in _budgets(report))]
+    fields = [Field("Method", lambda row: Cell(row["method"])), *map(column, _budgets(report))]
     note = (
         "A selection is settled where the interval of the difference between the last block in and the first one out "
         "lies off 0."
     )
-    if any(found["prompts"] is None for row in report["stability"] for found in row["further_prompts"]):
+    if any(further["prompts"] is None for row in report["stability"] for further in row["further_prompts"]):
         note += (
             " No number: the two are equal, nothing else is left to choose, or the score is not a mean over prompts."
         )
@@ -62,11 +62,9 @@ def settling(report: Report) -> Table:
 
 def overlaps(report: Report) -> Table:
     """How many blocks a selection on a part of the prompts shares with that on all of them."""
-    rows = [
-        (budget, found)
-        for budget in sorted({o["budget"] for r in report["stability"] for p in r["portions"] for o in p["overlap"]})
-        for found in report["stability"]
-    ]
+    portions = [portion for row in report["stability"] for portion in row["portions"]]
+    budgets = sorted({overlap["budget"] for portion in portions for overlap in portion["overlap"]})
+    rows = [(budget, row) for budget in budgets for row in report["stability"]]
 
     def column(portion: tuple[int, int]) -> Field[tuple[int, StabilityRow]]:
         return Field(_name(portion), lambda row: _shared(row[1], portion, row[0]), numeric=True)
@@ -74,7 +72,7 @@ def overlaps(report: Report) -> Table:
     fields = [
         Field("Removed", lambda row: Cell(str(row[0]))),
         Field("Method", lambda row: Cell(row[1]["method"])),
-        *(column(portion) for portion in _portions(report)),
+        *map(column, _portions(report)),
     ]
     caption = "Blocks that a selection on a part of the prompts shares with that on all of them"
     note = "Among equal scores the lower block is taken."
@@ -82,11 +80,11 @@ def overlaps(report: Report) -> Table:
 
 
 def _budgets(report: Report) -> list[int]:
-    return sorted({found["budget"] for row in report["stability"] for found in row["further_prompts"]})
+    return sorted({further["budget"] for row in report["stability"] for further in row["further_prompts"]})
 
 
 def _further(row: StabilityRow, budget: int) -> list[FurtherPromptsRow]:
-    return [found for found in row["further_prompts"] if found["budget"] == budget]
+    return [further for further in row["further_prompts"] if further["budget"] == budget]
 
 
 def _portions(report: Report) -> list[tuple[int, int]]:
@@ -104,21 +102,21 @@ def _name(portion: tuple[int, int]) -> str:
 
 def _portion_field(portion: tuple[int, int]) -> Field[StabilityRow]:
     def write(row: StabilityRow) -> Cell:
-        found = [part["rank_correlation"] for part in row["portions"] if _quarters(part) == portion]
-        return within(found[0] if found else None, correlation)
+        correlations = {_quarters(part): part["rank_correlation"] for part in row["portions"]}
+        return within(correlations.get(portion), correlation)
 
     return Field(_name(portion), write, numeric=True)
 
 
-def _settled(found: Sequence[FurtherPromptsRow]) -> Cell:
-    if not found:
+def _settled(further: Sequence[FurtherPromptsRow]) -> Cell:
+    if not further:
         return Cell("–")
-    further = found[0]["prompts"]
-    if further is None:
+    prompts = further[0]["prompts"]
+    if prompts is None:
         return Cell("no number", "", "na")
-    if further == 0:
+    if prompts == 0:
         return Cell("settled", "", "pass")
-    return Cell(f"about {numbers.count(further)}", "", "open")
+    return Cell(f"about {numbers.count(prompts)}", "", "open")
 
 
 def _shared(row: StabilityRow, portion: tuple[int, int], budget: int) -> Cell:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
-from checker.judge.figures.form import Ends, ValueRow
+from checker.judge.figures.form import ArmRow, DifferenceRow, Ends, RemovalRow, ValueRow
 from checker.reports.tables import numbers
 from checker.reports.tables.words import MARKS
 
@@ -33,12 +33,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
-    title: str
-    numeric: bool = False
-
-
-@dataclass(frozen=True)
 class Table:
     """Rows under columns; the first cell of a row names it.
 
@@ -47,7 +41,7 @@ class Table:
 
     name: str
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[Field[Any], ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     by_budget: bool = False
@@ -85,32 +79,33 @@ def table(
 ) -> Table:
     """One line per row; equal quiet columns and a missing interval are said once, in the note."""
     cells = [[field.write(row) for field in fields] for row in rows]
-    constant = {
+    constant = [
         place
         for place, field in enumerate(fields)
         if field.quiet and len({line[place] for line in cells}) == 1 and len(cells) > 1
-    }
-    said = [f"{fields[place].title}: {cells[0][place]}" for place in sorted(constant)]
+    ]
+    remarks = [f"{fields[place].title}: {cells[0][place]}" for place in constant]
     if any(cell.aside == numbers.NO_INTERVAL for line in cells for cell in line):
-        said.append("no interval: fewer than 8 units")
+        remarks.append("no interval: fewer than 8 units")
     kept = [place for place in range(len(fields)) if place not in constant]
-    sentence = (
-        f"In every row, {'; '.join(said)}." if constant else "".join(f"{part[0].upper()}{part[1:]}." for part in said)
-    )
+    sentence = "; ".join(remarks) and f"{'In every row, ' if constant else ''}{'; '.join(remarks)}."
     return Table(
         name,
         caption,
-        tuple(Column(fields[place].title, fields[place].numeric) for place in kept),
+        tuple(fields[place] for place in kept),
         tuple(tuple(_short(line[place]) for place in kept) for line in cells),
-        " ".join(part for part in (note, sentence) if part),
+        " ".join(part for part in (note, sentence[:1].upper() + sentence[1:]) if part),
         by_budget,
     )
 
 
 def pairs_of(name: str, caption: str, rows: Iterable[tuple[str, str | None]]) -> Table:
     """A table of names and values."""
-    cells = tuple((Cell(key), Cell(numbers.NOT_MEASURED if value is None else value)) for key, value in rows)
-    return Table(name, caption, (Column("What"), Column("Value")), cells)
+    fields: list[Field[tuple[str, str | None]]] = [
+        Field("What", lambda row: Cell(row[0])),
+        Field("Value", lambda row: within(row[1], Cell)),
+    ]
+    return table(name, caption, fields, list(rows))
 
 
 def figure(
@@ -118,6 +113,16 @@ def figure(
 ) -> Cell:
     """A value and its interval; no interval where nothing was measured."""
     return Cell(numbers.NOT_MEASURED) if value is None else Cell(write(value), write_ends(ends))
+
+
+def increase(row: ArmRow) -> Cell:
+    """An arm's increase in perplexity and its interval."""
+    return figure(row["increase_percent"], row["interval"], numbers.percent, numbers.percents)
+
+
+def difference(row: DifferenceRow | RemovalRow) -> Cell:
+    """A difference in cost, in nats per token, and its interval."""
+    return figure(row["difference"], row["interval"], numbers.change, numbers.changes)
 
 
 def correlation(row: ValueRow) -> Cell:
