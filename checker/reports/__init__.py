@@ -48,9 +48,9 @@ def render(
     before anything is written, and each file appears whole or not at all. UsageError as `destinations` says, ValueError
     where the report is not valid.
     """
-    found = [(one.asked, one.path, one.format) for one in destinations(formats, out, audit)]
+    goals = destinations(formats, out, audit)
     check(report)
-    texts = [(asked, path, _text(format_, report, audit)) for asked, path, format_ in found if path is not None]
+    texts = [(goal.asked, goal.path, _text(goal.format, report, audit)) for goal in goals if goal.path is not None]
     for _, path, rendered in texts:
         replace(path, rendered.encode())
     return {asked: path for asked, path, _ in texts}
@@ -58,8 +58,8 @@ def render(
 
 def printed(report: AnyReport, out: Path, formats: Sequence[str], audit: Path | None = None) -> str | None:
     """The text of the one format that goes to standard output; None where there is none. Arguments as for `render`."""
-    found = [one.format for one in destinations(formats, out, audit) if one.path is None]
-    return _text(found[0], report, audit) if found else None
+    to_print = [goal.format for goal in destinations(formats, out, audit) if goal.path is None]
+    return _text(to_print[0], report, audit) if to_print else None
 
 
 def destinations(formats: Sequence[str], out: Path, audit: Path | None = None) -> tuple[Destination, ...]:
@@ -73,21 +73,14 @@ def _text(format_: Format, report: AnyReport, audit: Path | None) -> str:
 
 def check(report: Mapping[str, Any]) -> None:
     """ValueError where a report does not follow the schema of its format; it names each place and what is wrong."""
+    published_numbers = isinstance(report, Mapping) and report.get("format") == published.NAME
+    name = "published.schema.json" if published_numbers else "report.schema.json"
+    schema = _json.loads((resources.schemas() / name).read_text(encoding="utf-8"))
     mistakes = [f"{place}: found {value!r}; expected a finite number" for place, value in _not_finite(report, "$")]
-    mistakes += [_mistake(error) for error in _errors(report)]
+    mistakes += [_mistake(error) for error in _VALIDATOR(schema).iter_errors(report)]
     if mistakes:
         more = f"\n… and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
-        raise ValueError(f"the report does not follow {_schema(report)}:\n" + "\n".join(mistakes[:_SHOWN]) + more)
-
-
-def _schema(report: Mapping[str, Any]) -> str:
-    known = isinstance(report, Mapping) and report.get("format") == published.NAME
-    return "published.schema.json" if known else "report.schema.json"
-
-
-def _errors(report: Mapping[str, Any]) -> Iterator[ValidationError]:
-    schema = _json.loads((resources.schemas() / _schema(report)).read_text(encoding="utf-8"))
-    yield from _VALIDATOR(schema).iter_errors(report)
+        raise ValueError(f"the report does not follow {name}:\n" + "\n".join(mistakes[:_SHOWN]) + more)
 
 
 def _mistake(error: ValidationError) -> str:

@@ -39,24 +39,24 @@ def destinations(
     UsageError for an unknown format, two formats in one place, a place that is not a file's, and where the audit file
     or the stored evidence would be overwritten.
     """
-    found = tuple(_destination(known, option, out) for option in dict.fromkeys(asked))
-    taken: dict[str | None, Destination] = {}
-    kept = {_same(path) for path in (*(out / name for name in _EVIDENCE), *([audit] if audit else []))}
-    for one in found:
-        place = None if one.path is None else _same(one.path)
-        other = taken.setdefault(place, one)
-        if other.format.name != one.format.name:
-            where = "standard output" if one.path is None else visible(str(one.path))
+    goals = tuple(_destination(known, option, out) for option in dict.fromkeys(asked))
+    taken: dict[str | None, str] = {}
+    kept = {_resolved(path) for path in (*(out / name for name in _EVIDENCE), *([audit] if audit else []))}
+    for goal in goals:
+        place = _resolved(goal.path) if goal.path else None
+        earlier = taken.setdefault(place, goal.format.name)
+        if earlier != goal.format.name:
+            where = visible(str(goal.path)) if goal.path else "standard output"
             raise UsageError.at(
                 "--format",
-                f"{other.format.name} and {one.format.name}, both for {where}",
+                f"{earlier} and {goal.format.name}, both for {where}",
                 "one format in one place",
                 "name a file of its own: --format NAME=FILE",
             )
         if place in kept:
-            raise _wrong(one.asked, f"the audit file or the stored evidence at {one.path}", "a file to write",
-                         "name another, which may be replaced")  # fmt: skip
-    return found
+            stored = f"the audit file or the stored evidence at {goal.path}"
+            raise _wrong(goal.asked, stored, "a file to write", "name another, which may be replaced")
+    return goals
 
 
 def _destination(known: Mapping[str, Format], asked: str, out: Path) -> Destination:
@@ -86,5 +86,5 @@ def _wrong(asked: str, found: str, expected: str, remedy: str) -> UsageError:
     return UsageError.at(f"--format {visible(asked)}", visible(found), expected, remedy)
 
 
-def _same(path: Path) -> str:
+def _resolved(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path))

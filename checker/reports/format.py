@@ -29,7 +29,7 @@ class Format:
 
 def environment(autoescape: bool) -> SandboxedEnvironment:
     """Templates from `templates/`, sandboxed; a name a template misspells is an error, never empty text."""
-    found = SandboxedEnvironment(
+    templates = SandboxedEnvironment(
         loader=FileSystemLoader(resources.templates()),
         autoescape=autoescape,
         undefined=StrictUndefined,
@@ -37,5 +37,5 @@ def environment(autoescape: bool) -> SandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters["md"] = escape.markdown
-    return found
+    templates.filters["md"] = escape.markdown
+    return templates

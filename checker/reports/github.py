@@ -25,8 +25,7 @@ def render(report: AnyReport) -> str:
     """One annotation in a line, the gravest first; then what was left out, what is waived, and the summary."""
     safe: AnyReport = escape.clean(report)
     kinds: dict[str, list[str]] = defaultdict(list)
-    found = [*claims.findings(safe, "fail"), *claims.findings(safe, "open")]
-    for finding in sorted(found, key=lambda finding: bool(finding.waived)):
+    for finding in sorted(claims.standing(safe), key=lambda finding: bool(finding.waived)):
         kind = "notice" if finding.waived else _KINDS[finding.level]
         kinds[kind].append(_annotation(kind, finding, safe))
     lines = [line for kind in _KINDS.values() for line in kinds[kind][:SHOWN]]
@@ -38,8 +37,8 @@ def _annotation(kind: str, finding: FindingView, report: AnyReport) -> str:
     state = "waived" if finding.waived else finding.outcome.text
     title = f"{finding.rule} {state}" + (f" (claim {finding.claim})" if finding.claim else "")
     message = finding.message + (f" (waived: {finding.waived})" if finding.waived else "")
-    places = {"file": at.file, "line": str(at.line), "col": str(at.column or ""), "title": title}
-    properties = ",".join(f"{name}={_property(value)}" for name, value in places.items() if value)
+    values = {"file": at.file, "line": str(at.line), "col": str(at.column or ""), "title": title}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in values.items() if value)
     return f"::{kind} {properties}::{_data(message)}"
 
 
@@ -48,8 +47,7 @@ def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]
     left = [f"{len(kinds[kind]) - SHOWN} of kind {kind}" for kind in _KINDS.values() if len(kinds[kind]) > SHOWN]
     if left:
         yield f"pruneaudit: not shown: {', '.join(left)}; GitHub shows {SHOWN} of a kind; every other format has all"
-    waived = sum(finding["waived"] is not None for finding in report["findings"])
-    if waived:
+    if waived := claims.waived(report):
         yield f"pruneaudit: {waived} {'finding is' if waived == 1 else 'findings are'} waived"
     yield escape.no_command(f"pruneaudit: {OUTCOMES[report['outcome']]}: {report['summary']}")
 

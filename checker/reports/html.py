@@ -19,10 +19,10 @@ def render(report: AnyReport) -> str:
     style = (resources.templates() / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    name, shown = page(report)
+    name, values = page(report)
     template = environment(autoescape=True).get_template(f"{name}.html.j2")
     # The style sheet is ours; everything else on the page is escaped.
-    return markup(template.render(**shown, style=Markup(style), policy=policy))
+    return markup(template.render(**values, style=Markup(style), policy=policy))
 
 
 FORMAT = Format("html", "report.html", render)

@@ -15,8 +15,9 @@ from checker.core import escape
 from checker.judge.form import AnyReport, FindingRow
 from checker.reports.format import Format
 from checker.reports.places import place
+from checker.reports.tables import claims
+from checker.reports.tables.words import CONCLUSIONS
 
-Findings = Sequence[FindingRow]
 _LEVELS = ("note", "warning", "error")
 _KINDS = {"fail": "failure", "open": "error"}
 
@@ -32,8 +33,8 @@ def render(report: AnyReport) -> str:
     for family, cases in families.items():
         suite = Xml.SubElement(root, "testsuite", name=family)
         _properties(suite, safe)
-        for found in cases.values():
-            suite.append(_case(found, safe))
+        for findings in cases.values():
+            suite.append(_case(findings, safe))
         _count(suite)
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
@@ -43,49 +44,42 @@ def render(report: AnyReport) -> str:
 
 def _properties(suite: Xml.Element, report: AnyReport) -> None:
     """What tells the audits apart, on every suite: the schema has no room for it above them."""
-    waived = sum(finding["waived"] is not None for finding in report["findings"])
-    values = {
-        "audit": report["audit"]["name"],
-        "title": report["title"],
-        "outcome": report["outcome"],
-        "waived": str(waived),
-        "version": report["tool"]["version"],
-    }
     properties = Xml.SubElement(suite, "properties")
-    for name, value in values.items():
+    for name, value in (
+        ("audit", report["audit"]["name"]),
+        ("title", report["title"]),
+        ("outcome", report["outcome"]),
+        ("waived", str(claims.waived(report))),
+        ("version", report["tool"]["version"]),
+    ):
         Xml.SubElement(properties, "property", name=name, value=value)
 
 
-def _case(found: Findings, report: AnyReport) -> Xml.Element:
-    rule, claim = found[0]["rule"], found[0]["claim"]
-    family, _, name = rule.partition("/")
+def _case(findings: Sequence[FindingRow], report: AnyReport) -> Xml.Element:
+    claim = findings[0]["claim"]
+    family, _, name = findings[0]["rule"].partition("/")
     title = (name or family) + (f" (claim {claim})" if claim else "")
     case = Xml.Element("testcase", classname=f"{report['audit']['name']}.{family}", name=title)
-    least = _gate(report)
-    counted = [finding for finding in found if _counts(finding, least)]
     for outcome, kind in _KINDS.items():
-        told = [finding for finding in counted if finding["outcome"] == outcome]
-        if told:
+        red = [finding for finding in findings if finding["outcome"] == outcome and _counts(finding, report)]
+        if red:
             # One element alone: many readers look no further than the first.
-            red = Xml.SubElement(case, kind, type=told[0]["level"], message=told[0]["message"])
-            red.text = "\n".join(_line(finding, report) for finding in [*told, *(f for f in found if f not in told)])
+            element = Xml.SubElement(case, kind, type=red[0]["level"], message=red[0]["message"])
+            rest = [finding for finding in findings if finding not in red]
+            element.text = "\n".join(_line(finding, report) for finding in red + rest)
             return case
-    aside = [finding for finding in found if finding["outcome"] != "pass"]
-    if aside:
-        reasons = [_reason(finding) for finding in aside]
+    reasons = [_reason(finding) for finding in findings if finding["outcome"] != "pass"]
+    if reasons:
         skipped = Xml.SubElement(case, "skipped", message=reasons[0])
-        skipped.text = "\n".join(_line(finding, report) for finding in found)
+        skipped.text = "\n".join(_line(finding, report) for finding in findings)
     return case
 
 
-def _gate(report: AnyReport) -> int:
-    """The least level that counts for the report's outcome."""
+def _counts(finding: FindingRow, report: AnyReport) -> bool:
+    """Whether a finding counts for the report's outcome."""
     fail_on = report["policy"]["fail_on"]
-    return _LEVELS.index("error" if fail_on == "never" else fail_on)
-
-
-def _counts(finding: FindingRow, least: int) -> bool:
-    return finding["waived"] is None and finding["outcome"] in _KINDS and _LEVELS.index(finding["level"]) >= least
+    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
+    return finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
 
 
 def _reason(finding: FindingRow) -> str:
@@ -93,17 +87,14 @@ def _reason(finding: FindingRow) -> str:
         return f"waived: {finding['waived']}"
     if finding["outcome"] == "not_applicable":
         return f"not applicable: {finding['message']}"
-    return f"{_word(finding)}, {finding['level']}, which does not count here: {finding['message']}"
-
-
-def _word(finding: FindingRow) -> str:
-    return {"pass": "passed", "fail": "failed", "open": "open", "not_applicable": "not applicable"}[finding["outcome"]]
+    return f"{CONCLUSIONS[finding['outcome']]}, {finding['level']}, which does not count here: {finding['message']}"
 
 
 def _line(finding: FindingRow, report: AnyReport) -> str:
     at = place(report, finding["location"])
     waived = "" if finding["waived"] is None else f" (waived: {finding['waived']})"
-    return f"{at.file}:{at.line}: {finding['level']}, {_word(finding)}: {finding['message']}{waived}"
+    conclusion = CONCLUSIONS[finding["outcome"]]
+    return f"{at.file}:{at.line}: {finding['level']}, {conclusion}: {finding['message']}{waived}"
 
 
 def _count(suite: Xml.Element) -> None:

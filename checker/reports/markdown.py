@@ -9,8 +9,8 @@ from checker.reports.page import page
 
 def render(report: AnyReport) -> str:
     """The page; every value passes the filter ``md``, so that text from outside stays text."""
-    name, shown = page(report)
-    return environment(autoescape=False).get_template(f"{name}.md.j2").render(**shown)
+    name, values = page(report)
+    return environment(autoescape=False).get_template(f"{name}.md.j2").render(**values)
 
 
 FORMAT = Format("md", "report.md", render)

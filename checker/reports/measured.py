@@ -13,8 +13,8 @@ from checker.reports.charts import distances as distance_figures
 from checker.reports.charts import heatmap, removed
 from checker.reports.tables import agreement, arms, claims, costs, distances, facts, numbers, stability
 from checker.reports.tables.comparison import Comparison, comparisons
-from checker.reports.tables.table import Cell, Table
-from checker.reports.tables.words import GLOSSARY, MARKS, OUTCOMES, SECTIONS, Section, Word
+from checker.reports.tables.table import Cell
+from checker.reports.tables.words import GLOSSARY, OUTCOMES, SECTIONS, Section, Word
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def view(report: Report) -> dict[str, Any]:
     safe: Report = escape.clean(report)
     first, native, further = comparisons(safe)
     blocks = safe["model"]["blocks"]
-    found = {
+    values = {
         "report": safe,
         "eyebrow": "pruneaudit report",
         "closing": "The same figures, unrounded, stand in report.json.",
@@ -33,7 +33,7 @@ def view(report: Report) -> dict[str, Any]:
         "regime": {"metric": distances.metric(safe), "removal": costs.removal(safe)},
         "arms": _arms(safe, first),
         "native": _arms(safe, native) if native else None,
-        "further": [_arms(safe, one) for one in further],
+        "further": [_arms(safe, comparison) for comparison in further],
         "across": arms.across([first, *further]) if further else None,
         "cheapest": arms.cheapest([first, *further]) if further else None,
         "removed": removed.removed(first, blocks),
@@ -55,42 +55,48 @@ def view(report: Report) -> dict[str, Any]:
         "findings": {name: claims.findings(safe, name) for name in ("fail", "open", "pass")},
         "not_applicable": claims.together(claims.findings(safe, "not_applicable")),
         "waivers": claims.waivers(safe) if safe["waivers"] else None,
-        "contracts": _contracts(safe),
+        "contracts": [
+            facts.scoring(safe),
+            *facts.selection(safe),
+            facts.evaluation(safe),
+            facts.thresholds(safe),
+            facts.model(safe),
+            facts.audit(safe),
+        ],
         "cost": facts.cost(safe),
         "environment": facts.environment(safe),
-        "marks": MARKS,
     }
-    shown = sections(safe, found)
-    return found | {"sections": shown, "glossary": _glossary(safe, found, {section.name for section in shown})}
+    sections = _sections(safe, values)
+    names = {section.name for section in sections} | ({"native"} if native else set())
+    return values | {"sections": sections, "glossary": _glossary(safe, names)}
 
 
-def sections(report: Report, found: Mapping[str, Any]) -> list[Section]:
+def _sections(report: Report, values: Mapping[str, Any]) -> list[Section]:
     """The sections of this report, in order; some only where there is something to show."""
-    shown = {
+    filled = {
         "matrix": any(pair["gap"] > 1 for pair in report["pairs"]),
-        "removed": found["removed"] or found["removed_native"],
-        "agreement": found["agreement"],
-        "stability": found["stability"],
+        "removed": values["removed"] or values["removed_native"],
+        "agreement": values["agreement"],
+        "stability": values["stability"],
     }
-    return [section for section in SECTIONS if shown.get(section.name, True)]
+    return [section for section in SECTIONS if filled.get(section.name, True)]
 
 
-def _glossary(report: Report, found: Mapping[str, Any], names: set[str]) -> list[Word]:
-    """The words that this report uses."""
-    targets = names | ({"native"} if found["native"] else set())
+def _glossary(report: Report, sections: set[str]) -> list[Word]:
+    """The words that these sections use."""
     regret = any(arm["regret"] is not None for arm in report["arms"])
-    return [word for word in GLOSSARY if word.section in targets and (regret or word.word != "Regret")]
+    return [word for word in GLOSSARY if word.section in sections and (regret or word.word != "Regret")]
 
 
-def _arms(report: Report, found: Comparison) -> dict[str, Any]:
+def _arms(report: Report, comparison: Comparison) -> dict[str, Any]:
     return {
-        "title": found.title,
-        "figure": arms_figure.arms(found),
-        "overview": arms.overview(found),
-        "every": arms.every_arm(found),
-        "control": arms.control(found),
-        "draws": arms.draws(found),
-        "differences": arms.differences(found, report["thresholds"]["confidence"]),
+        "title": comparison.title,
+        "figure": arms_figure.arms(comparison),
+        "overview": arms.overview(comparison),
+        "every": arms.every_arm(comparison),
+        "control": arms.control(comparison),
+        "draws": arms.draws(comparison),
+        "differences": arms.differences(comparison, report["thresholds"]["confidence"]),
     }
 
 
@@ -126,28 +132,15 @@ def _stability(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _contracts(report: Report) -> list[Table]:
-    selection = facts.selection(report)
-    return [
-        facts.scoring(report),
-        *([selection] if selection else []),
-        facts.evaluation(report),
-        facts.thresholds(report),
-        facts.model(report),
-        facts.audit(report),
-    ]
-
-
 def _about(report: Report) -> list[tuple[str, str]]:
     """The few facts that stand beside the verdict."""
     model, environment = report["model"], report["environment"]
     size = f"{numbers.count(model['blocks'])} blocks, {numbers.count(model['parameters'])} parameters, {model['dtype']}"
     about = [("Model", model["source"]), ("Size", size)]
     if report["baseline"] is not None:
-        baseline = report["baseline"]
-        interval = numbers.interval(baseline["interval"], numbers.perplexity)
-        about.append(("Baseline perplexity", f"{numbers.perplexity(baseline['perplexity'])} {interval}"))
-    finished = None if environment is None else environment["finished"]
-    about.append(("Measured", finished or "no time recorded"))
+        about.append(("Baseline perplexity", facts.perplexity(report["baseline"])))
+    about.append(("Measured", (environment and environment["finished"]) or "no time recorded"))
     about += [("Audit", report["audit"]["name"]), ("Policy", facts.policy(report))]
-    return [*about, *([("Waivers", claims.waiver_counts(report))] if report["waivers"] else [])]
+    if report["waivers"]:
+        about.append(("Waivers", claims.waiver_counts(report)))
+    return about

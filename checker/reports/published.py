@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from checker.core import escape
+from checker.core.rule import Outcome
 from checker.judge.form import PublishedReport
 from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.claims import FindingView
 from checker.reports.tables.table import Cell, Table, pairs_of
-from checker.reports.tables.words import MARKS, OUTCOMES, Section, Word
+from checker.reports.tables.words import OUTCOMES, Section, Word
 
 NAME: Final = "pruneaudit/published/1"
 
@@ -66,20 +67,14 @@ class CheckView:
     number: int
     statement: str
     about: str  # id and place in the audit file
-    where: str
-    recomputed: str
     verdict: Cell
-    level: str
     message: str
-    rule: str
-    question: str
-    does_not_show: str
-    waived: str
+    row: Mapping[str, Any]  # the check as it stands in the report
 
     @property
     def named(self) -> str:
         """The statement with its place, for a line of text."""
-        return self.statement.removesuffix(".") + (f" ({self.where})" if self.where else "")
+        return self.statement.removesuffix(".") + (f" ({self.row['where']})" if self.row["where"] else "")
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def view(report: PublishedReport) -> dict[str, Any]:
         "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
         "about": list(_about(safe)),
         "groups": groups,
-        "questions": [check for group in groups for check in group.checks if check.question],
+        "questions": [check for group in groups for check in group.checks if check.row["question"]],
         "source": _source(safe),
         "caveats": _caveats(safe) if safe["caveats"] else None,
         "contracts": _contracts(safe),
@@ -113,20 +108,17 @@ def view(report: PublishedReport) -> dict[str, Any]:
         "waivers": claims.waivers(safe) if safe["waivers"] else None,
         "findings": {name: _others(safe, name) for name in ("fail", "open", "pass")},
         "not_applicable": claims.together(_others(safe, "not_applicable")),
-        "sections": list(_SECTIONS),
-        "glossary": list(_GLOSSARY),
-        "marks": MARKS,
+        "sections": _SECTIONS,
+        "glossary": _GLOSSARY,
     }
 
 
 def lines(report: PublishedReport) -> list[list[str]]:
     """The summary that a person reads in the terminal, in paragraphs; ``report`` is clean."""
-    outcome = report["outcome"]
-    verdict = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
     source = ", ".join(text for _, text in _named(report))
-    paragraphs = [[report["title"], verdict, f"Source: {source}", f"Policy, {facts.policy(report)}"]]
+    paragraphs = [[report["title"], facts.verdict(report), f"Source: {source}", f"Policy, {facts.policy(report)}"]]
     paragraphs += [_group_lines(group) for group in _groups(report)]
-    if others := [*_others(report, "fail"), *_others(report, "open")]:
+    if others := _others(report, "fail") + _others(report, "open"):
         findings = [f"  {finding.outcome.mark} {finding.level} {finding.rule}: {finding.message}" for finding in others]
         paragraphs.append(["Findings about the audit itself", *findings])
     return paragraphs
@@ -135,9 +127,9 @@ def lines(report: PublishedReport) -> list[list[str]]:
 def _group_lines(group: Group) -> list[str]:
     texts = [f"{group.title} ({len(group.checks)})" if group.checks else group.empty]
     for check in group.checks:
-        waived = f" (waived: {check.waived})" if check.waived else ""
+        waived = f" (waived: {check.row['waived']})" if check.row["waived"] else ""
         texts.append(f"  {check.verdict.mark} {check.named}: {check.message}{waived}")
-        texts += [f"      {text}" for text in (check.question, check.does_not_show) if text]
+        texts += [f"      {text}" for text in (check.row["question"], check.row["does_not_show"]) if text]
     return texts
 
 
@@ -154,19 +146,13 @@ def _check(number: int, check: Mapping[str, Any]) -> CheckView:
         number=number,
         statement=check["statement"] or check["message"],
         about=" ".join(text for text in (check["id"], check["location"]) if text),
-        where=check["where"],
-        recomputed=check["recomputed"],
-        verdict=Cell(_VERDICTS[check["outcome"]], "", check["outcome"]),
-        level=check["level"],
+        verdict=Cell(_VERDICTS[check["outcome"]], word=check["outcome"]),
         message=claims.sentence(check["message"]),
-        rule=check["rule"],
-        question=check["question"],
-        does_not_show=check["does_not_show"],
-        waived=check["waived"] or "",
+        row=check,
     )
 
 
-def _others(report: PublishedReport, outcome: str) -> list[FindingView]:
+def _others(report: PublishedReport, outcome: Outcome) -> list[FindingView]:
     """The findings that are no check of a published number."""
     checked = {(check["rule"], check["id"], check["message"]) for check in report["checks"]}
     others = [row for row in report["findings"] if (row["rule"], row["claim"], row["message"]) not in checked]
@@ -178,9 +164,9 @@ def _named(report: PublishedReport) -> Iterator[tuple[str, str]]:
     yield "Source", source["title"]
     if source["authors"]:
         yield "Authors", ", ".join(source["authors"])
-    version = [source["revision"] or "", f"read on {source['accessed']}" if source["accessed"] else ""]
+    version = [source["revision"], f"read on {source['accessed']}" if source["accessed"] else None]
     if any(version):
-        yield "Version", ", ".join(part for part in version if part)
+        yield "Version", ", ".join(filter(None, version))
 
 
 def _about(report: PublishedReport) -> Iterator[tuple[str, str]]:
@@ -209,9 +195,13 @@ def _caveats(report: PublishedReport) -> Table:
     return pairs_of("caveats", "What the source says itself of its numbers", rows)
 
 
-_NAMES = {
+_CONTRACT = {
     "text": "Text", "words": "Words", "window": "Window", "stride": "Stride", "tokenizer": "Tokenizer",
     "boundary": "At a window's edge", "special_tokens": "Special tokens", "dtype": "Ran in",
+}  # fmt: skip
+_COUNTS = {
+    "baselines": "Baselines", "scores": "Tables of pair scores", "removals": "Removals",
+    "rules": "Selection rules", "statements": "Statements",
 }  # fmt: skip
 
 
@@ -223,22 +213,17 @@ def _contracts(report: PublishedReport) -> list[Table]:
 
 
 def _contract(contract: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, name in _NAMES.items():
-        if contract[key] is not None:
-            value = contract[key]
+    for key, name in _CONTRACT.items():
+        if (value := contract[key]) is not None:
             yield name, numbers.count(value) if isinstance(value, int) else value
     if contract["unstated"]:
-        yield "Left unsaid", ", ".join(_NAMES.get(key, key).lower() for key in contract["unstated"])
+        yield "Left unsaid", ", ".join(_CONTRACT.get(key, key).lower() for key in contract["unstated"])
     if contract["where"]:
         yield "Where", contract["where"]
 
 
 def _read(report: PublishedReport) -> Table:
-    titles = {
-        "baselines": "Baselines", "scores": "Tables of pair scores", "removals": "Removals",
-        "rules": "Selection rules", "statements": "Statements",
-    }  # fmt: skip
-    rows = [(title, numbers.count(report["numbers"][name])) for name, title in titles.items()]
+    rows = [(title, numbers.count(report["numbers"][name])) for name, title in _COUNTS.items()]
     tool, audit = report["tool"], report["audit"]
     rows += [
         ("Audit", f"{audit['name']} ({audit['file']})"),

@@ -20,6 +20,7 @@ from checker.judge.form import AnyReport, FindingRow
 from checker.judge.rules import RULES, Rule
 from checker.reports.format import Format
 from checker.reports.places import place
+from checker.reports.tables import claims
 
 Json = dict[str, Any]
 
@@ -39,7 +40,6 @@ def render(report: AnyReport) -> str:
 
 
 def _run(report: AnyReport, slugs: Sequence[str]) -> Json:
-    waived = sum(finding["waived"] is not None for finding in report["findings"])
     return {
         "tool": {"driver": _driver(report, slugs)},
         "automationDetails": {
@@ -58,7 +58,7 @@ def _run(report: AnyReport, slugs: Sequence[str]) -> Json:
         "properties": {
             "outcome": report["outcome"],
             "summary": report["summary"],
-            "waived": waived,
+            "waived": claims.waived(report),
             **_subject(report),
         },
     }
@@ -84,8 +84,8 @@ def _driver(report: AnyReport, slugs: Sequence[str]) -> Json:
 
 def _rule(slug: str, rule: Rule[Any] | None, page: str | None) -> Json:
     if rule is None:  # a report that another version judged
-        told = _message("A rule that this version of pruneaudit does not have.")
-        return {"id": slug, "shortDescription": told, "fullDescription": told, "help": told}
+        unknown = _message("A rule that this version of pruneaudit does not have.")
+        return {"id": slug, "shortDescription": unknown, "fullDescription": unknown, "help": unknown}
     parts = (("Why.", rule.why), ("What to do.", rule.remedy), ("When to waive.", rule.waive))
     return {
         "id": slug,
@@ -104,26 +104,25 @@ def _rule(slug: str, rule: Rule[Any] | None, page: str | None) -> Json:
 def rules_page() -> str | None:
     """The address of docs/rules.md, where the package's metadata names one under "Rules"; its anchors are the slugs."""
     try:
-        named = metadata("pruneaudit").get_all("Project-URL") or []
+        entries = metadata("pruneaudit").get_all("Project-URL") or []
     except PackageNotFoundError:  # a checkout that is not installed
         return None
-    addresses = dict(entry.split(", ", 1) for entry in named if ", " in entry)
-    return addresses.get("Rules")
+    return dict(entry.split(", ", 1) for entry in entries if ", " in entry).get("Rules")
 
 
 def _results(report: AnyReport, slugs: Sequence[str]) -> list[Json]:
-    number = {slug: place for place, slug in enumerate(slugs)}
     seen: Counter[str] = Counter()
     results = []
     for finding in report["findings"]:
-        same = _fingerprint(report, finding)
-        seen[same] += 1
-        results.append(_result(report, finding, number[finding["rule"]], f"{same}:{seen[same]}"))
+        fingerprint = _fingerprint(report, finding)
+        seen[fingerprint] += 1
+        number = slugs.index(finding["rule"])
+        results.append(_result(report, finding, number, f"{fingerprint}:{seen[fingerprint]}"))
     return results
 
 
 def _result(report: AnyReport, finding: FindingRow, number: int, fingerprint: str) -> Json:
-    claim, failed = finding["claim"], finding["outcome"] == "fail"
+    failed = finding["outcome"] == "fail"
     return {
         "ruleId": finding["rule"],
         "ruleIndex": number,
@@ -134,7 +133,7 @@ def _result(report: AnyReport, finding: FindingRow, number: int, fingerprint: st
         # GitHub knows a finding again by the first; without one it would hash the line that the finding points at.
         "partialFingerprints": {"primaryLocationLineHash": fingerprint, "ruleClaimAudit/v1": fingerprint},
         "suppressions": _suppressions(report, finding),
-        "properties": {"level": finding["level"], **({} if claim is None else {"claim": claim})},
+        "properties": {"level": finding["level"], **({"claim": finding["claim"]} if finding["claim"] else {})},
     }
 
 
@@ -144,13 +143,13 @@ def _suppressions(report: AnyReport, finding: FindingRow) -> list[Json]:
     if reason is None:
         return []
     # In the source (3.35.2): the waiver stands in the audit file, which is what the finding is about.
-    found: Json = {"kind": "inSource", "status": "accepted", "justification": reason}
+    suppression: Json = {"kind": "inSource", "status": "accepted", "justification": reason}
     for waiver in report["waivers"]:
-        meant = (waiver["rule"], waiver["reason"]) == (finding["rule"], reason)
-        if meant and waiver["claim"] in (None, finding["claim"]):
-            found |= {"location": _point(report, waiver["location"]), "properties": {"expires": waiver["expires"]}}
-            break
-    return [found]
+        same = (waiver["rule"], waiver["reason"]) == (finding["rule"], reason)
+        if same and waiver["claim"] in (None, finding["claim"]):
+            location = _point(report, waiver["location"])
+            return [suppression | {"location": location, "properties": {"expires": waiver["expires"]}}]
+    return [suppression]
 
 
 def _fingerprint(report: AnyReport, finding: FindingRow) -> str:
@@ -178,11 +177,11 @@ def _artifact(report: AnyReport) -> Json:
 def _invocation(report: AnyReport) -> Json:
     """Whether the audit came to its end, which is another question than whether its findings are good."""
     missing = [f for f in report["findings"] if f["rule"] == _COMPLETENESS and f["outcome"] in ("fail", "open")]
-    told = [{"level": "error", "message": _message(finding["message"])} for finding in missing]
+    notices = [{"level": "error", "message": _message(finding["message"])} for finding in missing]
     return {
         "executionSuccessful": not missing,
         **_times(report),
-        **({"toolExecutionNotifications": told} if told else {}),
+        **({"toolExecutionNotifications": notices} if notices else {}),
     }
 
 

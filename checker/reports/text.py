@@ -12,9 +12,8 @@ from checker.reports.format import Format
 from checker.reports.tables import arms, claims, costs, distances, facts, numbers
 from checker.reports.tables.comparison import Comparison, comparisons, groups
 from checker.reports.tables.table import Table
-from checker.reports.tables.words import MARKS, OUTCOMES
 
-_FEW = 6  # methods whose every arm is told on the terminal
+_FEW = 6  # methods whose every arm stands on the terminal
 
 
 def summary(report: AnyReport, width: int = 80) -> str:
@@ -30,9 +29,7 @@ def summary(report: AnyReport, width: int = 80) -> str:
 
 
 def _head(report: Report) -> list[str]:
-    outcome = report["outcome"]
-    told = f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
-    return [report["title"], told, f"Policy, {facts.policy(report)}"]
+    return [report["title"], facts.verdict(report), f"Policy, {facts.policy(report)}"]
 
 
 def _regime(report: Report) -> list[str]:
@@ -51,7 +48,9 @@ def _arms(report: Report) -> list[str]:
     first, native, further = comparisons(report)
     if not first.chosen:
         return []
-    lines = [f"Perplexity increase over the baseline ({_baseline(report)})"]
+    baseline = report["baseline"]
+    unchanged = f"perplexity {numbers.perplexity(baseline['perplexity'])}" if baseline else numbers.NOT_MEASURED
+    lines = [f"Perplexity increase over the baseline ({unchanged})"]
     few = len({arm["method"] for arm in first.chosen}) <= _FEW
     overview = arms.overview(first)
     lines += _every(overview) if few else _best(first)
@@ -60,7 +59,8 @@ def _arms(report: Report) -> list[str]:
         low, _, high = (numbers.percent(quartile) for quartile in control["quartiles"])
         budget = str(control["budget"]).rjust(size)
         lines.append(f"  {budget} removed  random: middle half of {control['draws']} draws {low} to {high}")
-    lines += _note(overview)
+    if any(cell.aside == "no interval" for row in overview.rows for cell in row):
+        lines.append(f"  {numbers.NO_INTERVAL}")
     if native or further:
         sets = "set" if len(further) == 1 else "sets"
         left = [f"{len(further)} further {sets} of constraints"] if further else []
@@ -72,44 +72,28 @@ def _arms(report: Report) -> list[str]:
 def _every(overview: Table) -> list[str]:
     """Each method's cost at each budget."""
     places = {column.title: place for place, column in enumerate(overview.columns)}
-    shown = [(*row[:2], row[places["Perplexity increase"]], row[places["Layers"]]) for row in overview.rows]
-    sizes = [max(len(row[place].text) for row in shown) for place in range(2)]
+    rows = [(*row[:2], row[places["Perplexity increase"]], row[places["Layers"]]) for row in overview.rows]
+    sizes = [max(len(row[place].text) for row in rows) for place in range(2)]
     return [
         f"  {budget.text.rjust(sizes[0])} removed  {method.text.ljust(sizes[1])}  {increase.text} {increase.aside}  "
         f"{layers}".rstrip()
-        for budget, method, increase, layers in shown
+        for budget, method, increase, layers in rows
     ]
 
 
-def _best(found: Comparison) -> list[str]:
+def _best(comparison: Comparison) -> list[str]:
     """At each budget the three cheapest methods and the dearest, where there are too many to name all."""
+    costs: dict[int, list[tuple[float, str]]] = {arm["budget"]: [] for arm in comparison.chosen}
+    for (budget, method), group in groups(comparison.chosen).items():
+        if len(arms.measured_arms(group)) == len(group):
+            costs[budget].append((max(map(arms.cost, group)), method))
     lines = []
-    for budget in sorted({arm["budget"] for arm in found.chosen}):
-        costs = {
-            method: max(arm["increase_percent"] or 0.0 for arm in group)
-            for (size, method), group in groups(found.chosen).items()
-            if size == budget and all(arm["increase_percent"] is not None for arm in group)
-        }
-        order = sorted(costs, key=lambda method: costs[method])
-        named = [f"{method} {numbers.percent(costs[method])}" for method in [*order[:3], *order[3:][-1:]]]
-        dearest = f"; dearest of {len(order)}: {named[3]}" if len(named) > 3 else ""
-        lines.append(f"  {budget} removed  {', '.join(named[:3]) or numbers.NOT_MEASURED}{dearest}")
+    for budget, methods in sorted(costs.items()):
+        methods.sort(key=lambda pair: pair[0])
+        texts = [f"{method} {numbers.percent(cost)}" for cost, method in methods]
+        dearest = f"; dearest of {len(texts)}: {texts[-1]}" if len(texts) > 3 else ""
+        lines.append(f"  {budget} removed  {', '.join(texts[:3]) or numbers.NOT_MEASURED}{dearest}")
     return lines
-
-
-def _baseline(report: Report) -> str:
-    return (
-        numbers.NOT_MEASURED
-        if report["baseline"] is None
-        else f"perplexity {numbers.perplexity(report['baseline']['perplexity'])}"
-    )
-
-
-def _note(table: Table) -> list[str]:
-    return [
-        f"  {numbers.NO_INTERVAL}"
-        for _ in range(any(cell.aside == "no interval" for row in table.rows for cell in row))
-    ]
 
 
 def _claims(report: Report) -> list[str]:
@@ -132,11 +116,11 @@ def _backing(claim: claims.ClaimView) -> Iterator[str]:
 
 
 def _findings(report: Report) -> list[str]:
-    found = [*claims.findings(report, "fail"), *claims.findings(report, "open")]
-    aside = sum(bool(finding.waived) for finding in found)
-    told = f", {aside} of them waived" if aside else ""
-    lines = [f"Findings that failed or are open{told}" if found else "No finding failed or is open"]
-    for finding in found:
+    findings = claims.standing(report)
+    aside = sum(bool(finding.waived) for finding in findings)
+    waived = f", {aside} of them waived" if aside else ""
+    lines = [f"Findings that failed or are open{waived}" if findings else "No finding failed or is open"]
+    for finding in findings:
         claim = f", claim {finding.claim}" if finding.claim else ""
         waived = f" (waived: {finding.waived})" if finding.waived else ""
         lines.append(f"  {finding.outcome.mark} {finding.level} {finding.rule}{claim}: {finding.message}{waived}")
@@ -169,8 +153,4 @@ def _fill(line: str, width: int) -> str:
     return "\n".join(filled).replace("\u00a0", " ")
 
 
-def _render(report: AnyReport) -> str:
-    return summary(report)
-
-
-FORMAT = Format("text", "report.txt", _render)
+FORMAT = Format("text", "report.txt", summary)

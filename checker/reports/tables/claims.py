@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from checker.core.records import PROTOCOLS
+from checker.core.rule import Outcome
 from checker.judge.form import AnyReport, BackingRow, ClaimRow, FindingRow, Report, SelectsRow, WaiverRow
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Table, pairs_of, table
-from checker.reports.tables.words import ANSWERS, VERDICTS
+from checker.reports.tables.words import CONCLUSIONS, VERDICTS
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,30 @@ def claims(report: Report) -> list[ClaimView]:
     return [_claim(claim) for claim in report["claims"]]
 
 
-def findings(report: AnyReport, *outcomes: str) -> list[FindingView]:
-    """The findings with these outcomes, the gravest level first, waived ones last."""
+def findings(report: AnyReport, outcome: Outcome) -> list[FindingView]:
+    """The findings with this outcome, the gravest level first, waived ones last."""
     order = ("error", "warning", "note")
-    found = [finding for finding in report["findings"] if finding["outcome"] in outcomes]
-    found.sort(key=lambda finding: (finding["waived"] is not None, order.index(finding["level"])))
-    return [_finding(finding) for finding in found]
+    rows = [finding for finding in report["findings"] if finding["outcome"] == outcome]
+    rows.sort(key=lambda finding: (finding["waived"] is not None, order.index(finding["level"])))
+    return [_finding(finding) for finding in rows]
 
 
-def together(found: list[FindingView]) -> list[FindingView]:
+def standing(report: AnyReport) -> list[FindingView]:
+    """What failed, then what is open."""
+    return findings(report, "fail") + findings(report, "open")
+
+
+def waived(report: AnyReport) -> int:
+    """How many findings are waived."""
+    return sum(finding["waived"] is not None for finding in report["findings"])
+
+
+def together(findings: list[FindingView]) -> list[FindingView]:
     """Findings that are not applicable, those with one reason as one: what a reader skips shall be short."""
     rules: dict[str, list[str]] = {}
-    for finding in found:
+    for finding in findings:
         rules.setdefault(finding.message, []).append(finding.rule)
-    first = {finding.message: finding for finding in reversed(found)}
+    first = {finding.message: finding for finding in reversed(findings)}
     return [replace(first[message], rule=", ".join(dict.fromkeys(names))) for message, names in rules.items()]
 
 
@@ -96,9 +107,9 @@ def _state(waiver: WaiverRow) -> Cell:
 
 
 def _left(days: int) -> str:
-    if days < 0:
-        return f"{numbers.count(-days)} {'day' if days == -1 else 'days'} ago"
-    return "today" if days == 0 else f"{numbers.count(days)} {'day' if days == 1 else 'days'} left"
+    if days == 0:
+        return "today"
+    return f"{numbers.count(abs(days))} {'day' if abs(days) == 1 else 'days'} {'ago' if days < 0 else 'left'}"
 
 
 def overrides(report: AnyReport) -> Table:
@@ -173,16 +184,14 @@ def _distance(backing: BackingRow) -> str:
 
 
 def _answer(word: str) -> Cell:
-    text, mark = ANSWERS[word]
-    return Cell(text, "", mark)
+    return Cell("not applicable" if word == "na" else word, word={"yes": "pass", "no": "fail"}.get(word, word))
 
 
 def _finding(finding: FindingRow) -> FindingView:
-    outcome = "na" if finding["outcome"] == "not_applicable" else finding["outcome"]
-    names = {"pass": "passed", "fail": "failed", "open": "open", "na": "not applicable"}
+    outcome = finding["outcome"]
     return FindingView(
         rule=finding["rule"],
-        outcome=Cell(names[outcome], "", outcome),
+        outcome=Cell(CONCLUSIONS[outcome], word="na" if outcome == "not_applicable" else outcome),
         level=finding["level"],
         claim=finding["claim"] or "",
         message=finding["message"],

@@ -21,20 +21,19 @@ def removal(report: Report) -> Table:
     return table("removal", "Removal regime: whose layers are cheaper to remove", fields, report["regime"]["removal"])
 
 
-def _increase(row: BlockRow) -> Cell:
-    return figure(row["single_deletion_increase_percent"], row["interval"], numbers.percent, numbers.percents)
-
-
-def _deletion(row: BlockRow) -> Cell:
-    return figure(row["deletion"], row["deletion_interval"], numbers.distance)
-
-
 def single_deletions(report: Report) -> Table:
     """Every block: what deleting it alone costs, and what each protocol scores it."""
+
+    def increase(row: BlockRow) -> Cell:
+        return figure(row["single_deletion_increase_percent"], row["interval"], numbers.percent, numbers.percents)
+
+    def deletion(row: BlockRow) -> Cell:
+        return figure(row["deletion"], row["deletion_interval"], numbers.distance)
+
     fields: list[Field[BlockRow]] = [
         Field("Block", lambda row: Cell(str(row["block"]), "excluded" if row["excluded"] else "")),
-        Field("Perplexity increase", _increase, numeric=True),
-        Field("Deletion distance", _deletion, numeric=True),
+        Field("Perplexity increase", increase, numeric=True),
+        Field("Deletion distance", deletion, numeric=True),
         Field("Replacement score", lambda row: Cell(numbers.distance(row["replacement_score"])), numeric=True),
         Field("Interchange score", lambda row: Cell(numbers.distance(row["interchange_score"])), numeric=True),
     ]

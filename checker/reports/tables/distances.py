@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from checker.core.records import PROTOCOLS, ProtocolName
-from checker.judge.figures.form import ClassCountRow, KindRow, PairRow, RankRow, ValueRow, distance_of
+from checker.judge.figures.form import ClassCountRow, KindRow, PairRow, ValueRow, distance_of
 from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Table, figure, pairs_of, table, within
-from checker.reports.tables.words import PAIR_REGIMES
+from checker.reports.tables.table import Cell, Field, Table, correlation, figure, pairs_of, table, within
 
 
 def adjacent(report: Report) -> list[PairRow]:
@@ -29,7 +26,7 @@ def profile(report: Report) -> Table:
         Field("Deleting i", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["i"])), numeric=True),
         Field("Deleting j", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["j"])), numeric=True),
         Field("Classes", _classes),
-        Field("Regime", lambda pair: Cell(PAIR_REGIMES[pair["regime"]])),
+        Field("Regime", lambda pair: Cell(pair["regime"].replace("_", " "))),
         Field("Worst kind", _worst),
         Field("remarks", _remarks, quiet=True),
     ]
@@ -102,23 +99,24 @@ def classes(report: Report) -> Table:
         Field("Distinct", lambda row: Cell(numbers.count(row[1]["distinct"])), numeric=True),
         Field("Similar or conditional", lambda row: Cell(numbers.count(row[1]["below_conditional"])), numeric=True),
     ]
-    counted = report["classes"]
-    rows = [(name, counts) for name in PROTOCOLS if counted is not None and (counts := counted[name]) is not None]
+    classes = report["classes"]
+    rows = [(name, counts) for name in PROTOCOLS if classes is not None and (counts := classes[name]) is not None]
     return table("classes", "Neighbouring pairs per class of distance", fields, rows)
 
 
 def metric(report: Report) -> Table:
     """The figures behind the metric regime."""
-    found = report["regime"]["metric"]
-    rank = found["rank_correlation"]
+    regime = report["regime"]["metric"]
+    rank, ratio = regime["rank_correlation"], regime["ratio"]
+    kl_ratio = None if ratio is None else str(_ratio({"value": ratio, "interval": regime["interval"]}))
     rows = [
-        ("kl_ratio of the geometric means", _with_ends(found["ratio"], found["interval"])),
-        ("Geometric mean, replacement", _nats(found["replacement_mean"])),
-        ("Geometric mean, interchange", _nats(found["interchange_mean"])),
-        ("Neighbouring pairs", numbers.count(found["pairs"])),
-        ("Rank correlation of the block scores", None if rank is None else _rank(rank)),
+        ("kl_ratio of the geometric means", kl_ratio),
+        ("Geometric mean, replacement", _nats(regime["replacement_mean"])),
+        ("Geometric mean, interchange", _nats(regime["interchange_mean"])),
+        ("Neighbouring pairs", numbers.count(regime["pairs"])),
+        ("Rank correlation of the block scores", rank and f"{correlation(rank)}, {rank['blocks']} blocks"),
     ]
-    for overlap in found["overlap"]:
+    for overlap in regime["overlap"]:
         least, most = overlap["shared_least"], overlap["shared_most"]
         shared = str(least) if least == most else f"{least} to {most}"
         rows.append((f"Layers both would remove, budget {overlap['budget']}", f"{shared} of {overlap['of']}"))
@@ -131,16 +129,16 @@ def name(pair: PairRow) -> str:
 
 def remarks(report: Report) -> list[str]:
     """Sentences about the floor of the number format, the begin token and pairs that could not be compared."""
-    said = []
+    sentences = []
     floor, begin = report["noise_floor"], report["begin_token"]
     if floor is not None:
         value = f"{numbers.distance(floor['value'])} nats {numbers.interval(floor['interval'])}"
         inside = sum(bool(pair["in_noise"]) for pair in report["pairs"])
-        said.append(
+        sentences.append(
             f"Numerical floor of {floor['dtype']}: {value}; {inside} of {len(report['pairs'])} pairs lie inside it."
         )
     if begin is not None:
-        said.append(
+        sentences.append(
             f"Baseline perplexity of one window of {numbers.count(begin['window_tokens'])} tokens: "
             f"{numbers.perplexity(begin['with'])} with the begin token, {numbers.perplexity(begin['without'])} without."
         )
@@ -148,8 +146,8 @@ def remarks(report: Report) -> list[str]:
         f"{name(pair)} ({pair['reason'] or 'no reason given'})" for pair in report["pairs"] if not pair["comparable"]
     ]
     if apart:
-        said.append(f"Not comparable: {'; '.join(apart)}.")
-    return said
+        sentences.append(f"Not comparable: {'; '.join(apart)}.")
+    return sentences
 
 
 def _nats_of(value: float) -> Cell:
@@ -160,37 +158,27 @@ def _distance(part: ValueRow) -> Cell:
     return figure(part["value"], part["interval"], numbers.distance)
 
 
-def _ratio(part: ValueRow) -> Cell:
-    return Cell(numbers.ratio(part["value"]), numbers.interval(part["interval"], numbers.ratio))
+def _ratio(row: ValueRow) -> Cell:
+    return Cell(numbers.ratio(row["value"]), numbers.interval(row["interval"], numbers.ratio))
 
 
 def _classes(pair: PairRow) -> Cell:
-    parts = [pair[protocol] for protocol in PROTOCOLS]
-    found = [part["class"] for part in parts if part is not None]
-    return Cell(" / ".join(found) or numbers.NOT_MEASURED)
+    distances = [pair[protocol] for protocol in PROTOCOLS]
+    return Cell(" / ".join(row["class"] for row in distances if row is not None) or numbers.NOT_MEASURED)
 
 
 def _remarks(pair: PairRow) -> Cell:
-    said = [text for text in (pair["reason"], pair["note"]) if text]
-    said += [f"{protocol} inside numerical noise" for protocol in pair["in_noise"]]
-    return Cell("; ".join(said) or "none")
+    remarks = [text for text in (pair["reason"], pair["note"]) if text]
+    remarks += [f"{protocol} inside numerical noise" for protocol in pair["in_noise"]]
+    return Cell("; ".join(remarks) or "none")
 
 
 def _worst(pair: PairRow) -> Cell:
     worst = pair["worst_kind"]
-    found = [worst[protocol] for protocol in PROTOCOLS] if worst else []
-    kinds = [f"{kind['kind']} {numbers.distance(kind['value'])}" for kind in found if kind is not None]
-    return Cell(" / ".join(kinds) or "no kinds")
-
-
-def _with_ends(value: float | None, ends: Sequence[float] | None) -> str | None:
-    return None if value is None else f"{numbers.ratio(value)} {numbers.interval(ends, numbers.ratio)}"
+    kinds = [worst[protocol] for protocol in PROTOCOLS] if worst else []
+    texts = [f"{kind['kind']} {numbers.distance(kind['value'])}" for kind in kinds if kind is not None]
+    return Cell(" / ".join(texts) or "no kinds")
 
 
 def _nats(value: float | None) -> str | None:
     return None if value is None else f"{numbers.distance(value)} nats"
-
-
-def _rank(rank: RankRow) -> str:
-    ends = numbers.interval(rank["interval"], numbers.correlation)
-    return f"{numbers.correlation(rank['value'])} {ends}, {rank['blocks']} blocks"

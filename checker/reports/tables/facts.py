@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from checker.judge.figures.form import BaselineRow
 from checker.judge.form import AnyReport, EvaluationRow, PromptsRow, Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Table, pairs_of
+from checker.reports.tables.words import MARKS, OUTCOMES
 
 _UNKNOWN = "not recorded"
 
 
 def model(report: Report) -> Table:
-    found = report["model"]
-    per_block = sorted(set(found["block_parameters"]))
-    spread = (
-        " to ".join(dict.fromkeys(numbers.count(value) for value in (per_block[0], per_block[-1])))
-        if per_block
-        else _UNKNOWN
-    )
+    facts = report["model"]
+    per_block = sorted(set(facts["block_parameters"]))
+    spread = " to ".join(map(numbers.count, dict.fromkeys(per_block[:1] + per_block[-1:]))) or _UNKNOWN
     rows = [
-        ("Source", f"{found['source']} ({found['kind']})"),
-        ("Architecture", found["architecture"]),
-        ("Blocks", numbers.count(found["blocks"])),
-        ("Parameters", f"{numbers.count(found['parameters'])}, of which {spread} per block"),
-        ("Width, vocabulary", f"{numbers.count(found['hidden'])}, {numbers.count(found['vocabulary'])}"),
-        ("Context", _tokens(found["context"])),
-        ("Ran in", found["dtype"]),
-        ("De-quantised from", found["quantization"] or "nothing"),
-        ("Revision", found["revision"] or _UNKNOWN),
-        *([("Code that came with it", "was allowed to run")] if found.get("remote_code") else []),
-        ("sha256 of the weights", found["digest"] or _UNKNOWN),
-        ("sha256 of the tokenizer", found["tokenizer_digest"]),
+        ("Source", f"{facts['source']} ({facts['kind']})"),
+        ("Architecture", facts["architecture"]),
+        ("Blocks", numbers.count(facts["blocks"])),
+        ("Parameters", f"{numbers.count(facts['parameters'])}, of which {spread} per block"),
+        ("Width, vocabulary", f"{numbers.count(facts['hidden'])}, {numbers.count(facts['vocabulary'])}"),
+        ("Context", _UNKNOWN if facts["context"] is None else f"{numbers.count(facts['context'])} tokens"),
+        ("Ran in", facts["dtype"]),
+        ("De-quantised from", facts["quantization"] or "nothing"),
+        ("Revision", facts["revision"] or _UNKNOWN),
+        *([("Code that came with it", "was allowed to run")] if facts.get("remote_code") else []),
+        ("sha256 of the weights", facts["digest"] or _UNKNOWN),
+        ("sha256 of the tokenizer", facts["tokenizer_digest"]),
     ]
     return pairs_of("model", "Model", rows)
 
@@ -41,77 +40,76 @@ def scoring(report: Report) -> Table:
     return pairs_of("scoring", "Scoring contract: what fixes a distance", rows)
 
 
-def selection(report: Report) -> Table | None:
-    """The contract of the text that methods choose on by loss; None where it is the scoring text."""
-    found = report["contracts"].get("selection")
-    if found is None:
-        return None
-    return pairs_of("selection", "Selection contract: the text that methods choose on by its loss", _prompts(found))
+def selection(report: Report) -> Iterator[Table]:
+    """The contract of the text that methods choose on by loss, where it is another than the scoring text."""
+    if contract := report["contracts"].get("selection"):
+        caption = "Selection contract: the text that methods choose on by its loss"
+        yield pairs_of("selection", caption, _prompts(contract))
 
 
-def _prompts(found: PromptsRow) -> list[tuple[str, str | None]]:
+def _prompts(contract: PromptsRow) -> list[tuple[str, str | None]]:
     """The rows of a contract over prompts."""
-    kinds = ", ".join(f"{kind} {numbers.count(prompts)}" for kind, prompts in found["kinds"].items())
+    kinds = ", ".join(f"{kind} {numbers.count(prompts)}" for kind, prompts in contract["kinds"].items())
     return [
-        ("Digest of the contract", found["digest"]),
-        ("Text", found["text"]),
-        ("sha256 of the text", found["text_digest"] or _UNKNOWN),
+        ("Digest of the contract", contract["digest"]),
+        ("Text", contract["text"]),
+        ("sha256 of the text", contract["text_digest"] or _UNKNOWN),
         (
             "Prompts",
-            f"{numbers.count(found['prompts'])} of {numbers.count(found['tokens'])} tokens, "
-            f"assembled as {found['assembly']}",
+            f"{numbers.count(contract['prompts'])} of {numbers.count(contract['tokens'])} tokens, "
+            f"assembled as {contract['assembly']}",
         ),
         ("Kinds of prompt", kinds or "none named"),
-        ("Positions", found["positions"]),
-        ("Special tokens", found["special_tokens"]),
-        ("Batch", f"{numbers.count(found['batch_tokens'])} tokens, {found['dtype']}"),
-        ("sha256 of the token ids", found["tokens_digest"] or _UNKNOWN),
+        ("Positions", contract["positions"]),
+        ("Special tokens", contract["special_tokens"]),
+        ("Batch", f"{numbers.count(contract['batch_tokens'])} tokens, {contract['dtype']}"),
+        ("sha256 of the token ids", contract["tokens_digest"] or _UNKNOWN),
     ]
 
 
 def evaluation(report: Report) -> Table:
-    found = report["contracts"]["evaluation"]
-    scored = f"{numbers.count(found['tokens_scored'])} of {numbers.count(found['tokens'])}"
+    contract = report["contracts"]["evaluation"]
+    scored = f"{numbers.count(contract['tokens_scored'])} of {numbers.count(contract['tokens'])}"
     baseline = report["baseline"]
     rows = [
-        ("Digest of the contract", found["digest"]),
-        ("Text", found["text"]),
-        ("sha256 of the text", found["text_digest"] or _UNKNOWN),
-        ("Words", "all" if found["words"] is None else f"the first {numbers.count(found['words'])}"),
-        ("Windows", _windows(found)),
-        ("At a window's edge", found["boundary"]),
-        ("Tokens scored", numbers.NOT_MEASURED if found["tokens_scored"] is None else scored),
-        ("Special tokens", found["special_tokens"]),
-        ("Batch", f"{numbers.count(found['batch_tokens'])} tokens, {found['dtype']}"),
-        ("sha256 of the token ids", found["tokens_digest"] or _UNKNOWN),
+        ("Digest of the contract", contract["digest"]),
+        ("Text", contract["text"]),
+        ("sha256 of the text", contract["text_digest"] or _UNKNOWN),
+        ("Words", "all" if contract["words"] is None else f"the first {numbers.count(contract['words'])}"),
+        ("Windows", _windows(contract)),
+        ("At a window's edge", contract["boundary"]),
+        ("Tokens scored", numbers.NOT_MEASURED if contract["tokens_scored"] is None else scored),
+        ("Special tokens", contract["special_tokens"]),
+        ("Batch", f"{numbers.count(contract['batch_tokens'])} tokens, {contract['dtype']}"),
+        ("sha256 of the token ids", contract["tokens_digest"] or _UNKNOWN),
         ("Baseline perplexity", None if baseline is None else _baseline(baseline)),
     ]
     return pairs_of("evaluation", "Evaluation contract: what fixes a perplexity", rows)
 
 
 def thresholds(report: Report) -> Table:
-    found = report["thresholds"]
+    bounds = report["thresholds"]
     rows = [
         (
             "Similar, conditional",
-            f"below {numbers.declared(found['similar'])}, below {numbers.declared(found['conditional'])} nats",
+            f"below {numbers.declared(bounds['similar'])}, below {numbers.declared(bounds['conditional'])} nats",
         ),
-        ("Gap where kl_ratio is below", numbers.declared(found["divergent_ratio"])),
-        ("Margin of a tie in removal", f"{numbers.declared(found['margin'])} nats per token"),
-        ("Intervals", f"{numbers.share(found['confidence'])}, {found['interval'].replace('_', ' ')}"),
-        *([("Constraints of verdicts and regimes", found["selection"])] if "selection" in found else []),
-        ("Spacing between removed blocks", str(found["spacing"])),
-        ("Excluded blocks", numbers.layers(found["exclude"])),
-        ("Ties", found["ties"]),
+        ("Gap where kl_ratio is below", numbers.declared(bounds["divergent_ratio"])),
+        ("Margin of a tie in removal", f"{numbers.declared(bounds['margin'])} nats per token"),
+        ("Intervals", f"{numbers.share(bounds['confidence'])}, {bounds['interval'].replace('_', ' ')}"),
+        *([("Constraints of verdicts and regimes", bounds["selection"])] if "selection" in bounds else []),
+        ("Spacing between removed blocks", str(bounds["spacing"])),
+        ("Excluded blocks", numbers.layers(bounds["exclude"])),
+        ("Ties", bounds["ties"]),
     ]
     return pairs_of("thresholds", "Thresholds, set before measuring", rows)
 
 
 def audit(report: Report) -> Table:
-    found, tool = report["audit"], report["tool"]
+    source, tool = report["audit"], report["tool"]
     rows = [
-        ("Audit", f"{found['name']} ({found['file']})"),
-        ("sha256 of the audit file", found["digest"]),
+        ("Audit", f"{source['name']} ({source['file']})"),
+        ("sha256 of the audit file", source["digest"]),
         ("Made by", f"{tool['name']} {tool['version']}, measuring code {tool['measuring_code']}"),
     ]
     return pairs_of("audit", "Audit", rows)
@@ -120,69 +118,65 @@ def audit(report: Report) -> Table:
 _FAILS = {"note": "every finding", "warning": "warnings and errors", "error": "errors", "never": "nothing"}
 
 
+def verdict(report: AnyReport) -> str:
+    """The outcome with its mark, and the summary."""
+    outcome = report["outcome"]
+    return f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
+
+
 def policy(report: AnyReport) -> str:
     """The policy in force, in a line."""
-    found = report["policy"]
-    built = f"built on {', '.join(found['extends'])}" if found["extends"] else "the audit's own"
-    parts = [f"fails on {_FAILS[found['fail_on']]}"]
-    if found["required_methods"]:
-        parts.append(f"requires {', '.join(found['required_methods'])}")
-    if found["required_budgets"]:
-        parts.append(f"at budgets {', '.join(map(str, found['required_budgets']))}")
-    if found["minimum_windows"] is not None:
-        parts.append(f"at least {numbers.count(found['minimum_windows'])} windows")
-    if found["maximum_interval_width_percent"] is not None:
-        parts.append(f"intervals at most {numbers.declared(found['maximum_interval_width_percent'], '%')} wide")
-    if found["maximum_waivers"] is not None:
-        parts.append(f"at most {numbers.count(found['maximum_waivers'])} waivers")
-    if found["rules"]:
-        parts.append(f"levels set: {numbers.count(len(found['rules']))}")
+    rules = report["policy"]
+    built = f"built on {', '.join(rules['extends'])}" if rules["extends"] else "the audit's own"
+    parts = [f"fails on {_FAILS[rules['fail_on']]}"]
+    if rules["required_methods"]:
+        parts.append(f"requires {', '.join(rules['required_methods'])}")
+    if rules["required_budgets"]:
+        parts.append(f"at budgets {', '.join(map(str, rules['required_budgets']))}")
+    if rules["minimum_windows"] is not None:
+        parts.append(f"at least {numbers.count(rules['minimum_windows'])} windows")
+    if rules["maximum_interval_width_percent"] is not None:
+        parts.append(f"intervals at most {numbers.declared(rules['maximum_interval_width_percent'], '%')} wide")
+    if rules["maximum_waivers"] is not None:
+        parts.append(f"at most {numbers.count(rules['maximum_waivers'])} waivers")
+    if rules["rules"]:
+        parts.append(f"levels set: {numbers.count(len(rules['rules']))}")
     return f"{built}: {', '.join(parts)}"
 
 
 def cost(report: Report) -> Table:
-    found = report["cost"]
-    runs, without = found["block_runs"], found["block_runs_without_sharing"]
+    effort = report["cost"]
+    runs, without = effort["block_runs"], effort["block_runs_without_sharing"]
     saved = f", {numbers.ratio(without / runs)} times as many" if runs else ""
     rows = [
-        ("Time", numbers.seconds(found["seconds"])),
-        ("Layouts", numbers.count(found["layouts"])),
+        ("Time", numbers.seconds(effort["seconds"])),
+        ("Layouts", numbers.count(effort["layouts"])),
         ("Block runs", numbers.count(runs)),
         ("Block runs without shared prefixes", f"{numbers.count(without)}{saved}"),
-        ("Tokens", numbers.count(found["tokens"])),
-        ("Peak memory", numbers.size(found["peak_memory_bytes"])),
+        ("Tokens", numbers.count(effort["tokens"])),
+        ("Peak memory", numbers.size(effort["peak_memory_bytes"])),
     ]
     return pairs_of("effort", "What measuring cost", rows)
 
 
 def environment(report: Report) -> Table:
-    found, rows = report["environment"], []
-    if found is not None:
-        rows = [
-            ("Device", found["device"]),
-            ("Processor", found["processor"]),
-            ("Threads", found["threads"]),
-            ("Platform", found["platform"]),
-            ("Python", found["python"]),
-            ("torch", found["torch"]),
-            ("transformers", found["transformers"]),
-            ("Started", found["started"]),
-            ("Finished", found["finished"]),
-        ]
-    known = [(title, str(value)) for title, value in rows if value is not None]
-    return pairs_of("machine", "Where the figures were measured", known)
+    titles = ("Device", "Processor", "Threads", "Platform", "Python", "torch", "transformers", "Started", "Finished")
+    machine: Mapping[str, object] = report["environment"] or {}
+    rows = [(title, machine[title.lower()]) for title in titles if machine.get(title.lower()) is not None]
+    return pairs_of("machine", "Where the figures were measured", [(title, str(value)) for title, value in rows])
 
 
-def _windows(found: EvaluationRow) -> str:
-    cut = f"{numbers.count(found['window'])} tokens every {numbers.count(found['stride'])}"
-    return f"{cut}, number not measured" if found["windows"] is None else f"{numbers.count(found['windows'])} of {cut}"
+def _windows(contract: EvaluationRow) -> str:
+    windows = contract["windows"]
+    cut = f"{numbers.count(contract['window'])} tokens every {numbers.count(contract['stride'])}"
+    return f"{cut}, number not measured" if windows is None else f"{numbers.count(windows)} of {cut}"
 
 
-def _tokens(value: int | None) -> str:
-    return _UNKNOWN if value is None else f"{numbers.count(value)} tokens"
+def perplexity(baseline: BaselineRow) -> str:
+    """The unchanged model's perplexity and its interval."""
+    return f"{numbers.perplexity(baseline['perplexity'])} {numbers.interval(baseline['interval'], numbers.perplexity)}"
 
 
 def _baseline(baseline: BaselineRow) -> str:
-    value = f"{numbers.perplexity(baseline['perplexity'])} {numbers.interval(baseline['interval'], numbers.perplexity)}"
     per_token = f"{numbers.distance(baseline['nll_per_token'])} nats per token"
-    return f"{value}, {per_token} over {numbers.count(baseline['windows'])} windows"
+    return f"{perplexity(baseline)}, {per_token} over {numbers.count(baseline['windows'])} windows"

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from checker.core.rule import Outcome
+
 # A verdict is a mark and a word, never a colour alone.
 MARKS: Mapping[str, str] = {"pass": "✓", "fail": "✗", "open": "○", "na": "–"}
 OUTCOMES: Mapping[str, str] = {"pass": "Pass", "fail": "Fail", "open": "Open"}
 VERDICTS: Mapping[str, str] = {"supported": "pass", "contradicted": "fail", "open": "open"}
-ANSWERS: Mapping[str, tuple[str, str]] = {
-    "yes": ("yes", "pass"),
-    "no": ("no", "fail"),
-    "open": ("open", "open"),
-    "na": ("not applicable", "na"),
-}
-PAIR_REGIMES: Mapping[str, str] = {
-    "low": "low",
-    "reversed": "reversed",
-    "gap": "gap",
-    "high": "high",
+CONCLUSIONS: Mapping[Outcome, str] = {
+    "pass": "passed",
+    "fail": "failed",
     "open": "open",
-    "not_comparable": "not comparable",
+    "not_applicable": "not applicable",
 }
 
 
