@@ -60,14 +60,14 @@ def destinations(
 
 
 def _destination(known: Mapping[str, Format], asked: str, out: Path) -> Destination:
-    name, named, file = asked.partition("=")
+    name, separator, file = asked.partition("=")
     if name not in known:
         raise UsageError.at("--format", f"{visible(name)!r}", ", ".join(known), "choose one of these")
-    if file == STANDARD_OUTPUT or (not named and known[name].printed):
+    if file == STANDARD_OUTPUT or (not separator and known[name].printed):
         return Destination(asked, known[name], None)
-    if named and (not file or file.endswith(("/", os.sep))):
+    if separator and (not file or file.endswith(("/", os.sep))):
         raise _wrong(asked, f"{visible(file)!r}", "NAME=FILE", "name a file, or `-` to print it")
-    path = Path(file) if named else out / known[name].file
+    path = Path(file) if separator else out / known[name].file
     _writable(asked, path)
     return Destination(asked, known[name], path)
 
@@ -75,8 +75,8 @@ def _destination(known: Mapping[str, Format], asked: str, out: Path) -> Destinat
 def _writable(asked: str, path: Path) -> None:
     """UsageError where a file can never come to stand: found before hours of measuring, not after."""
     if path.exists() and not path.is_file():
-        found = "a folder" if path.is_dir() else "a device or a pipe"
-        raise _wrong(asked, f"{found} at {path}", "a file to write", "name another, or `-` to print it")
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise _wrong(asked, f"{kind} at {path}", "a file to write", "name another, or `-` to print it")
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir():
         raise _wrong(asked, f"a file at {parent}", "a folder", "name a file in a folder")

@@ -31,33 +31,25 @@ _SECTIONS = (
     Section("not-tested", "What was not tested", "Not tested"),
 )
 _GLOSSARY = (
-    Word(
-        "Published",
-        "The class of the evidence: the source's own numbers, and what follows from them. Nothing on this page was "
-        "measured, and no number on it is reported as if it were.",
-        "checks",
-    ),
-    Word(
-        "Printed precision",
-        "12.09 stands for every value from 12.085 to 12.095. A check asks whether one set of values fits all the "
-        "numbers that belong together; what is recomputed is therefore a range.",
-        "checks",
-    ),
-    Word("Holds", "The printed numbers allow what is stated. That is no proof that they were measured.", "checks"),
-    Word(
-        "Does not hold",
-        "No values that round to the printed numbers allow what is stated. Somewhere a number, a rule or a "
-        "description is another than the source says; which one, the source alone can tell.",
-        "checks",
-    ),
-    Word("Open", "The numbers at hand do not decide it. The question says which number would.", "checks"),
-    Word("Where", "The place in the source: a table and its row, a section, or a file of its archive.", "source"),
-    Word(
-        "Unstated",
-        "What the source leaves unsaid. Every choice is tried, and those that lead to the printed result are named.",
-        "source",
-    ),
-)
+    Word("Published", "checks",
+         "The class of the evidence: the source's own numbers, and what follows from them. Nothing on this page was "
+         "measured, and no number on it is reported as if it were."),
+    Word("Printed precision", "checks",
+         "12.09 stands for every value from 12.085 to 12.095. A check asks whether one set of values fits all the "
+         "numbers that belong together; what is recomputed is therefore a range."),
+    Word("Holds", "checks",
+         "The printed numbers allow what is stated. That is no proof that they were measured."),
+    Word("Does not hold", "checks",
+         "No values that round to the printed numbers allow what is stated. Somewhere a number, a rule or a "
+         "description is another than the source says; which one, the source alone can tell."),
+    Word("Open", "checks",
+         "The numbers at hand do not decide it. The question says which number would."),
+    Word("Where", "source",
+         "The place in the source: a table and its row, a section, or a file of its archive."),
+    Word("Unstated", "source",
+         "What the source leaves unsaid. Every choice is tried, and those that lead to the printed result are "
+         "named."),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +107,7 @@ def view(report: PublishedReport) -> dict[str, Any]:
 
 def lines(report: PublishedReport) -> list[list[str]]:
     """The summary that a person reads in the terminal, in paragraphs; ``report`` is clean."""
-    source = ", ".join(text for _, text in _named(report))
+    source = ", ".join(text for _, text in _identity(report))
     paragraphs = [[report["title"], facts.verdict(report), f"Source: {source}", f"Policy, {facts.policy(report)}"]]
     paragraphs += [_group_lines(group) for group in _groups(report)]
     if others := _others(report, "fail") + _others(report, "open"):
@@ -159,7 +151,7 @@ def _others(report: PublishedReport, outcome: Outcome) -> list[FindingView]:
     return claims.findings({**report, "findings": others}, outcome)
 
 
-def _named(report: PublishedReport) -> Iterator[tuple[str, str]]:
+def _identity(report: PublishedReport) -> Iterator[tuple[str, str]]:
     source = report["source"]
     yield "Source", source["title"]
     if source["authors"]:
@@ -171,7 +163,7 @@ def _named(report: PublishedReport) -> Iterator[tuple[str, str]]:
 
 def _about(report: PublishedReport) -> Iterator[tuple[str, str]]:
     """The few facts that stand beside the verdict."""
-    yield from _named(report)
+    yield from _identity(report)
     yield "Models", ", ".join(model["name"] for model in report["models"])
     yield "Evidence", "published; nothing was measured"
     yield "Audit", report["audit"]["name"]
@@ -181,7 +173,7 @@ def _about(report: PublishedReport) -> Iterator[tuple[str, str]]:
 
 
 def _source(report: PublishedReport) -> Table:
-    rows = [*_named(report)]
+    rows = [*_identity(report)]
     if report["source"]["url"]:
         rows.append(("Address", report["source"]["url"]))
     for model in report["models"]:

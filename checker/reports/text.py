@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from checker.core import escape
+from checker.core.words import counted
 from checker.judge.form import AnyReport, Report
 from checker.reports import published
 from checker.reports.format import Format
@@ -62,8 +63,7 @@ def _arms(report: Report) -> list[str]:
     if any(cell.aside == "no interval" for row in overview.rows for cell in row):
         lines.append(f"  {numbers.NO_INTERVAL}")
     if native or further:
-        sets = "set" if len(further) == 1 else "sets"
-        left = [f"{len(further)} further {sets} of constraints"] if further else []
+        left = [f"{counted(len(further), 'further set')} of constraints"] if further else []
         left += ["native forms"] if native else []
         lines.append(f"  In the report beside these: {', '.join(left)}.")
     return lines

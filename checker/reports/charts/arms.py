@@ -9,6 +9,7 @@ from functools import partial
 
 from markupsafe import Markup
 
+from checker.core.words import counted
 from checker.judge.figures.form import ArmRow, RandomRow
 from checker.reports.charts import svg
 from checker.reports.tables import numbers
@@ -144,7 +145,6 @@ def _draw(panels: Sequence[Panel], width: float, label: str) -> Markup:
 
 
 def _panel(panel: Panel, x: svg.Scale, top: float, left: float) -> list[Markup]:
-    plural = "block" if panel.budget == 1 else "blocks"
     first = top + _HEADING
     bottom = first + _ROW * len(panel.rows)
     ticks = x.ticks(44)
@@ -155,7 +155,7 @@ def _panel(panel: Panel, x: svg.Scale, top: float, left: float) -> list[Markup]:
     if panel.best is not None:
         parts.append(svg.line((x(panel.best), first - 4), (x(panel.best), bottom), "threshold"))
     parts += [svg.text(x(tick), bottom + 15, svg.growth_label(tick), "tick", "middle") for tick in ticks]
-    parts.append(svg.text(0, top + 18, f"{panel.budget} {plural} removed", "heading halo"))
+    parts.append(svg.text(0, top + 18, f"{counted(panel.budget, 'block')} removed", "heading halo"))
     for place, row in enumerate(panel.rows):
         y = first + _ROW * (place + 0.5)
         parts.append(svg.text(left, y + 4, svg.shorten(row.method, left), "", "end"))

@@ -30,12 +30,11 @@ def deletions(report: Report) -> Figure | None:
     blocks = [block for block in report["blocks"] if block["single_deletion_increase_percent"] is not None]
     if not blocks:
         return None
-    cost = [block["single_deletion_increase_percent"] or 0.0 for block in blocks]
-    worst, best = blocks[cost.index(max(cost))]["block"], blocks[cost.index(min(cost))]["block"]
+    best, worst = (pick(blocks, key=_cost) for pick in (min, max))
     sentence = (
-        f"Deleting one block alone costs between {numbers.percent(min(cost))} (block {best}) and "
-        f"{numbers.percent(max(cost))} (block {worst}) perplexity; the median block costs "
-        f"{numbers.percent(median(cost))}."
+        f"Deleting one block alone costs between {numbers.percent(_cost(best))} (block {best['block']}) and "
+        f"{numbers.percent(_cost(worst))} (block {worst['block']}) perplexity; the median block costs "
+        f"{numbers.percent(median(map(_cost, blocks)))}."
     )
     draw = partial(_deletions, report, blocks)
     return svg.figure("deletions", sentence, draw, costs.single_deletions(report))
@@ -135,21 +134,26 @@ def _value_axis(y: svg.Scale, x: svg.Scale, write: Callable[[float], str] = lamb
     return Markup("").join(parts)
 
 
+def _cost(block: BlockRow) -> float:
+    """The increase in perplexity of a block whose deletion was measured, in percent."""
+    return block["single_deletion_increase_percent"] or 0.0
+
+
 def _deletions(report: Report, blocks: Sequence[BlockRow], width: float, label: str) -> Markup:
     height, top, bottom = 290.0, 30.0, 242.0
-    cost = [block["single_deletion_increase_percent"] or 0.0 for block in blocks]
+    increases = [_cost(block) for block in blocks]
     ends = [end for block in blocks for end in (block["interval"] or ())]
-    high = max(1.0, *cost, *(min(end, 4 * max(cost)) for end in ends))
-    y = svg.Scale(max(-90.0, min(0.0, *cost, *ends)), high, bottom, top, "growth")
+    high = max(1.0, *increases, *(min(end, 4 * max(increases)) for end in ends))
+    y = svg.Scale(max(-90.0, min(0.0, *increases, *ends)), high, bottom, top, "growth")
     x = svg.Scale(0, max(1, report["model"]["blocks"] - 1), 62, width - 14)
     shape, class_ = svg.style("deletion")
     parts = []
-    for block, value in zip(blocks, cost, strict=True):
-        at = (x(block["block"]), y(value))
+    for block in blocks:
+        at = (x(block["block"]), y(_cost(block)))
         if block["interval"] is not None:
             low, high = block["interval"]
             parts.append(svg.whisker((at[0], y(low)), (at[0], y(high)), class_))
-        hover = f"block {block['block']}: {numbers.percent(value)}"
+        hover = f"block {block['block']}: {numbers.percent(_cost(block))}"
         parts.append(svg.mark(shape, at, f"{class_} hollow" if block["excluded"] else class_, hover))
     zero = svg.line((x.start - 8, y(0)), (x.end + 8, y(0)), "baseline")
     excluded = any(block["excluded"] for block in blocks)

@@ -9,6 +9,7 @@ from functools import partial
 
 from markupsafe import Markup
 
+from checker.core.words import counted
 from checker.judge.figures.form import ArmRow
 from checker.reports.charts import svg
 from checker.reports.tables import numbers
@@ -62,9 +63,9 @@ def _panels(rows: Sequence[Line]) -> dict[int, list[Line]]:
 def _sentence(rows: Sequence[Line]) -> str:
     parts = []
     for budget, group in _panels(rows).items():
-        counted = Counter(block for row in group for block in row.always)
-        if counted:
-            block, times = min(counted.items(), key=lambda item: (-item[1], item[0]))
+        removals = Counter(block for row in group for block in row.always)
+        if removals:
+            block, times = min(removals.items(), key=lambda item: (-item[1], item[0]))
             parts.append(f"at {budget} removed, block {block} ({times} of {len(group)} methods)")
     if not parts:
         return "No block is removed by any method whichever way its ties are broken."
@@ -98,8 +99,7 @@ def _draw(rows: Sequence[Line], blocks: int, width: float, label: str) -> Markup
     cell = min(_LONGEST_CELL, (width - left - 10) / max(1, blocks))
     parts, y = [], 0.0
     for budget, group in _panels(rows).items():
-        plural = "block" if budget == 1 else "blocks"
-        parts.append(svg.text(0, y + 14, f"{budget} {plural} removed", "heading"))
+        parts.append(svg.text(0, y + 14, f"{counted(budget, 'block')} removed", "heading"))
         parts += _panel(group, blocks, (left, y + _HEADING), cell)
         y += _HEADING + _ROW * len(group) + _AXIS + _GAP
     return svg.drawing(width, y, label, *parts)

@@ -59,9 +59,8 @@ def first_selection(report: Report) -> str:
     Where the report does not name them, they are those that most methods' arms begin with: every method runs under
     them first, and may reach no set there.
     """
-    named = report["thresholds"].get("selection")
-    if named is not None:
-        return str(named)
+    if (selection := report["thresholds"].get("selection")) is not None:
+        return selection
     begins: dict[str, str] = {}
     for arm in report["arms"]:
         if arm["form"] == "matched":
@@ -84,12 +83,9 @@ def groups(arms: Sequence[ArmRow]) -> dict[tuple[int, str], list[ArmRow]]:
 
 
 def _comparison(report: Report, form: str, selection: str | None) -> Comparison:
-    def held(rows: Sequence[R]) -> tuple[R, ...]:
-        return tuple(
-            row
-            for row in rows
-            if row.get("form", "matched") == form and (selection is None or row["selection"] == selection)
-        )
+    def kept(rows: Sequence[R]) -> tuple[R, ...]:
+        same_form = [row for row in rows if row.get("form", "matched") == form]
+        return tuple(row for row in same_form if selection in (None, row["selection"]))
 
-    arms, random, differences = held(report["arms"]), held(report["random"]), held(report["differences"])
+    arms, random, differences = kept(report["arms"]), kept(report["random"]), kept(report["differences"])
     return Comparison(form, selection or form, arms, random, differences)

@@ -39,9 +39,7 @@ def change(value: Number | None) -> str:
 
 def percent(value: Number | None) -> str:
     """A change in percent: signed, one decimal, and at least two significant digits."""
-    if value is None:
-        return NOT_MEASURED
-    return _change(value) + f"{_SPACE}%"
+    return NOT_MEASURED if value is None else f"{_change(value)}{_SPACE}%"
 
 
 def declared(value: Number, unit: str = "") -> str:
@@ -52,9 +50,7 @@ def declared(value: Number, unit: str = "") -> str:
 
 def share(value: Number | None) -> str:
     """A share from 0 to 1, as an unsigned percentage of at least two significant digits."""
-    if value is None:
-        return NOT_MEASURED
-    return proportion(100 * value)
+    return NOT_MEASURED if value is None else proportion(100 * value)
 
 
 def proportion(value: Number) -> str:

@@ -50,151 +50,82 @@ SECTIONS: tuple[Section, ...] = (
 
 @dataclass(frozen=True)
 class Word:
-    """A word, what it means, and the section where it is used."""
+    """A word, the section where it is used, and what it means."""
 
     word: str
-    meaning: str
     section: str
+    meaning: str
 
 
 GLOSSARY: tuple[Word, ...] = (
-    Word(
-        "Block",
-        "One residual block of the decoder stack, numbered from 0. Removing layers means removing blocks.",
-        "deletions",
-    ),
-    Word(
-        "Replacement",
-        "A test that asks whether one block's weights can stand in another's place. It is directed: 3←4 runs "
-        "block 4 in position 3 too. The larger of the two directions counts as the distance of the pair.",
-        "distances",
-    ),
-    Word(
-        "Interchange",
-        "A test that asks whether two blocks may swap places. A small distance says that they are "
-        "reorderable, not that either is replaceable.",
-        "distances",
-    ),
-    Word(
-        "Deletion",
-        "The block and its slot are left out. Neither of the two tests measures this: blocks that commute or "
-        "have equal weights pass both tests, and deleting one of them can still cost much.",
-        "deletions",
-    ),
-    Word(
-        "Distance",
-        "KL divergence, in nats, of the next-token distribution from the unchanged model's, averaged over "
-        "positions and then over prompts. 0 means no change.",
-        "distances",
-    ),
-    Word(
-        "kl_ratio",
-        "Interchange distance over replacement distance. A ratio below a half is common even in untrained "
-        "models, which is why the metric regime never stands alone.",
-        "regime",
-    ),
-    Word(
-        "Metric regime",
-        "What the two distances say together over all neighbouring pairs: low (both small), reversed "
-        "(interchange is the larger), divergent (replacement is large, interchange much smaller), high "
-        "(replacement is large), or open.",
-        "regime",
-    ),
-    Word(
-        "Removal regime",
-        "What the measured costs say: whether the layers that one test chose are cheaper to remove than those"
-        " of the other. A gap in the metric need not be a gap here.",
-        "regime",
-    ),
-    Word(
-        "Arm",
-        "One method at one budget (number of blocks removed), with the cost of its removal set: the increase "
-        "in perplexity under one evaluation contract.",
-        "arms",
-    ),
-    Word(
-        "Ties",
-        "Symmetric scores tie the two members of a pair, and how the tie is broken can decide the result. "
-        "Every resolution is measured, up to 16, and the arm is given as a range.",
-        "arms",
-    ),
-    Word(
-        "Random control",
-        "Removal sets drawn at random under the same constraints. p is (1 + draws not costlier) / (1 + "
-        "draws): how often chance does as well.",
-        "arms",
-    ),
-    Word(
-        "Evaluations",
-        "How many layouts and passes a method looked at before it chose: what the choice cost.",
-        "arms",
-    ),
-    Word(
-        "Regret",
-        "What an arm costs above the best of all sets under the same constraints, in nats per token; the best is found "
-        "by trying every set on the selection text.",
-        "arms",
-    ),
-    Word(
-        "Native form",
-        "A method under the constraints of its own paper. Every other arm is matched: chosen under the same "
-        "constraints as all others of its comparison. The two are never mixed.",
-        "native",
-    ),
-    Word(
-        "Rank agreement",
-        "How far two methods put the blocks into the same order, by Spearman's and by Kendall's rank correlation: +1 "
-        "is the same order, 0 none, −1 the opposite one.",
-        "agreement",
-    ),
-    Word(
-        "Settled",
-        "A selection is settled where the prompts at hand tell the last block in from the first one out.",
-        "stability",
-    ),
-    Word(
-        "Admits",
-        "A protocol admits a removal where every removed block has a partner that stays, at a distance below "
-        "the threshold even at the upper end of its interval.",
-        "claims",
-    ),
-    Word(
-        "Predicts",
-        "A protocol predicts where, on this checkpoint, its block scores go with the cost of deleting single blocks.",
-        "claims",
-    ),
-    Word(
-        "Selects",
-        "How often the protocol would have chosen this very set. That is where a set comes from, not support for it.",
-        "claims",
-    ),
-    Word(
-        "Backs",
-        "A protocol backs a removal claim where it admits and predicts; it backs a redundancy claim where its"
-        " distance is below the bound at the upper end.",
-        "claims",
-    ),
-    Word(
-        "Interval",
-        "Where the value would plausibly lie on other texts of this sort, given the units measured (prompts "
-        "for distances, windows for costs). Fewer than 8 units give no interval.",
-        "arms",
-    ),
-    Word(
-        "Scope",
-        "A claim of scope contract is about this very text and is decided on the value. One of scope "
-        "population is about texts like it and is decided on the unfavourable end of the interval.",
-        "claims",
-    ),
-    Word(
-        "Contract",
-        "Everything that fixes a number: text, tokenizer, windows, positions, number format. Figures under "
-        "different digests are not comparable, which is not the same as divergent.",
-        "contracts",
-    ),
-    Word(
-        "Verdict",
-        "supported ✓, contradicted ✗, or open ○ where the evidence does not decide. Open is never counted as support.",
-        "claims",
-    ),
-)
+    Word("Block", "deletions",
+         "One residual block of the decoder stack, numbered from 0. Removing layers means removing blocks."),
+    Word("Replacement", "distances",
+         "A test that asks whether one block's weights can stand in another's place. It is directed: 3←4 runs block "
+         "4 in position 3 too. The larger of the two directions counts as the distance of the pair."),
+    Word("Interchange", "distances",
+         "A test that asks whether two blocks may swap places. A small distance says that they are reorderable, not "
+         "that either is replaceable."),
+    Word("Deletion", "deletions",
+         "The block and its slot are left out. Neither of the two tests measures this: blocks that commute or have "
+         "equal weights pass both tests, and deleting one of them can still cost much."),
+    Word("Distance", "distances",
+         "KL divergence, in nats, of the next-token distribution from the unchanged model's, averaged over "
+         "positions and then over prompts. 0 means no change."),
+    Word("kl_ratio", "regime",
+         "Interchange distance over replacement distance. A ratio below a half is common even in untrained models, "
+         "which is why the metric regime never stands alone."),
+    Word("Metric regime", "regime",
+         "What the two distances say together over all neighbouring pairs: low (both small), reversed (interchange "
+         "is the larger), divergent (replacement is large, interchange much smaller), high (replacement is large), "
+         "or open."),
+    Word("Removal regime", "regime",
+         "What the measured costs say: whether the layers that one test chose are cheaper to remove than those of "
+         "the other. A gap in the metric need not be a gap here."),
+    Word("Arm", "arms",
+         "One method at one budget (number of blocks removed), with the cost of its removal set: the increase in "
+         "perplexity under one evaluation contract."),
+    Word("Ties", "arms",
+         "Symmetric scores tie the two members of a pair, and how the tie is broken can decide the result. Every "
+         "resolution is measured, up to 16, and the arm is given as a range."),
+    Word("Random control", "arms",
+         "Removal sets drawn at random under the same constraints. p is (1 + draws not costlier) / (1 + draws): how "
+         "often chance does as well."),
+    Word("Evaluations", "arms",
+         "How many layouts and passes a method looked at before it chose: what the choice cost."),
+    Word("Regret", "arms",
+         "What an arm costs above the best of all sets under the same constraints, in nats per token; the best is "
+         "found by trying every set on the selection text."),
+    Word("Native form", "native",
+         "A method under the constraints of its own paper. Every other arm is matched: chosen under the same "
+         "constraints as all others of its comparison. The two are never mixed."),
+    Word("Rank agreement", "agreement",
+         "How far two methods put the blocks into the same order, by Spearman's and by Kendall's rank correlation: "
+         "+1 is the same order, 0 none, −1 the opposite one."),
+    Word("Settled", "stability",
+         "A selection is settled where the prompts at hand tell the last block in from the first one out."),
+    Word("Admits", "claims",
+         "A protocol admits a removal where every removed block has a partner that stays, at a distance below the "
+         "threshold even at the upper end of its interval."),
+    Word("Predicts", "claims",
+         "A protocol predicts where, on this checkpoint, its block scores go with the cost of deleting single "
+         "blocks."),
+    Word("Selects", "claims",
+         "How often the protocol would have chosen this very set. That is where a set comes from, not support for "
+         "it."),
+    Word("Backs", "claims",
+         "A protocol backs a removal claim where it admits and predicts; it backs a redundancy claim where its "
+         "distance is below the bound at the upper end."),
+    Word("Interval", "arms",
+         "Where the value would plausibly lie on other texts of this sort, given the units measured (prompts for "
+         "distances, windows for costs). Fewer than 8 units give no interval."),
+    Word("Scope", "claims",
+         "A claim of scope contract is about this very text and is decided on the value. One of scope population is "
+         "about texts like it and is decided on the unfavourable end of the interval."),
+    Word("Contract", "contracts",
+         "Everything that fixes a number: text, tokenizer, windows, positions, number format. Figures under "
+         "different digests are not comparable, which is not the same as divergent."),
+    Word("Verdict", "claims",
+         "supported ✓, contradicted ✗, or open ○ where the evidence does not decide. Open is never counted as "
+         "support."),
+)  # fmt: skip
