@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import combinations, pairwise
-from math import comb, erfc, exp, fsum, inf, lgamma, log, log1p, nextafter, sqrt
+from math import comb, erfc, fsum, inf, nextafter, sqrt
 
 from checker.published.printed import Printed, geometric_mean, mean, median
 from checker.published.publication import Pair, Scores
@@ -195,28 +195,11 @@ def correlation_test(coefficient: str, value: Printed, observations: int) -> dic
 
 
 def _student_tail(r: float, observations: int) -> float:
-    """Half of the regularised incomplete beta function of 1 - r², (observations - 2) / 2 and 1/2.
+    """The probability of a correlation of ``r`` or more."""
+    from scipy.special import stdtr  # here, because it takes longer to import than all that is judged without it
 
-    Worked out here, because importing scipy takes longer than all that is judged.
-    """
-    return _incomplete_beta(1 - r * r, r * r, (observations - 2) / 2, 0.5) / 2
-
-
-def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
-    """Regularised, of ``x`` = 1 - ``rest``: the continued fraction 8.17.22 of the NIST Digital Library."""
-    if x <= 0.0 or rest <= 0.0:
-        return 0.0 if x <= 0.0 else 1.0
-    if x > (a + 1) / (a + b + 2):  # where it converges slowly
-        return 1.0 - _incomplete_beta(rest, x, b, a)
-    fraction = 1.0
-    for m in range(100 + int(3 * sqrt(a + b)), -1, -1):
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if m else 0.0
-        fraction = 1 + odd / fraction
-        fraction = 1 + even / fraction if m else fraction
-    logs = a * (log1p(-rest) if rest < x else log(x)) + b * (log1p(-x) if x < rest else log(rest))
-    scale = lgamma(a + b) - lgamma(a) - lgamma(b) + logs
-    return exp(scale) / a / fraction
+    freedom = observations - 2
+    return float(stdtr(freedom, -r * sqrt(freedom / (1 - r * r)))) if r < 1 else 0.0
 
 
 def _kendall_tail(tau: float, observations: int) -> float:
