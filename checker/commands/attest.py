@@ -35,5 +35,5 @@ def attest(folder: Path, to: Path | None) -> None:
             tell(f"wrote {path}")
         paths = tuple(map(str, written))
     root = next(iter(statements.values()))["subject"][0]["digest"]["sha256"]
-    for line in in_toto.Signing(root, paths).lines():
+    for line in in_toto.signing(root, paths):
         tell(line, error=True)

@@ -14,8 +14,7 @@ They stand in two files, because signing tools take one statement at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,8 +65,8 @@ def statements(verified: Verified) -> dict[str, dict[str, Any]]:
 def write(made: Mapping[str, dict[str, Any]], to: Path) -> list[Path]:
     """Writes the statements into the folder ``to``; UsageError where one of the files is there already."""
     paths = [to / FILES[name] for name in made]
-    if there := next((path for path in paths if path.exists()), None):
-        raise UsageError.at(there, "a file", "none, attest overwrites nothing", "choose another --to")
+    if taken := next((path for path in paths if path.exists()), None):
+        raise UsageError.at(taken, "a file", "none, attest overwrites nothing", "choose another --to")
     to.mkdir(parents=True, exist_ok=True)
     for path, statement in zip(paths, made.values(), strict=True):
         path.write_bytes(canonical(statement).encode())
@@ -75,11 +74,12 @@ def write(made: Mapping[str, dict[str, Any]], to: Path) -> list[Path]:
 
 
 def _test_result(pack: Pack) -> dict[str, Any]:
-    tests = _tests(pack.report)
-    named: dict[str, list[str]] = {state: [rule for rule, found in tests.items() if found == state] for state in _RANK}
+    rules: dict[str, list[str]] = {state: [] for state in _RANK}
+    for rule, state in _tests(pack.report).items():
+        rules[state].append(rule)
     passed = pack.report["outcome"] == "pass"
     return {
-        "result": "FAILED" if not passed else "WARNED" if named["warned"] else "PASSED",
+        "result": "FAILED" if not passed else "WARNED" if rules["warned"] else "PASSED",
         "configuration": [
             {
                 "name": pack.report["audit"]["file"],
@@ -87,9 +87,7 @@ def _test_result(pack: Pack) -> dict[str, Any]:
             },
             {"name": "manifest.json", "digest": {"sha256": pack.digest}},
         ],
-        "passedTests": named["passed"],
-        "warnedTests": named["warned"],
-        "failedTests": named["failed"],
+        **{f"{state}Tests": rules[state] for state in _RANK},
     }
 
 
@@ -130,27 +128,23 @@ def _claims(verified: Verified) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Signing:
-    """How to sign the statements with tools that exist, as lines for the terminal."""
+def signing(root: str, paths: Sequence[str]) -> list[str]:
+    """How to sign the statements with tools that exist, as lines for the terminal.
 
-    root: str
-    paths: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """Commands of cosign, which signs a statement as it stands, and of model-signing, which signs the files."""
-        signed = [f"  cosign attest-blob --statement {path} --bundle {path}.sigstore.json" for path in self.paths]
-        checked = [
-            f"  cosign verify-blob-attestation --bundle {path}.sigstore.json --digest {self.root} --digestAlg sha256 "
-            f"--type {kind} --certificate-identity WHO --certificate-oidc-issuer ISSUER"
-            for path, kind in zip(self.paths, (TEST_RESULT, CLAIMS), strict=False)
-        ]
-        return [
-            UNSIGNED,
-            "to sign them (cosign, of sigstore):",
-            *signed,
-            "to check them later:",
-            *checked,
-            "to sign the model itself, under the same digest where the folder holds only the files in artifacts.json:",
-            "  model_signing sign FOLDER",
-        ]
+    cosign signs a statement as it stands, model-signing the files.
+    """
+    signed = [f"  cosign attest-blob --statement {path} --bundle {path}.sigstore.json" for path in paths]
+    checked = [
+        f"  cosign verify-blob-attestation --bundle {path}.sigstore.json --digest {root} --digestAlg sha256 "
+        f"--type {kind} --certificate-identity WHO --certificate-oidc-issuer ISSUER"
+        for path, kind in zip(paths, (TEST_RESULT, CLAIMS), strict=False)
+    ]
+    return [
+        UNSIGNED,
+        "to sign them (cosign, of sigstore):",
+        *signed,
+        "to check them later:",
+        *checked,
+        "to sign the model itself, under the same digest where the folder holds only the files in artifacts.json:",
+        "  model_signing sign FOLDER",
+    ]

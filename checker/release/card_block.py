@@ -13,7 +13,7 @@ from checker.judge.figures.form import RemovalRow
 from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverRow
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
-from checker.release.pack import Pack, damaged, sealed_report
+from checker.release.pack import Pack, sealed_report
 from checker.reports.format import environment
 from checker.reports.tables import claims, numbers
 from checker.reports.tables.words import MARKS, OUTCOMES
@@ -36,19 +36,17 @@ class Source:
 
 def source(pack: Pack) -> Source:
     """The report and the audit of a pack; EvidenceDamaged where they are not what packs hold."""
-    audit = pack.json("audit.json")
-    if not isinstance(audit, Mapping):
-        raise damaged(pack.place("audit.json"), "something that is not a mapping", "the audit as `pack` resolved it")
+    audit = pack.mapping("audit.json", "the audit as `pack` resolved it")
     return Source(pack, sealed_report(pack), audit)
 
 
-def written(text: str, found: Source, file: str, *, block_only: bool = False) -> str:
+def written(text: str, source: Source, file: str, *, block_only: bool = False) -> str:
     """The card with the pack's block and, unless ``block_only``, its front matter; every other byte of the text stays.
 
     UsageError where the card cannot be changed in place, CannotRun where a package is missing.
     """
-    text = model_card.with_block(text, block(found), file)
-    return text if block_only else front_matter.merged(text, metadata(found.report, found.audit), file)
+    text = model_card.with_block(text, block(source), file)
+    return text if block_only else front_matter.merged(text, metadata(source), file)
 
 
 def disagreement(text: str, expected: str, file: str) -> str | None:
@@ -57,25 +55,24 @@ def disagreement(text: str, expected: str, file: str) -> str | None:
         return None
     if model_card.find_block(text, file) is None:
         return f"{file}: found no pruneaudit block; expected that of the pack"
-    lines, others = (re.split(r"\r\n|\n|\r", whole) for whole in (text, expected))
-    pairs = list(zip([*lines, ""], [*others, ""], strict=False))
-    line = next((number for number, (one, other) in enumerate(pairs) if one != other), len(pairs) - 1)
-    one, other = (_cut(visible(cell), _SHORT) or "nothing" for cell in pairs[line])
-    return f"{file}:{line + 1}: found `{one}`; expected `{other}`, as the pack has it"
+    own, sealed = (re.split(r"\r\n|\n|\r", whole) for whole in (text, expected))
+    pairs = list(zip([*own, ""], [*sealed, ""], strict=False))
+    number = next((number for number, pair in enumerate(pairs) if pair[0] != pair[1]), len(pairs) - 1)
+    found, line = (_cut(visible(line), _SHORT) or "nothing" for line in pairs[number])
+    return f"{file}:{number + 1}: found `{found}`; expected `{line}`, as the pack has it"
 
 
-def other_base_model(text: str, found: Source) -> str | None:
+def other_base_model(text: str, source: Source) -> str | None:
     """What to say where the card names another base model than the one that was audited; None else."""
-    audited, named = metadata(found.report, found.audit).base_model, model_card.base_models(text)
-    if audited is None or not named or audited in named:
+    audited, models = metadata(source).base_model, model_card.base_models(text)
+    if audited is None or not models or audited in models:
         return None
-    told = _cut(", ".join(named), _SHORT)
-    return f"names the base model {told}, and the pack is of {audited}; it was left as it is"
+    return f"names the base model {_cut(', '.join(models), _SHORT)}, and the pack is of {audited}; it was left as it is"
 
 
-def block(found: Source) -> str:
+def block(source: Source) -> str:
     """The block in plain Markdown, at most ``LONGEST`` lines; the template escapes what comes from outside."""
-    report = found.report
+    report = source.report
     ordered = sorted(report["claims"], key=lambda claim: _WORST_FIRST.index(claim["verdict"]))
     waivers = sorted(report["waivers"], key=lambda waiver: waiver["state"] != "active")
     page = environment(autoescape=False).get_template("card.md.j2")
@@ -92,12 +89,16 @@ def block(found: Source) -> str:
         not_tested=_cut(" ".join(report["not_tested"]), _LONG),
         waivers=[_waiver(waiver) for waiver in waivers[:_WAIVERS]],
         further_waivers=len(waivers[_WAIVERS:]),
-        pack=found.pack.digest,
+        pack=source.pack.digest,
         tool=report["tool"]["version"],
     )
-    named = {"audit": report["audit"]["digest"], "model": report["model"]["digest"] or "none"}
+    digests = {
+        "audit": report["audit"]["digest"],
+        "model": report["model"]["digest"] or "none",
+        "pack": source.pack.digest,
+    }
     # Ordinary spaces, which a terminal shows as they are: what is printed can be pasted, and its digest holds.
-    return model_card.marked(text.replace("\u00a0", " ").strip("\n").split("\n"), {**named, "pack": found.pack.digest})
+    return model_card.marked(text.replace("\u00a0", " ").strip("\n").split("\n"), digests)
 
 
 def _claim_cells(claim: ClaimRow) -> tuple[str, ...]:
@@ -115,10 +116,10 @@ def _backing(claim: ClaimRow) -> str:
     """The protocols that back a claim, and the one it names where that is not among them."""
     answers = {name: protocol["backs"] for name, protocol in claim["protocols"].items() if protocol["backs"] != "na"}
     backing = [name for name, answer in answers.items() if answer == "yes"]
-    told = ", ".join(backing) or ("open" if "open" in answers.values() else "no protocol" if answers else "–")
+    names = ", ".join(backing) or ("open" if "open" in answers.values() else "no protocol" if answers else "–")
     if not answers or claim["protocol"] in backing:
-        return told
-    return f"{told} (the claim names {claim['protocol'] or 'none'})"
+        return names
+    return f"{names} (the claim names {claim['protocol'] or 'none'})"
 
 
 def _model(model: ModelRow) -> str:
@@ -138,9 +139,9 @@ def _texts(contracts: ContractsRow) -> str:
 
 
 def _removal(rows: Sequence[RemovalRow]) -> str:
-    told = [f"{row['regime']} at {numbers.count(row['budget'])}" for row in rows[:_BUDGETS]]
+    regimes = [f"{row['regime']} at {numbers.count(row['budget'])}" for row in rows[:_BUDGETS]]
     more = f" and {len(rows) - _BUDGETS} more budgets" if len(rows) > _BUDGETS else ""
-    return (", ".join(told) or "no budget was measured under both protocols") + more
+    return (", ".join(regimes) or "no budget was measured under both protocols") + more
 
 
 def _waiver(waiver: WaiverRow) -> tuple[str, str]:
@@ -154,15 +155,15 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def metadata(report: Report, audit: Mapping[str, Any]) -> Metadata:
+def metadata(source: Source) -> Metadata:
     """What goes into the front matter: base model where it is one of the hub's, tag, and measured perplexities."""
-    model, evaluation = report["model"], report["contracts"]["evaluation"]
+    model, evaluation = source.report["model"], source.report["contracts"]["evaluation"]
     on_hub = model["kind"] == "hub" and _REPOSITORY.fullmatch(model["source"])
     return Metadata(
         model=_plain(model["source"].rsplit("/", 1)[-1]),
         text=_plain(evaluation["text"]),
-        text_kind=_text_kind(audit),
-        results=tuple(_results(report)[:_RESULTS]),
+        text_kind=_text_kind(source.audit),
+        results=tuple(_results(source.report)[:_RESULTS]),
         base_model=model["source"] if on_hub else None,
     )
 

@@ -38,8 +38,8 @@ class _Figure:
     ends: Callable[[Any], str]
 
     def __str__(self) -> str:
-        told = self.write(self.value) + (f" {self.ends(self.interval)}" if self.interval else "")
-        return told.replace("\u00a0", " ")
+        text = self.write(self.value) + (f" {self.ends(self.interval)}" if self.interval else "")
+        return text.replace("\u00a0", " ")
 
     def holds(self, value: float) -> bool:
         return self.interval is not None and self.interval[0] <= value <= self.interval[1]
@@ -50,39 +50,32 @@ Figures = Mapping[str, _Figure]
 
 def _moved(section: str, before: Figures, after: Figures) -> Iterator[Change]:
     """Figures beyond their intervals, each; those within them, together; those that only one report has, together."""
-    both = [name for name in before if name in after]
-    differing = [name for name in both if not _equal(before[name].value, after[name].value)]
+    differing = [name for name in before if name in after and not _equal(before[name].value, after[name].value)]
     beyond = [name for name in differing if not _within(before[name], after[name])]
     beyond.sort(key=lambda name: -abs(after[name].value - before[name].value))
     for name in beyond[:_LISTED]:
-        one, other = before[name], after[name]
-        yield Change(section, name, one.value, other.value, f"{name}: {one} → {other}")
-    if len(beyond) > _LISTED:
-        more = len(beyond) - _LISTED
+        old, new = before[name], after[name]
+        yield Change(section, name, old.value, new.value, f"{name}: {old} → {new}")
+    if more := len(beyond[_LISTED:]):
         yield Change(section, f"further {section}", None, more, f"and {more} more beyond their intervals")
+    noun = section.removesuffix("s")
     if within := len(differing) - len(beyond):
         stayed = "its interval" if within == 1 else "their intervals"
-        message = f"{counted(within, section.removesuffix('s'))} moved and stayed within {stayed}"
+        message = f"{counted(within, noun)} moved and stayed within {stayed}"
         yield Change(section, f"{section} within intervals", None, within, message)
-    yield from _one_sided(section, before, after)
-
-
-def _one_sided(section: str, before: Figures, after: Figures) -> Iterator[Change]:
-    noun = section.removesuffix("s")
-    lost, new = len(set(before) - set(after)), len(set(after) - set(before))
-    if lost:
+    if lost := len(before.keys() - after.keys()):
         yield Change(section, f"{section} before", lost, 0, f"{counted(lost, noun)} measured only before")
-    if new:
-        yield Change(section, f"{section} after", 0, new, f"{counted(new, noun)} measured only after")
+    if added := len(after.keys() - before.keys()):
+        yield Change(section, f"{section} after", 0, added, f"{counted(added, noun)} measured only after")
 
 
-def _equal(one: float, other: float) -> bool:
-    return abs(one - other) <= _SAME * max(abs(one), abs(other))
+def _equal(before: float, after: float) -> bool:
+    return abs(before - after) <= _SAME * max(abs(before), abs(after))
 
 
-def _within(one: _Figure, other: _Figure) -> bool:
+def _within(before: _Figure, after: _Figure) -> bool:
     """Whether each value lies in the other's interval; figures without interval are never within."""
-    return one.holds(other.value) and other.holds(one.value)
+    return before.holds(after.value) and after.holds(before.value)
 
 
 def distances(before: Report, after: Report) -> Iterator[Change]:
@@ -91,16 +84,16 @@ def distances(before: Report, after: Report) -> Iterator[Change]:
 
 
 def _distance_figures(report: Report) -> Figures:
-    found = {}
+    figures = {}
     for pair in report["pairs"]:
         for protocol in PROTOCOLS:
             if distance := distance_of(pair, protocol):
                 name = f"{protocol} of blocks {pair['i']} and {pair['j']}"
-                found[name] = _nats(distance["value"], distance["interval"])
+                figures[name] = _nats(distance["value"], distance["interval"])
     for block in report["blocks"]:
         if block["deletion"] is not None:
-            found[f"deletion of block {block['block']}"] = _nats(block["deletion"], block["deletion_interval"])
-    return found
+            figures[f"deletion of block {block['block']}"] = _nats(block["deletion"], block["deletion_interval"])
+    return figures
 
 
 def _nats(value: float, interval: Ends) -> _Figure:
@@ -113,22 +106,21 @@ def costs(before: Report, after: Report) -> Iterator[Change]:
 
 
 def _cost_figures(report: Report) -> Figures:
-    found = {}
-    if report["baseline"] is not None:
-        baseline = report["baseline"]
-        found["perplexity of the unpruned model"] = _Figure(
-            baseline["perplexity"], baseline["interval"], numbers.perplexity, numbers.interval
-        )
+    figures = {}
+    if (baseline := report["baseline"]) is not None:
+        cost = _Figure(baseline["perplexity"], baseline["interval"], numbers.perplexity, numbers.interval)
+        figures["perplexity of the unpruned model"] = cost
     for arm in report["arms"]:
         if arm["increase_percent"] is not None:
-            name = f"increase without blocks {layers(arm)}"
             cost = _Figure(arm["increase_percent"], arm["interval"], numbers.percent, numbers.percents)
-            found.setdefault(name, cost)  # one set, one cost, however many methods chose it
+            figures.setdefault(
+                f"increase without blocks {layers(arm)}", cost
+            )  # one set, one cost, however many methods chose it
     for block in report["blocks"]:
-        name, value = f"increase without blocks {block['block']}", block["single_deletion_increase_percent"]
-        if value is not None and name not in found:
-            found[name] = _Figure(value, block["interval"], numbers.percent, numbers.percents)
-    return found
+        if (value := block["single_deletion_increase_percent"]) is not None:
+            cost = _Figure(value, block["interval"], numbers.percent, numbers.percents)
+            figures.setdefault(f"increase without blocks {block['block']}", cost)
+    return figures
 
 
 def layers(arm: ArmRow) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,12 +20,11 @@ from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.core.store import Store
+from checker.core.words import listed
 from checker.judge.figures.form import ArmRow
 from checker.judge.form import ModelRow, Report
 from checker.spec import load
 
-# What the constraints and the form of an arm are called where a report does not name them.
-_DEFAULT = "matched"
 _SHOWN = 8
 _UNKNOWN = Path("/unknown").absolute()  # where an audit file lies that is only known by its text
 
@@ -39,11 +39,6 @@ class Arm:
     row: ArmRow
     report: Report
 
-    @property
-    def blocks(self) -> int:
-        """Blocks of the whole model."""
-        return int(self.report["model"]["blocks"])
-
 
 def find_arm(report: Report, name: str) -> Arm:
     """The arm that ``METHOD:BUDGET`` or ``METHOD:BUDGET:TIE`` names.
@@ -54,48 +49,37 @@ def find_arm(report: Report, name: str) -> Arm:
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
-        raise UsageError.at(
-            "--arm", f"{name!r}", "METHOD:BUDGET or METHOD:BUDGET:TIE", "write it like `--arm replacement:3`"
-        )
+        form = "METHOD:BUDGET or METHOD:BUDGET:TIE"
+        raise UsageError.at("--arm", repr(name), form, "write it like `--arm replacement:3`")
     rows = [row for row in report["arms"] if (row["method"], row["budget"]) == (match["method"], int(match["budget"]))]
     rows = _of_kind(rows, match["kind"])
     if match["tie"] is not None:
         rows = [row for row in rows if row["tie"] == int(match["tie"])]
     if not rows:
+        names = listed(dict.fromkeys(f"{row['method']}:{row['budget']}" for row in report["arms"]), 4 * _SHOWN)
         raise UsageError.at(
             "--arm",
             f"no arm {name} in the report",
-            f"one of {_names(report['arms'])}",
+            f"one of {names or 'none, for the report has no arms'}",
             "choose one of these, or add it to the audit and run it",
         )
     if len({_layers_text(row) for row in rows}) > 1:
-        ways = "; ".join(f"{match['method']}:{match['budget']}:{row['tie']} removes {_layers_text(row)}{_cost(row)}"
-                         for row in rows[:_SHOWN])  # fmt: skip
-        more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-        raise UsageError.at("--arm", f"{len(rows)} arms {name}", "one", f"choose: {ways}{more}")
+        stem = f"{match['method']}:{match['budget']}"
+        ways = [f"{stem}:{row['tie']} removes {_layers_text(row)}{_cost(row)}" for row in rows[:_SHOWN]]
+        ways += [f"and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
+        raise UsageError.at("--arm", f"{len(rows)} arms {name}", "one", f"choose: {'; '.join(ways)}")
     return Arm(_layout(rows[0], report["model"]["blocks"]), rows[0], report)
 
 
 def _of_kind(rows: Sequence[ArmRow], kind: str | None) -> list[ArmRow]:
     """Rows of a form or of constraints called ``kind``, narrowed to one form and one set of constraints."""
-    found = [row for row in rows if kind is None or kind in _kinds(row)]
-    matched = [row for row in found if _kinds(row)[0] == _DEFAULT]
-    found = matched or found
-    return [row for row in found if _kinds(row) == _kinds(found[0])]
-
-
-def _kinds(row: ArmRow) -> tuple[str, str]:
-    return row.get("form", _DEFAULT), row.get("selection", _DEFAULT)
-
-
-def _names(rows: Iterable[ArmRow]) -> str:
-    names = list(dict.fromkeys(f"{row['method']}:{row['budget']}" for row in rows))
-    more = f" and {len(names) - 4 * _SHOWN} more" if len(names) > 4 * _SHOWN else ""
-    return (", ".join(names[: 4 * _SHOWN]) or "none, for the report has no arms") + more
+    rows = [row for row in rows if kind in (None, row["form"], row["selection"])]
+    rows = [row for row in rows if row["form"] == "matched"] or rows
+    return [row for row in rows if (row["form"], row["selection"]) == (rows[0]["form"], rows[0]["selection"])]
 
 
 def _layers_text(row: ArmRow) -> str:
-    merged = f" by {row['merged']}" if row.get("merged") else ""
+    merged = f" by {row['merged']}" if row["merged"] else ""
     return ",".join(map(str, row["layers"])) + merged
 
 
@@ -105,10 +89,9 @@ def _cost(row: ArmRow) -> str:
 
 def _layout(row: ArmRow, blocks: int) -> Layout:
     """What an arm runs; UsageError where layers and layout of the row cannot both be true."""
-    kept = [slot for slot in range(blocks) if slot not in set(row["layers"])]
-    merged = row.get("merged")
+    kept = [slot for slot in range(blocks) if slot not in row["layers"]]
     try:
-        layout = Layout.parse(merged) if merged else Layout.base(blocks).without(row["layers"])
+        layout = Layout.parse(row["merged"]) if row["merged"] else Layout.base(blocks).without(row["layers"])
     except ValueError as error:
         raise UsageError(f"report.json: {error}; judge again") from None
     inside = all(0 <= block < blocks for place in layout.places for block, _ in place.weights)
@@ -128,7 +111,7 @@ def mergekit(arm: Arm, base: str | None = None) -> str:
     ``base`` names the checkpoint that mergekit shall read; left out, it is the report's. UsageError for an arm that
     merges blocks, and for a model that was read from GGUF, which mergekit does not read.
     """
-    if len(mixed := [place for place in arm.layout.places if len(place.weights) > 1 or place.weights[0][1] != 1.0]):
+    if mixed := [place for place in arm.layout.places if len(place.weights) > 1 or place.weights[0][1] != 1.0]:
         raise UsageError.at(
             "--as mergekit",
             f"merged weights, {mixed[0]}",
@@ -149,17 +132,10 @@ def mergekit(arm: Arm, base: str | None = None) -> str:
 
 def ranges(layout: Layout) -> Iterator[tuple[int, int]]:
     """Runs of neighbouring blocks, in the order in which they run, as half-open ranges [first, last + 1)."""
-    run: tuple[int, int] | None = None
-    for place in layout.places:
-        block = place.weights[0][0]
-        if run is not None and block == run[1]:
-            run = (run[0], block + 1)
-            continue
-        if run is not None:
-            yield run
-        run = (block, block + 1)
-    if run is not None:
-        yield run
+    places = enumerate(place.weights[0][0] for place in layout.places)
+    for _, run in groupby(places, key=lambda place: place[1] - place[0]):
+        blocks = [block for _, block in run]
+        yield blocks[0], blocks[-1] + 1
 
 
 def _base_name(model: ModelRow) -> str:
@@ -176,19 +152,15 @@ def _base_name(model: ModelRow) -> str:
 
 def prune_layers(arm: Arm, base: str | None = None) -> str:
     """The removed blocks as one line, ``3,5,9``, as options called ``--prune-layers`` take it; from 0."""
-    _expect_deletion(arm, "prune-layers")
-    return ",".join(str(layer) for layer in sorted(arm.row["layers"])) + "\n"
-
-
-def _expect_deletion(arm: Arm, form: str) -> None:
     changed = [place for place in arm.layout.places if not place.own]
     if changed:
         raise UsageError.at(
-            f"--as {form}",
+            "--as prune-layers",
             f"a block that does not stay as it is, {changed[0]}",
             "an arm that only removes blocks",
             "use `--as checkpoint`",
         )
+    return ",".join(map(str, sorted(arm.row["layers"]))) + "\n"
 
 
 _Figure = Literal["perplexity", "increase_percent", "kl", "top1_agreement"]
@@ -212,14 +184,14 @@ def table(arm: Arm, base: str | None = None) -> str:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     low, high = arm.row["interval"] or (None, None)
-    about_arm: dict[str, Any] = {"method": arm.row["method"], "budget": arm.row["budget"], "tie": arm.row["tie"]}
-    about_arm |= {f"arm_{name}": arm.row[name] for name in _FIGURES}
-    about_arm |= {"arm_increase_low": low, "arm_increase_high": high}
+    of_arm: dict[str, Any] = {"method": arm.row["method"], "budget": arm.row["budget"], "tie": arm.row["tie"]}
+    of_arm |= {f"arm_{name}": arm.row[name] for name in _FIGURES}
+    of_arm |= {"arm_increase_low": low, "arm_increase_high": high}
     figures = {row["block"]: row for row in arm.report["blocks"]}
-    for block in range(arm.blocks):
+    for block in range(arm.report["model"]["blocks"]):
         row = figures.get(block)
-        measured = {f"block_{name}": row[name] for name in _BLOCK_FIGURES} if row else {}
-        writer.writerow({"block": block, **_fate(arm.layout, block), **measured, **about_arm})
+        of_block = {f"block_{name}": row[name] for name in _BLOCK_FIGURES} if row else {}
+        writer.writerow({"block": block, **_fate(arm.layout, block), **of_block, **of_arm})
     return text.getvalue()
 
 

@@ -23,7 +23,7 @@ from checker.core.errors import CannotRun, UsageError
 
 KEYS = ("base_model", "tags", "model-index")
 TASK = "Layer removal, audited by pruneaudit"  # by this name our results are found again
-_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it tells no places, and none are needed of it
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it knows no places, and none are needed
 _BY_HAND = "write it in the plain form, or use --block-only"
 _MOST_INDENT = 4  # columns of a list below its key
 Values = Mapping[str, Any]
@@ -63,8 +63,8 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
         changed = _edited(inner, metadata)
         _check(inner, changed, metadata)
     except (Refused, yaml.YAMLError) as error:
-        found = str(error) if isinstance(error, Refused) else f"front matter that is not YAML ({yaml_problem(error)})"
-        raise UsageError.at(file, found, "front matter that can be added to line by line", _BY_HAND) from None
+        problem = str(error) if isinstance(error, Refused) else f"front matter that is not YAML ({yaml_problem(error)})"
+        raise UsageError.at(file, problem, "front matter that can be added to line by line", _BY_HAND) from None
     if changed == inner:
         return text
     changed = changed.replace("\n", ending)
@@ -92,10 +92,10 @@ def _edited(inner: str, metadata: Metadata) -> str:
     return written.getvalue() if node else inner + written.getvalue()
 
 
-def _put(key: str, root: Any, ours: Any, before: Values, wanted: Values) -> bool:
+def _put(key: str, root: Any, ours: Any, before: Values, values: Values) -> bool:
     """Puts a key of ``ours`` into ``root``; whether that changes it. The last two are both with their types."""
     if key in root and key != "tags":
-        return key == "model-index" and _put_result(root[key], ours[key], before[key], wanted[key])
+        return key == "model-index" and _put_result(root[key], ours[key], before[key], values[key])
     if key in root and before[key] not in (None, []):
         return _add_tags(root[key], ours[key])
     if key in root:
@@ -115,7 +115,7 @@ def _add_tags(tags: Any, ours: Any) -> bool:
     return bool(missing)
 
 
-def _put_result(index: Any, ours: Any, before: Any, wanted: Any) -> bool:
+def _put_result(index: Any, ours: Any, before: Any, values: Any) -> bool:
     """Our result in the place of an earlier one, or after all others."""
     if not isinstance(index, list) or len(index) != 1:
         raise Refused("a `model-index` that is not a list of one model")
@@ -125,7 +125,7 @@ def _put_result(index: Any, ours: Any, before: Any, wanted: Any) -> bool:
     earlier = [place for place, result in enumerate(results) if _task(result) == TASK]
     if len(earlier) > 1:
         raise Refused(f"{len(earlier)} results of the task {TASK!r} in `model-index`")
-    if earlier and before[0]["results"][earlier[0]] == wanted[0]["results"][0]:
+    if earlier and before[0]["results"][earlier[0]] == values[0]["results"][0]:
         return False
     place = earlier[0] if earlier else len(results)
     below = _cut_below(results[place] if earlier else results)
@@ -226,8 +226,8 @@ def _lines(metadata: Metadata) -> str:
         )
         for result in metadata.results
     ]
-    named = {"model_name": metadata.model, "eval_results": results} if results else {}
-    card = library.ModelCardData(base_model=metadata.base_model, tags=list(metadata.tags) or None, **named)
+    index = {"model_name": metadata.model, "eval_results": results} if results else {}
+    card = library.ModelCardData(base_model=metadata.base_model, tags=list(metadata.tags) or None, **index)
     return str(card.to_yaml())
 
 

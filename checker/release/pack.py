@@ -54,6 +54,8 @@ LARGEST_TEXT = 16_000_000  # bytes of every other file
 LARGEST_PACK = 128_000_000  # bytes of all files together
 DEEPEST = 40  # levels of JSON
 
+WRITTEN = "what `pack` wrote"  # what messages expect
+
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # one without an end reaches to the end: one pass, not many
 _BRACKET = re.compile(rb"[\[\]{}]")
 _RESTORE = "fetch the pack again from where it was published, or seal it again: pruneaudit pack"
@@ -76,6 +78,13 @@ class Pack:
         """A JSON file's value; EvidenceDamaged where the file is not canonical JSON."""
         return parse(self.contents[name], self.place(name))
 
+    def mapping(self, name: str, expected: str) -> Mapping[str, Any]:
+        """As ``json``; EvidenceDamaged also where the value is no mapping."""
+        value = self.json(name)
+        if not isinstance(value, Mapping):
+            raise damaged(self.place(name), "something that is not a mapping", expected)
+        return value
+
     def place(self, name: str) -> str:
         """What messages call a file of the pack."""
         return str(self.folder / name)
@@ -83,10 +92,7 @@ class Pack:
     @property
     def report(self) -> Report:
         """report.json; EvidenceDamaged where it is not a mapping in canonical JSON."""
-        content = self.json("report.json")
-        if not isinstance(content, Mapping):
-            raise damaged(self.place("report.json"), "something that is not a mapping", "a report")
-        return cast(Report, content)
+        return cast(Report, self.mapping("report.json", "a report"))
 
 
 def damaged(place: str, found: str, expected: str) -> EvidenceDamaged:
@@ -117,13 +123,13 @@ def open_pack(folder: Path) -> Pack:
 def _check_names(folder: Path) -> None:
     """Exactly the files of a pack are there; nothing else is looked at."""
     with os.scandir(folder) as entries:
-        found = set()
+        names = set()
         for entry in entries:  # a folder with a million names is refused at the first
             if entry.name not in (*FILES, MANIFEST):
                 raise damaged(str(folder), f"{entry.name!r}", f"only {MANIFEST} and the files it names")
-            found.add(entry.name)
+            names.add(entry.name)
     for name in (MANIFEST, *FILES):
-        if name not in found:
+        if name not in names:
             raise damaged(str(folder / name), "no such file", "every file of a pack")
 
 
@@ -156,22 +162,26 @@ def _largest(name: str) -> int:
 
 def _manifest(content: bytes, place: str) -> dict[str, Any]:
     manifest = parse(content, place)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else manifest
-        raise damaged(place, f"the format {_short(found)}", f"the format {FORMAT!r}, which this version reads")
+    stated = manifest.get("format") if isinstance(manifest, dict) else manifest
+    if not isinstance(manifest, dict) or stated != FORMAT:
+        raise damaged(place, f"the format {_short(stated)}", f"the format {FORMAT!r}, which this version reads")
     if set(manifest) != {"files", "format"} or not isinstance(manifest["files"], dict):
         raise damaged(place, f"the keys {_short(sorted(manifest))}", "`files`, a mapping, and `format`")
-    other = sorted(set(manifest["files"]) ^ set(FILES))
-    if other:
-        raise damaged(place, f"{_short(other[0])} missing, or not of a pack", f"exactly {', '.join(FILES)}")
+    if differing := sorted(set(manifest["files"]) ^ set(FILES)):
+        raise damaged(place, f"{_short(differing[0])} missing, or not of a pack", f"exactly {', '.join(FILES)}")
     return manifest
 
 
 def _check(content: bytes, entry: Any, place: str) -> None:
     """Holds a file's bytes against its entry in the manifest."""
-    found = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if canonical(found) != canonical(entry):
-        raise damaged(place, canonical(found), f"{canonical(entry)[:200]}, as {MANIFEST} says")
+    own = canonical(_entry(content))
+    if own != canonical(entry):
+        raise damaged(place, own, f"{canonical(entry)[:200]}, as {MANIFEST} says")
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    """What the manifest says of a file."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def manifest_of(contents: Mapping[str, bytes]) -> bytes:
@@ -181,15 +191,14 @@ def manifest_of(contents: Mapping[str, bytes]) -> bytes:
     for name, content in contents.items():
         if len(content) > _largest(name):
             raise ValueError(f"{name}: found {len(content)} bytes; expected at most {_largest(name)}")
-    files = {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-             for name, content in contents.items()}  # fmt: skip
+    files = {name: _entry(content) for name, content in contents.items()}
     return canonical({"files": files, "format": FORMAT}).encode()
 
 
 def parse(content: bytes, place: str) -> Any:
     """The value of canonical JSON; EvidenceDamaged for anything else.
 
-    Canonical means: exactly the bytes that ``records.canonical`` gives, so no key twice, no NaN, no infinity, nothing
+    Canonical means: exactly the bytes that ``core.canonical`` gives, so no key twice, no NaN, no infinity, nothing
     between the values; and no more than ``DEEPEST`` levels.
     """
     if _depth(content) > DEEPEST:
@@ -198,7 +207,7 @@ def parse(content: bytes, place: str) -> Any:
         value = json.loads(content.decode("utf-8"))
         again = canonical(value).encode()
     except (ValueError, RecursionError) as error:
-        raise damaged(place, f"no canonical JSON ({error})", "what `pack` wrote") from error
+        raise damaged(place, f"no canonical JSON ({error})", WRITTEN) from error
     if again != content:
         where = next((n for n, (a, b) in enumerate(zip(again, content, strict=False)) if a != b), len(again))
         raise damaged(place, f"JSON that is not canonical from byte {where} on", "sorted keys, each once, no spaces")
@@ -215,8 +224,7 @@ def _depth(content: bytes) -> int:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return repr(text[:80]) if isinstance(value, str) else text[:80]
+    return repr(value[:80]) if isinstance(value, str) else repr(value)[:80]
 
 
 def sealed_report(pack: Pack) -> Report:

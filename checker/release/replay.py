@@ -7,21 +7,25 @@ texts or models that happen to lie here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path, PurePath
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
-from checker.core.canonical import NotOfKind, value_of
+from checker.core.canonical import NotOfKind, from_json, value_of
 from checker.core.errors import InvalidAudit
 from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts
 from checker.core.questions import Question, Values
 from checker.core.records import Audit, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
 from checker.release import rows
-from checker.release.pack import Pack, damaged
+from checker.release.pack import WRITTEN, Pack, damaged
 from checker.spec import load, policies
+
+Source = TypeVar("Source", ModelSource, TextSource)
+Record = tuple[str, str, dict[str, Any]]  # as ``RECORD`` names its parts
+RECORD = {"name": str, "key": str, "content": dict}
 
 _FACTS: Mapping[str, type[Any]] = {
     "model": ModelFacts,
@@ -32,7 +36,6 @@ _FACTS: Mapping[str, type[Any]] = {
 }
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
 _ALONE = Path("/alone").absolute()  # where an audit file of a pack is taken to lie: with no other file beside it
-_WANTED = "what `pack` wrote"
 
 
 class RecordingStore(Store):
@@ -48,16 +51,16 @@ class RecordingStore(Store):
         return super().get(scope, question, batches)
 
     def read_record(self, name: str, key: str) -> dict[str, Any] | None:
-        found = super().read_record(name, key)
-        if found is not None:
-            self.records.setdefault((name, key), [found])
-        return found
+        record = super().read_record(name, key)
+        if record is not None:
+            self.records.setdefault((name, key), [record])
+        return record
 
     def read_records(self, name: str, key: str) -> list[dict[str, Any]]:
-        found = super().read_records(name, key)
-        if found:
-            self.records[name, key] = found
-        return found
+        records = super().read_records(name, key)
+        if records:
+            self.records[name, key] = records
+        return records
 
     def answers(self) -> list[Answer]:
         """Every stored answer that was read, batch by batch."""
@@ -82,7 +85,7 @@ def portable(audit: Audit) -> Audit:
     """The audit with every path reduced to its last part: packs travel, folders do not."""
     return replace(
         audit,
-        path=_name(audit.path),
+        path=PurePath(audit.path).name,
         model=_without_folder(audit.model),
         scoring=replace(audit.scoring, source=_without_folder(audit.scoring.source)),
         evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
@@ -103,15 +106,14 @@ def resolve(text: str, file: str, overrides: Sequence[str], *, own_policy: bool 
     With ``own_policy=False`` what the text says of policy is left out: the files that it is built on are elsewhere.
     """
     given = [*overrides, *(() if own_policy else ("policy=",))]
-    found = load.check_text(text, file, _ALONE, given, attached=False).audit
-    return replace(portable(found), overrides=found.overrides[: len(overrides)])
+    audit = load.check_text(text, file, _ALONE, given, attached=False).audit
+    return replace(portable(audit), overrides=audit.overrides[: len(overrides)])
 
 
 def stands_alone(text: str, file: str, overrides: Sequence[str]) -> bool:
     """Whether the policy of an audit file is built on ready policies alone, and so on no further file."""
-    document = load.read_text(text, file, _ALONE, overrides).document
-    named = document.get("policy", "extends")
-    return named is None or named in policies.ready()
+    base = load.read_text(text, file, _ALONE, overrides).document.get("policy", "extends")
+    return base is None or base in policies.ready()
 
 
 def audit_of(pack: Pack, judged_by: JudgedBy) -> Audit:
@@ -134,32 +136,22 @@ def audit_of(pack: Pack, judged_by: JudgedBy) -> Audit:
             raise damaged(pack.place("audit.yaml"), "a policy that is built on a file", "one that stands alone")
         audit = resolve(text, file, given, own_policy=own)
     except InvalidAudit as error:
-        raise damaged(pack.place("audit.yaml"), f"no valid audit ({error.mistakes[0]})", _WANTED) from error
+        raise damaged(pack.place("audit.yaml"), f"no valid audit ({error.mistakes[0]})", WRITTEN) from error
     except ValueError as error:
-        raise damaged(pack.place("audit.yaml"), f"no text ({error})", _WANTED) from error
+        raise damaged(pack.place("audit.yaml"), f"no text ({error})", WRITTEN) from error
     return audit if own else replace(audit, policy=_policy(policy, place))
 
 
 def _policy(stated: Any, place: str) -> Policy:
-    if not _fits(stated, Policy):
-        raise damaged(place, f"the policy {stated!r:.80}", "a policy")
-    return restored_policy(stated)
+    try:
+        return from_json(Policy, stated)
+    except NotOfKind as error:
+        raise damaged(place, f"the policy {stated!r:.80}", "a policy") from error
 
 
-def restored_policy(stated: Mapping[str, Any]) -> Policy:
-    """A policy from its public form."""
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
-    return Policy(**values)
-
-
-def _name(path: str) -> str:
-    return PurePath(path).name
-
-
-def _without_folder(source: Any) -> Any:
+def _without_folder(source: Source) -> Source:
     """A model's or a text's source with its path reduced to its last part."""
-    assert isinstance(source, ModelSource | TextSource)
-    return source if source.path is None else replace(source, path=_name(source.path))
+    return source if source.path is None else replace(source, path=PurePath(source.path).name)
 
 
 def judging_of(pack: Pack) -> JudgedBy:
@@ -178,16 +170,22 @@ def judging_of(pack: Pack) -> JudgedBy:
 def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     """A pack's evidence in memory; EvidenceDamaged where rows or records are not what they should be."""
     answers = rows.read(pack.bytes("rows.jsonl"), pack.place("rows.jsonl"))
-    store = RecordingStore(pack.folder, in_memory=True)
+    records = list(_records(pack, len(answers)))
+    environment = pack.json("environment.json")
+    if environment is not None:
+        if not isinstance(environment, dict):
+            raise damaged(pack.place("environment.json"), f"{environment!r:.80}", "a mapping")
+        records.append(("environment", audit.name, environment))
+    return filled(pack.folder, records, answers, judged_by.tool["measuring_code"])
+
+
+def filled(path: Path, records: Iterable[Record], answers: Sequence[Answer], measuring_code: str) -> RecordingStore:
+    """A store in memory that holds just this; ``path`` is what messages call it."""
+    store = RecordingStore(path, in_memory=True)
     try:
-        for name, key, content in _records(pack, len(answers)):
+        for name, key, content in records:
             store.write_record(name, key, content)
-        environment = pack.json("environment.json")
-        if environment is not None:
-            if not isinstance(environment, dict):
-                raise damaged(pack.place("environment.json"), f"{environment!r:.80}", "a mapping")
-            store.write_record("environment", audit.name, environment)
-        store.add(answers, judged_by.tool["measuring_code"])
+        store.add(answers, measuring_code)
     except BaseException:
         store.close()
         raise
@@ -195,20 +193,18 @@ def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     return store
 
 
-def _records(pack: Pack, answers: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, key and content of every record, held against what a run writes."""
+def _records(pack: Pack, answers: int) -> Iterator[Record]:
+    """Every record, held against what a run writes."""
     place = pack.place("records.json")
     stated = pack.json("records.json")
     if not isinstance(stated, list):
         raise damaged(place, f"{stated!r:.80}", "a list of records")
     for record in stated:
-        if not isinstance(record, dict) or set(record) != {"name", "key", "content"}:
+        if not isinstance(record, dict) or {part: type(value) for part, value in record.items()} != RECORD:
             raise damaged(place, f"{record!r:.80}", "name, key and content of a record")
-        name, key, content = record["name"], record["key"], record["content"]
-        if not (isinstance(name, str) and isinstance(key, str) and isinstance(content, dict)):
-            raise damaged(place, f"{record!r:.80}", "name, key and content of a record")
+        name, key, content = (record[part] for part in RECORD)
         if problem := _problem(name, content, answers):
-            raise damaged(place, f"{problem} in the record of {name!r:.40}", _WANTED)
+            raise damaged(place, f"{problem} in the record of {name!r:.40}", WRITTEN)
         yield name, key, content
 
 

@@ -18,12 +18,11 @@ import numpy as np
 
 from checker.core.canonical import canonical
 from checker.core.store import Answer, Scope
-from checker.release.pack import LARGEST_TEXT, damaged, parse
+from checker.release.pack import LARGEST_TEXT, WRITTEN, damaged, parse
 
 TEXTS = ("model", "contract", "text", "quantity", "blocks", "layout")
 LARGEST_LAYOUT = 100_000  # characters
 MOST_LISTS = 1_000_000  # one with a number is six bytes in the file, and some hundred in memory
-_WANTED = "what `pack` wrote"
 Question = tuple[str, ...]  # as ``TEXTS`` names its parts
 
 
@@ -78,7 +77,7 @@ def _answers(question: Question, values: list[list[float]], place: str) -> Itera
     model, contract, text, quantity, blocks, layout = question
     asked = f"{quantity} {blocks}".strip()
     if asked.partition(" ")[::2] != (quantity, blocks):  # else two lines could answer one question
-        raise damaged(place, f"the quantity {quantity!r:.40} of the blocks {blocks!r:.40}", _WANTED)
+        raise damaged(place, f"the quantity {quantity!r:.40} of the blocks {blocks!r:.40}", WRITTEN)
     for batch, units in enumerate(values):
         if units:
             yield Answer(Scope(model, contract), text, asked, layout, batch, np.array(units))

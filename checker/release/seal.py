@@ -18,15 +18,15 @@ from typing import Any
 
 from checker import __version__
 from checker.checkpoints import digests
-from checker.core.canonical import canonical, digest
+from checker.core.canonical import canonical, digest, from_json
 from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
-from checker.core.records import Audit
+from checker.core.records import Audit, Policy
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.form import Report
 from checker.judge.measured import judge
 from checker.release import replay, rows
 from checker.release.pack import FILES, LARGEST_ROWS, MANIFEST, Pack, manifest_of, open_pack
-from checker.release.replay import RecordingStore
+from checker.release.replay import Record, RecordingStore
 from checker.reports import read
 from checker.spec import load, policies
 
@@ -65,7 +65,7 @@ def judged_by(path: str, overrides: Sequence[str] = ()) -> Judged:
 
 def _with_policy(audit: Audit, policy: policies.PolicyRow) -> Audit:
     """The audit under a policy in its public form, as it comes out of the pack: keys in canonical order."""
-    return replace(audit, policy=replay.restored_policy(json.loads(canonical(policy))))
+    return replace(audit, policy=from_json(Policy, json.loads(canonical(policy))))
 
 
 def judged_last(out: Path) -> Judged:
@@ -73,8 +73,8 @@ def judged_last(out: Path) -> Judged:
 
     UsageError where the report was judged by another text than the run's, which only its file can tell.
     """
-    report = read.read_report(out)
-    about, path = report["audit"], out / "evidence.db"
+    report, path = read.read_report(out), out / "evidence.db"
+    about = report["audit"]
     with Store(path, create=False) as store:
         record = store.read_record("audit", about["name"])
     if record is None or digest([record["text"], record["overrides"]]) != about["digest"]:
@@ -100,17 +100,16 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
     audit = judged.audit
     answers, records = _read(evidence, audit, day)
     environment = records.pop(("environment", audit.name), [None])[-1]
-    report = _judge(audit, answers, records, environment, day)
+    listed = [(name, key, content) for (name, key), contents in sorted(records.items()) for content in contents]
+    report = _judge(audit, answers, listed, environment, day)
     tool = {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE}
-    listed = [{"name": name, "key": key, "content": content}
-              for (name, key), found in sorted(records.items()) for content in found]  # fmt: skip
     values: dict[str, Any] = {
         "artifacts.json": _artifacts(evidence, report["model"]["digest"]),
         "audit.json": replay.resolved(audit),
         "contracts.json": report["contracts"],
         "environment.json": environment,
         "judging.json": {"day": day.isoformat(), "tool": tool, "policy": "audit" if judged.own_policy else "given"},
-        "records.json": listed,
+        "records.json": [dict(zip(replay.RECORD, record, strict=True)) for record in listed],
         "report.json": report,
     }
     encoded = {name: canonical(value).encode() for name, value in values.items()}
@@ -151,18 +150,13 @@ def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[t
 def _judge(
     audit: Audit,
     answers: Sequence[Answer],
-    records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
-    environment: Mapping[str, Any] | None,
+    records: Sequence[Record],
+    environment: dict[str, Any] | None,
     day: date,
 ) -> Report:
     """The report as whoever opens the pack will find it."""
-    with RecordingStore(Path("rows.jsonl"), in_memory=True) as store:
-        for (name, key), found in records.items():
-            for content in found:
-                store.write_record(name, key, content)
-        if environment is not None:
-            store.write_record("environment", audit.name, environment)
-        store.add(answers)
+    run = [] if environment is None else [("environment", audit.name, environment)]
+    with replay.filled(Path("rows.jsonl"), [*records, *run], answers, MEASURING_CODE) as store:
         report: Report = json.loads(canonical(judge(audit, store, day)))
     return report
 
@@ -177,9 +171,9 @@ def _artifacts(evidence: Path, weights: str | None) -> dict[str, Any]:
 
 def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
     """UsageError unless ``to`` holds exactly these files."""
-    found = {path.name for path in to.iterdir()} if to.is_dir() else set()
-    if found != set(contents) or any((to / name).read_bytes() != content for name, content in contents.items()):
-        what = "another pack" if MANIFEST in found else "something"
+    names = {path.name for path in to.iterdir()} if to.is_dir() else set()
+    if names != set(contents) or any((to / name).read_bytes() != content for name, content in contents.items()):
+        what = "another pack" if MANIFEST in names else "something"
         raise UsageError.at(
             to, f"{what} there", "nothing, pack overwrites nothing", "choose another --to, or take it away"
         )

@@ -1,8 +1,8 @@
 """Does a pack reproduce: the same judge over its rows and records gives its report, figure by figure.
 
 Numbers are compared to 1e-9 relative (1e-12 absolute near zero), because sums and logarithms differ in their last
-digits from one processor to another; everything else exactly. ``tool`` is not compared but told, since a pack of
-another version may well reproduce.
+digits from one processor to another; everything else exactly. ``tool`` is not compared, since a pack of another
+version may well reproduce; a note says where it differs.
 
 What this shows is that the report follows from the rows. It does not show that the rows were measured honestly, or on
 the model that is named: whoever makes up rows can seal them. ``remeasure`` looks at that, by sample.
@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_o
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 T = TypeVar("T")
 _ABSENT = object()
-_TOLD = "tool"  # not compared
+_STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _FOLLOWS = "the report does not follow from its rows: do not rely on it, and ask whoever sealed it"
 
 
@@ -84,7 +85,7 @@ def verify(pack: Pack) -> Verified:
         *unread,
         *_compared("report.json", _without_tool(report), _without_tool(stated)),
         *_compared("contracts.json", report["contracts"], pack.json("contracts.json")),
-        *_tool(judged_by, stated),
+        *_compared("report.json", judged_by.tool, stated["tool"], "tool"),  # also for whoever reads the report alone
         *_prompts(pack, report),
         *_artifacts(pack, report),
     ]
@@ -105,22 +106,11 @@ def _read(pack: Pack, action: Callable[..., T], *arguments: Any) -> T:
         return action(*arguments)
     except EvidenceDamaged:
         raise
-    except PruneauditError as error:
-        raise damaged(
-            pack.place("records.json"), f"evidence that cannot be judged ({error})", "whole evidence"
-        ) from error
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        what = f"{type(error).__name__}: {str(error)[:200]}"
-        raise damaged(f"{pack.place('records.json')}, rows.jsonl", f"evidence that cannot be judged ({what})",
-                      "whole evidence") from error  # fmt: skip
+    except (PruneauditError, *_STUMBLES) as error:
+        place, reason = pack.place("records.json"), str(error)
+        if not isinstance(error, PruneauditError):
+            place, reason = f"{place}, rows.jsonl", f"{type(error).__name__}: {reason[:200]}"
+        raise damaged(place, f"evidence that cannot be judged ({reason})", "whole evidence") from error
 
 
 def _check_schema(pack: Pack, report: Report) -> None:
@@ -137,22 +127,16 @@ def _compared(file: str, expected: Any, found: Any, place: str = "") -> Iterator
             inner = f"{place}.{key}" if place else str(key)
             yield from _compared(file, expected.get(key, _ABSENT), found.get(key, _ABSENT), inner)
     elif isinstance(expected, list) and isinstance(found, list):
-        for number in range(max(len(expected), len(found))):
-            inner = f"{place}[{_label(expected, found, number)}]"
-            yield from _compared(file, _item(expected, number), _item(found, number), inner)
+        for number, (ours, stated) in enumerate(zip_longest(expected, found, fillvalue=_ABSENT)):
+            yield from _compared(file, ours, stated, f"{place}[{_label(number, ours, stated)}]")
     elif not _equal(expected, found):
         yield Difference(file, place or "the whole", found, expected)
 
 
-def _item(values: list[Any], number: int) -> Any:
-    return values[number] if number < len(values) else _ABSENT
-
-
-def _label(expected: list[Any], found: list[Any], number: int) -> str:
+def _label(number: int, *rows: Any) -> str:
     """What a reader finds a row by: its number, and the name of a claim or a rule."""
-    row = _item(expected, number)
-    row = row if isinstance(row, Mapping) else _item(found, number)
-    name = next((row[key] for key in ("id", "rule") if key in row), None) if isinstance(row, Mapping) else None
+    row: Mapping[str, Any] = next((row for row in rows if isinstance(row, Mapping)), {})
+    name = row.get("id", row.get("rule"))
     return f"{number}, {name}" if isinstance(name, str) else str(number)
 
 
@@ -167,19 +151,12 @@ def _equal(expected: Any, found: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if value is _ABSENT:
-        return "nothing"
-    text = canonical(value)
+    text = "nothing" if value is _ABSENT else canonical(value)
     return text if len(text) <= 300 else f"{text[:140]} … {text[-140:]}"
 
 
 def _without_tool(report: Report) -> dict[str, Any]:
-    return {key: value for key, value in report.items() if key != _TOLD}
-
-
-def _tool(judged_by: JudgedBy, stated: Report) -> Iterator[Difference]:
-    """The version is said twice, once for whoever reads the report alone."""
-    yield from _compared("report.json", dict(judged_by.tool), stated.get(_TOLD, {}), _TOLD)
+    return {key: value for key, value in report.items() if key != "tool"}
 
 
 def _unread(pack: Pack, store: RecordingStore) -> Iterator[Difference]:
@@ -224,8 +201,10 @@ def _artifacts(pack: Pack, report: Report) -> Iterator[Difference]:
 def _notes(judged_by: JudgedBy) -> Iterator[str]:
     version, code = judged_by.tool["version"], judged_by.tool["measuring_code"]
     if version != __version__:
-        yield (f"the pack was made by pruneaudit {version}, this is {__version__}: where they differ in what they "
-               f"judge, figures differ; to compare like with like: pip install pruneaudit=={version}")  # fmt: skip
+        yield (
+            f"the pack was made by pruneaudit {version}, this is {__version__}: where they differ in what they judge, "
+            f"figures differ; to compare like with like: pip install pruneaudit=={version}"
+        )
     if code != MEASURING_CODE:
         yield f"the rows were measured by version {code} of the measuring code, this is {MEASURING_CODE}"
     if judged_by.policy == "given":
@@ -256,13 +235,12 @@ def expect(pack: Pack, digest: str | None = None, model: str | None = None, audi
 
 
 def _expect_audit(pack: Pack, audit: Path) -> None:
-    place = pack.place("audit.yaml")
     if audit.read_bytes().decode("utf-8-sig").encode() != pack.bytes("audit.yaml"):
-        raise _unexpected(place, "another text", f"that of {audit}", "--expect-audit")
+        raise _unexpected(pack.place("audit.yaml"), "another text", f"that of {audit}", "--expect-audit")
     overrides = [f"{key}={value}" for key, value in pack.json("audit.json")["overrides"]]
     if overrides:
-        raise _unexpected(pack.place("audit.json"), f"values changed with --set {' '.join(overrides)}",
-                          f"{audit} as it stands", "--expect-audit")  # fmt: skip
+        changed = f"values changed with --set {' '.join(overrides)}"
+        raise _unexpected(pack.place("audit.json"), changed, f"{audit} as it stands", "--expect-audit")
 
 
 def _unexpected(place: str, found: str, expected: str, option: str) -> EvidenceDamaged:
