@@ -57,7 +57,7 @@ def audit(
     texts are not as the audit says, nothing is written.
     """
     checked = load.check(path, overrides)
-    folder = default_out(checked.audit) if out is None else out
+    folder = out or default_out(checked.audit)
     reports.destinations(formats, folder, Path(checked.audit.path))
     return run(checked, folder, formats, fresh=fresh, progress=progress, trust_remote_code=trust_remote_code)
 
@@ -71,19 +71,19 @@ def run(
     progress: Progress | None = None,
     trust_remote_code: bool = False,
 ) -> Audited:
-    """As ``audit``, of an audit that was loaded and of formats that were found to have a place in ``out``."""
-    loaded = checked.audit
-    prepared = prepare(loaded, progress, trust_remote_code=trust_remote_code)
+    """As ``audit``, of an audit that was loaded and of formats that have a place in ``out``."""
+    audit = checked.audit
+    prepared = prepare(audit, progress, trust_remote_code=trust_remote_code)
     checked.against(prepared.facts.model)  # which may have been downloaded only now
     evidence = out / "evidence.db"
     if fresh:
         put_aside(evidence)
     with Store(evidence) as store:
         facts = measure(prepared, store, progress)
-        report = judge(loaded, store)
-        history.write_run(store, loaded, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
-    files = reports.render(report, out, formats, Path(loaded.path))
-    return Audited(report, files, exit_code(report, loaded.policy.fail_on))
+        report = judge(audit, store)
+        history.write_run(store, audit, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
+    files = reports.render(report, out, formats, Path(audit.path))
+    return Audited(report, files, exit_code(report, audit.policy.fail_on))
 
 
 def put_aside(evidence: Path) -> None:

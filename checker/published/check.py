@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
@@ -43,9 +44,8 @@ def check(document: Document) -> dict[int, ScoreFile]:
     _references(document)
     for where in items(document, "contracts"):
         _unstated(document, where)
-    for name in ("baselines", "removals"):
-        for where in items(document, name):
-            _interval(document, (*where, "interval"))
+    for where in chain(items(document, "baselines"), items(document, "removals")):
+        _interval(document, (*where, "interval"))
     for where in items(document, "statements"):
         _statement(document, where)
     return _tables(document)
@@ -66,32 +66,33 @@ def items(document: Document, name: str) -> Iterator[Where]:
     yield from (("published", name, key) for key in keys)
 
 
-def _named(document: Document, *names: str) -> dict[str, Where]:
-    """The ids that stand in some sections; the first of equal ones counts."""
-    ids: dict[str, Where] = {}
+def _by_id(document: Document, *names: str) -> dict[str, Where]:
+    """Where the ids of some sections stand; the first of equal ones counts."""
+    places: dict[str, Where] = {}
     for name in names:
         for where in items(document, name):
-            if isinstance(named := document.sound(*where, "id"), str):
-                ids.setdefault(named, where)
-    return ids
+            if isinstance(own := document.sound(*where, "id"), str):
+                places.setdefault(own, where)
+    return places
 
 
 def _ids(document: Document) -> None:
-    first = _named(document, *_LISTS)
+    first = _by_id(document, *_LISTS)
     for name in _LISTS:
         for where in items(document, name):
-            named = document.sound(*where, "id")
-            if named is not None and first[named] != where:
-                line = document.place((*first[named], "id")).line
+            own = document.sound(*where, "id")
+            if own is not None and first[own] != where:
+                line = document.place((*first[own], "id")).line
                 once = f"each id once (the first is on line {line})" if line else "each id once"
                 remedy = "give one of the two another id"
-                document.complain((*where, "id"), f"the id `{named}` a second time", once, remedy)
+                document.complain((*where, "id"), f"the id `{own}` a second time", once, remedy)
 
 
 def _references(document: Document) -> None:
     """Every name that an item uses must be that of another."""
-    known = {name: _keys(document, name) for name in ("models", "contracts")}
-    known |= {name: list(_named(document, name)) for name in ("scores", "removals", "rules")}
+    sections = {name: document.get("published", name) for name in ("models", "contracts")}
+    known = {name: list(section) if isinstance(section, dict) else [] for name, section in sections.items()}
+    known |= {name: list(_by_id(document, name)) for name in ("scores", "removals", "rules")}
     for name in _LISTS:
         for where in items(document, name):
             _refer(document, (*where, "model"), known["models"], "models")
@@ -102,11 +103,6 @@ def _references(document: Document) -> None:
         _refer(document, (*where, "rule"), known["rules"], "rules")
     for where in items(document, "statements"):
         _refer_statement(document, where, known)
-
-
-def _keys(document: Document, name: str) -> list[str]:
-    section = document.get("published", name)
-    return list(section) if isinstance(section, dict) else []
 
 
 def _refer_statement(document: Document, where: Where, known: Mapping[str, list[str]]) -> None:
@@ -126,14 +122,13 @@ def _refer_statement(document: Document, where: Where, known: Mapping[str, list[
 
 
 def _refer(document: Document, where: Where, known: list[str], section: str) -> None:
-    named = document.sound(*where)
-    if not isinstance(named, str) or named in known:
+    name = document.sound(*where)
+    if not isinstance(name, str) or name in known:
         return
-    near = schema.closest(named, known)
+    near = schema.closest(name, known)
     remedy = f"did you mean `{near}`?" if near else f"add it there, or name one of {schema.enumerate_words(known)}"
-    document.complain(
-        where, f"`{named}`, which `published.{section}` does not name", "a name that stands there", remedy
-    )
+    unknown = f"`{name}`, which `published.{section}` does not name"
+    document.complain(where, unknown, "a name that stands there", remedy)
 
 
 def _unstated(document: Document, where: Where) -> None:
@@ -167,7 +162,7 @@ def _statement(document: Document, where: Where) -> None:
         _one(document, where, ("successes", "trials") if sign else ("correlation", "observations"), ("left", "right"))
     elif kind == "extremum":
         _one(document, where, ("scores",), ("removals",))
-        _some(document, where, *(("pair",) if "scores" in document.get(*where) else ("removal",)), "value")
+        _some(document, where, "pair" if "scores" in document.get(*where) else "removal", "value")
     elif kind == "trend":
         _against(document, where)
 
@@ -186,11 +181,11 @@ def _one(document: Document, where: Where, *groups: tuple[str, ...]) -> None:
     part = [group for group in groups if any(key in keys for key in group)]
     if len(part) == 1 and whole:
         return
-    names = [schema.enumerate_words(group, "and") for group in groups]
-    found = f"both {names[0]} and {names[1]}" if len(part) == 2 else f"neither {names[0]} nor {names[1]}"
+    first, second = (schema.enumerate_words(group, "and") for group in groups)
+    found = f"both {first} and {second}" if part else f"neither {first} nor {second}"
     if len(part) == 1:
-        found = f"{names[groups.index(part[0])]} in part"
-    document.complain(where, found, f"{names[0]}, or {names[1]}", "give one of them", key=where)
+        found = f"{schema.enumerate_words(part[0], 'and')} in part"
+    document.complain(where, found, f"{first}, or {second}", "give one of them", key=where)
 
 
 def _some(document: Document, where: Where, *names: str) -> None:
@@ -218,12 +213,12 @@ def _tables(document: Document) -> dict[int, ScoreFile]:
         seen: set[tuple[int, int]] = set()
         for row in range(len(document.sound(*where, "values") or ())):
             _row(document, (*where, "values", row), seen)
-        named = document.sound(*where, "file")
-        if named is None:
+        file = document.sound(*where, "file")
+        if file is None:
             continue
         try:
-            shown = str(PurePath(document.file).parent / named)
-            files[number], mistakes = score_files.read(document.resolve((*where, "file"), named), shown)
+            name = str(PurePath(document.file).parent / file)
+            files[number], mistakes = score_files.read(document.resolve((*where, "file"), file), name)
         except score_files.Unreadable as error:
             document.complain((*where, "file"), *map(str, error.args))
         else:

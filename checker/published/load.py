@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from checker.core.errors import InvalidAudit
-from checker.core.records import Audit, Policy, Waiver
+from checker.core.records import Audit, Policy
 from checker.published import check
 from checker.published.check import items, printed_at
 from checker.published.publication import (
@@ -58,29 +58,22 @@ def _checked_publication(opened: spec.Opened) -> Publication:
     tables = check.check(document)
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
-    policy, waivers = policies.merged(chain), spec.waivers(document)
-    return publication(document, opened.file, opened.overrides, policy, waivers, tables)
+    return _publication(opened, policies.merged(chain), tables)
 
 
-def publication(
-    document: Document,
-    file: Path,
-    overrides: tuple[tuple[str, str], ...],
-    policy: Policy,
-    waivers: tuple[Waiver, ...],
-    tables: Mapping[int, ScoreFile],
-) -> Publication:
+def _publication(opened: spec.Opened, policy: Policy, tables: Mapping[int, ScoreFile]) -> Publication:
     """The record of a document without mistakes, with the score files that `check` read."""
+    document = opened.document
     baselines, scores = enumerate(items(document, "baselines"), 1), enumerate(items(document, "scores"))
     return Publication(
-        name=file.stem,
-        title=document.data.get("title", file.stem),
-        path=str(file.resolve()),
+        name=opened.file.stem,
+        title=document.data.get("title", opened.file.stem),
+        path=str(opened.file.resolve()),
         text=document.text,
-        overrides=overrides,
+        overrides=opened.overrides,
         source=Source(**_values(document, ("published", "source"))),
         models=_by_key(document, "models", PublishedModel),
-        waivers=waivers,
+        waivers=spec.waivers(document),
         policy=policy,
         contracts=_by_key(document, "contracts", PublishedContract),
         baselines=tuple(_record(document, where, Baseline, id=f"baseline-{number}") for number, where in baselines),
@@ -137,6 +130,6 @@ def _scores(document: Document, where: Where, file: ScoreFile | None) -> Scores:
 
 
 def _score(document: Document, where: Where) -> Score:
-    i, j, *_ = document.get(*where)
-    value, *ends = (printed_at(document, (*where, place)) for place in range(2, len(document.get(*where))))
+    i, j, *numbers = document.get(*where)
+    value, *ends = (printed_at(document, (*where, place)) for place, _ in enumerate(numbers, 2))
     return Score(i, j, value, (ends[0], ends[1]) if ends else None)

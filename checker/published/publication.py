@@ -179,8 +179,8 @@ class SourceRule:
         """Whether it is said to have chosen a removal's blocks."""
         if removal.rule is not None:
             return removal.rule == self.id
-        named = not self.models or removal.model in self.models
-        return named and removal.protocol is not None and (not self.protocols or removal.protocol in self.protocols)
+        of_model = not self.models or removal.model in self.models
+        return of_model and removal.protocol is not None and (not self.protocols or removal.protocol in self.protocols)
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,6 @@ def ratios(pairs: Sequence[tuple[Printed, Printed]]) -> dict[str, Printed]:
     return values
 
 
-# --- correlations ----------------------------------------------------------------------------------------------------
-
-
 def correlation(coefficient: str, pairs: Sequence[tuple[Printed, Printed]]) -> Printed | None:
     """The values that a coefficient may have before rounding; None for fewer than 3 pairs or where one side is
     constant.
@@ -91,8 +88,7 @@ def _ranks(values: Values) -> tuple[list[float], list[float]]:
 
 def _pearson(left: tuple[list[float], list[float]], right: tuple[list[float], list[float]]) -> Printed | None:
     (of_left, off_left), (of_right, off_right) = left, right
-    x, spread_x = _standard(of_left)
-    y, spread_y = _standard(of_right)
+    (x, spread_x), (y, spread_y) = _standard(of_left), _standard(of_right)
     if not spread_x or not spread_y:
         return None
     n = len(x)
@@ -106,8 +102,8 @@ def _pearson(left: tuple[list[float], list[float]], right: tuple[list[float], li
 def _spearman(left: tuple[list[float], list[float]], right: tuple[list[float], list[float]]) -> Printed | None:
     """That of the printed ranks; where some are open, also what the differences of ranks can come to without ties."""
     (of_left, off_left), (of_right, off_right) = left, right
-    n, settled = len(of_left), [0.0] * len(of_left)
-    printed = _pearson((of_left, settled), (of_right, settled))
+    n = len(of_left)
+    printed = _pearson((of_left, [0.0] * n), (of_right, [0.0] * n))
     if printed is None or not any((*off_left, *off_right)):
         return printed
     apart = [(abs(a - b), c + d) for a, b, c, d in zip(of_left, of_right, off_left, off_right, strict=True)]
@@ -147,8 +143,7 @@ def _sign(left: Printed, right: Printed) -> tuple[int, int]:
         return 0, 0
     if _overlap(left, right):
         return -1, 1
-    sign = 1 if left.middle > right.middle else -1
-    return sign, sign
+    return (1, 1) if left.middle > right.middle else (-1, -1)
 
 
 def _overlap(left: Printed, right: Printed) -> bool:
@@ -163,9 +158,6 @@ def _exact(value: Printed) -> bool:
 
 def _between(low: float, high: float) -> Printed:
     return Printed(Fraction(max(low, -1.0)), Fraction(min(high, 1.0)))
-
-
-# --- p-values --------------------------------------------------------------------------------------------------------
 
 
 def sign_test(successes: int, trials: int) -> dict[str, Printed]:
@@ -183,15 +175,14 @@ def correlation_test(coefficient: str, value: Printed, observations: int) -> dic
     """
     if observations < LEAST_OBSERVATIONS:
         return {}
-    low, high = min(abs(value.low), abs(value.high)), max(abs(value.low), abs(value.high))
+    low, high = sorted((abs(value.low), abs(value.high)))
     if value.low <= 0 <= value.high:
         low = Fraction(0)
     tail = _kendall_tail if coefficient == "kendall" else _student_tail
-    ends = sorted(tail(min(float(end), 1.0), observations) for end in (low, high))
-    least, most = max(nextafter(ends[0] * (1 - _SLACK), -inf), 0.0), ends[1] * (1 + _SLACK)
-    one_sided = Printed(Fraction(least), Fraction(most))
-    two_sided = Printed(min(one_sided.low * 2, Fraction(1)), min(one_sided.high * 2, Fraction(1)))
-    return {"one": one_sided, "two": two_sided}
+    least, most = sorted(tail(min(float(end), 1.0), observations) for end in (low, high))
+    least = max(nextafter(least * (1 - _SLACK), -inf), 0.0)
+    one_sided = Printed(Fraction(least), Fraction(most * (1 + _SLACK)))
+    return {"one": one_sided, "two": Printed(min(one_sided.low * 2, Fraction(1)), min(one_sided.high * 2, Fraction(1)))}
 
 
 def _student_tail(r: float, observations: int) -> float:
@@ -224,9 +215,6 @@ def _inversions(length: int) -> list[int]:
     return ways
 
 
-# --- trends ----------------------------------------------------------------------------------------------------------
-
-
 def figure(kind: str, of: str, scores: Scores, against: Scores | None, gap: int | None) -> Printed | None:
     """What a trend follows: a table's average, its difference from another's, or the ratio to it.
 
@@ -237,10 +225,10 @@ def figure(kind: str, of: str, scores: Scores, against: Scores | None, gap: int 
         if kind == "value" or against is None:
             values = list(scores.within(gap).values())
             return average(values) if values else None
-        both = list(paired(scores, against, gap).values())
-        if not both:
+        pairs = list(paired(scores, against, gap).values())
+        if not pairs:
             return None
-        own, beside = average([left for left, _ in both]), average([right for _, right in both])
+        own, beside = average([left for left, _ in pairs]), average([right for _, right in pairs])
         return own - beside if kind == "difference" else own / beside
     except (ZeroDivisionError, ValueError):
         return None
@@ -248,11 +236,11 @@ def figure(kind: str, of: str, scores: Scores, against: Scores | None, gap: int 
 
 def moves(figures: Sequence[Printed], direction: str) -> bool | None:
     """Whether figures move one way from each to the next; None where their printed digits do not tell."""
-    steps = [_moves(before, after, direction) for before, after in pairwise(figures)]
+    steps = [_step(before, after, direction) for before, after in pairwise(figures)]
     return False if False in steps else None if None in steps else True
 
 
-def _moves(before: Printed, after: Printed, direction: str) -> bool | None:
+def _step(before: Printed, after: Printed, direction: str) -> bool | None:
     if direction == "constant":
         return before.meets(after)
     low, high = (before, after) if direction == "increasing" else (after, before)

@@ -79,10 +79,10 @@ class Ranking:
 
     def sets(self, geometry: Geometry, budget: int, ties: Ties) -> Selected:
         """The sets that the order gives; at most 16 of them are named."""
-        followed = ties if self.apart else "any"
+        ties = ties if self.apart else "any"
         ranks = {block: float(place) for place, group in enumerate(self.groups) for block in group}
-        if followed != "higher":
-            return select(ranks, geometry, budget, "all" if followed == "any" else "lower")
+        if ties != "higher":
+            return select(ranks, geometry, budget, "all" if ties == "any" else "lower")
         # In the mirror, where block 0 is the last, the higher of two blocks is the lower.
         last = geometry.blocks - 1
         mirrored = Geometry(geometry.blocks, geometry.spacing, tuple(last - block for block in geometry.exclude))
@@ -116,19 +116,16 @@ def _clear(block: int, taken: set[int], geometry: Geometry) -> bool:
     return block not in taken and all(abs(block - other) > geometry.spacing for other in taken)
 
 
-# --- scores of pairs -> scores of blocks -----------------------------------------------------------------------------
-
-
 def tables(publication: Publication, model: str) -> tuple[Table, ...]:
     """A model's scores by protocol and symmetrisation: those that are published, and those that follow from them.
 
     Archived scores, which have more digits, come before printed ones; scores of single checkpoints are left out.
     """
-    own = [table for table in publication.scores if table.model == model and table.checkpoint is None and table.rows]
-    ordered = sorted(own, key=lambda scores: not scores.archive)
+    own = [scores for scores in publication.scores if scores.model == model and not scores.checkpoint and scores.rows]
+    own.sort(key=lambda scores: not scores.archive)
     by_kind: dict[tuple[str, str], Table] = {}
-    for protocol in dict.fromkeys(scores.protocol for scores in ordered):
-        for table in _of_protocol(protocol, [scores for scores in ordered if scores.protocol == protocol]):
+    for protocol in dict.fromkeys(scores.protocol for scores in own):
+        for table in _of_protocol(protocol, [scores for scores in own if scores.protocol == protocol]):
             by_kind.setdefault((table.protocol, table.symmetrisation), table)
     return tuple(by_kind.values())
 
@@ -138,14 +135,11 @@ def _of_protocol(protocol: str, published: Sequence[Scores]) -> Iterator[Table]:
         for scores in published:
             yield Table(protocol, SYMMETRIC, _both_ways(scores.by_pair))
         return
-    for scores in published:
-        if scores.direction in ("max", "mean", UNDECLARED):
-            yield Table(protocol, scores.direction, _both_ways(scores.by_pair))
+    later = {"forward": 1, "backward": 2}  # than scores without one direction
+    for scores in sorted(published, key=lambda scores: later.get(scores.direction, 0)):
+        yield Table(protocol, scores.direction, _both_ways(scores.by_pair))
     directed = {scores.direction: scores.by_pair for scores in reversed(published)}  # the first of each counts
     forward, backward = directed.get("forward", {}), directed.get("backward", {})
-    for direction, by_pair in (("forward", forward), ("backward", backward)):
-        if by_pair:
-            yield Table(protocol, direction, _both_ways(by_pair))
     if pairs := forward.keys() & backward.keys():
         yield from _directed({pair: (forward[pair], backward[pair]) for pair in sorted(pairs)})
 
@@ -210,9 +204,6 @@ def _one_pair(group: Sequence[int], table: Table, scores: Mapping[int, Printed],
     return own == scores[group[0]] == scores[group[1]]
 
 
-# --- the choices -----------------------------------------------------------------------------------------------------
-
-
 class Search:
     """The sets that a model's published scores give, choice by choice; rankings are made once."""
 
@@ -232,21 +223,19 @@ class Search:
             and (rule.max_gap or 1) <= table.largest_gap
         ]
         spacings = SPACINGS if rule.spacing is None else (rule.spacing,)
-        gaps, ties = (rule.max_gap,) if rule.max_gap else None, (rule.ties,) if rule.ties else TIES
-        return self._choices(fit, rule, gaps, spacings, ties)
+        return self._choices(fit, rule, spacings, (rule.ties,) if rule.ties else TIES, rule.max_gap)
 
     def every(self, rule: SourceRule) -> list[Choice]:
         """Every protocol, symmetrisation, largest gap, spacing and tie rule; the block score stays the stated one."""
-        spacings = sorted({*SPACINGS, rule.spacing or 0})
-        return self._choices(self.tables.values(), rule, None, spacings, TIES)
+        return self._choices(self.tables.values(), rule, sorted({*SPACINGS, rule.spacing or 0}), TIES)
 
     def _choices(
         self,
         fit: Iterable[Table],
         rule: SourceRule,
-        gaps: Sequence[int] | None,
         spacings: Sequence[int],
         ties: Sequence[Ties],
+        gap: int | None = None,
     ) -> list[Choice]:
         # The product of all that is open. Spacing and tie rule do not change a ranking, so each ranking is made once
         # and serves a dozen choices.
@@ -254,7 +243,7 @@ class Search:
         return [
             Choice(table.protocol, table.symmetrisation, *chosen)
             for table in fit
-            for chosen in product(block_scores, gaps or range(1, table.largest_gap + 1), spacings, ties)
+            for chosen in product(block_scores, [gap] if gap else range(1, table.largest_gap + 1), spacings, ties)
         ]
 
     def ranking(self, choice: Choice) -> Ranking:

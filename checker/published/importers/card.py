@@ -67,10 +67,11 @@ def _from_folder(request: Request) -> Draft:
 def _compare_counts(folder: Path, content: _Content) -> None:
     count = blocks_of(folder)
     content.remarks.append(f"config.json: this checkpoint has {count} blocks")
-    for recipe in content.recipes:
-        if recipe.kept != count:
-            wrong = f"slices that keep {recipe.kept} blocks, where config.json says {count}"
-            content.wrong.append(f"{recipe.where}: {wrong}")
+    content.wrong += [
+        f"{recipe.where}: slices that keep {recipe.kept} blocks, where config.json says {count}"
+        for recipe in content.recipes
+        if recipe.kept != count
+    ]
 
 
 def _read_card(request: Request, path: Path, name: str, content: _Content) -> None:
@@ -145,8 +146,7 @@ def _draft(request: Request, content: _Content, title: str) -> Draft:
         none = Recipe(None, None, 0, 0, where, ())
         removals = [mergekit.removal(none, blocks) | {"id": "removal", "where": blank("the place in the card")}]
     wrong = [*(problem for recipe in content.recipes for problem in recipe.wrong), *content.wrong]
-    bare = [recipe for recipe in content.recipes if recipe.layers == () and blocks]
-    wrong += [f"{recipe.where}: the slices leave out no block" for recipe in bare]
+    wrong += mergekit.nothing_left_out(content.recipes, blocks)
     remarks = [*content.remarks, *(line for recipe in content.recipes for line in mergekit.remarks(recipe, blocks))]
     return Draft(
         origin=request.name or title,
@@ -163,12 +163,12 @@ def _draft(request: Request, content: _Content, title: str) -> Draft:
 
 def _model(content: _Content, blocks: int | None, wrong: list[str]) -> dict[str, Any]:
     """The unpruned model: the card's base model, or that of the slices; a blank where they name several."""
-    named = {*content.base, *(recipe.model for recipe in content.recipes if recipe.model)}
-    if len(named) == 1:
-        return model(named.pop(), blocks)
+    names = {*content.base, *(recipe.model for recipe in content.recipes if recipe.model)}
+    if len(names) == 1:
+        return model(names.pop(), blocks)
     entry = model(None, blocks)
-    if named:
-        several = one_line(", ".join(sorted(named)))
+    if names:
+        several = one_line(", ".join(sorted(names)))
         wrong.append(f"several base models: {several}")
         entry["name"] = blank(f"name of the unpruned model, one of {several}")
     return entry
@@ -177,7 +177,7 @@ def _model(content: _Content, blocks: int | None, wrong: list[str]) -> dict[str,
 def _of_figures(content: _Content, name: str) -> tuple[dict[str, Any], list[Any], list[dict[str, Any]]]:
     """Contracts, one for each column of perplexities; baselines; removals."""
     contracts: dict[str, Any] = {}
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = {}  # of the contracts, by column
     baselines: list[Any] = []
     removals: list[dict[str, Any]] = []
     for figure in content.figures:
@@ -195,14 +195,14 @@ def _of_figures(content: _Content, name: str) -> tuple[dict[str, Any], list[Any]
 
 
 def _removal(figure: Figure, printed: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
-    layers = blank("the removed blocks, counted from 0, as in [21, 22]")
+    layers = "the removed blocks, counted from 0, as in [21, 22]"
     if figure.layers:
-        layers = blank(f"[{', '.join(map(str, figure.layers))}] is printed; the same, counted from 0")
+        layers = f"{list(figure.layers)} is printed; the same, counted from 0"
     entry = {
         "id": name_for(f"line-{figure.line}", taken),
         "model": MODEL,
         "method": blank(f"what chose the blocks, as the source calls it (the row is {one_line(figure.label, 60)})"),
-        "layers": layers,
+        "layers": blank(layers),
         **printed,
     }
     if figure.increase is not None:

@@ -116,15 +116,14 @@ def _in_columns(
     measured = [place for place in columns if numbers[place][0] is not None]
     changes = [place for place, name in enumerate(header) if place and _CHANGE.search(name)]
     change = changes[0] if len(columns) == len(changes) == 1 and numbers[changes[0]][0] is not None else None
-    named = next((place for place, name in enumerate(header) if _LAYERS.search(name) and _blocks(row[place])), None)
+    listed = next((place for place, name in enumerate(header) if _LAYERS.search(name) and _blocks(row[place])), None)
     increase = numbers[change][0] if change is not None else None
-    layers = _blocks(row[named]) if named is not None else ()
+    layers = _blocks(row[listed]) if listed is not None else ()
     figures = [
         Figure(row[0], header[place], numbers[place][0] or "", line, numbers[place][1], increase, layers)
         for place in measured
     ]
-    read = {place for place in (change, named) if place is not None} if measured else set()
-    return figures, {*measured, *read}
+    return figures, {*measured, *(place for place in (change, listed) if measured and place is not None)}
 
 
 def _in_row(header: Sequence[str], row: Sequence[str], line: int) -> tuple[list[Figure], set[int]]:

@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import yaml
@@ -65,11 +66,9 @@ def one_line(text: object, longest: int = _LONGEST) -> str:
 def name_for(text: str, taken: Iterable[str] = ()) -> str:
     """An id that the audit file takes, from any text, other than those ``taken``."""
     stem = re.sub(r"[^a-z0-9]+", "-", text[:_LONGEST].lower()).strip("-")[:50].rstrip("-") or "item"
-    used, number, name = set(taken), 1, stem
-    while name in used:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    used = set(taken)
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if name not in used)
 
 
 def render(draft: Draft) -> str:
@@ -87,8 +86,7 @@ def render(draft: Draft) -> str:
     for name, content in sections.items():
         if content:
             who = "May" if name == "source" else "Each may"
-            wrapped = textwrap.wrap(f"{who} also hold: {_MAY_HOLD[name]}.", 112)
-            lines += [f"  # {line}" for line in wrapped]
+            lines += [f"  # {line}" for line in textwrap.wrap(f"{who} also hold: {_MAY_HOLD[name]}.", 112)]
             lines.append(textwrap.indent(_yaml({name: content}), "  "))
     lines.append(
         "  # What the source says in words goes into `statements`, how it says that blocks were chosen into `rules`."

@@ -52,17 +52,17 @@ class _Results:
         config = self.content.get("config")
         settings = config.get("model_args") if isinstance(config, dict) else None
         if isinstance(settings, dict):
-            said = settings.get("pretrained")
+            name = settings.get("pretrained")
         else:
             match = re.search(r"(?:^|,)pretrained=([^,]+)", str(settings or "")[:2000])
-            said = match[1] if match else self.content.get("model_name")
-        return said if isinstance(said, str) else None
+            name = match[1] if match else self.content.get("model_name")
+        return name if isinstance(name, str) else None
 
     @property
     def dtype(self) -> str:
         config = self.content.get("config")
-        said = config.get("model_dtype") if isinstance(config, dict) else None
-        return one_line(said.removeprefix("torch."), 100) if isinstance(said, str) else ""
+        dtype = config.get("model_dtype") if isinstance(config, dict) else None
+        return one_line(dtype.removeprefix("torch."), 100) if isinstance(dtype, str) else ""
 
     def figures(self) -> Iterator[tuple[str, str, str]]:
         """Task, metric and the figure as it is written."""
@@ -143,43 +143,22 @@ def _draft(request: Request) -> Draft:
     pruned = _read(request.path)
     base = _read(request.base) if request.base is not None else None
     remarks: list[str] = []
-    shared = {task: _same(pruned, base, task, remarks) for task in pruned.content["results"]} if base else {}
-    contracts: dict[str, Any] = {}
-    keys: dict[tuple[str, str, bool], str] = {}
-    entries: dict[bool, list[dict[str, Any]]] = {False: [], True: []}  # whether of the base
     wrong: list[str] = []
-    for results, is_base in ((pruned, False), *(((base, True),) if base else ())):
-        for task, metric, value in results.figures():
-            if metric.partition(",")[0] not in _PERPLEXITIES:
-                wrong.append(
-                    f"{results.name}: {one_line(task, 60)}, {one_line(metric, 60)} {one_line(value, 40)}: no perplexity"
-                )
-                continue
-            apart = is_base and not shared.get(task, False)
-            key = keys.setdefault((task, metric, apart), name_for(f"{task}-{metric.partition(',')[0]}", contracts))
-            contracts.setdefault(key, _contract(results, task, metric))
-            where = one_line(f"{results.name}, {task}, {metric}")
-            entries[is_base].append({"contract": key, "perplexity": value, "archive": True, "where": where})
-    if not entries[False]:
+    contracts: dict[str, Any] = {}
+    keys: dict[tuple[str, str], str] = {}
+    removals = _entries(pruned, contracts, keys, wrong)
+    if not removals:
         raise UsageError.at(
             request.path,
             f"no figure called {', '.join(_PERPLEXITIES)}",
             "one, for `published:` has no place for other measures",
             "choose results with a perplexity",
         )
-    return _assembled(request, pruned, base, (contracts, entries[True], entries[False]), (remarks, wrong))
-
-
-def _assembled(
-    request: Request,
-    pruned: _Results,
-    base: _Results | None,
-    parts: tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]],
-    comments: tuple[list[str], list[str]],
-) -> Draft:
-    contracts, baselines, removals = parts
-    remarks, wrong = comments
-    if base is None:
+    if base is not None:
+        same = [task for task in pruned.content["results"] if _same(pruned, base, task, remarks)]
+        shared = {(task, metric): key for (task, metric), key in keys.items() if task in same}
+        baselines = _entries(base, contracts, shared, wrong)
+    else:
         remarks.append("results of the unpruned model were not given (--base FILE); its perplexity is a blank")
         baselines = [blank_baseline(entry["contract"]) for entry in removals]
     name = pruned.model
@@ -196,6 +175,23 @@ def _assembled(
     )
 
 
+def _entries(
+    results: _Results, contracts: dict[str, Any], keys: dict[tuple[str, str], str], wrong: list[str]
+) -> list[dict[str, Any]]:
+    """The perplexities; a figure whose task and metric are not among ``keys`` gets a contract of its own."""
+    entries = []
+    for task, metric, value in results.figures():
+        if metric.partition(",")[0] not in _PERPLEXITIES:
+            figure = f"{one_line(task, 60)}, {one_line(metric, 60)} {one_line(value, 40)}"
+            wrong.append(f"{results.name}: {figure}: no perplexity")
+            continue
+        key = keys.setdefault((task, metric), name_for(f"{task}-{metric.partition(',')[0]}", contracts))
+        contracts.setdefault(key, _contract(results, task, metric))
+        where = one_line(f"{results.name}, {task}, {metric}")
+        entries.append({"contract": key, "perplexity": value, "archive": True, "where": where})
+    return entries
+
+
 def _removal(entry: dict[str, Any], number: int, name: str | None) -> dict[str, Any]:
     called = f" ({one_line(name, 80)})" if name else ""
     return {
@@ -210,8 +206,8 @@ def _removal(entry: dict[str, Any], number: int, name: str | None) -> dict[str, 
 
 def _contract(results: _Results, task: str, metric: str) -> dict[str, Any]:
     version = results.setting("versions", task)
-    said = f"{task}, {metric} of lm-evaluation-harness" + (f", task version {version}" if version is not None else "")
-    return {"text": one_line(said)} | ({"dtype": results.dtype} if results.dtype else {})
+    text = f"{task}, {metric} of lm-evaluation-harness" + (f", task version {version}" if version is not None else "")
+    return {"text": one_line(text)} | ({"dtype": results.dtype} if results.dtype else {})
 
 
 def _same(pruned: _Results, base: _Results, task: str, remarks: list[str]) -> bool:
@@ -224,8 +220,7 @@ def _same(pruned: _Results, base: _Results, task: str, remarks: list[str]) -> bo
     differing += ["dtype"] if pruned.dtype != base.dtype else []
     after, before = _documents(pruned, task), _documents(base, task)
     if after is None or before is None:
-        bare = [results.name for results, own in ((pruned, after), (base, before)) if own is None]
-        missing = " and ".join(bare)
+        missing = " and ".join(each.name for each, own in ((pruned, after), (base, before)) if own is None)
         remarks.append(f"{name}: no samples beside {missing}, so nothing shows that both ran on the same documents")
     else:
         both = len(after.keys() & before.keys())
@@ -243,14 +238,13 @@ def _same(pruned: _Results, base: _Results, task: str, remarks: list[str]) -> bo
 def _changed(task: str, after: Documents, before: Documents) -> Iterator[str]:
     """On how many documents of both an answer became right or wrong."""
     for metric in _RIGHT:
-        both = [
+        both = Counter(
             (_right(after[key].get(metric)), _right(before[key].get(metric))) for key in after.keys() & before.keys()
-        ]
-        whole = [(now, then) for now, then in both if now is not None and then is not None]
-        if whole:
-            lost = sum(then and not now for now, then in whole)
-            won = sum(now and not then for now, then in whole)
-            yield f"{task}, {metric}: of {len(whole)} documents {lost} are right only with --base, {won} only without"
+        )
+        known = sum(number for answers, number in both.items() if None not in answers)
+        if known:
+            lost, won = both[False, True], both[True, False]
+            yield f"{task}, {metric}: of {known} documents {lost} are right only with --base, {won} only without"
 
 
 def _right(value: Any) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, starmap
 from typing import Any
 
 from checker.core.errors import InvalidAudit, UsageError
@@ -41,7 +41,7 @@ class Recipe:
     wrong: tuple[str, ...]
 
     @property
-    def shown(self) -> str:
+    def left_out(self) -> str:
         return ", ".join(map(str, self.layers or ())) or "none"
 
 
@@ -66,9 +66,9 @@ def read(document: Document, blocks: int | None, name: str, first_line: int = 1)
         return f"{name}:{(document.keys.get(where) or document.place(where)).line + first_line - 1}"
 
     parts = [part for number in range(len(slices)) if (part := _part(document, number, place, wrong))]
-    names = {part[0] for part in parts}
+    names = sorted({part[0] for part in parts})
     if len(names) > 1:
-        wrong.append(f"{place(('slices',))}: blocks of several models, {one_line(', '.join(sorted(names)))}")
+        wrong.append(f"{place(('slices',))}: blocks of several models, {one_line(', '.join(names))}")
     if document.get("merge_method") != "passthrough":
         method = one_line(document.get("merge_method"), 40)
         wrong.append(f"{place(('merge_method',))}: the method `{method}`, and not passthrough")
@@ -79,11 +79,19 @@ def read(document: Document, blocks: int | None, name: str, first_line: int = 1)
         order = "; ".join(f"{start} to {end - 1}" for start, end in ranges)
         wrong.append(f"{place(('slices',))}: blocks that stand twice or in another order ({one_line(order)})")
         plain = False
-    _check_end(document, ranges, blocks)
+    for start, end in ranges:
+        if blocks is not None and end > blocks:
+            raise UsageError.at(
+                document.file,
+                f"the range [{start}, {end}]",
+                f"it to end at {blocks}, the number of the model's blocks, or before",
+                "correct --blocks or --base",
+            )
     end = max((end for _, end in ranges), default=0)
+    left_out = sorted(set(range(blocks or end)).difference(*starmap(range, ranges)))
     return Recipe(
-        model=next(iter(names)) if len(names) == 1 else None,
-        layers=_left_out(ranges, blocks or end) if plain else None,
+        model=names[0] if len(names) == 1 else None,
+        layers=tuple(left_out) if plain else None,
         end=end,
         kept=sum(end - start for start, end in ranges),
         where=f"{name}, line {document.keys[('slices',)].line + first_line - 1}",
@@ -99,14 +107,14 @@ def _part(document: Document, number: int, place: Any, wrong: list[str]) -> tupl
         wrong.append(f"{place(where)}: a slice that is not one run of blocks of one model")
         return None
     source: Mapping[str, Any] = sources[0]
-    ends, named = _ends(source.get("layer_range")), source.get("model")
-    if ends is None or not isinstance(named, str):
+    ends, name = _ends(source.get("layer_range")), source.get("model")
+    if ends is None or not isinstance(name, str):
         wrong.append(f"{place(where)}: a slice without a model's name and a range like [0, 21]")
         return None
     others = sorted({*source, *document.get(*where)} - {"sources", "model", "layer_range"})
     if others:
         wrong.append(f"{place(where)}: `{one_line(', '.join(others), 60)}`, which may change weights")
-    return named, *ends
+    return name, *ends
 
 
 def _ends(layer_range: Any) -> tuple[int, int] | None:
@@ -115,22 +123,6 @@ def _ends(layer_range: Any) -> tuple[int, int] | None:
         return None
     start, end = layer_range
     return (start, end) if 0 <= start < end <= MOST_BLOCKS else None
-
-
-def _left_out(ranges: Sequence[tuple[int, int]], blocks: int) -> tuple[int, ...]:
-    kept = {block for start, end in ranges for block in range(start, end)}
-    return tuple(block for block in range(blocks) if block not in kept)
-
-
-def _check_end(document: Document, ranges: Sequence[tuple[int, int]], blocks: int | None) -> None:
-    for start, end in ranges:
-        if blocks is not None and end > blocks:
-            raise UsageError.at(
-                document.file,
-                f"the range [{start}, {end}]",
-                f"it to end at {blocks}, the number of the model's blocks, or before",
-                "correct --blocks or --base",
-            )
 
 
 def removal(recipe: Recipe, blocks: int | None, number: int = 1) -> dict[str, Any]:
@@ -144,7 +136,7 @@ def removal(recipe: Recipe, blocks: int | None, number: int = 1) -> dict[str, An
     if recipe.layers is None:
         entry["layers"] = blank("the removed blocks, counted from 0, as in [21, 22]")
     elif blocks is None:
-        entry["layers"] = blank(f"{_list(recipe.layers)}, and every block from {recipe.end} on that the model has")
+        entry["layers"] = blank(f"{list(recipe.layers)}, and every block from {recipe.end} on that the model has")
     elif recipe.layers:
         entry["budget"], entry["layers"] = len(recipe.layers), list(recipe.layers)
     return entry | {
@@ -154,10 +146,6 @@ def removal(recipe: Recipe, blocks: int | None, number: int = 1) -> dict[str, An
         "selected_on": blank("the text that the blocks were chosen on, or unstated"),
         "where": recipe.where,
     }
-
-
-def _list(layers: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, layers))}]"
 
 
 def remarks(recipe: Recipe, blocks: int | None) -> Iterator[str]:
@@ -170,7 +158,12 @@ def remarks(recipe: Recipe, blocks: int | None) -> Iterator[str]:
             "the unpruned model has is not known (give --blocks or --base)"
         )
     else:
-        yield f"{recipe.where}: ranges are half-open; of {blocks} blocks the slices leave out {recipe.shown}"
+        yield f"{recipe.where}: ranges are half-open; of {blocks} blocks the slices leave out {recipe.left_out}"
+
+
+def nothing_left_out(recipes: Sequence[Recipe], blocks: int | None) -> list[str]:
+    """Which recipes keep every block of the model."""
+    return [f"{each.where}: the slices leave out no block" for each in recipes if each.layers == () and blocks]
 
 
 def blank_evaluation() -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -184,9 +177,6 @@ def _draft(request: Request) -> Draft:
     blocks = block_count(request)
     recipe = read(document, blocks, request.name)
     contracts, baselines = blank_evaluation()
-    wrong = list(recipe.wrong)
-    if recipe.layers == () and blocks is not None:
-        wrong.append(f"{recipe.where}: the slices leave out no block")
     return Draft(
         origin=request.name,
         title=f"Published removal of {request.name}",
@@ -196,7 +186,7 @@ def _draft(request: Request) -> Draft:
         baselines=baselines,
         removals=[removal(recipe, blocks)],
         remarks=list(remarks(recipe, blocks)),
-        not_understood=wrong,
+        not_understood=[*recipe.wrong, *nothing_left_out([recipe], blocks)],
     )
 
 

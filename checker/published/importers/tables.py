@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from checker.core.errors import UsageError
@@ -14,7 +14,6 @@ from checker.published.importers.importer import (
     LARGEST_TABLE,
     MOST_ROWS,
     Importer,
-    Number,
     Request,
     block_count,
     model,
@@ -69,7 +68,7 @@ def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Mapping[
 
 
 def _check_header(request: Request, header: Sequence[str]) -> None:
-    for name in _mapped(request):
+    for name in chain(*_columns(request).values()):
         if header.count(name) != 1:
             wrong = "no column" if name not in header else "several columns"
             names = ", ".join(one_line(each, 40) for each in header[:_SHOWN]) or "nothing"
@@ -86,8 +85,7 @@ def _from_json(request: Request) -> Draft:
     where, records = _list(request, content)
     name = content.get("model") if isinstance(content, dict) else None
     placed = [(f"{where}, entry {number}", record) for number, record in enumerate(records)]
-    known = name if isinstance(name, str) and not isinstance(name, Number) else None
-    return _draft(request, placed, _at, where, known)
+    return _draft(request, placed, _at, where, name if type(name) is str else None)
 
 
 def _list(request: Request, content: Any) -> tuple[str, list[Any]]:
@@ -125,10 +123,6 @@ def _columns(request: Request) -> Mapping[str, tuple[str, ...]]:
     return {**{name: (name,) for name in REQUIRED}, **request.columns}
 
 
-def _mapped(request: Request) -> list[str]:
-    return [name for names in _columns(request).values() for name in names]
-
-
 def _draft(request: Request, records: list[tuple[str, Any]], find: Find, where: str, known: str | None = None) -> Draft:
     _check_size(request, records)
     wrong: list[str] = []
@@ -143,12 +137,9 @@ def _draft(request: Request, records: list[tuple[str, Any]], find: Find, where: 
         turned += [entries[-1]["id"]] if table.turned else []
         scores += entries
     if not scores:
-        raise UsageError.at(
-            request.path,
-            "no row with two blocks and a score",
-            "some",
-            f"see whether --map names the right columns{_first(wrong)}",
-        )
+        first = f" (the first: {wrong[0]})" if wrong else ""
+        remedy = f"see whether --map names the right columns{first}"
+        raise UsageError.at(request.path, "no row with two blocks and a score", "some", remedy)
     remarks = [] if known is None else [f"the model's name is what stands under `model` in {request.name}"]
     remarks += [f"{name}: in these rows the higher block stood first; they are turned round" for name in turned]
     remarks.append(
@@ -175,10 +166,6 @@ def _check_size(request: Request, records: Sequence[Any]) -> None:
         )
 
 
-def _first(wrong: list[str]) -> str:
-    return f" (the first: {wrong[0]})" if wrong else ""
-
-
 def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str, ...]]) -> str | None:
     """Adds a row, or says what is wrong with it."""
     if not isinstance(record, dict):
@@ -193,8 +180,7 @@ def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str
     rows, pair = (table.forward, (i, j)) if i < j else (table.turned, (j, i))
     if pair in rows:
         return f"the pair {i}, {j} a second time"
-    ends = [_decimal(cells[end]) for end in ("low", "high") if end in cells]
-    low, high = ends if len(ends) == 2 else (None, None)
+    low, high = (_decimal(cells.get(end)) for end in ("low", "high"))
     sound = low is not None and high is not None and not Printed.of(high).surely_below(Printed.of(low))
     rows[pair] = [*pair, value, low, high] if sound else [*pair, value]
     if not sound and any(cells.get(end) not in (None, "") for end in ("low", "high")):
@@ -203,8 +189,7 @@ def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str
 
 
 def _decimal(value: Any) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return str(text) if is_decimal(text) else None
+    return str(value).strip() if isinstance(value, str) and is_decimal(value.strip()) else None
 
 
 def _shown(value: Any) -> str:
@@ -214,14 +199,14 @@ def _shown(value: Any) -> str:
 def _entries(table: _Table, column: str, where: str, others: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     taken = [entry["id"] for entry in others]
     stem = name_for(column, taken)
-    both = bool(table.forward) and bool(table.turned)
+    both = "; pairs stand there in both orders" if table.forward and table.turned else ""
     for name, rows in ((stem, table.forward), (name_for(f"{stem}-turned", [*taken, stem]), table.turned)):
         if rows:
             yield {
                 "id": name,
                 "model": MODEL,
                 "protocol": blank(f"{_PROTOCOL} (the column is called {one_line(column, 60)})"),
-                "direction": blank(_DIRECTION + ("; pairs stand there in both orders" if both else "")),
+                "direction": blank(_DIRECTION + both),
                 "archive": True,
                 "where": one_line(f"{where}, column {column}"),
                 "values": list(rows.values()),
