@@ -307,7 +307,7 @@ class Audit:
         return self.selection.geometry(blocks)
 
 
-class Audited(Protocol):
+class AnyAudit(Protocol):
     """What every audit has, of measurements or of published numbers."""
 
     @property

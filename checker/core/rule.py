@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from checker.core.records import Audited
+from checker.core.records import AnyAudit
 
-A = TypeVar("A", bound=Audited, covariant=True)
+A = TypeVar("A", bound=AnyAudit, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,12 @@ def not_applicable(message: str) -> Result:
 
 Outcome = Literal["pass", "fail", "open", "not_applicable"]
 Level = Literal["note", "warning", "error"]
+_LEVELS = ("note", "warning", "error")
+
+
+def weighs(level: str, waived: str | None, fail_on: str) -> bool:
+    """Whether a finding counts for the outcome: not waived, and at or above ``fail_on`` (error where it is never)."""
+    return waived is None and _LEVELS.index(level) >= _LEVELS.index("error" if fail_on == "never" else fail_on)
 
 
 @dataclass(frozen=True)

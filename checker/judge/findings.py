@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from checker.core.canonical import from_json
-from checker.core.rule import C, Finding, not_applicable
+from checker.core.rule import C, Finding, not_applicable, weighs
 from checker.core.words import counted
 from checker.judge import waivers
 from checker.judge.form import AnyReport, AuditOutcome, FindingRow
 from checker.judge.rules import Result, Rule
 from checker.judge.waivers import Standing
 
-_LEVELS = ("note", "warning", "error")
 _EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "open": 3}
 
 
@@ -70,8 +69,7 @@ def exit_code(report: AnyReport, fail_on: str) -> int:
 
 def outcome_of(findings: Iterable[Finding], fail_on: str) -> AuditOutcome:
     """fail or open where a finding at or above ``fail_on`` (error where it is ``never``) is so and not waived."""
-    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
-    outcomes = {f.outcome for f in findings if f.waived is None and _LEVELS.index(f.level) >= least}
+    outcomes = {f.outcome for f in findings if weighs(f.level, f.waived, fail_on)}
     return "fail" if "fail" in outcomes else "open" if "open" in outcomes else "pass"
 
 

@@ -6,7 +6,7 @@ A test holds these types against the schema, so that neither changes alone. Rows
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict, final
+from typing import Any, Final, Literal, NotRequired, TypedDict, final
 
 from checker.core.facts import AmountRow, RunRow, StopRow
 from checker.core.records import ProtocolName, Verdict
@@ -282,6 +282,9 @@ class PublishedFacts(TypedDict):  # what was read; schemas/published.schema.json
     contracts: Sequence[Mapping[str, Any]]
     caveats: Sequence[Mapping[str, Any]]
     numbers: Mapping[str, int]
+
+
+PUBLISHED_FORMAT: Final = "pruneaudit/published/1"
 
 
 @final

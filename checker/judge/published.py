@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from checker import __version__
 from checker.core.canonical import digest
@@ -12,13 +12,12 @@ from checker.core.rule import AnyCase
 from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
-from checker.judge.form import PublishedFacts, PublishedReport
+from checker.judge.form import PUBLISHED_FORMAT, PublishedFacts, PublishedReport
 from checker.judge.rules import PUBLISHED, RULES
 from checker.published import rules as published
 from checker.published.publication import Publication, PublishedContract
 from checker.spec import policies
 
-FORMAT: Literal["pruneaudit/published/1"] = "pruneaudit/published/1"
 _DETAILS = ("where", "statement", "recomputed", "question", "does_not_show")
 _ORDER = ("pass", "fail", "open")  # what holds first
 _WORDS = {
@@ -35,7 +34,7 @@ def judge(publication: Publication, today: date | None = None) -> PublishedRepor
     outcome = findings.outcome_of(conclusions.findings, publication.policy.fail_on)
     checks = _checks(conclusions)
     return {
-        "format": FORMAT,
+        "format": PUBLISHED_FORMAT,
         "title": publication.title,
         "outcome": outcome,
         "summary": _summary(outcome, checks, conclusions),

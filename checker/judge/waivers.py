@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from checker.core.records import COMPLETENESS, Audited, Waiver
+from checker.core.records import COMPLETENESS, AnyAudit, Waiver
 from checker.core.rule import Finding
 from checker.judge.form import WaiverRow, WaiverState
 from checker.spec import schema
@@ -69,7 +69,7 @@ def _remedy(word: str, known: Iterable[str]) -> str:
 
 
 def standings(
-    audit: Audited, known_rules: Collection[str], matched: Mapping[int, int] | None, today: str
+    audit: AnyAudit, known_rules: Collection[str], matched: Mapping[int, int] | None, today: str
 ) -> list[Standing]:
     """How each of the audit's waivers stands; ``matched`` is None where nothing is measured that they could be held
     against. The first that is wrong with a waiver is its state: unknown, expired, unmatched."""

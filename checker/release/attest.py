@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceMissing, UsageError
+from checker.core.rule import weighs
 from checker.judge.form import FindingRow, Report
 from checker.release.pack import Pack
 from checker.release.verify import Verified
@@ -29,7 +30,6 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 CLAIMS = "urn:pruneaudit:attestation:claims:1"
 FILES: Mapping[str, str] = {"test-result": "test-result.intoto.json", "claims": "claims.intoto.json"}
 UNSIGNED = "unsigned: anybody could have written this statement; only a signed envelope around it says who did"
-_LEVELS = ("note", "warning", "error")
 _RANK = {"passed": 0, "warned": 1, "failed": 2}
 
 
@@ -94,20 +94,18 @@ def _test_result(pack: Pack) -> dict[str, Any]:
 def _tests(report: Report) -> dict[str, str]:
     """Every rule that applied, and how it came out: the worst of its findings."""
     fail_on = report["policy"]["fail_on"]
-    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
     tests: dict[str, str] = {}
     for finding in report["findings"]:
-        state = _state(finding, least)
+        state = _state(finding, fail_on)
         if state and _RANK[state] >= _RANK[tests.get(finding["rule"], "passed")]:
             tests[finding["rule"]] = state
     return tests
 
 
-def _state(finding: FindingRow, least: int) -> Literal["passed", "warned", "failed"] | None:
+def _state(finding: FindingRow, fail_on: str) -> Literal["passed", "warned", "failed"] | None:
     if finding["outcome"] not in ("fail", "open"):
         return "passed" if finding["outcome"] == "pass" else None
-    counts = finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
-    return "failed" if counts else "warned"
+    return "failed" if weighs(finding["level"], finding["waived"], fail_on) else "warned"
 
 
 def _claims(verified: Verified) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from jsonschema.validators import extend
 
 from checker.core import resources
 from checker.core.files import replace
-from checker.judge.form import AnyReport
-from checker.reports import destination, github, html, json, junit, markdown, published, sarif, text
+from checker.judge.form import PUBLISHED_FORMAT, AnyReport
+from checker.reports import destination, github, html, json, junit, markdown, sarif, text
 from checker.reports.destination import Destination
 from checker.reports.format import Format
 from checker.reports.places import pointing
@@ -73,7 +73,7 @@ def _text(format_: Format, report: AnyReport, audit: Path | None) -> str:
 
 def check(report: Mapping[str, Any]) -> None:
     """ValueError where a report does not follow the schema of its format; it names each place and what is wrong."""
-    published_numbers = isinstance(report, Mapping) and report.get("format") == published.NAME
+    published_numbers = isinstance(report, Mapping) and report.get("format") == PUBLISHED_FORMAT
     name = "published.schema.json" if published_numbers else "report.schema.json"
     schema = _json.loads((resources.schemas() / name).read_text(encoding="utf-8"))
     mistakes = [f"{place}: found {value!r}; expected a finite number" for place, value in _not_finite(report, "$")]

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from checker.core import escape
+from checker.core.rule import weighs
 from checker.judge.form import AnyReport, FindingRow
 from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables import claims
 from checker.reports.tables.words import CONCLUSIONS
 
-_LEVELS = ("note", "warning", "error")
 _KINDS = {"fail": "failure", "open": "error"}
 
 
@@ -77,9 +77,7 @@ def _case(findings: Sequence[FindingRow], report: AnyReport) -> Xml.Element:
 
 def _counts(finding: FindingRow, report: AnyReport) -> bool:
     """Whether a finding counts for the report's outcome."""
-    fail_on = report["policy"]["fail_on"]
-    least = _LEVELS.index("error" if fail_on == "never" else fail_on)
-    return finding["waived"] is None and _LEVELS.index(finding["level"]) >= least
+    return weighs(finding["level"], finding["waived"], report["policy"]["fail_on"])
 
 
 def _reason(finding: FindingRow) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from checker.core import escape
 from checker.core.rule import Outcome
@@ -13,8 +13,6 @@ from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.claims import FindingView
 from checker.reports.tables.table import Cell, Table, pairs_of
 from checker.reports.tables.words import OUTCOMES, Section, Word
-
-NAME: Final = "pruneaudit/published/1"
 
 _VERDICTS: Mapping[str, str] = {"pass": "holds", "fail": "does not hold", "open": "open"}
 _GROUPS = (

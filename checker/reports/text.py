@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from checker.core import escape
 from checker.core.words import counted
-from checker.judge.form import AnyReport, Report
+from checker.judge.form import PUBLISHED_FORMAT, AnyReport, Report
 from checker.reports import published
 from checker.reports.format import Format
 from checker.reports.tables import arms, claims, costs, distances, facts, numbers
@@ -20,7 +20,7 @@ _FEW = 6  # methods whose every arm stands on the terminal
 def summary(report: AnyReport, width: int = 80) -> str:
     """The summary in lines of at most ``width`` columns (40 at least), save where a single word is longer."""
     safe: AnyReport = escape.clean(report)
-    if safe["format"] == published.NAME:
+    if safe["format"] == PUBLISHED_FORMAT:
         parts = [*published.lines(safe), _waivers(safe)]
     else:
         parts = [_head(safe), _regime(safe), _arms(safe), _claims(safe), _findings(safe), _waivers(safe)]

@@ -119,7 +119,7 @@ class _Runs:
         """What a search finds, and its evaluations: those of the scores that seed it count as its own."""
         settings, problem = self.settings, replace(self.problem, geometry=geometry)
         counted = _Counted(self.ask.answer, settings.calls if self.method.capped else None)
-        ask = replace(self.ask, answer=counted)
+        ask = Ask(counted, self.ask.base, self.ask.scored)
         if self.method.seeded and settings.seeded_by is not None:
             problem = replace(problem, seeds=block_scores(replace(settings, name=settings.seeded_by), problem, ask))
             settings = replace(settings, calls=settings.calls - counted.calls)
@@ -128,8 +128,8 @@ class _Runs:
     def _scores(self) -> tuple[dict[int, float], int]:
         if self.scored is None:
             counted = _Counted(self.ask.answer, None)
-            scores = block_scores(self.settings, self.problem, replace(self.ask, answer=counted))
-            self.scored = scores, counted.calls
+            ask = Ask(counted, self.ask.base, self.ask.scored)
+            self.scored = block_scores(self.settings, self.problem, ask), counted.calls
         return self.scored
 
 

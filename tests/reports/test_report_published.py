@@ -23,8 +23,8 @@ from reports_page import each_string, page
 from checker import reports
 from checker.core import escape, resources
 from checker.core.errors import UsageError
-from checker.judge import published as judge_published
-from checker.reports import published, read, sarif
+from checker.judge.form import PUBLISHED_FORMAT
+from checker.reports import read, sarif
 
 EVERY = tuple(reports.FORMATS)
 HOSTILE = (
@@ -48,7 +48,7 @@ def schema() -> dict[str, Any]:
 @pytest.mark.parametrize("report", [samples.report(), samples.bare_report()])
 def test_samples_follow_the_schema(report: dict[str, Any]) -> None:
     reports.check(report)
-    assert report["format"] == judge_published.FORMAT == published.NAME
+    assert report["format"] == PUBLISHED_FORMAT
 
 
 @pytest.mark.parametrize("key", sorted(samples.report()))

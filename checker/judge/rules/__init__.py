@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checker.core.records import Audited
+from checker.core.records import AnyAudit
 from checker.core.rule import AnyCase, Result, Rule
 from checker.judge.case import Case
 from checker.judge.rules import (
@@ -27,7 +27,7 @@ from checker.published.publication import Publication
 
 _FAMILIES = (spec, model, data, protocol, selection, statistics, regime, claim, evidence, card, provenance)
 _LAST = (policy, waiver)  # what they conclude rests on the other findings
-_OF_BOTH_KINDS: tuple[Rule[AnyCase[Audited]], ...] = (
+_OF_BOTH_KINDS: tuple[Rule[AnyCase[AnyAudit]], ...] = (
     spec.values_overridden,
     policy.unknown_rule,
     policy.too_many_waivers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from checker.core.facts import OVERLAP
 from checker.core.records import TextSource
 from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
 from checker.judge.case import Case
@@ -89,7 +90,7 @@ def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
     evaluation = case.facts.evaluation
     if evaluation is None:
         yield undecided("the texts are not read yet; run the audit")
-    elif evaluation.shared_run >= 8:
+    elif evaluation.shared_run >= OVERLAP:
         yield failed(
             f"found a run of {evaluation.shared_run} words in both texts; expected none of 8 or more; "
             "arms are tuned on their test text"

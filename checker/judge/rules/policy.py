@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from checker.core.records import Audited
+from checker.core.records import AnyAudit
 from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
 from checker.core.words import counted, listed
 from checker.judge.case import Case
@@ -24,7 +24,7 @@ _LIFT = "When the demand cannot be met for this model, and the reason says why."
     waive="Never; correct the policy.",
     nothing="the policy changes no rule's level",
 )
-def unknown_rule(case: AnyCase[Audited]) -> Iterator[Result]:
+def unknown_rule(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """The policy sets a level for a rule that does not exist or that has only one."""
     policy = case.audit.policy
     unknown = dict(unknown_rules(policy, case.known_rules))
@@ -189,7 +189,7 @@ def _width(interval: Sequence[float], increase: float | None) -> float:
     waive="Never; it would be one waiver more.",
     nothing="the policy bounds no number of waivers",
 )
-def too_many_waivers(case: AnyCase[Audited]) -> Iterator[Result]:
+def too_many_waivers(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """The audit has more waivers than the policy allows."""
     most, number = case.audit.policy.maximum_waivers, len(case.audit.waivers)
     if most is None:
@@ -201,7 +201,7 @@ def too_many_waivers(case: AnyCase[Audited]) -> Iterator[Result]:
         yield passed(f"{sentence}; allowed are at most {most}")
 
 
-def _demanded(case: AnyCase[Audited], key: str) -> str:
+def _demanded(case: AnyCase[AnyAudit], key: str) -> str:
     """Who demands it, and where."""
     place = case.audit.policy.sources.get(key)
     return f"the policy demands ({place})" if place else "the policy demands"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import Audited
+from checker.core.records import AnyAudit
 from checker.core.rule import AnyCase, Result, failed, passed, rule
 from checker.core.words import counted, numbered
 from checker.judge.case import Case
@@ -19,7 +19,7 @@ from checker.judge.case import Case
     remedy="Write the values into the audit file before publishing, and run it without `--set`.",
     waive="When the command line is published beside the audit file.",
 )
-def values_overridden(case: AnyCase[Audited]) -> Iterator[Result]:
+def values_overridden(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """Values of the audit file were changed on the command line."""
     overrides = case.audit.overrides
     if overrides:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import Audited
+from checker.core.records import AnyAudit
 from checker.core.rule import AnyCase, Result, failed, passed, rule
 from checker.judge.waivers import names_nothing
 
@@ -19,7 +19,7 @@ _NONE = "the audit waives nothing"
     waive="Never; renew the waiver instead.",
     nothing=_NONE,
 )
-def expired(case: AnyCase[Audited]) -> Iterator[Result]:
+def expired(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """A waiver's expiry date has passed."""
     for waiver in case.audit.waivers:
         subject = f"{waiver.location.place}: waiver of {waiver.rule}"
@@ -38,7 +38,7 @@ def expired(case: AnyCase[Audited]) -> Iterator[Result]:
     waive="Never; correct the waiver.",
     nothing=_NONE,
 )
-def unknown(case: AnyCase[Audited]) -> Iterator[Result]:
+def unknown(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """A waiver names a rule or a claim that does not exist, or a rule that cannot be waived."""
     for waiver in case.audit.waivers:
         place = waiver.location.place
@@ -55,7 +55,7 @@ def unknown(case: AnyCase[Audited]) -> Iterator[Result]:
     waive="Never; take the waiver out.",
     nothing=_NONE,
 )
-def unmatched(case: AnyCase[Audited]) -> Iterator[Result]:
+def unmatched(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     """A waiver matches no finding."""
     for number, waiver in enumerate(case.audit.waivers):
         subject = f"{waiver.location.place}: the waiver of {waiver.rule}"
