@@ -38,7 +38,7 @@ Schema: draft 2020-12, in `schemas/audit.schema.json`. For completion in an edit
 
 _RULES_HEAD = """# The rules
 
-<!-- Generated from checker/rules/ by docs/generate.py; do not edit. -->
+<!-- Generated from checker/judge/rules/ and checker/published/rules/ by docs/generate.py; do not edit. -->
 
 A report holds every rule of its kind, as passed, failed, open (undecided or not measured) or not applicable, with the
 reason: the family `published` where numbers were published, the others where they were measured. Of both kinds are

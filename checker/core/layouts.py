@@ -106,7 +106,19 @@ class Layout:
         return tuple(sorted(set(range(blocks)) - set(self.slots)))
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return f"({','.join(str(place) for place in self.places)})"
+
+    # Layouts are keys of every table of answers, so both are worked out once.
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.places)
 
     def __len__(self) -> int:
         return len(self.places)

@@ -1,6 +1,6 @@
 """A pack as in-toto statements about the model: what the rules found, and what became of each claim. Unsigned.
 
-Two statements (https://in-toto.io/Statement/v1) about one subject, the model's root digest (``artifacts``), which is
+Two statements (https://in-toto.io/Statement/v1) about one subject, the model's root digest (artifacts.json), which is
 also the subject of a signature by the OpenSSF's model-signing:
 
 * ``test-result``: the standard predicate, https://in-toto.io/attestation/test-result/v0.1. A test is a rule. It failed
