@@ -28,6 +28,8 @@ _COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\[)", re.MULTILINE)
 
 def visible(text: str) -> str:
     """One line of text in which nothing acts: controls, terminal escapes and bidi marks become ``⟨U+001B⟩``."""
+    if text.isprintable():  # nearly every text, known without looking at each letter
+        return text
     return "".join(_show(character) for character in _BREAKS.sub(" ", text))
 
 
@@ -53,7 +55,7 @@ def markdown(value: object) -> str:
 
 def json_text(text: str) -> str:
     """JSON text in which hidden characters are written as ``\\uXXXX``; its meaning stays the same."""
-    shown = "".join(_unicode_escape(c) if c != "\n" and _hidden(c) else c for c in text)
+    shown = "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
     return shown.replace("##[", "##\\u005b")  # a `#` stands in strings alone
 
 
@@ -83,6 +85,10 @@ def _escape(text: str) -> str:
 
 def _escape_start(match: re.Match[str]) -> str:
     return match[0] + "\\" if match[0].isdigit() else "\\" + match[0]
+
+
+def _escaped(line: str) -> str:
+    return "".join(_unicode_escape(character) if _hidden(character) else character for character in line)
 
 
 def _unicode_escape(character: str) -> str:
