@@ -1,4 +1,4 @@
-"""The story in one function: spec.load -> plan.plan -> measure.measure -> judge.judge -> reports.render.
+"""The story in one function: spec -> selection -> measure -> judge -> reports.
 
 from checker.audit import audit
 result = audit("smollm2-135m")
