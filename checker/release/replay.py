@@ -24,7 +24,7 @@ from checker.release.pack import WRITTEN, Pack, damaged
 from checker.spec import load, policies
 
 Source = TypeVar("Source", ModelSource, TextSource)
-Record = tuple[str, str, dict[str, Any]]  # as ``RECORD`` names its parts
+StoredRecord = tuple[str, str, dict[str, Any]]  # as ``RECORD`` names its parts
 RECORD = {"name": str, "key": str, "content": dict}
 
 _FACTS: Mapping[str, type[Any]] = {
@@ -179,7 +179,9 @@ def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     return filled(pack.folder, records, answers, judged_by.tool["measuring_code"])
 
 
-def filled(path: Path, records: Iterable[Record], answers: Sequence[Answer], measuring_code: str) -> RecordingStore:
+def filled(
+    path: Path, records: Iterable[StoredRecord], answers: Sequence[Answer], measuring_code: str
+) -> RecordingStore:
     """A store in memory that holds just this; ``path`` is what messages call it."""
     store = RecordingStore(path, in_memory=True)
     try:
@@ -193,7 +195,7 @@ def filled(path: Path, records: Iterable[Record], answers: Sequence[Answer], mea
     return store
 
 
-def _records(pack: Pack, answers: int) -> Iterator[Record]:
+def _records(pack: Pack, answers: int) -> Iterator[StoredRecord]:
     """Every record, held against what a run writes."""
     place = pack.place("records.json")
     stated = pack.json("records.json")

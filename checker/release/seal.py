@@ -26,7 +26,7 @@ from checker.judge.form import Report
 from checker.judge.measured import judge
 from checker.release import replay, rows
 from checker.release.pack import FILES, LARGEST_ROWS, MANIFEST, Pack, manifest_of, open_pack
-from checker.release.replay import Record, RecordingStore
+from checker.release.replay import RecordingStore, StoredRecord
 from checker.reports import read
 from checker.spec import load, policies
 
@@ -150,7 +150,7 @@ def _read(evidence: Path, audit: Audit, day: date) -> tuple[list[Answer], dict[t
 def _judge(
     audit: Audit,
     answers: Sequence[Answer],
-    records: Sequence[Record],
+    records: Sequence[StoredRecord],
     environment: dict[str, Any] | None,
     day: date,
 ) -> Report:
