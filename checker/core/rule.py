@@ -41,6 +41,7 @@ class Result:
 
 
 C = TypeVar("C", bound=AnyCase[Any], contravariant=True)
+Conclusion = Result | Iterable[Result] | None  # the one result of a rule, or several; none where it is not applicable
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,13 @@ class Rule(Generic[C]):
     why: str
     remedy: str
     waive: str
-    check: Callable[[C], Iterable[Result]]
+    check: Callable[[C], Conclusion]
     nothing: str = ""  # empty where it yields a result whatever the case
 
     def results(self, case: C) -> list[Result]:
         """What it concludes of a case, at least one result."""
-        results = list(self.check(case))
+        concluded = self.check(case)
+        results = [concluded] if isinstance(concluded, Result) else list(concluded or ())
         if not results and not self.nothing:
             raise AssertionError(f"rule {self.slug} concluded nothing; expected at least one result, whatever the case")
         return results or [not_applicable(self.nothing)]
@@ -66,10 +68,10 @@ class Rule(Generic[C]):
 
 def rule(
     family: str, *, level: Level, why: str, remedy: str, waive: str, nothing: str = ""
-) -> Callable[[Callable[[C], Iterable[Result]]], Rule[C]]:
+) -> Callable[[Callable[[C], Conclusion]], Rule[C]]:
     """Makes a function a rule: its name is the slug, its docstring the one-line summary."""
 
-    def made(check: Callable[[C], Iterable[Result]]) -> Rule[C]:
+    def made(check: Callable[[C], Conclusion]) -> Rule[C]:
         slug = f"{family}/{check.__name__.replace('_', '-')}"
         return Rule(slug, level, str(check.__doc__).strip(), why, remedy, waive, check, nothing)
 

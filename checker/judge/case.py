@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import TypeVar
 
 from checker.core.facts import Facts
 from checker.core.records import Audit, Claim
-from checker.core.rule import AnyCase
+from checker.core.rule import AnyCase, Result
 from checker.judge.figures.form import ArmRow, RangeRow
 from checker.judge.form import ClaimRow, ReportFigures
 
+C = TypeVar("C", bound=Claim)
+D = TypeVar("D", bound=Claim)
 R = TypeVar("R", ArmRow, RangeRow)
 
 
@@ -35,3 +38,20 @@ class Case(AnyCase[Audit]):
 
     def verdict(self, claim: Claim) -> ClaimRow:
         return next(row for row in self.figures["claims"] if row["id"] == claim.id)
+
+
+def each_claim(
+    kind: type[C], *others: type[D]
+) -> Callable[[Callable[[Case, C | D], Result | None]], Callable[[Case], Iterator[Result]]]:
+    """Makes a check of one claim, which may say nothing of it, a check of every claim of these kinds."""
+
+    def made(check: Callable[[Case, C | D], Result | None]) -> Callable[[Case], Iterator[Result]]:
+        @wraps(check)
+        def of_case(case: Case) -> Iterator[Result]:
+            for claim in case.audit.claims_of(kind, *others):
+                if result := check(case, claim):
+                    yield replace(result, claim=claim.id)
+
+        return of_case
+
+    return made

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.facts import CardFacts
-from checker.core.rule import Result, failed, not_applicable, passed, rule, undecided
+from checker.core.rule import Conclusion, Result, failed, not_applicable, passed, rule, undecided
 from checker.judge.case import Case
 
 _WRITE = "seal the run and write the block again: pruneaudit pack, pruneaudit card"
@@ -30,22 +28,23 @@ def _with_block(case: Case) -> CardFacts | Result:
     "release pipeline, `pruneaudit card PACK --card README.md --check` keeps the two together.",
     waive="While the audit file is being changed and the card is to follow before the release.",
 )
-def block_out_of_date(case: Case) -> Iterator[Result]:
+def block_out_of_date(case: Case) -> Conclusion:
     """The card's pruneaudit block was made from another audit, or from other weights."""
     card = _with_block(case)
     if isinstance(card, Result):
-        yield card
-        return
-    digests = {"audit": card.audit_digest, "model": card.model_digest}
-    audited = {"audit": case.figures["audit"]["digest"], "model": case.figures["model"]["digest"]}
-    for what, digest in digests.items():
-        if digest != audited[what]:
-            yield failed(
-                f"README.md: found a block of the {what} {_short(digest)}; expected {_short(audited[what])}, which is "
-                f"audited here; {_WRITE}"
-            )
-    if digests == audited:
-        yield passed("the block in README.md is of this audit and of these weights")
+        return card
+    results = [
+        failed(
+            f"README.md: found a block of the {what} {_short(digest)}; expected {_short(audited)}, which is audited "
+            f"here; {_WRITE}"
+        )
+        for what, digest, audited in (
+            ("audit", card.audit_digest, case.figures["audit"]["digest"]),
+            ("model", card.model_digest, case.figures["model"]["digest"]),
+        )
+        if digest != audited
+    ]
+    return results or passed("the block in README.md is of this audit and of these weights")
 
 
 def _short(digest: str | None) -> str:
@@ -61,14 +60,11 @@ def _short(digest: str | None) -> str:
     remedy="Write the block again with `pruneaudit card`, and put your own words outside of its markers.",
     waive="Never, as long as the block keeps its markers; take them away, and the text is your own.",
 )
-def block_edited(case: Case) -> Iterator[Result]:
+def block_edited(case: Case) -> Result:
     """The card's pruneaudit block was changed after it was written."""
     card = _with_block(case)
     if isinstance(card, Result):
-        yield card
-    elif card.edited:
-        yield failed(
-            f"README.md: found a block that is not what its digest says; expected it as it was written; {_WRITE}"
-        )
-    else:
-        yield passed("the block in README.md is as it was written")
+        return card
+    if not card.edited:
+        return passed("the block in README.md is as it was written")
+    return failed(f"README.md: found a block that is not what its digest says; expected it as it was written; {_WRITE}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from checker.core import rule as shape
+from checker.core.records import Claim
 from checker.core.rule import Result, failed, passed, rule
 from checker.core.words import counted
-from checker.judge.case import Case
-from checker.judge.form import BoundsRow, ClaimRow
+from checker.judge.case import Case, each_claim
+from checker.judge.form import BoundsRow
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
 from checker.spec.claims.removal import Removal
@@ -30,9 +31,10 @@ _TASKS = re.compile(
     waive="When the claim is kept to show what is wrong with it.",
     nothing="the audit has no claims",
 )
-def contradicted(case: Case) -> Iterator[Result]:
+@each_claim(Claim)
+def contradicted(case: Case, claim: Claim) -> Result:
     """The measurement contradicts a claim."""
-    return _verdicts(case, "contradicted", failed)
+    return _verdict(case, claim, "contradicted", failed)
 
 
 @rule(
@@ -43,19 +45,16 @@ def contradicted(case: Case) -> Iterator[Result]:
     waive="When the claim is published as an open question.",
     nothing="the audit has no claims",
 )
-def undecided(case: Case) -> Iterator[Result]:
+@each_claim(Claim)
+def undecided(case: Case, claim: Claim) -> Result:
     """The evidence does not decide a claim."""
-    return _verdicts(case, "open", shape.undecided)
+    return _verdict(case, claim, "open", shape.undecided)
 
 
-def _verdicts(case: Case, against: str, conclude: Callable[[str, str], Result]) -> Iterator[Result]:
-    """Every claim: ``conclude`` where its verdict is ``against``, passed where it is another."""
-    for claim in case.audit.claims:
-        row = case.verdict(claim)
-        if row["verdict"] == against:
-            yield conclude(row["message"], claim.id)
-        else:
-            yield passed(f"{row['verdict']}: {row['message']}", claim.id)
+def _verdict(case: Case, claim: Claim, against: str, conclude: Callable[[str], Result]) -> Result:
+    """``conclude`` where a claim's verdict is ``against``, passed where it is another."""
+    row = case.verdict(claim)
+    return conclude(row["message"]) if row["verdict"] == against else passed(f"{row['verdict']}: {row['message']}")
 
 
 @rule(
@@ -67,14 +66,11 @@ def _verdicts(case: Case, against: str, conclude: Callable[[str, str], Result]) 
     waive="When the published text itself names the exceptions.",
     nothing="no claim speaks of all pairs",
 )
-def universal_with_counterexample(case: Case) -> Iterator[Result]:
+@each_claim(Redundancy)
+def universal_with_counterexample(case: Case, claim: Redundancy) -> Result | None:
     """A claim about all pairs has a counterexample among the measured ones."""
-    for claim in case.audit.claims_of(Redundancy):
-        if claim.pairs is not None:
-            yield _universal(case, claim)
-
-
-def _universal(case: Case, claim: Redundancy) -> Result:
+    if claim.pairs is None:
+        return None
     row = case.verdict(claim)
     counterexamples = row["counterexamples"]
     if counterexamples:
@@ -83,14 +79,11 @@ def _universal(case: Case, claim: Redundancy) -> Result:
         pairs = len({(example["i"], example["j"]) for example in counterexamples})
         return failed(
             f"found {counted(pairs, 'pair')} not below {claim.below:g} nats under {protocols}, the "
-            f"farthest ({farthest['i']}, {farthest['j']}) at {farthest['value']:.4g} nats; expected none",
-            claim.id,
+            f"farthest ({farthest['i']}, {farthest['j']}) at {farthest['value']:.4g} nats; expected none"
         )
     if row["verdict"] == "supported":
-        return passed(f"no counterexample among the pairs: {row['message']}", claim.id)
-    return shape.undecided(
-        f"no counterexample is known, and not every pair is shown to hold: {row['message']}", claim.id
-    )
+        return passed(f"no counterexample among the pairs: {row['message']}")
+    return shape.undecided(f"no counterexample is known, and not every pair is shown to hold: {row['message']}")
 
 
 @rule(
@@ -104,28 +97,27 @@ def _universal(case: Case, claim: Redundancy) -> Result:
     waive="When the published text gives the interval and says that it reaches across the bound.",
     nothing="no claim names a bound for a figure",
 )
-def point_estimate_only(case: Case) -> Iterator[Result]:
+@each_claim(Claim)
+def point_estimate_only(case: Case, claim: Claim) -> Result | None:
     """A claim holds for the point estimate, and not for its interval."""
-    for row in map(case.verdict, case.audit.claims):
-        if row["range"] is not None and row["unit"]:
-            yield _on_interval(row, row["range"])
-
-
-def _on_interval(row: ClaimRow, bounds: BoundsRow) -> Result:
+    row = case.verdict(claim)
+    bounds = row["range"]
+    if bounds is None or not row["unit"]:
+        return None
     if row["value"] is None:
-        return shape.undecided("no figure is known that could be held against the bound", row["id"])
+        return shape.undecided("no figure is known that could be held against the bound")
     if row["scope"] == "contract":
-        return passed("claimed of this very text, which the figure itself decides", row["id"])
+        return passed("claimed of this very text, which the figure itself decides")
     figure = f"{row['value']:.4g} {row['unit']}"
     if not _within(bounds, [row["value"], row["value"]]):
-        return passed(f"the point estimate, {figure}, does not satisfy the claim either", row["id"])
+        return passed(f"the point estimate, {figure}, does not satisfy the claim either")
     satisfied = f"the point estimate, {figure}, satisfies the claim"
     if row["interval"] is None:
-        return failed(f"{satisfied}, and has no interval; expected one", row["id"])
+        return failed(f"{satisfied}, and has no interval; expected one")
     ends = f"[{row['interval'][0]:.4g}, {row['interval'][1]:.4g}]"
     if _within(bounds, row["interval"]):
-        return passed(f"the whole interval of {figure} satisfies the claim: {ends}", row["id"])
-    return failed(f"{satisfied}, and its interval {ends} does not; expected both", row["id"])
+        return passed(f"the whole interval of {figure} satisfies the claim: {ends}")
+    return failed(f"{satisfied}, and its interval {ends} does not; expected both")
 
 
 def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
@@ -144,19 +136,18 @@ def _within(bounds: BoundsRow, interval: Sequence[float]) -> bool:
     waive="When the published text says in words which texts are meant.",
     nothing="no claim is about the cost of a removal",
 )
-def scope_unlike_figure(case: Case) -> Iterator[Result]:
+@each_claim(Removal)
+def scope_unlike_figure(_: Case, claim: Removal) -> Result:
     """A removal claim states a kind of figure that does not fit the texts it speaks of."""
-    for claim in case.audit.claims_of(Removal):
-        value_alone = claim.equals is not None and claim.interval is None
-        stated = "a bound" if claim.equals is None else "a value" if value_alone else "a value with its interval"
-        texts, expected = "this very text", "a value alone, or `scope: population`"
-        if claim.scope == "population":
-            texts, expected = "texts like this one", "a bound, or an interval beside the value"
-        sentence = f"found {stated} of {texts} (`scope: {claim.scope}`)"
-        if value_alone == (claim.scope == "contract"):
-            yield passed(sentence, claim.id)
-        else:
-            yield failed(f"{sentence}; expected {expected}", claim.id)
+    value_alone = claim.equals is not None and claim.interval is None
+    stated = "a bound" if claim.equals is None else "a value" if value_alone else "a value with its interval"
+    texts, expected = "this very text", "a value alone, or `scope: population`"
+    if claim.scope == "population":
+        texts, expected = "texts like this one", "a bound, or an interval beside the value"
+    sentence = f"found {stated} of {texts} (`scope: {claim.scope}`)"
+    if value_alone == (claim.scope == "contract"):
+        return passed(sentence)
+    return failed(f"{sentence}; expected {expected}")
 
 
 @rule(
@@ -169,14 +160,13 @@ def scope_unlike_figure(case: Case) -> Iterator[Result]:
     waive="When the published text gives the measurement on tasks beside the claim.",
     nothing="no claim is about the cost of a removal",
 )
-def perplexity_for_tasks(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Comparison)
+def perplexity_for_tasks(_: Case, claim: Removal | Comparison) -> Result:
     """A claim about tasks has perplexity alone as its evidence."""
-    for claim in case.audit.claims_of(Removal, Comparison):
-        if isinstance(claim, Removal) and claim.about == "tasks":
-            found, expected = "a claim about tasks (`about: tasks`)", "the tasks to be measured"
-        elif word := _TASKS.search(claim.says):
-            found, expected = f'"{word.group()}" in the claim\'s words', "words about perplexity, or `about: tasks`"
-        else:
-            yield passed("speaks of perplexity, which is what is measured", claim.id)
-            continue
-        yield failed(f"found {found}, and perplexity as its evidence; expected {expected}", claim.id)
+    if isinstance(claim, Removal) and claim.about == "tasks":
+        found, expected = "a claim about tasks (`about: tasks`)", "the tasks to be measured"
+    elif word := _TASKS.search(claim.says):
+        found, expected = f'"{word.group()}" in the claim\'s words', "words about perplexity, or `about: tasks`"
+    else:
+        return passed("speaks of perplexity, which is what is measured")
+    return failed(f"found {found}, and perplexity as its evidence; expected {expected}")

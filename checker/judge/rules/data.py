@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.facts import OVERLAP
 from checker.core.records import TextSource
-from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
+from checker.core.rule import Conclusion, Result, failed, is_commit, passed, rule, undecided
 from checker.judge.case import Case
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
@@ -21,16 +19,14 @@ _LARGE = 1.25  # ratio of perplexities without and with the begin token
     "hub datasets.",
     waive="While drafting an audit whose text is still being written.",
 )
-def contract_not_pinned(case: Case) -> Iterator[Result]:
+def contract_not_pinned(case: Case) -> Conclusion:
     """A contract does not pin its text, or only by a revision that can move."""
     sources = {"scoring": case.audit.scoring.source, "evaluation": case.audit.evaluation.source}
     if case.audit.selecting is not None:
         sources["selection"] = case.audit.selecting.source
     loose = {name: problem for name, source in sources.items() if (problem := _not_pinned(source))}
-    for name, problem in loose.items():
-        yield failed(f"data.{name}: {problem}, so that the text cannot change unnoticed")
-    if not loose:
-        yield passed("every contract pins its text")
+    results = [failed(f"data.{name}: {loose[name]}, so that the text cannot change unnoticed") for name in loose]
+    return results or passed("every contract pins its text")
 
 
 def _not_pinned(source: TextSource) -> str:
@@ -56,14 +52,14 @@ def _not_pinned(source: TextSource) -> str:
     waive="When the published numbers were measured in the worse way and it is these that are checked.",
     nothing="the tokenizer has no begin token",
 )
-def begin_token(case: Case) -> Iterator[Result]:
+def begin_token(case: Case) -> Result | None:
     """Perplexity is far better with the begin token, or without it, than as the contract has it."""
     measured = case.figures["begin_token"]
     if measured is None:
         # A run writes its environment at its end: before that, nobody has looked for a begin token.
         if case.figures["baseline"] is None or case.figures["environment"] is None:
-            yield undecided("the begin token's effect is not measured; run the audit")
-        return
+            return undecided("the begin token's effect is not measured; run the audit")
+        return None
     without, with_token = measured["without"], measured["with"]
     everywhere = case.audit.evaluation.special_tokens == "every_window"
     sentence = (
@@ -72,9 +68,8 @@ def begin_token(case: Case) -> Iterator[Result]:
     )
     worse = with_token / without if everywhere else without / with_token
     if worse > _LARGE:
-        yield failed(f"{sentence}; expected the contract's way to be at most {_LARGE:g} times the other")
-    else:
-        yield passed(sentence)
+        return failed(f"{sentence}; expected the contract's way to be at most {_LARGE:g} times the other")
+    return passed(sentence)
 
 
 @rule(
@@ -85,15 +80,14 @@ def begin_token(case: Case) -> Iterator[Result]:
     remedy="Take the scoring text from another split or another source than the evaluation text.",
     waive="When the overlap is a boilerplate passage that both texts quote; say how long it is.",
 )
-def selection_overlaps_evaluation(case: Case) -> Iterator[Result]:
+def selection_overlaps_evaluation(case: Case) -> Result:
     """The text that layers are chosen on overlaps the text that their removal is evaluated on."""
     evaluation = case.facts.evaluation
     if evaluation is None:
-        yield undecided("the texts are not read yet; run the audit")
-    elif evaluation.shared_run >= OVERLAP:
-        yield failed(
+        return undecided("the texts are not read yet; run the audit")
+    if evaluation.shared_run >= OVERLAP:
+        return failed(
             f"found a run of {evaluation.shared_run} words in both texts; expected none of 8 or more; "
             "arms are tuned on their test text"
         )
-    else:
-        yield passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")
+    return passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")

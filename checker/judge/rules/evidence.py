@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.facts import AmountRow
 from checker.core.records import Claim
-from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.rule import Conclusion, Result, failed, passed, rule, undecided
 from checker.core.words import counted, enumerated
-from checker.judge.case import Case
+from checker.judge.case import Case, each_claim
 
 
 @rule(
@@ -19,12 +17,9 @@ from checker.judge.case import Case
     remedy="Run the audit to its end: `pruneaudit run` measures only what is missing.",
     waive="Never: an incomplete run does not pass. Take out of the audit file what is not to be measured.",
 )
-def incomplete(case: Case) -> Iterator[Result]:
+def incomplete(case: Case) -> Conclusion:
     """Part of the evidence that the audit asks for is missing."""
-    for gap in case.gaps:
-        yield undecided(gap)
-    if not case.gaps:
-        yield passed("everything the audit asks for is measured")
+    return [undecided(gap) for gap in case.gaps] or passed("everything the audit asks for is measured")
 
 
 @rule(
@@ -36,16 +31,15 @@ def incomplete(case: Case) -> Iterator[Result]:
     "claim that asks for it.",
     waive="When the layout is meant to break the model, and the report says that it was not scored.",
 )
-def not_finite(case: Case) -> Iterator[Result]:
+def not_finite(case: Case) -> Result:
     """The last run stopped at a value that is not a finite number."""
     stop = case.figures["evidence"]["not_finite"]
     if stop is None:
-        yield passed("no run stopped at a value that is not a finite number")
-    else:
-        yield failed(
-            f"layout {stop['layout']}, {stop['unit']}: found a {stop['quantity']} that is not a finite number; "
-            "expected a finite one; the run stopped there"
-        )
+        return passed("no run stopped at a value that is not a finite number")
+    return failed(
+        f"layout {stop['layout']}, {stop['unit']}: found a {stop['quantity']} that is not a finite number; "
+        "expected a finite one; the run stopped there"
+    )
 
 
 @rule(
@@ -57,19 +51,18 @@ def not_finite(case: Case) -> Iterator[Result]:
     waive="When the older figures are wanted: judge them with the version that measured them.",
     nothing="no answer is stored for these weights and contracts",
 )
-def other_measuring_code(case: Case) -> Iterator[Result]:
+def other_measuring_code(case: Case) -> Result | None:
     """Part of the evidence is from another version of the measuring code."""
     present = case.figures["tool"]["measuring_code"]
     counts = {row["measuring_code"]: row["answers"] for row in case.figures["evidence"]["answers"]}
     if not counts:
-        return
+        return None
     others = ", ".join(f"{number} of version {code}" for code, number in counts.items() if code != present)
     if others and case.gaps:
-        yield failed(f"found answers from other measuring code: {others}; expected all of version {present}")
-    elif len(counts) > 1:
-        yield passed(f"nothing rests on the answers from other measuring code: {others}")
-    else:
-        yield passed(f"all answers are from version {next(iter(counts))} of the measuring code")
+        return failed(f"found answers from other measuring code: {others}; expected all of version {present}")
+    if len(counts) > 1:
+        return passed(f"nothing rests on the answers from other measuring code: {others}")
+    return passed(f"all answers are from version {next(iter(counts))} of the measuring code")
 
 
 @rule(
@@ -82,13 +75,9 @@ def other_measuring_code(case: Case) -> Iterator[Result]:
     waive="When the amount was fixed in writing before the first run, or the earlier run was a trial of the set-up.",
     nothing="the audit has no claims",
 )
-def rerun_until_settled(case: Case) -> Iterator[Result]:
+@each_claim(Claim)
+def rerun_until_settled(case: Case, claim: Claim) -> Result:
     """A claim was decided after runs on other amounts of text, or with another seed, that decided it otherwise."""
-    for claim in case.audit.claims:
-        yield _settled(case, claim)
-
-
-def _settled(case: Case, claim: Claim) -> Result:
     origin, verdict = case.figures["evidence"], case.verdict(claim)["verdict"]
     own = origin["amount"]
     known = [(past, run["amount"]) for run in origin["other_runs"] if (past := run["verdicts"].get(claim.id))]
@@ -96,12 +85,12 @@ def _settled(case: Case, claim: Claim) -> Result:
     sentence = f"{verdict} on {_amount(own, own)}"
     if others and verdict != "open":
         expected = "one amount of text, fixed beforehand"
-        return failed(f"{sentence}; found it {', '.join(others)}; expected {expected}", claim.id)
+        return failed(f"{sentence}; found it {', '.join(others)}; expected {expected}")
     if others:
-        return passed(f"{sentence}, so that no other run settled it: {', '.join(others)}", claim.id)
+        return passed(f"{sentence}, so that no other run settled it: {', '.join(others)}")
     if known:
-        return passed(f"{sentence}, as in {counted(len(known), 'other run')}", claim.id)
-    return passed(f"{sentence}, and no run on another amount of text is known", claim.id)
+        return passed(f"{sentence}, as in {counted(len(known), 'other run')}")
+    return passed(f"{sentence}, and no run on another amount of text is known")
 
 
 def _amount(amount: AmountRow, own: AmountRow) -> str:

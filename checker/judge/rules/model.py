@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
 from checker.judge.case import Case
 
@@ -22,21 +20,19 @@ _TOKENIZER = "tokenizer_digest"
     "model's language that it has not been trained on.",
     waive="When the model is meant to be bad, for instance one with random weights in a test.",
 )
-def implausible_baseline(case: Case) -> Iterator[Result]:
+def implausible_baseline(case: Case) -> Result:
     """The baseline's perplexity is implausible for the model's vocabulary."""
     baseline = case.figures["baseline"]
     if baseline is None:
-        yield undecided("the baseline's perplexity is not measured; run the audit")
-        return
+        return undecided("the baseline's perplexity is not measured; run the audit")
     perplexity, vocabulary = baseline["perplexity"], case.facts.model.vocabulary
     highest = _SHARE_OF_VOCABULARY * vocabulary
     sentence = f"found a baseline perplexity of {perplexity:.4g}; expected between {_MEMORISED} and {highest:.4g}"
     if perplexity < _MEMORISED:
-        yield failed(f"{sentence}: the model knows this text by heart, or scores what it has already seen")
-    elif perplexity > highest:
-        yield failed(f"{sentence}, a tenth of the vocabulary of {vocabulary}: it predicts hardly better than chance")
-    else:
-        yield passed(f"{sentence}, a tenth of the vocabulary of {vocabulary}")
+        return failed(f"{sentence}: the model knows this text by heart, or scores what it has already seen")
+    if perplexity > highest:
+        return failed(f"{sentence}, a tenth of the vocabulary of {vocabulary}: it predicts hardly better than chance")
+    return passed(f"{sentence}, a tenth of the vocabulary of {vocabulary}")
 
 
 @rule(
@@ -48,13 +44,12 @@ def implausible_baseline(case: Case) -> Iterator[Result]:
     " meant.",
     waive="When the claim is about the quantised file.",
 )
-def quantised_weights(case: Case) -> Iterator[Result]:
+def quantised_weights(case: Case) -> Result:
     """The weights were quantised before they were measured."""
     quantization = case.facts.model.quantization
     if quantization is None:
-        yield passed("the weights are stored without quantisation")
-    else:
-        yield failed(f"found weights de-quantised from {quantization}; expected the weights that a claim is about")
+        return passed("the weights are stored without quantisation")
+    return failed(f"found weights de-quantised from {quantization}; expected the weights that a claim is about")
 
 
 @rule(
@@ -68,21 +63,18 @@ def quantised_weights(case: Case) -> Iterator[Result]:
     "commit for a hub model.",
     waive="While the model is still being made.",
 )
-def weights_not_pinned(case: Case) -> Iterator[Result]:
+def weights_not_pinned(case: Case) -> Result:
     """The audit does not pin the model's weights, or only by a revision that can move."""
     source, known = case.audit.model, case.facts.model
     if source.sha256 is not None:
-        yield passed("the weights are pinned by their sha256")
-    elif is_commit(source.revision):
-        yield passed("the weights are pinned by a full commit")
-    elif source.kind == "hub":
+        return passed("the weights are pinned by their sha256")
+    if is_commit(source.revision):
+        return passed("the weights are pinned by a full commit")
+    if source.kind == "hub":
         revision = f"the revision {source.revision}, which can move" if source.revision else "no `revision`"
-        yield failed(f"model: found {revision}; expected a full commit; {known.revision} was measured")
-    else:
-        yield failed(
-            f"model: found no `sha256`; expected one, so that the weights cannot change unnoticed; {known.digest} was "
-            "measured"
-        )
+        return failed(f"model: found {revision}; expected a full commit; {known.revision} was measured")
+    expected = "one, so that the weights cannot change unnoticed"
+    return failed(f"model: found no `sha256`; expected {expected}; {known.digest} was measured")
 
 
 @rule(
@@ -94,20 +86,19 @@ def weights_not_pinned(case: Case) -> Iterator[Result]:
     remedy="Run the audit on the weights at hand, or name those that were measured.",
     waive="Never; measure the weights that the claims are about.",
 )
-def weights_differ(case: Case) -> Iterator[Result]:
+def weights_differ(case: Case) -> Result:
     """The evidence was measured on other weights than the audit pins, or than those at hand."""
     pinned, measured = case.audit.model.sha256, case.facts.model.digest
     differing = [row for row in case.figures["evidence"]["at_hand"] if row["fact"] != _TOKENIZER]
-    if pinned is not None and pinned != measured:
-        yield failed(f"found evidence of weights with sha256 {measured}; expected {pinned}, as the audit pins it")
-    elif pinned is None and differing:
+    if pinned is not None:
+        if pinned != measured:
+            return failed(f"found evidence of weights with sha256 {measured}; expected {pinned}, as the audit pins it")
+        return passed("the evidence is of the weights that the audit pins")
+    if differing:
         at_hand = ", ".join(f"{row['fact'].replace('_', ' ')} {row['at_hand']}" for row in differing)
         expected = ", ".join(row["measured"] for row in differing)
-        yield failed(f"found files at hand with {at_hand}; expected {expected}, as measured")
-    elif pinned is not None:
-        yield passed("the evidence is of the weights that the audit pins")
-    else:
-        yield passed(f"the evidence is of weights with sha256 {measured}, and no files at hand say otherwise")
+        return failed(f"found files at hand with {at_hand}; expected {expected}, as measured")
+    return passed(f"the evidence is of weights with sha256 {measured}, and no files at hand say otherwise")
 
 
 @rule(
@@ -118,14 +109,13 @@ def weights_differ(case: Case) -> Iterator[Result]:
     remedy="Run the audit again with the tokenizer at hand, or restore the one that was measured with.",
     waive="When the change is known to leave the token ids of both texts as they were.",
 )
-def tokenizer_differs(case: Case) -> Iterator[Result]:
+def tokenizer_differs(case: Case) -> Result:
     """The evidence was measured with another tokenizer than the one at hand."""
-    rows = [row for row in case.figures["evidence"]["at_hand"] if row["fact"] == _TOKENIZER]
     measured = case.facts.model.tokenizer_digest
-    for row in rows:
-        yield failed(f"found a tokenizer at hand with sha256 {row['at_hand']}; expected {measured}, as measured")
-    if not rows:
-        yield passed(f"the evidence is of a tokenizer with sha256 {measured}, and no files at hand say otherwise")
+    for row in case.figures["evidence"]["at_hand"]:
+        if row["fact"] == _TOKENIZER:
+            return failed(f"found a tokenizer at hand with sha256 {row['at_hand']}; expected {measured}, as measured")
+    return passed(f"the evidence is of a tokenizer with sha256 {measured}, and no files at hand say otherwise")
 
 
 @rule(
@@ -137,12 +127,11 @@ def tokenizer_differs(case: Case) -> Iterator[Result]:
     "revision, and measure on a machine where it can do no harm.",
     waive="When somebody whom the report names has read this very revision of the code.",
 )
-def remote_code(case: Case) -> Iterator[Result]:
+def remote_code(case: Case) -> Result:
     """Code that came with the model was allowed to run."""
-    if case.figures["model"].get("remote_code"):
-        yield failed(
-            "found code of the model's own that was allowed to run, by the audit file and by the command line; expected"
-            " an architecture that transformers has itself"
-        )
-    else:
-        yield passed("no code that came with the model was run")
+    if not case.figures["model"].get("remote_code"):
+        return passed("no code that came with the model was run")
+    return failed(
+        "found code of the model's own that was allowed to run, by the audit file and by the command line; expected"
+        " an architecture that transformers has itself"
+    )

@@ -105,19 +105,17 @@ def _measured(row: ArmRow) -> bool:
     waive=_LIFT,
     nothing="the policy demands no number of windows",
 )
-def too_few_windows(case: Case) -> Iterator[Result]:
+def too_few_windows(case: Case) -> Result | None:
     """There are fewer evaluation windows than the policy demands."""
     least, evaluation = case.audit.policy.minimum_windows, case.facts.evaluation
     if least is None:
-        return
+        return None
     if evaluation is None:
-        yield undecided("the evaluation text is not read yet; run the audit")
-        return
+        return undecided("the evaluation text is not read yet; run the audit")
     sentence, demanded = f"found {len(evaluation.scored)} evaluation windows", _demanded(case, "minimum_windows")
     if len(evaluation.scored) < least:
-        yield failed(f"{sentence}; expected at least {least}, as {demanded}; raise `words`, or lower `stride`")
-    else:
-        yield passed(f"{sentence}; at least {least} are demanded")
+        return failed(f"{sentence}; expected at least {least}, as {demanded}; raise `words`, or lower `stride`")
+    return passed(f"{sentence}; at least {least} are demanded")
 
 
 @rule(
@@ -189,16 +187,15 @@ def _width(interval: Sequence[float], increase: float | None) -> float:
     waive="Never; it would be one waiver more.",
     nothing="the policy bounds no number of waivers",
 )
-def too_many_waivers(case: AnyCase[AnyAudit]) -> Iterator[Result]:
+def too_many_waivers(case: AnyCase[AnyAudit]) -> Result | None:
     """The audit has more waivers than the policy allows."""
     most, number = case.audit.policy.maximum_waivers, len(case.audit.waivers)
     if most is None:
-        return
+        return None
     sentence = f"found {counted(number, 'waiver')}"
     if number > most:
-        yield failed(f"{sentence}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
-    else:
-        yield passed(f"{sentence}; allowed are at most {most}")
+        return failed(f"{sentence}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
+    return passed(f"{sentence}; allowed are at most {most}")
 
 
 def _demanded(case: AnyCase[AnyAudit], key: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from checker.core.records import PROTOCOLS
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.judge.case import Case
+from checker.judge.case import Case, each_claim
 from checker.judge.figures.form import PredictionRow
 from checker.selection.arms import scored_by
 from checker.spec.claims.redundancy import Redundancy
@@ -23,13 +23,12 @@ from checker.spec.claims.removal import Removal
     waive="When the claim rests on a measured removal alone and calls no layer redundant.",
     nothing="no claim is about the redundancy or removal of layers",
 )
-def undisclosed(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Redundancy)
+def undisclosed(_: Case, claim: Removal | Redundancy) -> Result:
     """A claim does not say which protocol it rests on."""
-    for claim in case.audit.claims_of(Removal, Redundancy):
-        if claim.protocol is None:
-            yield failed("found no protocol; expected the test that the claim rests on", claim.id)
-        else:
-            yield passed(f"rests on {claim.protocol}", claim.id)
+    if claim.protocol is None:
+        return failed("found no protocol; expected the test that the claim rests on")
+    return passed(f"rests on {claim.protocol}")
 
 
 @rule(
@@ -40,15 +39,14 @@ def undisclosed(case: Case) -> Iterator[Result]:
     waive="Never; take the claim out instead.",
     nothing="no claim names a protocol",
 )
-def not_measured(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Redundancy)
+def not_measured(case: Case, claim: Removal | Redundancy) -> Result | None:
     """A claim rests on a protocol that is not measured."""
-    for claim in case.audit.claims_of(Removal, Redundancy):
-        if claim.protocol is None:
-            continue
-        if claim.protocol in case.figures["protocols"]:
-            yield passed(f"{claim.protocol} is measured", claim.id)
-        else:
-            yield undecided(f"found a claim resting on {claim.protocol}; expected it to be measured", claim.id)
+    if claim.protocol is None:
+        return None
+    if claim.protocol in case.figures["protocols"]:
+        return passed(f"{claim.protocol} is measured")
+    return undecided(f"found a claim resting on {claim.protocol}; expected it to be measured")
 
 
 @rule(
@@ -97,14 +95,13 @@ def _predicts(protocol: str, row: PredictionRow) -> Result:
     waive="When no result that is published rests on the order in which replacement ranks blocks.",
     nothing="the audit does not measure replacement",
 )
-def direction_undeclared(case: Case) -> Iterator[Result]:
+def direction_undeclared(case: Case) -> Result | None:
     """The audit relies on replacement and does not declare how its two directions become one score."""
     methods = {*scored_by(case.audit), *(claim.protocol for claim in case.audit.claims)}
     if "replacement" not in methods:
-        return
+        return None
     if "direction" in case.audit.protocols.get("replacement", {}):
-        yield passed(f"blocks are scored by {case.audit.direction}, as declared")
-    else:
-        yield failed(
-            f"protocols.replacement: found no `direction`; expected into, max or mean; {case.audit.direction} is used"
-        )
+        return passed(f"blocks are scored by {case.audit.direction}, as declared")
+    return failed(
+        f"protocols.replacement: found no `direction`; expected into, max or mean; {case.audit.direction} is used"
+    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.records import PROTOCOLS
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.judge.case import Case
+from checker.judge.case import Case, each_claim
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
 from checker.spec.claims.regime import Regime
@@ -24,14 +22,11 @@ _DISAGREE = ("divergent", "gap", "reversed")
     waive="When the claim's text itself says that the other protocol disagrees.",
     nothing="no claim rests on one of the two protocols",
 )
-def divergent_on_one_protocol(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Redundancy)
+def divergent_on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result | None:
     """A claim rests on one protocol where the two disagree."""
-    for claim in case.audit.claims_of(Removal, Redundancy):
-        if claim.protocol in PROTOCOLS:
-            yield _on_one_protocol(case, claim)
-
-
-def _on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result:
+    if claim.protocol not in PROTOCOLS:
+        return None
     regime: str = case.figures["regime"]["metric"]["name"]
     where = "the checkpoint"
     if isinstance(claim, Redundancy) and claim.pair is not None:
@@ -41,11 +36,11 @@ def _on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result:
         regime = regimes.get((i, j), "not measured")
     alone = f"and the claim rests on {claim.protocol} alone"
     if regime in ("open", "not measured", "not_comparable"):
-        return undecided(f"the regime of {where} is {regime.replace('_', ' ')}, {alone}", claim.id)
+        return undecided(f"the regime of {where} is {regime.replace('_', ' ')}, {alone}")
     sentence = f"{where} is in regime {regime}, {alone}"
     if regime in _DISAGREE:
-        return failed(f"found that {sentence}; expected both protocols where they disagree", claim.id)
-    return passed(sentence, claim.id)
+        return failed(f"found that {sentence}; expected both protocols where they disagree")
+    return passed(sentence)
 
 
 @rule(
@@ -58,11 +53,23 @@ def _on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result:
     waive="When the claim is kept to show that the distances and the removals disagree.",
     nothing="no claim says that one of the two protocols chooses the cheaper removal",
 )
-def divergence_for_advantage(case: Case) -> Iterator[Result]:
+@each_claim(Regime, Comparison)
+def divergence_for_advantage(case: Case, claim: Regime | Comparison) -> Result | None:
     """One protocol's removals are claimed to be cheaper where only the distances of the two diverge."""
-    for claim in case.audit.claims_of(Regime, Comparison):
-        if safer := _safer(claim):
-            yield _advantage(case, claim, safer)
+    safer = _safer(claim)
+    if safer is None:
+        return None
+    metric = case.figures["regime"]["metric"]["name"]
+    regimes: dict[int | None, str] = {row["budget"]: row["regime"] for row in case.figures["regime"]["removal"]}
+    removal = regimes.get(claim.budget, "not measured")
+    sentence = f"found the distances in regime {metric} and the removals at budget {claim.budget} in regime {removal}"
+    if removal == safer:
+        return passed(f"{sentence}: the removals themselves show it")
+    if metric not in (*_DISAGREE, "open"):
+        return passed(f"{sentence}: there is no divergence that could be taken for it")
+    if metric == "open" or removal in ("open", "not measured"):
+        return undecided(f"{sentence}; expected {safer} of the removals: the distances do not show it")
+    return failed(f"{sentence}; expected {safer} of the removals: a divergence of distances is no advantage")
 
 
 def _safer(claim: Regime | Comparison) -> str | None:
@@ -70,17 +77,3 @@ def _safer(claim: Regime | Comparison) -> str | None:
     if isinstance(claim, Comparison):
         return f"{claim.better}-safer" if {claim.better, claim.worse} == set(PROTOCOLS) else None
     return claim.removal if (claim.removal or "").endswith("-safer") else None
-
-
-def _advantage(case: Case, claim: Regime | Comparison, safer: str) -> Result:
-    metric = case.figures["regime"]["metric"]["name"]
-    regimes: dict[int | None, str] = {row["budget"]: row["regime"] for row in case.figures["regime"]["removal"]}
-    removal = regimes.get(claim.budget, "not measured")
-    sentence = f"found the distances in regime {metric} and the removals at budget {claim.budget} in regime {removal}"
-    if removal == safer:
-        return passed(f"{sentence}: the removals themselves show it", claim.id)
-    if metric not in (*_DISAGREE, "open"):
-        return passed(f"{sentence}: there is no divergence that could be taken for it", claim.id)
-    if metric == "open" or removal in ("open", "not measured"):
-        return undecided(f"{sentence}; expected {safer} of the removals: the distances do not show it", claim.id)
-    return failed(f"{sentence}; expected {safer} of the removals: a divergence of distances is no advantage", claim.id)

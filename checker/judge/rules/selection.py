@@ -11,7 +11,7 @@ from typing import Any
 from checker.core.records import DECIDING_DRAWS, MethodSettings, Selection
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.words import enumerated, examples, numbered
-from checker.judge.case import Case
+from checker.judge.case import Case, each_claim
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.form import ArmRow, RangeRow, StabilityRow
 from checker.selection.methods import METHODS
@@ -221,22 +221,20 @@ def _distinct(case: Case, budget: int, methods: set[str]) -> Result:
     "harms the model on this text may be a fault of the checkpoint, or of the text.",
     waive="When the report discusses the sets that are named.",
 )
-def superset_cheaper(case: Case) -> Iterator[Result]:
+def superset_cheaper(case: Case) -> Result:
     """A removal costs clearly less than another one that it includes."""
     costs = _costs(case)
     if not costs:
-        yield undecided("no removal is measured with an interval; run the audit on more evaluation windows")
-        return
+        return undecided("no removal is measured with an interval; run the audit on more evaluation windows")
     costs[frozenset()] = [0.0, 0.0]  # of removing nothing
     pairs = [(part, whole) for part in costs for whole in costs if part < whole and costs[whole][1] < costs[part][0]]
     if not pairs:
-        yield passed(f"of {len(costs)} measured removals none costs clearly less than one that it includes")
-        return
+        return passed(f"of {len(costs)} measured removals none costs clearly less than one that it includes")
     pairs.sort(key=lambda pair: (len(pair[0]), len(pair[1]), sorted(pair[0]), sorted(pair[1])))
     sentences = [
         f"removing {_at_cost(whole, costs)}, below removing {_at_cost(part, costs, ' alone')}" for part, whole in pairs
     ]
-    yield failed(f"found {examples(sentences)}; expected a larger removal to cost at least as much")
+    return failed(f"found {examples(sentences)}; expected a larger removal to cost at least as much")
 
 
 def _costs(case: Case) -> dict[frozenset[int], Sequence[float]]:
@@ -264,24 +262,20 @@ def _at_cost(blocks: frozenset[int], costs: Mapping[frozenset[int], Sequence[flo
     waive="When the claim says that the constraints differ.",
     nothing=_NO_COMPARISON,
 )
-def unlike_constraints(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Comparison)
+def unlike_constraints(case: Case, claim: Removal | Comparison) -> Result | None:
     """A claim sets a removal beside others that obey another spacing, other exclusions or another form."""
-    for claim in _comparing(case):
-        yield _same_constraints(case, claim) if isinstance(claim, Removal) else _both_matched(case, claim)
-
-
-def _comparing(case: Case) -> list[Removal | Comparison]:
-    """The claims whose removals are read beside those of other methods."""
-    claims = case.audit.claims_of(Removal, Comparison)
-    return [claim for claim in claims if claim.blocks or isinstance(claim, Comparison)]
+    if isinstance(claim, Comparison):
+        return _both_matched(case, claim)
+    return _same_constraints(case, claim) if claim.blocks else None
 
 
 def _same_constraints(case: Case, claim: Removal) -> Result:
     blocks, selection = numbered("block", claim.blocks), case.audit.selection
     if case.audit.geometry(case.facts.model.blocks).allows(claim.blocks):
-        return passed(f"{blocks}: within the constraints of `{selection.name}`, which arms obey", claim.id)
+        return passed(f"{blocks}: within the constraints of `{selection.name}`, which arms obey")
     broken = _broken(claim.blocks, selection)
-    return failed(f"{blocks}: found {broken}; expected a set that the arms beside it could have been", claim.id)
+    return failed(f"{blocks}: found {broken}; expected a set that the arms beside it could have been")
 
 
 def _broken(layers: Sequence[int], selection: Selection) -> str:
@@ -304,11 +298,10 @@ def _both_matched(case: Case, claim: Comparison) -> Result:
     if native:
         return failed(
             f"{enumerated(native)}: found `forms: [native]`, with constraints of its own; expected its matched form, "
-            "which obeys the same constraints as the other method",
-            claim.id,
+            "which obeys the same constraints as the other method"
         )
     both = enumerated([claim.better, claim.worse])
-    return passed(f"{both} obey the same constraints, `{case.audit.selection.name}`", claim.id)
+    return passed(f"{both} obey the same constraints, `{case.audit.selection.name}`")
 
 
 def _settings(case: Case, claim: Comparison) -> list[MethodSettings] | Result:
@@ -316,7 +309,7 @@ def _settings(case: Case, claim: Comparison) -> list[MethodSettings] | Result:
     known = {method.name: method for method in case.audit.methods}
     missing = [name for name in (claim.better, claim.worse) if name not in known]
     if missing:
-        return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`", claim.id)
+        return undecided(f"the audit does not run {enumerated(missing)}; add it to `methods`")
     return [known[claim.better], known[claim.worse]]
 
 
@@ -329,20 +322,22 @@ def _settings(case: Case, claim: Comparison) -> list[MethodSettings] | Result:
     waive="When the claim stands alone and is compared with nothing.",
     nothing=_NO_COMPARISON,
 )
-def unlike_budgets(case: Case) -> Iterator[Result]:
+@each_claim(Removal, Comparison)
+def unlike_budgets(case: Case, claim: Removal | Comparison) -> Result | None:
     """A claim's removal has no counterpart of the same size among the methods it is read beside."""
-    for claim in _comparing(case):
-        yield _same_size(case, claim) if isinstance(claim, Removal) else _common_budget(case, claim)
+    if isinstance(claim, Comparison):
+        return _common_budget(case, claim)
+    return _same_size(case, claim) if claim.blocks else None
 
 
 def _same_size(case: Case, claim: Removal) -> Result:
     size = len(claim.blocks)
     beside = [method.name for method in case.audit.methods if size in method.budgets and "matched" in method.forms]
     if beside:
-        return passed(f"budget {size}: read beside {enumerated(beside)}", claim.id)
+        return passed(f"budget {size}: read beside {enumerated(beside)}")
     budgets = sorted({budget for method in case.audit.methods for budget in method.budgets})
     found = f"{numbered('block', claim.blocks)} beside arms at {numbered('budget', budgets)}"
-    return failed(f"found {found}; expected a method or random draws at budget {size}", claim.id)
+    return failed(f"found {found}; expected a method or random draws at budget {size}")
 
 
 def _common_budget(case: Case, claim: Comparison) -> Result:
@@ -350,6 +345,6 @@ def _common_budget(case: Case, claim: Comparison) -> Result:
     if isinstance(settings, Result):
         return settings
     if all(claim.budget in method.budgets for method in settings):
-        return passed(f"{enumerated([claim.better, claim.worse])} both run at budget {claim.budget}", claim.id)
+        return passed(f"{enumerated([claim.better, claim.worse])} both run at budget {claim.budget}")
     found = enumerated(f"{method.name} at {numbered('budget', method.budgets)}" for method in settings)
-    return failed(f"found {found}; expected both at budget {claim.budget}", claim.id)
+    return failed(f"found {found}; expected both at budget {claim.budget}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from checker.core.records import AnyAudit
-from checker.core.rule import AnyCase, Result, failed, passed, rule
+from checker.core.rule import AnyCase, Conclusion, Result, failed, passed, rule
 from checker.core.words import counted, numbered
 from checker.judge.case import Case
 
@@ -19,14 +17,12 @@ from checker.judge.case import Case
     remedy="Write the values into the audit file before publishing, and run it without `--set`.",
     waive="When the command line is published beside the audit file.",
 )
-def values_overridden(case: AnyCase[AnyAudit]) -> Iterator[Result]:
+def values_overridden(case: AnyCase[AnyAudit]) -> Result:
     """Values of the audit file were changed on the command line."""
-    overrides = case.audit.overrides
-    if overrides:
-        settings = ", ".join(f"{key}={value}" for key, value in overrides)
-        yield failed(f"found {settings} set on the command line; expected the audit as its file says it")
-    else:
-        yield passed("the audit is as its file says it")
+    settings = ", ".join(f"{key}={value}" for key, value in case.audit.overrides)
+    if settings:
+        return failed(f"found {settings} set on the command line; expected the audit as its file says it")
+    return passed("the audit is as its file says it")
 
 
 @rule(
@@ -37,13 +33,11 @@ def values_overridden(case: AnyCase[AnyAudit]) -> Iterator[Result]:
     remedy="Write down, as `claims:`, what is going to be published about the model.",
     waive="When the audit only measures, and nothing is published that rests on it.",
 )
-def no_claims(case: Case) -> Iterator[Result]:
+def no_claims(case: Case) -> Result:
     """The audit makes no claims."""
-    number = len(case.audit.claims)
-    if number:
-        yield passed(f"the audit makes {counted(number, 'claim')}")
-    else:
-        yield failed("claims: found none; expected at least one statement that measuring can contradict")
+    if case.audit.claims:
+        return passed(f"the audit makes {counted(len(case.audit.claims), 'claim')}")
+    return failed("claims: found none; expected at least one statement that measuring can contradict")
 
 
 @rule(
@@ -54,17 +48,15 @@ def no_claims(case: Case) -> Iterator[Result]:
     remedy="Correct the numbers: blocks count from 0. Or name the model that the claim is about.",
     waive="Never; correct the audit file.",
 )
-def blocks_beyond_model(case: Case) -> Iterator[Result]:
+def blocks_beyond_model(case: Case) -> Conclusion:
     """The audit names blocks that the model does not have."""
     blocks = case.facts.model.blocks
     expected = f"expected blocks from 0 to {blocks - 1}"
     claimed = {claim.id: missing for claim in case.audit.claims if (missing := claim.beyond(blocks))}
-    for claim, missing in claimed.items():
-        yield failed(f"found {numbered('block', missing)}; {expected}", claim)
+    results = [failed(f"found {numbered('block', claimed[claim])}; {expected}", claim) for claim in claimed]
     selections = case.audit.selections
     constraining = {block for selection in selections for block in (*selection.exclude, *(selection.region or ()))}
     selected = sorted(block for block in constraining if block >= blocks)
     if selected:
-        yield failed(f"selection: found {numbered('block', selected)}; {expected}")
-    if not claimed and not selected:
-        yield passed(f"every block that the audit names is one of the model's {blocks}")
+        results.append(failed(f"selection: found {numbered('block', selected)}; {expected}"))
+    return results or passed(f"every block that the audit names is one of the model's {blocks}")

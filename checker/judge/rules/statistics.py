@@ -10,7 +10,7 @@ from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.core.words import examples
-from checker.judge.case import Case
+from checker.judge.case import Case, each_claim
 from checker.judge.claims.removal import published_percent
 from checker.judge.figures.form import Ends, distance_of
 from checker.spec.claims.removal import Removal
@@ -25,25 +25,23 @@ from checker.spec.claims.removal import Removal
     waive="When no claim rests on the pairs and ranks that are named.",
     nothing="measured in float32",
 )
-def numerical_noise(case: Case) -> Iterator[Result]:
+def numerical_noise(case: Case) -> Result | None:
     """Distances, or the gaps between the ranks that select, are not clearly above the numerical floor of the dtype."""
     if case.audit.model.dtype == "float32":
-        return
+        return None
     floor = case.figures["noise_floor"]
     distances = [row for row in case.figures["pairs"] if row["replacement"] or row["interchange"]]
     if floor is None:
-        yield undecided(f"the numerical floor of {case.audit.model.dtype} is not measured; run the audit")
-    elif not distances:
-        yield undecided("no distance is measured that could be held against the numerical floor; run the audit")
-    else:
-        bound = floor["interval"][1] if floor["interval"] else floor["value"]
-        reach = f"the numerical floor of {floor['dtype']} reaches up to {bound:.3g} nats"
-        inside = [f"({row['i']}, {row['j']}) {' and '.join(row['in_noise'])}" for row in distances if row["in_noise"]]
-        drowned = ([f"inside it {', '.join(inside)}"] if inside else []) + _close_ranks(case, bound)
-        if drowned:
-            yield failed(f"{reach}; found {'; '.join(drowned)}; expected distances and ranks clearly farther apart")
-        else:
-            yield passed(f"{reach}; every distance and every gap between the ranks that select is clearly above it")
+        return undecided(f"the numerical floor of {case.audit.model.dtype} is not measured; run the audit")
+    if not distances:
+        return undecided("no distance is measured that could be held against the numerical floor; run the audit")
+    bound = floor["interval"][1] if floor["interval"] else floor["value"]
+    reach = f"the numerical floor of {floor['dtype']} reaches up to {bound:.3g} nats"
+    inside = [f"({row['i']}, {row['j']}) {' and '.join(row['in_noise'])}" for row in distances if row["in_noise"]]
+    drowned = ([f"inside it {', '.join(inside)}"] if inside else []) + _close_ranks(case, bound)
+    if drowned:
+        return failed(f"{reach}; found {'; '.join(drowned)}; expected distances and ranks clearly farther apart")
+    return passed(f"{reach}; every distance and every gap between the ranks that select is clearly above it")
 
 
 def _close_ranks(case: Case, bound: float) -> list[str]:
@@ -71,18 +69,16 @@ def _close_ranks(case: Case, bound: float) -> list[str]:
     remedy="Raise `prompts`, or `words` of the evaluation text.",
     waive="When every claim is about this very text (`scope: contract`).",
 )
-def too_few_units(case: Case) -> Iterator[Result]:
+def too_few_units(case: Case) -> Result:
     """There are too few prompts or evaluation windows for the intervals that verdicts need."""
     scoring, evaluation = case.facts.scoring, case.facts.evaluation
     if scoring is None or evaluation is None:
-        yield undecided("the texts are not read yet; run the audit")
-        return
+        return undecided("the texts are not read yet; run the audit")
     windows = len(evaluation.scored)
     sentence = f"found {scoring.prompts} prompts and {windows} evaluation windows"
     if scoring.prompts < MINIMUM_UNITS or windows < MINIMUM_WINDOWS:
-        yield failed(f"{sentence}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
-    else:
-        yield passed(f"{sentence}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
+        return failed(f"{sentence}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
+    return passed(f"{sentence}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
 
 
 @rule(
@@ -97,11 +93,12 @@ def too_few_units(case: Case) -> Iterator[Result]:
 )
 def interval_beside_estimate(case: Case) -> Iterator[Result]:
     """An interval does not contain the estimate it is printed with."""
-    for claim in _with_intervals(case):
-        yield _published(case, claim)
+    for claim in case.audit.claims_of(Removal):
+        if claim.interval is not None:
+            yield _published(case, claim)
     if case.audit.statistics.interval != "percentile_bootstrap":
         return
-    estimates = list(_estimates(case))
+    estimates = _estimates(case)
     beside = [
         f"{name} {value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
         for name, value, interval in estimates
@@ -113,10 +110,6 @@ def interval_beside_estimate(case: Case) -> Iterator[Result]:
         yield passed(f"each of {len(estimates)} measured intervals contains its estimate")
     else:
         yield undecided("no interval is measured; run the audit on at least 8 prompts and evaluation windows")
-
-
-def _with_intervals(case: Case) -> list[Removal]:
-    return [claim for claim in case.audit.claims_of(Removal) if claim.interval is not None]
 
 
 def _baseline(case: Case) -> float | None:
@@ -141,7 +134,7 @@ def _published(case: Case, claim: Removal) -> Result:
     return failed(f"{sentence}; expected an interval that contains its estimate", claim.id)
 
 
-def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
+def _estimates(case: Case) -> list[tuple[str, float, Sequence[float]]]:
     """Every measured figure that has an interval, with its name."""
     rows: list[tuple[str, float | None, Ends]] = []
     if (baseline := case.figures["baseline"]) is not None:
@@ -154,9 +147,7 @@ def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
         parts = {protocol: distance_of(pair, protocol) for protocol in PROTOCOLS} | {"ratio": pair["kl_ratio"]}
         name = f"({pair['i']}, {pair['j']})"
         rows += [(f"{name} {part}", row["value"], row["interval"]) for part, row in parts.items() if row is not None]
-    for name, value, interval in rows:
-        if value is not None and interval is not None:
-            yield name, value, interval
+    return [(name, value, ends) for name, value, ends in rows if value is not None and ends is not None]
 
 
 @rule(
@@ -168,25 +159,22 @@ def _estimates(case: Case) -> Iterator[tuple[str, float, Sequence[float]]]:
     waive="When the published text names both units beside the figures.",
     nothing="no claim states an interval",
 )
-def interval_in_another_unit(case: Case) -> Iterator[Result]:
+@each_claim(Removal)
+def interval_in_another_unit(case: Case, claim: Removal) -> Result | None:
     """A published estimate is in percent and its interval in perplexity."""
-    for claim in _with_intervals(case):
-        yield _one_unit(claim, _baseline(case))
-
-
-def _one_unit(claim: Removal, baseline: float | None) -> Result:
-    assert claim.interval is not None
-    value, (low, high) = claim.equals or 0.0, claim.interval
+    if claim.interval is None:
+        return None
+    value, (low, high), baseline = claim.equals or 0.0, claim.interval, _baseline(case)
     figure = f"{value:g} % [{low:g}, {high:g}]"
     if claim.interval_unit == "perplexity":
-        return failed(f"found {figure} with `interval_unit: perplexity`; expected the interval in percent", claim.id)
+        return failed(f"found {figure} with `interval_unit: perplexity`; expected the interval in percent")
     if _holds(claim.interval, value):
-        return passed(f"{figure}: both in percent", claim.id)
+        return passed(f"{figure}: both in percent")
     if baseline is None:
-        return undecided(f"{figure}: the interval may be of perplexities; the baseline is not measured", claim.id)
+        return undecided(f"{figure}: the interval may be of perplexities; the baseline is not measured")
     reached = baseline * (1 + value / 100)
     for name, number in (("perplexity", reached), ("difference in perplexity", reached - baseline)):
         if _holds(claim.interval, number):
             contained = f"the {name} that {value:g} % is here, {number:.4g}"
-            return failed(f"found {figure}, which contains {contained}; expected the interval in percent", claim.id)
-    return passed(f"{figure}: no perplexity either", claim.id)
+            return failed(f"found {figure}, which contains {contained}; expected the interval in percent")
+    return passed(f"{figure}: no perplexity either")
