@@ -167,8 +167,4 @@ def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> di
     }
 
 
-def _allowed(_: Figures, claim: Comparison) -> tuple[float, None]:
-    return claim.at_least, None
-
-
-KIND = Kind(Comparison, _decide, _allowed)
+KIND = Kind(Comparison, _decide, allowed=lambda _, claim: (claim.at_least, None))

@@ -158,12 +158,8 @@ def _listed(distances: Distances) -> str:
     return listed((f"{pair} {each.value:.4g} nats{span(each.interval)}" for pair, each in ordered), _NAMED)
 
 
-def _allowed(_: Figures, claim: Redundancy) -> tuple[None, float]:
-    return None, claim.below
-
-
 def _backing(figures: Figures, claim: Redundancy, protocol: str) -> Backing:
     return of_pairs(figures.distances, protocol, _pairs(figures, claim), claim.below)
 
 
-KIND = Kind(Redundancy, _decide, _allowed, _backing)
+KIND = Kind(Redundancy, _decide, allowed=lambda _, claim: (None, claim.below), backing=_backing)
