@@ -41,7 +41,7 @@ def _sentence(rows: Sequence[AgreementRow]) -> str:
 
 
 def _named(row: AgreementRow, spearman: ValueRow) -> str:
-    ends = "" if spearman["interval"] is None else f" {numbers.correlations(spearman['interval'])}"
+    ends = "" if spearman["interval"] is None else f" {numbers.interval(spearman['interval'], numbers.correlation)}"
     return f"{row['a']} and {row['b']} (Spearman {numbers.correlation(spearman['value'])}{ends})"
 
 

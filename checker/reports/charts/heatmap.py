@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 
 from markupsafe import Markup
 
@@ -77,9 +77,7 @@ def _path(steps: dict[tuple[int, int], int], place: int) -> Markup:
     for row, column in sorted(at for at, taken in steps.items() if taken == place):
         if steps.get((row, column - 1)) == place:
             continue
-        length = 1
-        while steps.get((row, column + length)) == place:
-            length += 1
+        length = next(cells for cells in count(1) if steps.get((row, column + cells)) != place)
         squares.append(f"M{column} {row}h{length}v1h-{length}z")
     return svg.outlines(squares, f"heat h{place}")
 

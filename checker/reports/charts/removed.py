@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -54,10 +55,7 @@ def removed(comparison: Comparison, blocks: int) -> Figure | None:
 
 
 def _panels(rows: Sequence[Line]) -> dict[int, list[Line]]:
-    panels: dict[int, list[Line]] = {}
-    for row in rows:
-        panels.setdefault(row.budget, []).append(row)
-    return panels
+    return {budget: list(group) for budget, group in groupby(rows, key=lambda row: row.budget)}
 
 
 def _sentence(rows: Sequence[Line]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Literal, TypeVar
 
 from markupsafe import Markup, escape
@@ -162,13 +162,8 @@ def band(edges: Sequence[tuple[float, float, float] | None], class_: str) -> Mar
 
 def _runs(items: Sequence[T | None]) -> list[list[T]]:
     """The stretches of ``items`` between the ones that are None."""
-    stretches: list[list[T]] = [[]]
-    for item in items:
-        if item is None:
-            stretches.append([])
-        else:
-            stretches[-1].append(item)
-    return [stretch for stretch in stretches if stretch]
+    runs = groupby(items, key=lambda item: item is None)
+    return [[item for item in run if item is not None] for missing, run in runs if not missing]
 
 
 def rectangle(x: float, y: float, width: float, height: float, class_: str) -> Markup:
@@ -218,7 +213,6 @@ _OUTLINES: dict[str, Callable[[float, float], str]] = {
     "diamond": _polygon((-5, 0), (0, -5), (5, 0), (0, 5)),
     "triangle": _polygon((-4.6, 3.6), (0, -4.8), (4.6, 3.6)),
     "square": _polygon((-3.7, -3.7), (3.7, -3.7), (3.7, 3.7), (-3.7, 3.7)),
-    "tick": _polygon((-0.8, -6), (0.8, -6), (0.8, 6), (-0.8, 6)),
     "arrow": _polygon((-4, -5), (4, 0), (-4, 5)),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from checker.judge.figures.form import AgreementRow, ScoreRow
 from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Table, correlation, table, within
+from checker.reports.tables.table import Cell, Field, Table, table, valued
 
 
 def matrix(report: Report) -> Table:
@@ -61,8 +61,8 @@ def _score(value: float | None, digits: int = 3) -> Cell:
 def pairs(report: Report) -> Table:
     fields: list[Field[AgreementRow]] = [
         Field("Methods", lambda row: Cell(f"{row['a']}, {row['b']}")),
-        Field("Spearman", lambda row: within(row["spearman"], correlation), numeric=True),
-        Field("Kendall", lambda row: within(row["kendall"], correlation), numeric=True),
+        Field("Spearman", lambda row: valued(row["spearman"], numbers.correlation), numeric=True),
+        Field("Kendall", lambda row: valued(row["kendall"], numbers.correlation), numeric=True),
         Field("Blocks", lambda row: Cell(numbers.count(row["blocks"])), numeric=True),
     ]
     return table("agreement", "Rank correlation of every two methods' block scores", fields, report["agreement"])

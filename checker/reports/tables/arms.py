@@ -9,7 +9,7 @@ from typing import TypeVar
 from checker.judge.figures.form import ArmRow, DifferenceRow, Ends, RandomRow
 from checker.reports.tables import numbers
 from checker.reports.tables.comparison import Comparison, groups
-from checker.reports.tables.table import Cell, Field, Table, difference, increase, table
+from checker.reports.tables.table import Cell, Field, Table, figure, increase, table
 
 N = TypeVar("N", int, float)
 Group = tuple[tuple[int, str], list[ArmRow]]
@@ -23,7 +23,7 @@ _MERGED = re.compile(r"(?:mix\([^()]*\)|[0-9]{1,4})@[0-9]{1,4}")
 _BUDGET = Field[ArmRow]("Removed", lambda arm: Cell(str(arm["budget"])))
 _LAYERS = Field[ArmRow]("Layers", lambda arm: Cell(numbers.layers(arm["layers"])))
 _PERPLEXITY = Field[ArmRow]("Perplexity", lambda arm: Cell(numbers.perplexity(arm["perplexity"])), numeric=True)
-_ONE_INCREASE = Field[ArmRow](_INCREASE, increase, numeric=True)
+_ONE_INCREASE = Field[ArmRow](_INCREASE, lambda arm: increase(arm["increase_percent"], arm["interval"]), numeric=True)
 _BEHAVIOUR = (
     Field[ArmRow]("KL to base", lambda arm: Cell(numbers.distance(arm["kl"])), numeric=True),
     Field[ArmRow]("Top-1 agreement", lambda arm: Cell(numbers.share(arm["top1_agreement"])), numeric=True),
@@ -136,7 +136,7 @@ def differences(comparison: Comparison, confidence: float) -> Table:
     fields: list[Field[DifferenceRow]] = [
         Field("Removed", lambda row: Cell(str(row["budget"]))),
         Field("a − b", lambda row: Cell(f"{row['a']} − {row['b']}")),
-        Field("Difference", difference, numeric=True),
+        Field("Difference", lambda row: figure(row["difference"], row["interval"], numbers.change), numeric=True),
         Field("Cheaper", _cheaper),
     ]
     note = (
@@ -240,7 +240,9 @@ def _regret(arms: Sequence[ArmRow]) -> Cell:
     if not regrets:
         return Cell(numbers.NOT_MEASURED)
     outer = _outer([regret["interval"] for regret in regrets])
-    aside = "" if outer and outer[0] == outer[1] else numbers.changes(outer)  # of the best set to itself
+    aside = (
+        "" if outer and outer[0] == outer[1] else numbers.interval(outer, numbers.change)
+    )  # of the best set to itself
     return Cell(_range((regret["value"] for regret in regrets), numbers.change), aside)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 from checker.core.records import PROTOCOLS
 from checker.core.rule import Outcome
@@ -46,10 +47,10 @@ class FindingView:
     rule: str
     outcome: Cell
     level: str
-    claim: str
+    claim: str | None
     message: str
-    location: str
-    waived: str
+    location: str | None
+    waived: str | None
 
 
 def claims(report: Report) -> list[ClaimView]:
@@ -188,13 +189,6 @@ def _answer(word: str) -> Cell:
 
 
 def _finding(finding: FindingRow) -> FindingView:
-    outcome = finding["outcome"]
-    return FindingView(
-        rule=finding["rule"],
-        outcome=Cell(CONCLUSIONS[outcome], word="na" if outcome == "not_applicable" else outcome),
-        level=finding["level"],
-        claim=finding["claim"] or "",
-        message=finding["message"],
-        location=finding["location"] or "",
-        waived=finding["waived"] or "",
-    )
+    word = "na" if finding["outcome"] == "not_applicable" else finding["outcome"]
+    values: dict[str, Any] = {**finding, "outcome": Cell(CONCLUSIONS[finding["outcome"]], word=word)}
+    return FindingView(**values)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from checker.core.records import PROTOCOLS, ProtocolName
-from checker.judge.figures.form import ClassCountRow, KindRow, PairRow, ValueRow, distance_of
+from checker.judge.figures.form import ClassCountRow, KindRow, PairRow, distance_of
 from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Table, correlation, figure, pairs_of, table, within
+from checker.reports.tables.table import Cell, Field, Table, figure, pairs_of, table, valued, within
 
 
 def adjacent(report: Report) -> list[PairRow]:
@@ -17,12 +17,12 @@ def profile(report: Report) -> Table:
     """Every adjacent pair with both distances, their ratio, the deletion distance of each member and the regime."""
     fields: list[Field[PairRow]] = [
         Field("Pair", lambda pair: Cell(name(pair))),
-        Field("Replacement", lambda pair: within(distance_of(pair, "replacement"), _distance), numeric=True),
+        Field("Replacement", lambda pair: valued(distance_of(pair, "replacement"), numbers.distance), numeric=True),
         Field("i←j", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["forward"])), numeric=True),
         Field("j←i", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["backward"])), numeric=True),
         Field("Mean", lambda pair: within(pair["replacement"], lambda row: _nats_of(row["mean"])), numeric=True),
-        Field("Interchange", lambda pair: within(distance_of(pair, "interchange"), _distance), numeric=True),
-        Field("kl_ratio", lambda pair: within(pair["kl_ratio"], _ratio), numeric=True),
+        Field("Interchange", lambda pair: valued(distance_of(pair, "interchange"), numbers.distance), numeric=True),
+        Field("kl_ratio", lambda pair: valued(pair["kl_ratio"], numbers.ratio), numeric=True),
         Field("Deleting i", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["i"])), numeric=True),
         Field("Deleting j", lambda pair: within(pair["deletion"], lambda row: _nats_of(row["j"])), numeric=True),
         Field("Classes", _classes),
@@ -107,14 +107,16 @@ def classes(report: Report) -> Table:
 def metric(report: Report) -> Table:
     """The figures behind the metric regime."""
     regime = report["regime"]["metric"]
-    rank, ratio = regime["rank_correlation"], regime["ratio"]
-    kl_ratio = None if ratio is None else str(_ratio({"value": ratio, "interval": regime["interval"]}))
+    rank = regime["rank_correlation"]
     rows = [
-        ("kl_ratio of the geometric means", kl_ratio),
+        ("kl_ratio of the geometric means", str(figure(regime["ratio"], regime["interval"], numbers.ratio))),
         ("Geometric mean, replacement", _nats(regime["replacement_mean"])),
         ("Geometric mean, interchange", _nats(regime["interchange_mean"])),
         ("Neighbouring pairs", numbers.count(regime["pairs"])),
-        ("Rank correlation of the block scores", rank and f"{correlation(rank)}, {rank['blocks']} blocks"),
+        (
+            "Rank correlation of the block scores",
+            rank and f"{valued(rank, numbers.correlation)}, {rank['blocks']} blocks",
+        ),
     ]
     for overlap in regime["overlap"]:
         least, most = overlap["shared_least"], overlap["shared_most"]
@@ -152,14 +154,6 @@ def remarks(report: Report) -> list[str]:
 
 def _nats_of(value: float) -> Cell:
     return Cell(numbers.distance(value))
-
-
-def _distance(part: ValueRow) -> Cell:
-    return figure(part["value"], part["interval"], numbers.distance)
-
-
-def _ratio(row: ValueRow) -> Cell:
-    return Cell(numbers.ratio(row["value"]), numbers.interval(row["interval"], numbers.ratio))
 
 
 def _classes(pair: PairRow) -> Cell:

@@ -71,11 +71,6 @@ def correlation(value: Number | None) -> str:
     return NOT_MEASURED if value is None else _signs(f"{value:+.2f}")
 
 
-def correlations(ends: Ends) -> str:
-    """An interval of a rank correlation."""
-    return interval(ends, correlation)
-
-
 def perplexity(value: Number | None) -> str:
     """A perplexity, four significant digits."""
     return NOT_MEASURED if value is None else significant(value, 4)
@@ -128,11 +123,6 @@ def interval(ends: Ends, write: Writer = significant) -> str:
 def percents(ends: Ends) -> str:
     """An interval of changes in percent; the unit stands with the value beside it."""
     return interval(ends, _change)
-
-
-def changes(ends: Ends) -> str:
-    """An interval of a signed difference in nats."""
-    return interval(ends, change)
 
 
 def in_unit(value: Number | None, unit: str) -> str:

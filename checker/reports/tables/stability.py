@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from checker.judge.figures.form import FurtherPromptsRow, PortionRow, StabilityRow
 from checker.judge.form import Report
 from checker.reports.tables import numbers
-from checker.reports.tables.table import Cell, Field, Table, correlation, table, within
+from checker.reports.tables.table import Cell, Field, Table, table, valued
 
 _PORTIONS = {(0, 1): "First quarter", (0, 2): "First half", (0, 3): "First three quarters", (2, 4): "Second half"}
 
@@ -35,7 +35,7 @@ def correlations(report: Report) -> Table:
     """How far scores on a part of the prompts rank blocks as those on all of them do."""
     fields = [
         Field("Method", lambda row: Cell(row["method"])),
-        Field("Two halves with each other", lambda row: within(row["halves"], correlation), numeric=True),
+        Field("Two halves with each other", lambda row: valued(row["halves"], numbers.correlation), numeric=True),
         *map(_portion_field, _portions(report)),
     ]
     caption = "Rank correlation of block scores on a part of the prompts with those on all of them"
@@ -103,7 +103,7 @@ def _name(portion: tuple[int, int]) -> str:
 def _portion_field(portion: tuple[int, int]) -> Field[StabilityRow]:
     def write(row: StabilityRow) -> Cell:
         correlations = {_quarters(part): part["rank_correlation"] for part in row["portions"]}
-        return within(correlations.get(portion), correlation)
+        return valued(correlations.get(portion), numbers.correlation)
 
     return Field(_name(portion), write, numeric=True)
 

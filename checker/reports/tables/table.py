@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
-from checker.judge.figures.form import ArmRow, DifferenceRow, Ends, RemovalRow, ValueRow
+from checker.judge.figures.form import Ends, ValueRow
 from checker.reports.tables import numbers
 from checker.reports.tables.words import MARKS
 
@@ -108,26 +108,19 @@ def pairs_of(name: str, caption: str, rows: Iterable[tuple[str, str | None]]) ->
     return table(name, caption, fields, list(rows))
 
 
-def figure(
-    value: float | None, ends: Ends, write: Callable[[float], str], write_ends: Callable[[Ends], str] = numbers.interval
-) -> Cell:
-    """A value and its interval; no interval where nothing was measured."""
-    return Cell(numbers.NOT_MEASURED) if value is None else Cell(write(value), write_ends(ends))
+def figure(value: float | None, ends: Ends, write: Callable[[float], str]) -> Cell:
+    """A value and its interval, written alike; no interval where nothing was measured."""
+    return Cell(numbers.NOT_MEASURED) if value is None else Cell(write(value), numbers.interval(ends, write))
 
 
-def increase(row: ArmRow) -> Cell:
-    """An arm's increase in perplexity and its interval."""
-    return figure(row["increase_percent"], row["interval"], numbers.percent, numbers.percents)
+def increase(percent: float | None, ends: Ends) -> Cell:
+    """An increase in perplexity and its interval, whose unit stands with the value."""
+    return Cell(numbers.percent(percent), "" if percent is None else numbers.percents(ends))
 
 
-def difference(row: DifferenceRow | RemovalRow) -> Cell:
-    """A difference in cost, in nats per token, and its interval."""
-    return figure(row["difference"], row["interval"], numbers.change, numbers.changes)
-
-
-def correlation(row: ValueRow) -> Cell:
-    """A rank correlation and its interval."""
-    return figure(row["value"], row["interval"], numbers.correlation, numbers.correlations)
+def valued(row: ValueRow | None, write: Callable[[float], str]) -> Cell:
+    """As ``figure``, of a row that may be missing."""
+    return figure(row and row["value"], row and row["interval"], write)
 
 
 def within(part: T | None, write: Callable[[T], Cell]) -> Cell:
