@@ -10,7 +10,7 @@ from markupsafe import Markup
 from checker.core import resources
 from checker.core.escape import markup
 from checker.judge.form import AnyReport
-from checker.reports.format import Format, environment
+from checker.reports.format import Format
 from checker.reports.page import page
 
 
@@ -19,10 +19,8 @@ def render(report: AnyReport) -> str:
     style = (resources.templates() / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    name, values = page(report)
-    template = environment(autoescape=True).get_template(f"{name}.html.j2")
     # The style sheet is ours; everything else on the page is escaped.
-    return markup(template.render(**values, style=Markup(style), policy=policy))
+    return markup(page(report, "html.j2", autoescape=True, style=Markup(style), policy=policy))
 
 
 FORMAT = Format("html", "report.html", render)

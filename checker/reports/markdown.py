@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from checker.judge.form import AnyReport
-from checker.reports.format import Format, environment
+from checker.reports.format import Format
 from checker.reports.page import page
 
 
 def render(report: AnyReport) -> str:
     """The page; every value passes the filter ``md``, so that text from outside stays text."""
-    name, values = page(report)
-    return environment(autoescape=False).get_template(f"{name}.md.j2").render(**values)
+    return page(report, "md.j2", autoescape=False)
 
 
 FORMAT = Format("md", "report.md", render)

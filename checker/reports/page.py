@@ -1,16 +1,18 @@
-"""Which template shows a report, and what it needs: the one of measurements, or the one of published numbers."""
+"""A report in the template that shows it: the one of measurements, or the one of published numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from checker.judge.form import PUBLISHED_FORMAT, AnyReport
-from checker.reports import published
-from checker.reports.measured import view
+from checker.reports import measured, published
+from checker.reports.format import environment
 
 
-def page(report: AnyReport) -> tuple[str, dict[str, Any]]:
-    """The name of a report's template without its endings, and the names that it uses."""
+def page(report: AnyReport, ending: str, autoescape: bool, **further: Any) -> str:
+    """The template with this ending, filled; ``further`` is what the ending alone needs."""
     if report["format"] == PUBLISHED_FORMAT:
-        return "published", published.view(report)
-    return "report", view(report)
+        name, values = "published", published.view(report)
+    else:
+        name, values = "report", measured.view(report)
+    return environment(autoescape).get_template(f"{name}.{ending}").render(**values, **further)

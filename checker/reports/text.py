@@ -23,14 +23,11 @@ def summary(report: AnyReport, width: int = 80) -> str:
     if safe["format"] == PUBLISHED_FORMAT:
         parts = [*published.lines(safe), _waivers(safe)]
     else:
-        parts = [_head(safe), _regime(safe), _arms(safe), _claims(safe), _findings(safe), _waivers(safe)]
+        head = [safe["title"], facts.verdict(safe), f"Policy, {facts.policy(safe)}"]
+        parts = [head, _regime(safe), _arms(safe), _claims(safe), _findings(safe), _waivers(safe)]
     room = max(40, width)
     text = "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
     return escape.no_command(text)
-
-
-def _head(report: Report) -> list[str]:
-    return [report["title"], facts.verdict(report), f"Policy, {facts.policy(report)}"]
 
 
 def _regime(report: Report) -> list[str]:

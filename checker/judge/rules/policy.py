@@ -72,8 +72,7 @@ def required_method(case: Case) -> Iterator[Result]:
 )
 def required_budget(case: Case) -> Iterator[Result]:
     """A budget that the policy requires is left out by a required method, or by every method where none is required."""
-    for budget in case.audit.policy.required_budgets:
-        yield _at_budget(case, budget)
+    return (_at_budget(case, budget) for budget in case.audit.policy.required_budgets)
 
 
 def _at_budget(case: Case, budget: int) -> Result:

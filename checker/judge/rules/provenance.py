@@ -73,8 +73,7 @@ def _layers(case: Case, claim: Removal, fact: CheckpointFacts) -> Result:
 )
 def retrained(case: Case) -> Iterator[Result]:
     """A checkpoint that is said to be only pruned has weights that were trained after the removal."""
-    for claim, fact in _checkpoints(case):
-        yield undecided(_UNREAD, claim.id) if fact is None else _training(fact)
+    return (undecided(_UNREAD, claim.id) if fact is None else _training(fact) for claim, fact in _checkpoints(case))
 
 
 def _training(fact: CheckpointFacts) -> Result:

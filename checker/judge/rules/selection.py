@@ -34,9 +34,8 @@ _QUARTERS = 4  # with fewer prompts than quarters, some portions of them are all
 )
 def ties_change_result(case: Case) -> Iterator[Result]:
     """The ways of breaking a method's ties cost noticeably different amounts."""
-    for row in case.primary(case.figures["ranges"]):
-        if row["ties"] > 1:
-            yield _tied(row, case.audit.statistics.margin)
+    margin = case.audit.statistics.margin
+    return (_tied(row, margin) for row in case.primary(case.figures["ranges"]) if row["ties"] > 1)
 
 
 def _tied(row: RangeRow, margin: float) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
 from checker.judge.figures.form import ArmRow, DifferenceRow, RandomRow
@@ -76,10 +77,8 @@ def groups(arms: Sequence[ArmRow]) -> dict[tuple[int, str], list[ArmRow]]:
         cost = arm["increase_percent"]
         return arm["budget"], methods.index(arm["method"]), cost is None, cost or 0.0, arm["tie"]
 
-    grouped: dict[tuple[int, str], list[ArmRow]] = {}
-    for arm in sorted(arms, key=order):
-        grouped.setdefault((arm["budget"], arm["method"]), []).append(arm)
-    return grouped
+    ordered = groupby(sorted(arms, key=order), key=lambda arm: (arm["budget"], arm["method"]))
+    return {key: list(group) for key, group in ordered}
 
 
 def _comparison(report: Report, form: str, selection: str | None) -> Comparison:

@@ -11,6 +11,7 @@ NOT_MEASURED = "not measured"
 NO_INTERVAL = "no interval (fewer than 8 units)"
 _SPACE = "\u00a0"
 _MINUS = "\u2212"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Number = float | int
 Writer = Callable[[Number], str]
@@ -23,7 +24,7 @@ def significant(value: Number, digits: int = 3) -> str:
     exponent = _exponent(value, digits)
     if exponent < -4 or exponent >= 6:
         mantissa = f"{value:.{digits - 1}e}".partition("e")[0]  # of the smallest numbers no quotient could be taken
-        return _signs(mantissa) + f"{_SPACE}×{_SPACE}10{_superscript(exponent)}"
+        return _signs(mantissa) + f"{_SPACE}×{_SPACE}10{str(exponent).translate(_SUPERSCRIPTS)}"
     return _signs(f"{round(value, digits - 1 - exponent):,.{max(0, digits - 1 - exponent)}f}")
 
 
@@ -163,10 +164,6 @@ def _decimals(value: Number) -> str:
 def _exponent(value: Number, digits: int) -> int:
     """The power of ten after rounding to ``digits`` digits, so that 0.9996 counts as 1.00."""
     return int(f"{abs(value):.{digits - 1}e}".split("e")[1]) if math.isfinite(value) else 0
-
-
-def _superscript(exponent: int) -> str:
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _signs(text: str) -> str:
