@@ -73,7 +73,7 @@ def _difference(costs: Costs, a: Sequence[RemovalSet], b: Sequence[RemovalSet]) 
         "form": a[0].form,
         "selection": a[0].selection,
         "difference": float(np.mean([difference.value for difference in known])) if complete else None,
-        "interval": outermost(known) if complete else None,
+        "interval": outermost([difference.interval for difference in known]) if complete else None,
     }
 
 
@@ -134,7 +134,9 @@ def further_prompts(distances: Distances, method: str, budget: int) -> int | Non
         return None
     first = min(rivals, key=lambda block: (scores[block], block))
     values = _own_values(distances, method, first) - _own_values(distances, method, last)
-    return _settling(values, distances)
+    spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    difference = Estimate(float(values.mean()), None, len(values), spread, "linear")
+    return statistics.further_units(difference, 0.0, distances.evidence.audit.statistics.confidence)
 
 
 def _own_values(distances: Distances, method: str, block: int) -> Values:
@@ -142,13 +144,6 @@ def _own_values(distances: Distances, method: str, block: int) -> Values:
     score, table = distances.scores[method][block], distances.by_method[method]
     near = {key: abs(float(values.mean()) - score) for key, values in table.items() if block in key}
     return table[min(near, key=lambda key: near[key])]
-
-
-def _settling(values: Values, distances: Distances) -> int | None:
-    prompts = len(values)
-    spread = float(values.std(ddof=1)) / prompts**0.5 if prompts > 1 else 0.0
-    difference = Estimate(float(values.mean()), None, prompts, spread, "linear")
-    return statistics.further_units(difference, 0.0, distances.evidence.audit.statistics.confidence)
 
 
 def _row(estimate: Estimate | None) -> ValueRow | None:

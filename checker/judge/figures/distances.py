@@ -129,9 +129,9 @@ def value_row(estimate: Estimate) -> ValueRow:
     return {"value": estimate.value, "interval": pair_of(estimate.interval)}
 
 
-def outermost(estimates: Sequence[Estimate]) -> Ends:
-    """The outermost ends of all intervals; None where one has none."""
-    intervals = [estimate.interval for estimate in estimates if estimate.interval is not None]
-    if not intervals or len(intervals) < len(estimates):
+def outermost(intervals: Sequence[Ends]) -> Ends:
+    """The outermost ends of all intervals; None where one is missing, or there are none."""
+    known = [interval for interval in intervals if interval is not None]
+    if not known or len(known) < len(intervals):
         return None
-    return [min(low for low, _ in intervals), max(high for _, high in intervals)]
+    return [min(low for low, _ in known), max(high for _, high in known)]

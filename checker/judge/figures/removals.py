@@ -58,7 +58,7 @@ def _removal(costs: Costs, sets: Mapping[str, Sequence[RemovalSet]], budget: int
         "margin": margin,
         "resolutions": len(pairs),
         "difference": float(np.mean([difference.value for difference in differences])) if differences else None,
-        "interval": outermost(differences),
+        "interval": outermost([difference.interval for difference in differences]),
         "sentence": reason or removal_sentence(name, budget, margin),
     }
 

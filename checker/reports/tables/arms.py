@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from checker.judge.figures.form import ArmRow, DifferenceRow, Ends, RandomRow
+from checker.judge.figures.distances import outermost
+from checker.judge.figures.form import ArmRow, DifferenceRow, RandomRow
 from checker.reports.tables import numbers
 from checker.reports.tables.comparison import Comparison, groups
 from checker.reports.tables.table import Cell, Field, Table, figure, increase, table
@@ -231,7 +232,7 @@ def _increase(arms: Sequence[ArmRow]) -> Cell:
     measured = measured_arms(arms)
     if not measured:
         return Cell(numbers.NOT_MEASURED)
-    outer = _outer([arm["interval"] for arm in measured])
+    outer = outermost([arm["interval"] for arm in measured])
     return Cell(_range(map(cost, measured), numbers.percent), numbers.percents(outer))
 
 
@@ -239,17 +240,11 @@ def _regret(arms: Sequence[ArmRow]) -> Cell:
     regrets = [arm["regret"] for arm in arms if arm["regret"] is not None]
     if not regrets:
         return Cell(numbers.NOT_MEASURED)
-    outer = _outer([regret["interval"] for regret in regrets])
+    outer = outermost([regret["interval"] for regret in regrets])
     aside = (
         "" if outer and outer[0] == outer[1] else numbers.interval(outer, numbers.change)
     )  # of the best set to itself
     return Cell(_range((regret["value"] for regret in regrets), numbers.change), aside)
-
-
-def _outer(intervals: Sequence[Ends]) -> Ends:
-    """The outermost ends; None where one has no interval."""
-    ends = [interval for interval in intervals if interval is not None]
-    return None if len(ends) < len(intervals) else (min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _range(values: Iterable[N | None], write: Callable[[N], str]) -> str:
