@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 from checker.core.canonical import from_json
 from checker.core.rule import C, Finding, not_applicable, weighs
 from checker.core.words import counted
 from checker.judge import waivers
-from checker.judge.form import AnyReport, AuditOutcome, FindingRow
+from checker.judge.form import AnyReport, AuditOutcome, FindingRow, row_of
 from checker.judge.rules import Result, Rule
 from checker.judge.waivers import Standing
 
@@ -56,7 +55,7 @@ def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
 
 def row(finding: Finding) -> FindingRow:
     """A finding as reports publish it."""
-    return cast(FindingRow, {key: getattr(finding, key) for key in FindingRow.__annotations__})
+    return row_of(FindingRow, finding)
 
 
 def exit_code(report: AnyReport, fail_on: str) -> int:

@@ -6,7 +6,7 @@ A test holds these types against the schema, so that neither changes alone. Rows
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NotRequired, TypedDict, final
+from typing import Any, Final, Literal, NotRequired, TypedDict, TypeVar, cast, final
 
 from checker.core.facts import AmountRow, RunRow, StopRow
 from checker.core.records import ProtocolName, Verdict
@@ -18,6 +18,12 @@ Answer = Literal["yes", "no", "open", "na"]
 Unit = Literal["percent", "nats", "times", ""]
 AuditOutcome = Literal["pass", "fail", "open"]
 WaiverState = Literal["active", "expired", "unknown", "unmatched"]
+R = TypeVar("R")
+
+
+def row_of(kind: type[R], source: object, **others: object) -> R:
+    """A row of what ``source`` has under the names of its keys, save for ``others``; the schema checks its values."""
+    return cast(R, {key: others[key] if key in others else getattr(source, key) for key in kind.__annotations__})
 
 
 class AuditRow(TypedDict):
@@ -59,15 +65,15 @@ class ModelRow(TypedDict):
     architecture: str
     blocks: int
     parameters: int
-    block_parameters: Sequence[int]
     hidden: int
     vocabulary: int
     context: int | None
-    dtype: str
     quantization: str | None
     revision: str | None
     tokenizer_digest: str
     remote_code: NotRequired[bool]
+    dtype: str
+    block_parameters: Sequence[int]
     notes: Sequence[str]
 
 
@@ -112,10 +118,10 @@ class ThresholdsRow(TypedDict):  # set before measuring
     margin: float
     confidence: float
     interval: Literal["student_t", "percentile_bootstrap"]
+    selection: NotRequired[str]
     spacing: int
     exclude: Sequence[int]
     ties: str
-    selection: NotRequired[str]
 
 
 # Perplexity of one window; a key is a word of Python, which a class cannot hold.
@@ -133,12 +139,13 @@ class SelectsRow(TypedDict):  # how far a protocol would have chosen this very s
     of: int | None
 
 
-class BackingRow(figures.IntervalRow):  # whether one protocol backs a claim
+class BackingRow(TypedDict):  # whether one protocol backs a claim
     backs: Answer
     admits: Answer
     predicts: Answer
     selects: SelectsRow | None
     value: float | None
+    interval: figures.Ends
     threshold: float | None
     why: str
 

@@ -28,7 +28,7 @@ from checker.judge.figures import blocks as block_figures
 from checker.judge.figures import pairs as pair_figures
 from checker.judge.figures import removals as removal_figures
 from checker.judge.figures.costs import Costs
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import RegimeRow
 from checker.judge.figures.pairs import noise_floor
 from checker.judge.form import (
@@ -42,6 +42,8 @@ from checker.judge.form import (
     ModelRow,
     PromptsRow,
     ReportFigures,
+    ThresholdsRow,
+    row_of,
 )
 from checker.selection.arms import Arms, arms, scored_by
 from checker.selection.cost import cost as cost_of
@@ -104,7 +106,7 @@ def report_figures(
 
 
 def _header(evidence: Evidence) -> Header:
-    audit, statistics = evidence.audit, evidence.audit.statistics
+    audit = evidence.audit
     return {
         "audit": {
             "name": audit.name,
@@ -116,42 +118,21 @@ def _header(evidence: Evidence) -> Header:
         "model": _model(evidence),
         "contracts": _contracts(evidence),
         "direction": audit.direction,
-        "thresholds": {
-            "similar": statistics.similar,
-            "conditional": statistics.conditional,
-            "divergent_ratio": statistics.divergent_ratio,
-            "margin": statistics.margin,
-            "confidence": statistics.confidence,
-            "interval": statistics.interval,
-            "selection": audit.selection.name,
-            "spacing": audit.selection.spacing,
-            "exclude": list(audit.selection.exclude),
-            "ties": audit.selection.ties,
-        },
+        "thresholds": row_of(
+            ThresholdsRow,
+            audit.statistics,
+            selection=audit.selection.name,
+            spacing=audit.selection.spacing,
+            exclude=list(audit.selection.exclude),
+            ties=audit.selection.ties,
+        ),
         "begin_token": _begin_token(evidence),
     }
 
 
 def _model(evidence: Evidence) -> ModelRow:
-    model = evidence.facts.model
-    return {
-        "digest": model.digest,
-        "source": model.source,
-        "kind": model.kind,
-        "architecture": model.architecture,
-        "blocks": model.blocks,
-        "parameters": model.parameters,
-        "hidden": model.hidden,
-        "vocabulary": model.vocabulary,
-        "context": model.context,
-        "quantization": model.quantization,
-        "revision": model.revision,
-        "tokenizer_digest": model.tokenizer_digest,
-        "remote_code": model.remote_code,
-        "dtype": evidence.audit.model.dtype,
-        "block_parameters": list(model.block_parameters),
-        "notes": list(model.notes),
-    }
+    model, dtype = evidence.facts.model, evidence.audit.model.dtype
+    return row_of(ModelRow, model, dtype=dtype, block_parameters=list(model.block_parameters), notes=list(model.notes))
 
 
 def _contracts(evidence: Evidence) -> ContractsRow:
@@ -215,7 +196,7 @@ def _begin_token(evidence: Evidence) -> BeginTokenRow | None:
 
 def _floor(evidence: Evidence) -> FloorRow | None:
     floor = noise_floor(evidence)
-    return floor and {"value": floor.value, "interval": pair_of(floor.interval), "dtype": evidence.audit.model.dtype}
+    return floor and {**value_row(floor), "dtype": evidence.audit.model.dtype}
 
 
 def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, Any]) -> CostRow:
@@ -225,14 +206,7 @@ def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, A
     evaluation = [question.layout for question in planned.evaluation]
     evaluation += [removal.layout for removal in chosen.sets]
     taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
-    return {
-        "layouts": taken.layouts,
-        "block_runs": taken.block_runs,
-        "block_runs_without_sharing": taken.block_runs_without_sharing,
-        "tokens": taken.tokens,
-        "seconds": record.get("seconds"),
-        "peak_memory_bytes": record.get("peak_memory_bytes"),
-    }
+    return row_of(CostRow, taken, **{name: record.get(name) for name in ("seconds", "peak_memory_bytes")})
 
 
 def _environment(record: Mapping[str, Any] | None) -> EnvironmentRow | None:

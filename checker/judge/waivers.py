@@ -9,7 +9,7 @@ from datetime import date
 
 from checker.core.records import COMPLETENESS, AnyAudit, Waiver
 from checker.core.rule import Finding
-from checker.judge.form import WaiverRow, WaiverState
+from checker.judge.form import WaiverRow, WaiverState, row_of
 from checker.spec import schema
 
 _NEVER = (COMPLETENESS, "policy/too-many-waivers")  # nor findings about the waivers themselves
@@ -95,14 +95,5 @@ _UNMATCHED = "matches no finding; expected one that is failed or open; take it o
 
 def row(standing: Standing) -> WaiverRow:
     """A waiver as report.json publishes it."""
-    waiver = standing.waiver
-    return {
-        "rule": waiver.rule,
-        "claim": waiver.claim,
-        "reason": waiver.reason,
-        "expires": waiver.expires,
-        "state": standing.state,
-        "days_left": standing.days,
-        "findings": standing.findings,
-        "location": waiver.location.place,
-    }
+    held = {"state": standing.state, "days_left": standing.days, "findings": standing.findings}
+    return row_of(WaiverRow, standing.waiver, **held, location=standing.waiver.location.place)

@@ -12,9 +12,9 @@ from math import inf
 from checker.core import statistics
 from checker.core.questions import Values
 from checker.core.statistics import Estimate
-from checker.judge.figures.distances import Distances, pair_of
+from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import PredictionRow
-from checker.judge.form import Answer, BackingRow, SelectsRow
+from checker.judge.form import Answer, BackingRow, SelectsRow, row_of
 from checker.selection.select import select
 
 
@@ -31,16 +31,8 @@ class Backing:
     threshold: float | None = None
 
     def row(self) -> BackingRow:
-        return {
-            "backs": self.backs,
-            "admits": self.admits,
-            "predicts": self.predicts,
-            "selects": self.selects,
-            "value": self.estimate and self.estimate.value,
-            "interval": self.estimate and pair_of(self.estimate.interval),
-            "threshold": self.threshold,
-            "why": self.why,
-        }
+        figure = value_row(self.estimate) if self.estimate else {"value": None, "interval": None}
+        return row_of(BackingRow, self, **figure)
 
 
 def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: float) -> Backing:
