@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 from checker.core.canonical import restored
-from checker.core.errors import CannotRun, EvidenceDamaged, EvidenceMissing
+from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
 from checker.core.records import Audit, TextSource
@@ -61,7 +61,7 @@ def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) ->
                 store.path,
                 f"{len(values)} values of {question.asked} for layout {question.layout} ({question.text})",
                 f"{', '.join(map(str, expected))} by its contract",
-                "restore the file, or measure again with --fresh",
+                RESTORE,
             )
         return values
 
@@ -97,6 +97,6 @@ def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
             f"{place}, model",
             f"{model.blocks} blocks, and lists of {' and '.join(map(str, sorted(lengths)))}",
             "an entry for every block",
-            "restore the file, or measure again with --fresh",
+            RESTORE,
         )
     return model

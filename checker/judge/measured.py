@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from typing import Literal
 
 from checker.core.records import Audit
 from checker.core.store import Store
@@ -18,9 +17,7 @@ from checker.judge.report import report_figures
 from checker.judge.rules import MEASURED, RULES, Case
 from checker.spec import policies
 
-FORMAT: Literal["pruneaudit/report/1"] = "pruneaudit/report/1"
-
-__all__ = ["FORMAT", "exit_code", "judge", "outcome_of"]
+__all__ = ["exit_code", "judge", "outcome_of"]
 
 
 def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
@@ -37,7 +34,7 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
     conclusions = findings.conclude(MEASURED, Case(audit, day, frozenset(RULES), evidence.facts, figures, gaps))
     outcome = outcome_of(conclusions.findings, audit.policy.fail_on)
     return {
-        "format": FORMAT,
+        "format": "pruneaudit/report/1",
         "title": audit.title,
         "outcome": outcome,
         "summary": _summary(outcome, figures, conclusions),

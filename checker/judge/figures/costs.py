@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
 
 import numpy as np
@@ -26,7 +27,7 @@ class Costs:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.unchanged = Layout.base(self.blocks)
-        self._increases = cache(self._increase)  # each is asked for several times
+        self.increase: Callable[[Layout], Estimate | None] = cache(self._increase)  # each is asked for several times
 
     @property
     def blocks(self) -> int:
@@ -47,11 +48,8 @@ class Costs:
         """Summed NLL per window of a layout, or None where it is not measured."""
         return self.evidence.answer("evaluation", "nll", layout)
 
-    def increase(self, layout: Layout) -> Estimate | None:
-        """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
-        return self._increases(layout)
-
     def _increase(self, layout: Layout) -> Estimate | None:
+        """Cost in percent of the baseline's perplexity, with the paired interval; None where it is not measured."""
         variant = self.nll(layout)
         if variant is None or self.base is None or self.tokens is None:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 
@@ -31,7 +31,8 @@ class Distances:
 
     def __init__(self, evidence: Evidence, problem: Problem) -> None:
         self.evidence, self.problem = evidence, problem
-        self._resampled, self._selected = cache(self._resample), cache(self._select)
+        self._resampled = cache(self._resample)
+        self.selections: Callable[[str, int, Geometry, str], dict[tuple[int, ...], float]] = cache(self._select)
 
     @cached_property
     def by_method(self) -> dict[str, dict[tuple[int, ...], Values]]:
@@ -87,15 +88,12 @@ class Distances:
         x, y = ([table[block] for block in common] for table in (a, b))
         return statistics.spearman(x, y, self.evidence.audit.statistics.confidence)
 
-    def selections(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
+    def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
 
         The weights add up to the share of resamples in which the budget is reached, at most 1. Empty for methods whose
         scores are not means over prompts.
         """
-        return self._selected(method, budget, geometry, ties)
-
-    def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         chosen: dict[tuple[int, ...], float] = defaultdict(float)
         for scores in self._resampled(method):
             sets = select(scores, geometry, budget, ties).sets
