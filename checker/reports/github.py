@@ -19,6 +19,8 @@ from checker.reports.tables.words import OUTCOMES
 
 SHOWN = 10  # of each kind, per step
 _KINDS: Mapping[str, str] = {"error": "error", "warning": "warning", "note": "notice"}
+_IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTIES = _IN_MESSAGES | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def render(report: AnyReport) -> str:
@@ -38,8 +40,8 @@ def _annotation(kind: str, finding: FindingView, report: AnyReport) -> str:
     title = f"{finding.rule} {state}" + (f" (claim {finding.claim})" if finding.claim else "")
     message = finding.message + (f" (waived: {finding.waived})" if finding.waived else "")
     values = {"file": at.file, "line": str(at.line), "col": str(at.column or ""), "title": title}
-    properties = ",".join(f"{name}={_property(value)}" for name, value in values.items() if value)
-    return f"::{kind} {properties}::{_data(message)}"
+    properties = ",".join(f"{name}={value.translate(_IN_PROPERTIES)}" for name, value in values.items() if value)
+    return f"::{kind} {properties}::{message.translate(_IN_MESSAGES)}"
 
 
 def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]:
@@ -50,14 +52,6 @@ def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]
     if waived := claims.waived(report):
         yield f"pruneaudit: {waived} {'finding is' if waived == 1 else 'findings are'} waived"
     yield escape.no_command(f"pruneaudit: {OUTCOMES[report['outcome']]}: {report['summary']}")
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 FORMAT = Format("github", "report.github.txt", render, printed=True, points=True)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from checker.core.records import PROTOCOLS
 from checker.judge.figures.form import distance_of
-from checker.judge.form import Report, ThresholdsRow
+from checker.judge.form import Report
 from checker.reports.charts import svg
 from checker.reports.tables import distances, numbers
 from checker.reports.tables.table import Figure
@@ -25,19 +25,11 @@ def matrix(report: Report) -> Figure | None:
     cells = distances.cells_of(report)
     if not cells:
         return None
-    draw = partial(_draw, cells, report["model"]["blocks"], bins(report["thresholds"]))
+    similar, conditional = report["thresholds"]["similar"], report["thresholds"]["conditional"]
+    # Upper ends of the steps of lightness; the last step is open.
+    edges = (similar, conditional, *(conditional * factor for factor in _FACTORS))
+    draw = partial(_draw, cells, report["model"]["blocks"], edges)
     return svg.figure("matrix", _sentence(report), draw, distances.matrix(report))
-
-
-def bins(thresholds: ThresholdsRow) -> tuple[float, ...]:
-    """Upper ends of the steps: the two thresholds, then round multiples of the larger one; the last step is open."""
-    similar, conditional = thresholds["similar"], thresholds["conditional"]
-    return (similar, conditional, *(conditional * factor for factor in _FACTORS))
-
-
-def step(value: float, edges: Sequence[float]) -> int:
-    """Which step a distance falls into, from 0."""
-    return sum(value >= edge for edge in edges)
 
 
 def _sentence(report: Report) -> str:
@@ -56,7 +48,7 @@ def _draw(cells: dict[tuple[int, int], float], blocks: int, edges: Sequence[floa
     side = min(width - left - 8, 480.0)
     cell = side / blocks
     grid = svg.rectangle(left, top, side, side, "empty")
-    steps = {at: step(value, edges) for at, value in cells.items()}
+    steps = {at: sum(value >= edge for edge in edges) for at, value in cells.items()}
     paths = [_path(steps, place) for place in range(len(edges) + 1)]
     places = svg.element("g", *paths, transform=f"translate({svg.number(left)} {svg.number(top)}) scale({cell:.4f})")
     dots = _dots(cells, edges[1], cell, (left, top))

@@ -13,13 +13,10 @@ from checker.reports.tables.table import Cell, Field, Table, table, valued
 def matrix(report: Report) -> Table:
     """Spearman's rank correlations below the diagonal, Kendall's above it."""
     rows = report["agreement"]
-    methods, cells = methods_of(rows), cells_of(rows)
+    methods, cells = methods_of(rows), {at: numbers.correlation(value) for at, value in cells_of(rows).items()}
 
     def column(place: int) -> Field[int]:
-        return Field(str(place + 1), lambda row: Cell("–" if row == place else write(cells.get((row, place)))))
-
-    def write(value: float | None) -> str:
-        return "–" if value is None else numbers.correlation(value)
+        return Field(str(place + 1), lambda row: Cell("–" if row == place else cells.get((row, place), "–")))
 
     fields = [Field[int]("Method", lambda row: Cell(f"{row + 1} {methods[row]}"))]
     fields += [column(place) for place in range(len(methods))]

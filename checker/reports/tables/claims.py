@@ -95,16 +95,12 @@ def waivers(report: AnyReport) -> Table:
     fields: tuple[Field[WaiverRow], ...] = (
         Field("Rule", lambda waiver: Cell(waiver["rule"])),
         Field("Claim", lambda waiver: Cell(waiver["claim"] or "the whole audit")),
-        Field("State", _state),
+        Field("State", lambda waiver: Cell(waiver["state"], "", "pass" if waiver["state"] == "active" else "fail")),
         Field("Findings", lambda waiver: Cell(numbers.count(waiver["findings"] or 0)), numeric=True),
         Field("Last day", lambda waiver: Cell(waiver["expires"], _left(waiver["days_left"]))),
         Field("Reason", lambda waiver: Cell(waiver["reason"])),
     )
     return table("waivers", "Waivers: findings that are accepted for a time", fields, report["waivers"])
-
-
-def _state(waiver: WaiverRow) -> Cell:
-    return Cell(waiver["state"], "", "pass" if waiver["state"] == "active" else "fail")
 
 
 def _left(days: int) -> str:
