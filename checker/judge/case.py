@@ -1,4 +1,4 @@
-"""What rules about measurements look at."""
+"""What rules about measurements look at, and the rules that are asked about one claim after the other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Case(AnyCase[Audit]):
 def each_claim(
     kind: type[C], *others: type[D]
 ) -> Callable[[Callable[[Case, C | D], Result | None]], Callable[[Case], Iterator[Result]]]:
-    """Makes a check of one claim, which may say nothing of it, a check of every claim of these kinds."""
+    """Makes a check of one claim the check of every claim of these kinds: each result, if there is one, gets its id."""
 
     def made(check: Callable[[Case, C | D], Result | None]) -> Callable[[Case], Iterator[Result]]:
         @wraps(check)
