@@ -6,9 +6,7 @@ import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -97,55 +95,43 @@ def judging_options(function: F) -> F:
     return function
 
 
-class _Examples(click.Command):
-    """Keeps the example that ends a command's help as it was written."""
+class _Command(click.Command):
+    """A command whose errors become messages and exit codes (design, 7), and whose help ends in its example as it was
+    written."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Example"):
             for line in str(self.epilog).splitlines():
                 formatter.write(f"  {line}\n")
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PruneauditError as error:
+            _fail(error.exit_code, str(error))
+        except KeyboardInterrupt:
+            _fail(130, "\ninterrupted; evidence so far is kept, the same command resumes")
+        except MemoryError:
+            _fail(4, "out of memory; evidence so far is kept; try a lower `batch_tokens` or `dtype: bfloat16`")
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(
+                4,
+                f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, "
+                "its permissions and the space on the disk; evidence so far is kept",
+            )
+        except Exception as error:
+            tell(traceback.format_exc(), error=True)
+            _fail(
+                4,
+                f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; "
+                "evidence so far is kept",
+            )
+
 
 def command(name: str, example: str) -> Callable[[F], click.Command]:
-    """A command whose errors become messages and exit codes (design, 7)."""
-
-    def make(function: F) -> click.Command:
-        @wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            with _errors_explained():
-                function(*args, **kwargs)
-
-        return click.command(name, cls=_Examples, epilog=example)(guarded)
-
-    return make
-
-
-@contextmanager
-def _errors_explained() -> Iterator[None]:
-    try:
-        yield
-    except PruneauditError as error:
-        _fail(error.exit_code, str(error))
-    except KeyboardInterrupt:
-        _fail(130, "\ninterrupted; evidence so far is kept, the same command resumes")
-    except MemoryError:
-        _fail(4, "out of memory; evidence so far is kept; try a lower `batch_tokens` or `dtype: bfloat16`")
-    except click.exceptions.Exit:
-        raise
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(
-            4,
-            f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, its "
-            "permissions and the space on the disk; evidence so far is kept",
-        )
-    except Exception as error:
-        tell(traceback.format_exc(), error=True)
-        _fail(
-            4,
-            f"pruneaudit crashed ({type(error).__name__}); this is a defect of pruneaudit, not of your audit; evidence "
-            "so far is kept",
-        )
+    """Makes a function a command; its docstring is the help."""
+    return click.command(name, cls=_Command, epilog=example)
 
 
 def _fail(code: int, message: str) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from checker import reports
 from checker.commands.command import command, judging_options, show
@@ -18,9 +17,6 @@ from checker.judge.form import AnyReport
 from checker.published.load import any_audit
 from checker.published.publication import Publication
 from checker.reports.destination import default_out
-
-if TYPE_CHECKING:
-    from checker.judge.form import AnyReport
 
 
 @command(

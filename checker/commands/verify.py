@@ -25,8 +25,6 @@ from checker.spec.contracts import contract_digests
 if TYPE_CHECKING:
     from checker.measure.prepare import Prepared
     from checker.measure.remeasure import Compared
-    from checker.release.pack import Pack
-    from checker.release.verify import Verified
 
 
 @command(

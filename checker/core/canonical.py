@@ -41,11 +41,11 @@ def from_json(kind: type[R], record: object, place: str = "") -> R:
     NotOfKind says what is missing, is no field of ``kind`` or is of another type. Whole numbers are at least 0.
     """
     if not isinstance(record, Mapping):
-        raise NotOfKind(place, _shown(record), "a mapping")
+        raise NotOfKind(place, f"{record!r:.80}", "a mapping")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in record:
         if name not in known:
-            raise NotOfKind(place, f"{_shown(name)}, which nothing reads", f"only {', '.join(known)}")
+            raise NotOfKind(place, f"{name!r:.80}, which nothing reads", f"only {', '.join(known)}")
     for name, field in known.items():
         if name not in record and field.default is MISSING and field.default_factory is MISSING:
             raise NotOfKind(place, f"no {name}", "it there")
@@ -71,7 +71,7 @@ def value_of(hint: Any, value: Any, place: str = "") -> Any:
         return from_json(hint, value, place)  # type: ignore[arg-type]
     elif _fits(hint, value):
         return value
-    raise NotOfKind(place, _shown(value), _name(hint))
+    raise NotOfKind(place, f"{value!r:.80}", _name(hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:
@@ -86,10 +86,6 @@ def _fits(hint: Any, value: Any) -> bool:
 def _name(hint: Any) -> str:
     words = {int: "a whole number of at least 0", float: "a number", str: "text", bool: "true or false"}
     return words.get(hint, str(hint).replace("typing.", ""))
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:80]
 
 
 def canonical(value: Any) -> str:

@@ -5,6 +5,7 @@ Titles, claims, model names and messages come from audit files and checkpoints, 
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -88,9 +89,4 @@ def _escape_start(match: re.Match[str]) -> str:
 
 
 def _escaped(line: str) -> str:
-    return "".join(_unicode_escape(character) if _hidden(character) else character for character in line)
-
-
-def _unicode_escape(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[k]:02x}{units[k + 1]:02x}" for k in range(0, len(units), 2))
+    return "".join(json.dumps(character)[1:-1] if _hidden(character) else character for character in line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -53,10 +54,11 @@ class Layout:
 
     places: tuple[Place, ...]
 
-    @classmethod
-    def base(cls, blocks: int) -> Layout:
+    @staticmethod
+    @lru_cache(maxsize=16)  # every removal starts from it
+    def base(blocks: int) -> Layout:
         """The unchanged stack of ``blocks`` blocks."""
-        return _base(blocks)
+        return Layout(tuple(Place.of(block) for block in range(blocks)))
 
     @classmethod
     def parse(cls, text: str) -> Layout:
@@ -124,11 +126,6 @@ class Layout:
         return len(self.places)
 
 
-@lru_cache(maxsize=16)  # every removal starts from it
-def _base(blocks: int) -> Layout:
-    return Layout(tuple(Place.of(block) for block in range(blocks)))
-
-
 def _place(match: re.Match[str], text: str) -> Place:
     if match["block"] is not None:
         block = int(match["block"])
@@ -189,11 +186,8 @@ class Geometry:
         return max((budget for budget in range(1, self.blocks) if self.count(budget)), default=0)
 
     def _next(self, place: int) -> int:
-        block = self.candidates[place]
-        return next(
-            (k for k in range(place + 1, len(self.candidates)) if self.candidates[k] - block > self.spacing),
-            len(self.candidates),
-        )
+        """The first candidate that may follow the one at ``place``."""
+        return bisect_right(self.candidates, self.candidates[place] + self.spacing)
 
     @cached_property
     def _ways(self) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from checker.core.errors import CannotRun
@@ -9,22 +10,8 @@ from checker.core.errors import CannotRun
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def schemas() -> Path:
-    """The folder of JSON schemas; CannotRun where the installation lacks it."""
-    return _folder("schemas")
-
-
-def templates() -> Path:
-    """The folder of report templates; CannotRun where the installation lacks it."""
-    return _folder("templates")
-
-
-def audits() -> Path:
-    """The folder of packaged audit files and their texts; CannotRun where the installation lacks it."""
-    return _folder("audits")
-
-
 def _folder(name: str) -> Path:
+    """A folder that comes with the package; CannotRun where the installation lacks it."""
     # The wheel's folder comes first: beside an installed package, a folder called `templates` may belong to anyone.
     places = (_PACKAGE / "_data" / name, _PACKAGE.parent / name)
     for place in places:
@@ -36,3 +23,8 @@ def _folder(name: str) -> Path:
         f"{places[0]} (installed) or {places[1]} (in a checkout)",
         "install pruneaudit again, or run it from a whole checkout",
     )
+
+
+schemas = partial(_folder, "schemas")
+templates = partial(_folder, "templates")
+audits = partial(_folder, "audits")  # the packaged audit files, their texts and the ready policies

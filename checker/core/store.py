@@ -57,9 +57,6 @@ class Scope:
     model: str
     contract: str
 
-    def key(self, question: Question, batch: int) -> str:
-        return _key(self, question.text, question.asked, str(question.layout), batch)
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -74,7 +71,9 @@ class Answer:
 
     @property
     def key(self) -> str:
-        return _key(self.scope, self.text, self.asked, self.layout, self.batch)
+        """Digest of the question that it answers; an older version of the measuring code answered another one."""
+        asked = (self.text, self.asked, self.layout, self.batch)
+        return digest([self.scope.model, self.scope.contract, *asked, MEASURING_CODE])
 
 
 class Store:
@@ -173,11 +172,18 @@ class Store:
 
     def answer(self, like: Answer) -> Answer | None:
         """The stored answer to what another one answers, or None."""
-        blob = self._blob(like.key)
-        return None if blob is None else replace(like, values=_unpack(blob))
+        key = like.key
+        with self._readable():
+            row = self._connection.execute("SELECT answer, digest FROM answers WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        if not isinstance(row[0], bytes) or _bound(key, row[0]) != row[1] or not _sound(row[0]):
+            wrong = f"an answer ({key[:12]}…) that does not match its digest"
+            raise EvidenceDamaged.at(self.path, wrong, "the bytes that were measured", RESTORE)
+        return replace(like, values=_unpack(row[0]))
 
     def has(self, scope: Scope, question: Question, batch: int) -> bool:
-        return self._blob(scope.key(question, batch)) is not None
+        return self.part(scope, question, batch) is not None
 
     def get(self, scope: Scope, question: Question, batches: int) -> Values | None:
         """The answer over all ``batches``, one value per unit, or None where part of it is missing."""
@@ -216,16 +222,6 @@ class Store:
         present = {row[1:] for row in rows if row[0] == MEASURING_CODE}
         counted = Counter(row[0] for row in rows if row[0] == MEASURING_CODE or row[1:] not in present)
         return dict(sorted(counted.items()))
-
-    def _blob(self, key: str) -> bytes | None:
-        with self._readable():
-            row = self._connection.execute("SELECT answer, digest FROM answers WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        if not isinstance(row[0], bytes) or _bound(key, row[0]) != row[1] or not _sound(row[0]):
-            wrong = f"an answer ({key[:12]}…) that does not match its digest"
-            raise EvidenceDamaged.at(self.path, wrong, "the bytes that were measured", RESTORE)
-        return row[0]
 
     def write_record(self, name: str, key: str, content: Mapping[str, Any]) -> None:
         """Adds a record; the newest of a name and key counts. The same content again adds nothing."""
@@ -266,10 +262,6 @@ class Store:
             raise CannotRun(f"{self.path}: the evidence could not be read or written ({error})") from error
         except sqlite3.DatabaseError as error:
             raise EvidenceDamaged.at(self.path, f"damaged evidence ({error})", *_AS_LEFT) from error
-
-
-def _key(scope: Scope, text: str, asked: str, layout: str, batch: int) -> str:
-    return digest([scope.model, scope.contract, text, asked, layout, batch, MEASURING_CODE])
 
 
 def _objects(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from checker.core.errors import CannotRun, EvidenceDamaged, PruneauditError
 from checker.core.layouts import Layout
 from checker.core.questions import Question
-from checker.core.store import Scope, Store
+from checker.core.store import Answer, Scope, Store
 
 SCOPE = Scope("weights", "contract")
 BASE = Layout.base(4)
@@ -101,22 +101,26 @@ def test_what_is_not_finite_is_refused(store: Store, value: float) -> None:
     assert store.count() == 0
 
 
+def key_of(scope: Scope, question: Question, batch: int) -> str:
+    return Answer(scope, question.text, question.asked, str(question.layout), batch, VALUES).key
+
+
 def test_everything_that_fixes_an_answer_is_in_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
-        "as it is": SCOPE.key(QUESTION, 0),
-        "model": replace(SCOPE, model="other").key(QUESTION, 0),
-        "contract": replace(SCOPE, contract="other").key(QUESTION, 0),
-        "text": SCOPE.key(replace(QUESTION, text="evaluation"), 0),
-        "quantity": SCOPE.key(replace(QUESTION, quantity="nll"), 0),
-        "layout": SCOPE.key(replace(QUESTION, layout=BASE), 0),
-        "weights of the layout": SCOPE.key(replace(QUESTION, layout=BASE.with_weights({2: 1})), 0),
-        "batch": SCOPE.key(QUESTION, 1),
+        "as it is": key_of(SCOPE, QUESTION, 0),
+        "model": key_of(replace(SCOPE, model="other"), QUESTION, 0),
+        "contract": key_of(replace(SCOPE, contract="other"), QUESTION, 0),
+        "text": key_of(SCOPE, replace(QUESTION, text="evaluation"), 0),
+        "quantity": key_of(SCOPE, replace(QUESTION, quantity="nll"), 0),
+        "layout": key_of(SCOPE, replace(QUESTION, layout=BASE), 0),
+        "weights of the layout": key_of(SCOPE, replace(QUESTION, layout=BASE.with_weights({2: 1})), 0),
+        "batch": key_of(SCOPE, QUESTION, 1),
     }
     monkeypatch.setattr("checker.core.store.MEASURING_CODE", "next")
-    keys["measuring code"] = SCOPE.key(QUESTION, 0)
+    keys["measuring code"] = key_of(SCOPE, QUESTION, 0)
     for (one, key), (other, another) in combinations(keys.items(), 2):
         assert key != another, f"{one} and {other}"
-    assert replace(SCOPE, model="contract", contract="weights").key(QUESTION, 0) not in keys.values()
+    assert key_of(replace(SCOPE, model="contract", contract="weights"), QUESTION, 0) not in keys.values()
 
 
 def test_evidence_is_there_after_closing(tmp_path: Path) -> None:
@@ -175,7 +179,7 @@ def test_the_same_record_again_adds_nothing(store: Store) -> None:
 
 def test_a_flipped_byte_in_an_answer_is_damage(store: Store) -> None:
     store.put(SCOPE, QUESTION, 0, VALUES)
-    key = SCOPE.key(QUESTION, 0)
+    key = key_of(SCOPE, QUESTION, 0)
     blob = bytearray(sqlite3.connect(store.path).execute("SELECT answer FROM answers").fetchone()[0])
     blob[-1] ^= 1
     assert change(store.path, "UPDATE answers SET answer = ?", bytes(blob)) == 1
@@ -209,7 +213,7 @@ def test_other_damage_to_an_answer(store: Store, statement: str) -> None:
 def test_an_answer_moved_to_another_question_is_damage(store: Store) -> None:
     other = replace(QUESTION, layout=BASE)
     store.put(SCOPE, QUESTION, 0, VALUES)
-    assert change(store.path, "UPDATE answers SET key = ?", SCOPE.key(other, 0)) == 1
+    assert change(store.path, "UPDATE answers SET key = ?", key_of(SCOPE, other, 0)) == 1
     assert store.get(SCOPE, QUESTION, 1) is None
     with pytest.raises(EvidenceDamaged):
         store.get(SCOPE, other, 1)

@@ -117,8 +117,8 @@ def test_a_huge_value_is_refused(evidence: Path) -> None:
     ],
 )
 def test_an_answer_that_no_run_writes(evidence: Path, blob: bytes) -> None:
-    key = SCOPE.key(QUESTION, 0)
     with closing(sqlite3.connect(evidence)) as connection, connection:
+        ((key,),) = connection.execute("SELECT key FROM answers")
         connection.execute("UPDATE answers SET answer = ?, digest = ?", (blob, bound(key, blob)))
     with Store(evidence, create=False) as store, pytest.raises(EvidenceDamaged, match="found an answer"):
         store.get(SCOPE, QUESTION, 1)
