@@ -49,8 +49,13 @@ def from_json(kind: type[R], record: object, place: str = "") -> R:
     for name, field in known.items():
         if name not in record and field.default is MISSING and field.default_factory is MISSING:
             raise NotOfKind(place, f"no {name}", "it there")
+    return kind(**values_of(kind, record, place))
+
+
+def values_of(kind: type[Any], values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Values of JSON by the names of a dataclass's fields, as those hold them; NotOfKind where one cannot be."""
     hints = get_type_hints(kind)
-    return kind(**{name: value_of(hints[name], value, f"{place}, {name}") for name, value in record.items()})
+    return {name: value_of(hints[name], value, f"{place}, {name}") for name, value in values.items()}
 
 
 def value_of(hint: Any, value: Any, place: str = "") -> Any:
@@ -70,7 +75,7 @@ def value_of(hint: Any, value: Any, place: str = "") -> Any:
     elif is_dataclass(hint):
         return from_json(hint, value, place)  # type: ignore[arg-type]
     elif _fits(hint, value):
-        return value
+        return float(value) if hint is float else value
     raise NotOfKind(place, f"{value!r:.80}", _name(hint))
 
 

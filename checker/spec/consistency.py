@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from checker.core.canonical import from_json
 from checker.core.facts import ModelFacts
 from checker.core.records import MethodSettings, Selection, Statistics
 from checker.spec import claims
@@ -49,9 +49,7 @@ def selections(document: Document) -> tuple[Where, ...]:
 
 def selection(document: Document, where: Where) -> Selection:
     """The constraints that stand at a path where nothing is wrong; the defaults where nothing stands."""
-    section: dict[str, Any] = document.get(*where) or {}
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
-    return Selection(**values)
+    return from_json(Selection, document.get(*where) or {})
 
 
 def _version_first(document: Document) -> None:

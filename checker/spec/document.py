@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,18 @@ _WIDEST = 1000  # bits of a whole number; wider ones are kept as text
 _TAG = "tag:yaml.org,2002:"
 _REFUSED = "!refused"
 _NUMBERS = {f"{_TAG}int": "construct_yaml_int", f"{_TAG}float": "construct_yaml_float"}
-_TEXTS = {f"{_TAG}str", f"{_TAG}merge", f"{_TAG}value"}
 
 
 class Date(str):
     """A value that YAML reads as a date, kept as it was written; text only where the schema expects a date."""
+
+
+_SIMPLE: Mapping[str, Callable[[str], Any]] = {
+    f"{_TAG}null": lambda _: None,
+    f"{_TAG}bool": lambda text: text.lower() in ("yes", "true", "on"),
+    f"{_TAG}timestamp": Date,
+    **dict.fromkeys((f"{_TAG}str", f"{_TAG}merge", f"{_TAG}value"), str),
+}
 
 
 @dataclass
@@ -113,7 +120,7 @@ class Document:
             self.note(label, f"`{assignment}`", "a dotted key, `=` and a value", example)
             return name, value
         try:
-            new = _parse(value, label.file, self.folder)
+            new = parse(value, label.file, self.folder)
         except InvalidAudit as error:
             self.mistakes += error.mistakes
             return name, value
@@ -195,15 +202,10 @@ def read(path: Path, name: str, content: str = _AUDIT, remedy: str = _INIT) -> D
 def read_text(text: str, name: str, folder: Path, content: str = _AUDIT, remedy: str = _INIT) -> Document:
     """As ``read``, of a file's text that is at hand; ``folder`` is where relative paths in it start."""
     _check_size(len(text.encode()), name)
-    document = _parse(text.removeprefix("\ufeff"), name, folder)
+    document = parse(text.removeprefix("\ufeff"), name, folder)
     if document.data is None and not document.mistakes:
         raise _refusal(name, "an empty file", content, remedy)
     return document
-
-
-def parse(text: str, name: str) -> Document:
-    """As ``read``, of a text that is at hand; paths in it start at the working directory."""
-    return _parse(text, name, Path())
 
 
 def is_text(value: str) -> bool:
@@ -222,7 +224,7 @@ def _refusal(name: str, found: str, expected: str, remedy: str) -> InvalidAudit:
     return InvalidAudit([Mistake(name, 0, 0, found, expected, remedy)])
 
 
-def _parse(text: str, file: str, folder: Path) -> Document:
+def parse(text: str, file: str, folder: Path = Path()) -> Document:
     """Parses YAML; a syntax error raises InvalidAudit, because what follows it cannot be read."""
     document = Document(file, folder, text)
     try:
@@ -320,14 +322,8 @@ def _scalar(document: Document, node: yaml.ScalarNode, where: Where) -> Any:
     text: str = node.value
     if node.style is None:
         document.written[where] = text
-    if node.tag in _TEXTS:
-        return text
-    if node.tag == f"{_TAG}null":
-        return None
-    if node.tag == f"{_TAG}bool":
-        return text.lower() in ("yes", "true", "on")
-    if node.tag == f"{_TAG}timestamp":
-        return Date(text)
+    if node.tag in _SIMPLE:
+        return _SIMPLE[node.tag](text)
     if node.tag in _NUMBERS:
         return _number(document, node, where)
     if node.tag == _REFUSED:

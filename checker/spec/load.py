@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from checker.checkpoints import digests, files, model_facts
 from checker.core import resources
+from checker.core.canonical import from_json
 from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
 from checker.core.facts import ModelFacts
 from checker.core.records import (
@@ -25,8 +26,6 @@ from checker.core.records import (
 from checker.spec import claims, consistency, policies, schema, sources
 from checker.spec import document as documents
 from checker.spec.document import Document, Where
-
-R = TypeVar("R")
 
 DEFAULT_METHODS = ("interchange", "replacement", "deletion")
 DEFAULT_PROTOCOLS: Mapping[str, Mapping[str, str]] = {"replacement": {}, "interchange": {}}
@@ -117,7 +116,8 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     facts, notes = None, []
     if attached:
         notes = _check_texts(document)
-        _check_checkpoints(document)
+        for where in document.items("claims"):
+            _existing(document, (*where, "checkpoint"), folder=True)
         facts, more = _model_facts(document, hub_cache)
         notes += more
         if facts is not None:
@@ -164,12 +164,6 @@ def _check_texts(document: Document) -> list[str]:
         if file is not None:
             _check_sha256(document, where, file)
     return notes
-
-
-def _check_checkpoints(document: Document) -> None:
-    """Looks for the folders of the pruned models that claims name."""
-    for where in document.items("claims"):
-        _existing(document, (*where, "checkpoint"), folder=True)
 
 
 def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
@@ -242,7 +236,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         selection=selections[0],
         further_selections=selections[1:],
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
-        statistics=_record(Statistics, data.get("statistics", {})),
+        statistics=from_json(Statistics, data.get("statistics", {})),
         claims=claims.claims(document),
         waivers=waivers(document),
         policy=policy,
@@ -255,12 +249,6 @@ def waivers(document: Document) -> tuple[Waiver, ...]:
         Waiver(**{**waiver, "expires": str(waiver["expires"])}, location=document.place(("waivers", number)))
         for number, waiver in enumerate(document.data.get("waivers", ()))
     )
-
-
-def _record(kind: type[R], values: Mapping[str, Any]) -> R:
-    """A dataclass from a section of the file: whole numbers as floats where the default is one."""
-    floats = {name for name in values if isinstance(getattr(kind, name, None), float)}
-    return kind(**{name: float(value) if name in floats else value for name, value in values.items()})
 
 
 def _model(document: Document) -> ModelSource:
@@ -296,6 +284,4 @@ def _evaluation(document: Document) -> EvaluationContract:
 
 def _method(method: str | dict[str, Any], budgets: tuple[int, ...]) -> MethodSettings:
     settings = {"kind": method} if isinstance(method, str) else dict(method)
-    name = settings.pop("kind")
-    own: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    return MethodSettings(name=name, **{"budgets": budgets, **own})
+    return from_json(MethodSettings, {"name": settings.pop("kind"), "budgets": budgets, **settings})

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from checker.core import resources
+from checker.core.canonical import from_json
 from checker.core.errors import InvalidAudit
 from checker.core.records import COMPLETENESS, Location, Policy
 from checker.spec import document as documents
@@ -80,7 +81,7 @@ def merged(chain: Iterable[Layer]) -> Policy:
     """The policy that a chain without mistakes comes to. The nearest value counts, a list as a whole; a family's level
     goes before those of its rules farther away."""
     chain = tuple(chain)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {}  # whole numbers and lists as YAML has them
     rules: dict[str, str] = {}
     sources: dict[str, str] = {}
     for layer in reversed(chain):
@@ -89,11 +90,11 @@ def merged(chain: Iterable[Layer]) -> Policy:
             del rules[hidden], sources[f"rules.{hidden}"]
         rules |= own
         sources |= {f"rules.{rule}": _origin(layer, "rules", rule) for rule in own}
-        for key, value in layer.section().items():
-            if key not in ("extends", "rules"):
-                values[key] = _value(key, value)
-                sources[key] = _origin(layer, key)
-    return Policy(rules=rules, extends=tuple(layer.name for layer in chain[1:]), sources=sources, **values)
+        further = {key: value for key, value in layer.section().items() if key not in ("extends", "rules")}
+        values |= further
+        sources |= {key: _origin(layer, key) for key in further}
+    extends = [layer.name for layer in chain[1:]]
+    return from_json(Policy, {**values, "rules": rules, "extends": extends, "sources": sources})
 
 
 class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
@@ -109,17 +110,8 @@ class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
 
 
 def row(policy: Policy) -> PolicyRow:
-    return {
-        "fail_on": policy.fail_on,
-        "rules": policy.rules,
-        "required_methods": list(policy.required_methods),
-        "required_budgets": list(policy.required_budgets),
-        "minimum_windows": policy.minimum_windows,
-        "maximum_interval_width_percent": policy.maximum_interval_width_percent,
-        "maximum_waivers": policy.maximum_waivers,
-        "extends": list(policy.extends),
-        "sources": policy.sources,
-    }
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(policy).items()}
+    return cast(PolicyRow, values)
 
 
 def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -204,13 +196,6 @@ def _read(document: Document, file: Path, name: str) -> Document | None:
         return None
     schema.check(policy, policy_schema())
     return policy
-
-
-def _value(key: str, value: Any) -> Any:
-    """A value in the form that the record has it in."""
-    if key == "maximum_interval_width_percent":
-        return float(value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _origin(layer: Layer, *key: str) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
 from checker.core import resources
@@ -55,8 +55,8 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     if len(errors) == _MOST:  # the rest was not looked at, so nothing in the file can be relied on
         document.wrong.add(())
     for where, text in list(document.written.items()):
-        if _OTHER_BASE.fullmatch(text) and not document.spoiled(where) and _is_number(document.get(*where)):
-            value = document.get(*where)
+        value = document.get(*where)
+        if _OTHER_BASE.fullmatch(text) and not document.spoiled(where) and _has_type(value, "number", {}):
             document.complain(
                 where,
                 f"`{text}`, which YAML reads as {value}",
@@ -85,18 +85,10 @@ def resolve(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
     return target | {key: value for key, value in schema.items() if key != "$ref"}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _has_type(value: Any, name: str, schema: dict[str, Any]) -> bool:
-    if name == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if name == "number":
-        return _is_number(value)
-    if name == "string":
-        return isinstance(value, str) and (not isinstance(value, Date) or schema.get("format") == "date")
-    return isinstance(value, {"object": dict, "array": list, "boolean": bool}[name])
+    if isinstance(value, Date):
+        return name == "string" and schema.get("format") == "date"
+    return bool(Draft4Validator.TYPE_CHECKER.is_type(value, name))  # since draft 6, 1.0 is a whole number
 
 
 def _type(_: Any, name: str, value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
@@ -105,24 +97,12 @@ def _type(_: Any, name: str, value: Any, schema: dict[str, Any]) -> Iterator[Val
 
 
 def _one_of(validator: Any, branches: list[dict[str, Any]], value: Any, _: Any) -> Iterator[ValidationError]:
-    """Follows the branch that ``kind`` names, so that mistakes are those of one branch."""
-    if not isinstance(value, dict):
-        return
-    kinds = {kind: branch for branch in branches for kind in _kinds(branch)}
-    kind = value.get("kind")
-    if "kind" not in value:
-        yield ValidationError(
-            "missing",
-            validator="required",
-            validator_value="kind",
-            schema={"properties": {"kind": {"enum": list(kinds)}}},
-        )
-    elif not _has_type(kind, "string", {}):
-        yield ValidationError("type", path=["kind"], validator="type", validator_value="string", instance=kind)
-    elif kind not in kinds:
-        yield ValidationError("enum", path=["kind"], validator="enum", validator_value=list(kinds), instance=kind)
-    else:
-        yield from validator.descend(value, kinds[kind])
+    """Follows the branch that ``kind`` names, so that mistakes are those of one branch; else asks for a kind."""
+    if isinstance(value, dict):
+        kinds = {kind: branch for branch in branches for kind in _kinds(branch)}
+        kind = value.get("kind")
+        choose = {"required": ["kind"], "properties": {"kind": {"type": "string", "enum": list(kinds)}}}
+        yield from validator.descend(value, kinds.get(kind, choose) if isinstance(kind, str) else choose)
 
 
 def _kinds(branch: dict[str, Any]) -> list[str]:
@@ -149,16 +129,17 @@ def _additional(_: Any, allowed: bool, value: Any, schema: dict[str, Any]) -> It
 
 
 def _required(_: Any, names: list[str], value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """The keys that are missing, each with the one that needs it; None where the mapping itself does."""
     for name in names if isinstance(value, dict) else ():
         if name not in value:
-            yield ValidationError("missing", validator="required", validator_value=name)
+            yield ValidationError("missing", validator="required", validator_value=(name, None))
 
 
 def _dependent(_: Any, needs: dict[str, list[str]], value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    for name, companions in needs.items() if isinstance(value, dict) else ():
-        for companion in companions:
-            if name in value and companion not in value:
-                yield ValidationError("missing", validator="dependent", validator_value=(name, companion))
+    for present, names in needs.items() if isinstance(value, dict) else ():
+        for name in names if present in value else ():
+            if name not in value:
+                yield ValidationError("missing", validator="required", validator_value=(name, present))
 
 
 _Validator: Any = extend(Draft202012Validator, {  # type: ignore[no-untyped-call]
@@ -169,9 +150,9 @@ _Validator: Any = extend(Draft202012Validator, {  # type: ignore[no-untyped-call
 
 def _report(document: Document, error: ValidationError, root: dict[str, Any]) -> None:
     where: Where = tuple(error.absolute_path)
-    keyword, limit = str(error.validator), _limit(error)
-    if keyword in ("required", "dependent"):
-        name = limit if keyword == "required" else limit[1]
+    keyword = str(error.validator)
+    if keyword == "required":
+        name, _ = _limit(error)
         if not document.spoiled((*where, name)):
             document.complain((*where, name), *_missing(error, where, root), key=where)
         if name == "kind":
@@ -181,7 +162,7 @@ def _report(document: Document, error: ValidationError, root: dict[str, Any]) ->
         where = (*where, _repeated(document.get(*where)))
     if document.spoiled(where):
         return
-    words = _WORDS.get(keyword, _other)(document, where, error, root)
+    words = _WORDS.get(keyword, _other)(document, where, error)
     document.complain(where, *words, key=where if keyword == "unknown" else None)
     if where[-1:] == ("kind",):  # without it, nothing says what the other keys may be
         document.wrong.add(where[:-1])
@@ -193,12 +174,10 @@ def _limit(error: ValidationError) -> Any:
 
 
 def _missing(error: ValidationError, where: Where, root: dict[str, Any]) -> Words:
-    if error.validator == "dependent":
-        present, name = _limit(error)
+    name, present = _limit(error)
+    found, expected = f"no `{name}` in {_name(where)}", "it there"
+    if present is not None:
         found, expected = f"`{present}` without `{name}`", f"`{name}` beside it"
-    else:
-        name = _limit(error)
-        found, expected = f"no `{name}` in {_name(where)}", "it there"
     # A condition on the whole file names keys and says nothing of them.
     properties = _schema(error).get("properties") or root.get("properties", {})
     missing = resolve(properties.get(name, {}), root)
@@ -239,8 +218,8 @@ def show(document: Document, where: Where) -> str:
     return f"`{text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}`"
 
 
-def _wrong_type(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
-    kind, value = str(error.validator_value), document.get(*where)
+def _wrong_type(document: Document, where: Where, error: ValidationError) -> Words:
+    kind, value = str(_limit(error)), document.get(*where)
     found, text = show(document, where), document.written.get(where, "")
     expected = _TYPES[kind]
     remedy = _by_example(where, error)
@@ -287,7 +266,7 @@ def _number_as_text(found: str, text: str, value: str, kind: str) -> Words | Non
     return None
 
 
-def _unknown_key(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _unknown_key(document: Document, where: Where, error: ValidationError) -> Words:
     key, schema = str(where[-1]), _schema(error)
     found = f"the unknown key `{key}` in {_name(where[:-1])}"
     if "patternProperties" in schema:
@@ -303,26 +282,26 @@ def _unknown_key(document: Document, where: Where, error: ValidationError, _: An
     return found, f"one of {enumerate_words(known)}{of_kind}", f"did you mean `{near}`?" if near else "take it away"
 
 
-def _alternative(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _alternative(document: Document, where: Where, error: ValidationError) -> Words:
     types = " or ".join(_TYPES[branch["type"]] for branch in _limit(error))
     remedy = _by_example(where, error) if {"default", "examples"} & set(_schema(error)) else f"write {types}"
     remedy += ", or take the key away" if document.get(*where) is None else ""
     return show(document, where), types, remedy
 
 
-def _choice(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _choice(document: Document, where: Where, error: ValidationError) -> Words:
     choices = _limit(error) if error.validator == "enum" else [_limit(error)]
     near = closest(str(document.get(*where)), [str(item) for item in choices])
     fallback = "choose one of these" if len(choices) > 1 else f"write `{choices[0]}`"
     return show(document, where), enumerate_words(choices), f"did you mean `{near}`?" if near else fallback
 
 
-def _bound(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _bound(document: Document, where: Where, error: ValidationError) -> Words:
     relation, remedy = _BOUNDS[str(error.validator)]
     return show(document, where), f"{relation} {_limit(error)}", remedy
 
 
-def _size(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _size(document: Document, where: Where, error: ValidationError) -> Words:
     value, limit = document.get(*where), _limit(error)
     unit = "item" if isinstance(value, list) else "key" if isinstance(value, dict) else "character"
     least = str(error.validator).startswith("min")
@@ -330,7 +309,7 @@ def _size(document: Document, where: Where, error: ValidationError, _: Any) -> W
     return counted(len(value), unit), expected, "add some" if least else "shorten it"
 
 
-def _pattern(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _pattern(document: Document, where: Where, error: ValidationError) -> Words:
     schema = _schema(error)
     example = next(iter(schema.get("examples", [])), None)
     remedy = f"write it like `{example}`" if example is not None else "correct it"
@@ -338,11 +317,11 @@ def _pattern(document: Document, where: Where, error: ValidationError, _: Any) -
     return show(document, where), meaning[0].lower() + meaning[1:], remedy
 
 
-def _date(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _date(document: Document, where: Where, error: ValidationError) -> Words:
     return show(document, where), "a date", "write it like 2026-12-31"
 
 
-def _twice(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _twice(document: Document, where: Where, error: ValidationError) -> Words:
     return f"{show(document, where)} a second time", "each item once", "remove one of the two"
 
 
@@ -351,11 +330,11 @@ def _repeated(items: list[Any]) -> int:
     return next(index for index, item in enumerate(items) if item in items[:index])
 
 
-def _other(document: Document, where: Where, error: ValidationError, _: Any) -> Words:
+def _other(document: Document, where: Where, error: ValidationError) -> Words:
     return show(document, where), f"what the schema asks for ({error.message})", "see `docs/spec.md`"
 
 
-_WORDS: dict[str, Callable[[Document, Where, ValidationError, Any], Words]] = {
+_WORDS: dict[str, Callable[[Document, Where, ValidationError], Words]] = {
     "type": _wrong_type,
     "anyOf": _alternative,
     "unknown": _unknown_key,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from checker.core.records import Claim
-from checker.spec.claims.kind import Kind, stated
+from checker.spec.claims.kind import Kind
 from checker.spec.document import Document, Where
 
 
@@ -21,11 +20,6 @@ class Comparison(Claim):
     at_least: float = 1.0  # times; 1: strictly more
 
 
-def _values(document: Document, where: Where) -> dict[str, Any]:
-    values = stated(document, where)
-    return values | {"at_least": float(values.get("at_least", Comparison.at_least))}
-
-
 def _sentence(claim: Comparison) -> str:
     times = f"at least {claim.at_least:g} times as much as" if claim.at_least > 1 else "more than"
     return f"At budget {claim.budget}, {claim.worse} costs {times} {claim.better}."
@@ -38,4 +32,4 @@ def _check(document: Document, where: Where) -> None:
         document.complain((*where, "worse"), found, "two methods", remedy)
 
 
-KIND = Kind(Comparison, _sentence, check=_check, values=_values)
+KIND = Kind(Comparison, _sentence, check=_check)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from checker.core.canonical import values_of
 from checker.core.records import Claim
 from checker.spec.document import Document, Where
 
@@ -13,9 +14,8 @@ C = TypeVar("C", bound=Claim)
 
 
 def stated(document: Document, where: Where) -> dict[str, Any]:
-    """The keys of a claim in which nothing is wrong, in the form that records have them in."""
-    section = {key: value for key, value in document.get(*where).items() if key != "kind"}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+    """What a claim in which nothing is wrong states, beside its kind."""
+    return {key: value for key, value in document.get(*where).items() if key != "kind"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Kind(Generic[C]):
 
     def read(self, document: Document, where: Where) -> C:
         """The claim at a path where nothing is wrong."""
-        values = self.values(document, where)
+        values = values_of(self.record, self.values(document, where))
         claim = self.record(**{"says": "", **values}, location=document.place(where))
         return claim if "says" in values else replace(claim, says=self.sentence(claim))
 

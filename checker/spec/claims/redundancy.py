@@ -26,9 +26,7 @@ class Redundancy(Claim):
 
 def _values(document: Document, where: Where) -> dict[str, Any]:
     values = stated(document, where)
-    if "pair" in values:
-        values["pair"] = tuple(sorted(values["pair"]))
-    return values | {"below": float(values["below"])}
+    return values | {"pair": sorted(values["pair"])} if "pair" in values else values
 
 
 def _sentence(claim: Redundancy) -> str:

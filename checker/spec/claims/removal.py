@@ -62,13 +62,11 @@ def _values(document: Document, where: Where) -> dict[str, Any]:
 
 def _cost(document: Document, where: Where) -> dict[str, Any]:
     """A claimed increase of perplexity, with what is left out filled in."""
-    section = document.get(*where)
-    values: dict[str, Any] = {key: float(section[key]) for key in ("at_most", "equals", "within") if key in section}
+    values = dict(document.get(*where))
     if "equals" in values:
         values.setdefault("within", _precision(document, (*where, "equals")))
-    if "interval" in section:
-        values["interval"] = tuple(float(end) for end in section["interval"])
-        values["interval_unit"] = section.get("interval_unit", "percent")
+    if "interval" in values:
+        values.setdefault("interval_unit", "percent")
     return values
 
 
