@@ -31,7 +31,7 @@ from checker.spec import load
 
 
 def main(prompts: int, tokens: int, largest: int) -> None:
-    source = load.load("smollm2-135m").model
+    source = load.check("smollm2-135m").audit.model
     files = checkpoints.locate(source)
     model = models.load_model(files, "float32", torch.device("cpu"))
     text = TextSource("rows", path=str(resources.audits() / "data" / "prompts.jsonl"))

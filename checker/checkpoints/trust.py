@@ -8,7 +8,7 @@ or, for Python files alone, done where both the audit file and the command line 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -99,7 +99,8 @@ def _check_size(path: Path, limit: int, kind: str) -> None:
 def check_settings(config: Path) -> None:
     """CannotRun where config.json is too large, or names compiled code that transformers would download and run."""
     _check_size(config, _SETTINGS_LIMIT, "configuration")
-    for key, value in _entries(read_json(config)):
+    entries = (entry for part in _parts(read_json(config)) if isinstance(part, dict) for entry in part.items())
+    for key, value in entries:
         for name in _texts(value) if _IMPLEMENTATION.fullmatch(key) else ():
             if name not in _BUILT_IN:
                 raise CannotRun.at(
@@ -137,24 +138,16 @@ def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(code for path in sorted(folder.glob("*.py")) if (code := existing(folder, path.name)))
 
 
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of a JSON value with its own value, at any depth."""
-    left = [value]
-    while left:
-        item = left.pop()
-        if isinstance(item, Mapping):
-            yield from item.items()
-            left += item.values()
-        elif isinstance(item, list):
-            left += item
-
-
 def _texts(value: Any) -> Iterator[str]:
     """Every text in a JSON value, keys aside."""
+    return (part for part in _parts(value) if isinstance(part, str))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A JSON value and every value in it, at any depth."""
     left = [value]
     while left:
-        item = left.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, Mapping | list):
-            left += item.values() if isinstance(item, Mapping) else item
+        part = left.pop()
+        yield part
+        if isinstance(part, dict | list):
+            left += part.values() if isinstance(part, dict) else part

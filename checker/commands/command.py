@@ -31,21 +31,14 @@ def _known_formats(_: click.Context, __: click.Parameter, options: tuple[str, ..
     return options or reports.DEFAULT_FORMATS
 
 
-_POLICY = "checker.policy"  # where a context keeps what --policy names
-
-
 def policy_override(name: str) -> str:
     """What ``--policy name`` is short for: the override that puts it in the place of an audit file's own policy."""
     return f"policy={{extends: {json.dumps(name, ensure_ascii=False)}}}"
 
 
-def _keep_policy(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
-    ctx.meta[_POLICY] = name
-
-
 def _after_policy(ctx: click.Context, _: click.Parameter, overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """--policy comes first, so that --set may change what it says."""
-    name = ctx.meta.get(_POLICY)
+    """--policy, where a command has it, comes first, so that --set may change what it says."""
+    name = ctx.params.pop("policy", None)
     return overrides if name is None else (policy_override(name), *overrides)
 
 
@@ -53,9 +46,7 @@ file_argument = click.argument("file")
 policy_option = click.option(
     "--policy",
     metavar="POLICY",
-    is_eager=True,
-    expose_value=False,
-    callback=_keep_policy,
+    is_eager=True,  # read before --set, which takes it up
     help="In place of the audit file's own policy: release, review, research, or a policy file.",
 )
 set_option = click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 
 import click
@@ -11,6 +10,7 @@ from checker.commands.command import command
 from checker.commands.terminal import printable, tell
 from checker.core.errors import UsageError
 from checker.judge.rules import RULES
+from checker.spec.schema import closest
 
 
 @command("explain", "pruneaudit explain protocol/undisclosed")
@@ -18,8 +18,8 @@ from checker.judge.rules import RULES
 def explain(rule: str) -> None:
     """Explains one rule: what it checks, why, what to do, and when to waive it."""
     if rule not in RULES:
-        near = difflib.get_close_matches(rule, RULES, n=1)
-        advice = f"did you mean {near[0]}?" if near else "`pruneaudit rules` lists them"
+        near = closest(rule, RULES)
+        advice = f"did you mean {near}?" if near else "`pruneaudit rules` lists them"
         raise UsageError.at(None, f"rule {printable(rule)!r}", "one that exists", advice)
     about = RULES[rule]
     tell(f"{about.slug} ({about.level})\n\n{about.summary}")

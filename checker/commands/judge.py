@@ -32,19 +32,20 @@ def judge(file: str, out: Path | None, formats: Sequence[str], overrides: Sequen
     loaded, _ = any_audit(file, overrides, attached=False)
     folder, source = out or default_out(loaded), Path(loaded.path)
     reports.destinations(formats, folder, source)
-    report = _judged(loaded, folder / "evidence.db", file)
+    report = judged(loaded, folder / "evidence.db", f"measure first: pruneaudit run {file}")
     files = reports.render(report, folder, formats, source)
     show(report, files, reports.printed(report, folder, formats, source))
     sys.exit(exit_code(report, fail_on or loaded.policy.fail_on))
 
 
-def _judged(loaded: Audit | Publication, evidence: Path, file: str) -> AnyReport:
-    """The report, from the store of a run or from the published numbers in the audit file itself."""
+def judged(loaded: Audit | Publication, evidence: Path, remedy: str) -> AnyReport:
+    """The report, from the store of a run or from the published numbers in the audit file itself.
+
+    EvidenceMissing, with the ``remedy``, where there is no store.
+    """
     if isinstance(loaded, Publication):
         return published.judge(loaded)
     if not evidence.is_file():
-        raise EvidenceMissing.at(
-            evidence, "no stored evidence", "what a run leaves", f"measure first: pruneaudit run {file}"
-        )
+        raise EvidenceMissing.at(evidence, "no stored evidence", "what a run leaves", remedy)
     with Store(evidence, create=False) as store:
         return measured.judge(loaded, store)

@@ -11,13 +11,10 @@ from pathlib import Path
 import click
 
 from checker.commands.command import command, file_argument, out_option, policy_option, set_option
+from checker.commands.judge import judged
 from checker.commands.terminal import tell
-from checker.core.errors import EvidenceMissing
 from checker.core.records import Audit
-from checker.core.store import Store
 from checker.core.words import counted
-from checker.judge import measured, published
-from checker.judge.form import AnyReport
 from checker.judge.rules import RULES
 from checker.judge.waivers import Standing, row, standings
 from checker.published.load import any_audit
@@ -52,20 +49,10 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
 
 def _matched(audit: Audit | Publication, out: Path | None) -> dict[int, int] | None:
     """How many findings each waiver matches, by its number; None where nothing is measured."""
-    if isinstance(audit, Publication):
-        return _counts(published.judge(audit))
     evidence = (out or default_out(audit)) / "evidence.db"
-    if not evidence.is_file():
-        if out is None:
-            return None
-        raise EvidenceMissing.at(
-            evidence, "no stored evidence", "what a run leaves", "measure first, or leave --out away"
-        )
-    with Store(evidence, create=False) as store:
-        return _counts(measured.judge(audit, store))
-
-
-def _counts(report: AnyReport) -> dict[int, int]:
+    if out is None and isinstance(audit, Audit) and not evidence.is_file():
+        return None
+    report = judged(audit, evidence, "measure first, or leave --out away")
     return {number: waiver["findings"] or 0 for number, waiver in enumerate(report["waivers"])}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations, pairwise
@@ -158,6 +158,10 @@ class Geometry:
         inside = all(layer in set(self.candidates) for layer in chosen)
         apart = all(b - a > self.spacing for a, b in pairwise(chosen))
         return inside and apart and len(set(chosen)) == len(chosen) < self.blocks
+
+    def grown(self, layers: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        """The sets with one more block than ``layers`` that obey the constraints, by that block."""
+        return filter(self.allows, (tuple(sorted((*layers, block))) for block in self.candidates))
 
     def count(self, budget: int) -> int:
         """How many sets of ``budget`` blocks the constraints leave."""

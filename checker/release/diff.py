@@ -12,7 +12,7 @@ from checker.core.escape import clean
 from checker.core.words import counted
 from checker.judge.form import ClaimRow, FindingRow, ModelRow, Report
 from checker.release import diff_figures
-from checker.release.diff_figures import Change
+from checker.release.diff_figures import Change, moved
 from checker.release.pack import MANIFEST, open_pack, sealed_report
 from checker.reports.read import read_report
 
@@ -60,10 +60,10 @@ def difference(before: Report, after: Report) -> Difference:
         *_model(before["model"], after["model"]),
         *_audit(before, after),
         *_contracts(before, after),
-        *(() if distances else diff_figures.distances(before, after)),
+        *(() if distances else moved("distances", diff_figures.distances(before), diff_figures.distances(after))),
         *_regimes(before, after),
         *_removal_sets(before, after),
-        *(() if costs else diff_figures.costs(before, after)),
+        *(() if costs else moved("costs", diff_figures.costs(before), diff_figures.costs(after))),
         *_claims(before, after),
         *_findings(before, after),
     )

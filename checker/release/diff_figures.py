@@ -48,7 +48,7 @@ class _Figure:
 Figures = Mapping[str, _Figure]
 
 
-def _moved(section: str, before: Figures, after: Figures) -> Iterator[Change]:
+def moved(section: str, before: Figures, after: Figures) -> Iterator[Change]:
     """Figures beyond their intervals, each; those within them, together; those that only one report has, together."""
     differing = [name for name in before if name in after and not _equal(before[name].value, after[name].value)]
     beyond = [name for name in differing if not _within(before[name], after[name])]
@@ -78,12 +78,8 @@ def _within(before: _Figure, after: _Figure) -> bool:
     return before.holds(after.value) and after.holds(before.value)
 
 
-def distances(before: Report, after: Report) -> Iterator[Change]:
-    """Distances of two reports under one scoring contract."""
-    yield from _moved("distances", _distance_figures(before), _distance_figures(after))
-
-
-def _distance_figures(report: Report) -> Figures:
+def distances(report: Report) -> Figures:
+    """The distances of a report, which two reports may have under one scoring contract."""
     figures = {}
     for pair in report["pairs"]:
         for protocol in PROTOCOLS:
@@ -100,12 +96,8 @@ def _nats(value: float, interval: Ends) -> _Figure:
     return _Figure(value, interval, lambda nats: f"{numbers.distance(nats)} nats", numbers.interval)
 
 
-def costs(before: Report, after: Report) -> Iterator[Change]:
-    """Perplexities and their increases, of two reports under one evaluation contract."""
-    yield from _moved("costs", _cost_figures(before), _cost_figures(after))
-
-
-def _cost_figures(report: Report) -> Figures:
+def costs(report: Report) -> Figures:
+    """The perplexities of a report and their increases, which two reports may have under one evaluation contract."""
     figures = {}
     if (baseline := report["baseline"]) is not None:
         cost = _Figure(baseline["perplexity"], baseline["interval"], numbers.perplexity, numbers.interval)
@@ -113,9 +105,8 @@ def _cost_figures(report: Report) -> Figures:
     for arm in report["arms"]:
         if arm["increase_percent"] is not None:
             cost = _Figure(arm["increase_percent"], arm["interval"], numbers.percent, numbers.percents)
-            figures.setdefault(
-                f"increase without blocks {layers(arm)}", cost
-            )  # one set, one cost, however many methods chose it
+            # One set, one cost, however many methods chose it.
+            figures.setdefault(f"increase without blocks {layers(arm)}", cost)
     for block in report["blocks"]:
         if (value := block["single_deletion_increase_percent"]) is not None:
             cost = _Figure(value, block["interval"], numbers.percent, numbers.percents)

@@ -7,13 +7,12 @@ same evidence, audit, day and version of this package give the same bytes.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from tempfile import mkdtemp
+from secrets import token_hex
 from typing import Any
 
 from checker import __version__
@@ -181,18 +180,11 @@ def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
 
 def _write(to: Path, contents: Mapping[str, bytes]) -> None:
     """Writes beside the target and renames, so that nobody finds half a pack."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+    draft = to.with_name(f".{to.name}.{token_hex(8)}")  # which nobody can have put a link at
+    draft.mkdir(parents=True)
     try:
         for name in (*FILES, MANIFEST):
             (draft / name).write_bytes(contents[name])
-        draft.chmod(0o777 & ~_mask())
         draft.rename(to)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -63,10 +63,6 @@ class Verified:
     figures: int  # compared
     notes: tuple[str, ...]
 
-    @property
-    def exit_code(self) -> int:
-        return 1 if self.differences else 0
-
 
 def verify(pack: Pack) -> Verified:
     """Judges a pack's evidence again, as of its day, and compares every figure. No torch, no weights, no network.

@@ -26,19 +26,21 @@ def check(document: Document) -> None:
 
 def check_blocks(document: Document, facts: ModelFacts) -> None:
     """Adds the mistakes that show against the model: its number of blocks and its context."""
-    _gap(document, facts.blocks)
+    blocks, gap = facts.blocks, "pairs up to {} blocks apart"
+    _within(document, ("pairs", "max_gap"), blocks - 1, gap, f" in a model of {blocks} blocks", "lower it")
     for where in selections(document):
-        _block_numbers(document, (*where, "exclude"), facts.blocks)
-        _block_numbers(document, (*where, "region"), facts.blocks)
+        _block_numbers(document, (*where, "exclude"), blocks)
+        _block_numbers(document, (*where, "region"), blocks)
     for where in document.items("claims"):  # whose keys mean the same in every kind
-        _block_numbers(document, (*where, "layers"), facts.blocks)
-        _block_numbers(document, (*where, "pair"), facts.blocks)
-        _blocks_left(document, where, facts.blocks)
-    _budgets(document, facts.blocks)
+        _block_numbers(document, (*where, "layers"), blocks)
+        _block_numbers(document, (*where, "pair"), blocks)
+        _block_left(document, (*where, "layers"), blocks)
+        _budget(document, (*where, "budget"), blocks, {})
+    _budgets(document, blocks)
     if facts.context is not None:
-        _context(document, ("data", "evaluation", "window"), facts.context)
-        for section in ("scoring", "selection"):
-            _context(document, ("data", section, "tokens"), facts.context)
+        for section, key in (("evaluation", "window"), ("scoring", "tokens"), ("selection", "tokens")):
+            where = ("data", section, key)
+            _within(document, where, facts.context, "{} tokens", ", the model's context", f"lower `{key}`")
 
 
 def selections(document: Document) -> tuple[Where, ...]:
@@ -141,12 +143,13 @@ def _claim_ids(document: Document) -> None:
             seen[name] = document.place((*where, "id")).line
 
 
-def _gap(document: Document, blocks: int) -> None:
-    where = ("pairs", "max_gap")
-    gap = document.sound(*where)
-    if gap is not None and gap >= blocks:
-        most = f"at most {blocks - 1} in a model of {blocks} blocks"
-        document.complain(where, f"pairs up to {gap} blocks apart", most, "lower it")
+def _within(document: Document, where: Where, most: int, found: str, because: str, remedy: str) -> int | None:
+    """The number at a path; None where there is none, or, with a mistake, where it is larger than ``most``."""
+    number: int | None = document.sound(*where)
+    if number is None or number <= most:
+        return number
+    document.complain(where, found.format(number), f"at most {most}{because}", remedy)
+    return None
 
 
 def _block_numbers(document: Document, where: Where, blocks: int) -> None:
@@ -157,13 +160,10 @@ def _block_numbers(document: Document, where: Where, blocks: int) -> None:
             document.complain(item, f"block {block}", expected, "correct the number; the first block is 0")
 
 
-def _blocks_left(document: Document, where: Where, blocks: int) -> None:
-    layers, budget = document.sound(*where, "layers"), document.sound(*where, "budget")
+def _block_left(document: Document, where: Where, blocks: int) -> None:
+    layers = document.sound(*where)
     if isinstance(layers, list) and len(layers) >= blocks:
-        document.complain((*where, "layers"), f"all {blocks} blocks", "at least one block left", "name fewer blocks")
-    if budget is not None and budget >= blocks:
-        document.complain((*where, "budget"), f"a budget of {budget} in a model of {blocks} blocks",
-                          f"at most {blocks - 1}, so that a block is left", "lower the budget")  # fmt: skip
+        document.complain(where, f"all {blocks} blocks", "at least one block left", "name fewer blocks")
 
 
 def _budgets(document: Document, blocks: int) -> None:
@@ -180,12 +180,9 @@ def _budgets(document: Document, blocks: int) -> None:
 
 def _budget(document: Document, where: Where, blocks: int, limits: Mapping[Where, Selection]) -> None:
     """A budget must leave a block, and be within reach of the selections in ``limits``, by their paths."""
-    budget = document.sound(*where)
+    whole = f"a budget of {{}} in a model of {blocks} blocks"
+    budget = _within(document, where, blocks - 1, whole, ", so that a block is left", "lower the budget")
     if budget is None:
-        return
-    if budget >= blocks:
-        whole = f"a budget of {budget} in a model of {blocks} blocks"
-        document.complain(where, whole, f"at most {blocks - 1}, so that a block is left", "lower the budget")
         return
     for holder, limit in limits.items():
         if not limit.geometry(blocks).count(budget):
@@ -202,9 +199,3 @@ def _reach(limit: Selection, blocks: int) -> str:
     among = f"{blocks} blocks" if limit.region is None else f"the blocks {first} to {last}"
     largest = f"at most {limit.geometry(blocks).largest}, the largest that can be reached in {among}"
     return f"{largest} at spacing {limit.spacing} with {excluded} excluded"
-
-
-def _context(document: Document, where: Where, context: int) -> None:
-    length = document.sound(*where)
-    if length is not None and length > context:
-        document.complain(where, f"{length} tokens", f"at most {context}, the model's context", f"lower `{where[-1]}`")

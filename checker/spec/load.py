@@ -61,15 +61,10 @@ class Checked:
             raise InvalidAudit(self.document.mistakes)
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None) -> Audit:
-    """The audit of a file or of a packaged name; InvalidAudit holds every mistake there is."""
-    return check(path, overrides, hub_cache=hub_cache).audit
-
-
 def check(
     path: str | Path, overrides: Sequence[str] = (), *, hub_cache: Path | None = None, attached: bool = True
 ) -> Checked:
-    """As ``load``, with the model's facts and notes on what was not checked.
+    """The audit of a file or of a packaged name, with the model's facts and notes on what was not checked.
 
     ``overrides`` are texts like ``data.scoring.prompts=8``. ``attached=False`` leaves out whatever lies outside of the
     audit file (texts, model): for evidence that was measured on another machine. InvalidAudit holds every mistake;

@@ -120,7 +120,7 @@ def test_code_does_not_run_where_the_audit_does_not_say_so(folder: Path, ran: Pa
 def test_one_word_alone_is_not_enough(said: bool, repeated: bool, message: str, folder: Path, ran: Path) -> None:
     with_code(folder / "model")
     model = f"{{kind: directory, path: model, device: cpu, trust_remote_code: {str(said).lower()}}}"
-    audit = spec.load(tiny_audit.write_audit(folder, model=model))
+    audit = spec.check(tiny_audit.write_audit(folder, model=model)).audit
     with pytest.raises(UsageError) as caught:
         prepare(audit, trust_remote_code=repeated)
     assert str(caught.value) == message

@@ -144,7 +144,7 @@ def test_a_pack_holds_what_its_claims_rest_on(folder: Path, report: dict[str, An
 
 
 def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
-    prepared = prepare(load.load(folder / "audit.yaml"))
+    prepared = prepare(load.check(folder / "audit.yaml").audit)
     derived = next(each for each in prepared.audit.claims if each.id == "derived")
     assert derived.layers == (1, 3)
     assert [fact.claim for fact in prepared.facts.checkpoints] == ["derived", "stated", "wrong", "trained", "merged"]

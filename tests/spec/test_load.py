@@ -69,7 +69,7 @@ def _minimal(**changes: str) -> str:
 
 def _mistakes(path: Path | str, *overrides: str) -> str:
     with pytest.raises(InvalidAudit) as caught:
-        load.load(path, overrides, hub_cache=NO_CACHE)
+        load.check(path, overrides, hub_cache=NO_CACHE)
     return str(caught.value)
 
 
@@ -198,12 +198,12 @@ def test_a_path_to_choose_on_starts_at_the_audit_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("Here.")
     (tmp_path / "a.yaml").write_text(_minimal())
     section = f"{{kind: file, path: {tmp_path / 'mine.txt'}, prompts: 1, tokens: 2}}"
-    found = load.load(tmp_path / "a.yaml", [f"data.selection={section}"]).selecting
+    found = load.check(tmp_path / "a.yaml", [f"data.selection={section}"]).audit.selecting
     assert found is not None
     assert (found.source.path, found.assembly) == (str(tmp_path / "mine.txt"), "windows")
     text = (tmp_path / "a.yaml").read_text().replace("data: \n", "data: \n          selection: " + section + "\n")
     (tmp_path / "b.yaml").write_text(text.replace(str(tmp_path / "mine.txt"), "mine.txt"))
-    assert load.load(tmp_path / "b.yaml").selecting == found
+    assert load.check(tmp_path / "b.yaml").audit.selecting == found
 
 
 def test_several_selections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_a_published_interval_speaks_of_a_population_and_pairs_may_be_all(monkey
 def test_precision_of_a_claim_is_that_of_its_last_digit(tmp_path: Path, written: str, within: float) -> None:
     claim = f"[{{id: a, kind: removal, layers: [1], perplexity_increase: {{equals: {written}}}}}]"
     (tmp_path / "a.yaml").write_text(_minimal(claims=claim))
-    assert load.load(tmp_path / "a.yaml").claims[0].within == pytest.approx(within)
+    assert load.check(tmp_path / "a.yaml").audit.claims[0].within == pytest.approx(within)
 
 
 def test_overrides_replace_values_sections_and_items(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_paths_of_overrides_start_at_the_working_directory(tmp_path: Path, monke
     (tmp_path / "audits" / "a.yaml").write_text(_minimal())
     (tmp_path / "text.txt").write_text("Here.")
     monkeypatch.chdir(tmp_path)
-    audit = load.load("audits/a.yaml", ["data.evaluation={kind: file, path: text.txt, window: 4, stride: 2}"])
+    audit = load.check("audits/a.yaml", ["data.evaluation={kind: file, path: text.txt, window: 4, stride: 2}"]).audit
     assert audit.evaluation.source.path == str(tmp_path / "text.txt")
     assert "text.txt`, which does not exist" in _mistakes("audits/a.yaml", "data.evaluation.path=audits/text.txt")
 
@@ -297,13 +297,13 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_bare_name_means_a_packaged_audit(packaged: Path) -> None:
-    audit = load.load("smollm2-135m")
+    audit = load.check("smollm2-135m").audit
     assert (audit.name, audit.path) == ("smollm2-135m", str(packaged / "smollm2-135m.yaml"))
 
 
 def test_a_file_of_that_name_goes_first(packaged: Path) -> None:
     Path("smollm2-135m").write_text(_minimal(title="Mine"))
-    assert load.load("smollm2-135m").title == "Mine"
+    assert load.check("smollm2-135m").audit.title == "Mine"
 
 
 def test_an_unknown_name_lists_the_packaged_ones(packaged: Path) -> None:
@@ -453,7 +453,7 @@ def test_loading_needs_neither_torch_nor_its_friends() -> None:
     code = textwrap.dedent(f"""
         import sys
         from checker.spec import load
-        load.load({str(SPECS / "accept" / "minimal.yaml")!r})
+        load.check({str(SPECS / "accept" / "minimal.yaml")!r}).audit
         print([name for name in ("torch", "transformers", "datasets", "scipy") if name in sys.modules])
     """)
     root = SPECS.parent.parent

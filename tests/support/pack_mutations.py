@@ -71,7 +71,7 @@ def outcome(folder: Path) -> Outcome:
         found = verify(open_pack(folder))
     except EvidenceDamaged as error:
         return Outcome(error.exit_code, str(error))
-    return Outcome(found.exit_code, str(found.differences[0]) if found.differences else "")
+    return Outcome(int(bool(found.differences)), str(found.differences[0]) if found.differences else "")
 
 
 def mended(contents: Mapping[str, bytes]) -> Contents:

@@ -167,7 +167,7 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
     before, whole = stored(stopped.out), stored(folder / "uninterrupted")
     assert not (stopped.out / "report.json").exists()
     with Store(stopped.out / "evidence.db", create=False) as store:
-        halfway = judge(load.load(folder / "long.yaml"), store)
+        halfway = judge(load.check(folder / "long.yaml").audit, store)
     assert {claim["verdict"] for claim in halfway["claims"]} == {"open"}
     assert exit_code(halfway, "error") == 3
     spent = halfway["cost"]["seconds"]
@@ -282,7 +282,7 @@ def test_another_text_of_the_same_name_is_another_contract(
 
 def test_other_token_ids_under_the_same_contract_are_refused(folder: Path, tmp_path: Path) -> None:
     """As where a new version of the tokenizers library cuts the same text otherwise."""
-    prepared = prepare.prepare(load.load(folder / "audit.yaml"))
+    prepared = prepare.prepare(load.check(folder / "audit.yaml").audit)
     contract = contracts.contract_digests(prepared.audit, prepared.facts)["evaluation"]
     with Store(tmp_path / "evidence.db") as store:
         store.write_record("tokens", contract, {"digest": "0" * 64})

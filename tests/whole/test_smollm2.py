@@ -51,7 +51,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def prepared() -> prepare.Prepared:
-    return prepare.prepare(load.load("smollm2-135m", TINY))
+    return prepare.prepare(load.check("smollm2-135m", TINY).audit)
 
 
 @pytest.fixture(scope="module")

@@ -52,14 +52,8 @@ def _seeded(
 
 def _grown(beam: Iterable[tuple[int, ...]], problem: Problem) -> set[tuple[int, ...]]:
     """Every set of the beam with one more block, as the constraints allow."""
-    return {
-        tuple(sorted((*layers, block)))
-        for layers in beam
-        for block in problem.geometry.candidates
-        if block not in layers
-        and (not problem.seeds or block in problem.seeds)
-        and problem.geometry.allows((*layers, block))
-    }
+    grown = {larger for layers in beam for larger in problem.geometry.grown(layers)}
+    return {layers for layers in grown if not problem.seeds or problem.seeds.keys() >= set(layers)}
 
 
 def _ended(settings: MethodSettings, problem: Problem, budget: int) -> EvidenceMissing:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from checker.core.questions import Ask, Problem, Values
-from checker.selection.methods.method import Method, per_block
+from checker.selection.methods.method import Method, answered, per_block
 
 
 def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """Mean NLL per token without the block, per block, per selection prompt, in nats."""
-    layouts = {(block,): problem.base.without([block]) for block in range(problem.blocks)}
-    answers = ask.loss(layouts.values())
-    return {key: answers[variant] for key, variant in layouts.items()}
+    return answered(ask.loss, {(block,): problem.base.without([block]) for block in range(problem.blocks)})
 
 
 METHOD = Method(

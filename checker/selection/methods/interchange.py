@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Problem, Values
-from checker.selection.methods.method import Method, least_over_partners
+from checker.selection.methods.method import Method, answered, least_over_partners
 
 
 def layout(base: Layout, i: int, j: int) -> Layout:
@@ -14,9 +14,7 @@ def layout(base: Layout, i: int, j: int) -> Layout:
 
 def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """KL(base || swapped) in nats, per pair (i, j) with i < j, per prompt."""
-    layouts = {(i, j): layout(problem.base, i, j) for i, j in problem.pairs}
-    answers = ask.kl(layouts.values())
-    return {pair: answers[variant] for pair, variant in layouts.items()}
+    return answered(ask.kl, {(i, j): layout(problem.base, i, j) for i, j in problem.pairs})
 
 
 METHOD = Method(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from checker.core.layouts import Layout
 from checker.core.questions import Ask, Problem, Values
 from checker.core.records import MethodSettings
 
+K = TypeVar("K")
 Sets = Callable[[Ask, Problem, int, MethodSettings], tuple[Layout, ...]]
 
 
@@ -64,6 +65,13 @@ def per_block(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[
 
 def mean_losses(ask: Ask, problem: Problem, sets: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
     """Per removal set, the mean loss on the selection text without it, in nats per token."""
-    layouts = {layers: problem.base.without(layers) for layers in sets}
-    answers = ask.loss(layouts.values())
-    return {layers: float(np.mean(answers[layout])) for layers, layout in layouts.items()}
+    losses = answered(ask.loss, {layers: problem.base.without(layers) for layers in sets})
+    return {layers: float(np.mean(values)) for layers, values in losses.items()}
+
+
+def answered(
+    ask: Callable[[Iterable[Layout]], Mapping[Layout, Values]], layouts: Mapping[K, Layout]
+) -> dict[K, Values]:
+    """By their keys, what is answered of layouts."""
+    answers = ask(layouts.values())
+    return {key: answers[layout] for key, layout in layouts.items()}

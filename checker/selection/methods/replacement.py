@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Problem, Values
-from checker.selection.methods.method import Method
+from checker.selection.methods.method import Method, answered
 
 
 def layout(base: Layout, i: int, j: int) -> Layout:
@@ -17,9 +17,7 @@ def layout(base: Layout, i: int, j: int) -> Layout:
 def distances(ask: Ask, problem: Problem) -> dict[tuple[int, ...], Values]:
     """KL(base || i<-j) in nats, per ordered pair (i, j), both directions of every pair, per prompt."""
     directed = [direction for i, j in problem.pairs for direction in ((i, j), (j, i))]
-    layouts = {(i, j): layout(problem.base, i, j) for i, j in directed}
-    answers = ask.kl(layouts.values())
-    return {pair: answers[variant] for pair, variant in layouts.items()}
+    return answered(ask.kl, {(i, j): layout(problem.base, i, j) for i, j in directed})
 
 
 def scores(means: Mapping[tuple[int, ...], float], problem: Problem) -> dict[int, float]:

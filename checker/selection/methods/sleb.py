@@ -17,11 +17,7 @@ def sets(ask: Ask, problem: Problem, budget: int, settings: MethodSettings) -> t
     """
     taken: tuple[int, ...] = ()
     while len(taken) < budget:
-        candidates = [
-            tuple(sorted((*taken, block)))
-            for block in problem.geometry.candidates
-            if block not in taken and problem.geometry.allows((*taken, block))
-        ]
+        candidates = list(problem.geometry.grown(taken))
         if not candidates:
             return ()
         losses = mean_losses(ask, problem, candidates)
