@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from checker.core.rule import Result
 from checker.core.words import counted, listed
 from checker.published.printed import Printed, total
-from checker.published.publication import (
-    Count,
-    Extremum,
-    Overlap,
-    Pair,
-    Publication,
-    Removal,
-    Sum,
-    Universal,
-)
+from checker.published.publication import Count, Extremum, Overlap, Pair, Publication, Removal, Sum, Universal
 from checker.published.recompute import below
-from checker.published.rules.subject import Subject, published
+from checker.published.rules.subject import Subject, of_each, published
 
 _NAMED = 24  # counterexamples that a message names
 _LONG = 9  # letters of a number that is shown in full
@@ -34,13 +25,10 @@ _RELATIONS = {"at_most": "at most", "below": "below", "at_least": "at least", "a
     waive="When the source restricts the sentence elsewhere to pairs without the counterexamples.",
     nothing="the source makes no statement about every pair",
 )
-def universal_has_counterexamples(publication: Publication) -> Iterator[Result]:
+@of_each(Universal)
+def universal_has_counterexamples(publication: Publication, statement: Universal, subject: Subject) -> Result:
     """A statement about every pair does not hold of some pair at hand."""
-    return (_universal(publication, statement) for statement in publication.statements_of(Universal))
-
-
-def _universal(publication: Publication, statement: Universal) -> Result:
-    subject, relation = Subject.of(statement), _RELATIONS[statement.relation]
+    relation = _RELATIONS[statement.relation]
     left = publication.scores_by_id[statement.left].within(statement.gap)
     right = _bounds(publication, statement, left)
     holds = {pair: _related(value, statement.relation, right[pair]) for pair, value in left.items() if pair in right}
@@ -93,13 +81,9 @@ def _related(left: Printed, relation: str, right: Printed) -> bool | None:
     waive="When the source counted other scores than the published ones and says which.",
     nothing="the source states no count of pairs",
 )
-def count_differs(publication: Publication) -> Iterator[Result]:
+@of_each(Count)
+def count_differs(publication: Publication, statement: Count, subject: Subject) -> Result:
     """A stated count of pairs is not the count of the published scores."""
-    return (_count(publication, statement) for statement in publication.statements_of(Count))
-
-
-def _count(publication: Publication, statement: Count) -> Result:
-    subject = Subject.of(statement)
     values = list(publication.scores_by_id[statement.scores].within(statement.gap).values())
     surely, possibly = _within(values, statement.at_least, statement.below)
     recount, number = _span(surely, possibly), len(values)
@@ -148,13 +132,10 @@ def _cumulative(values: Sequence[Printed], statement: Count) -> str:
     waive="When the source says that the parts overlap or leave something out.",
     nothing="the source states no sum",
 )
-def parts_do_not_add_up(publication: Publication) -> Iterator[Result]:
+@of_each(Sum)
+def parts_do_not_add_up(publication: Publication, statement: Sum, subject: Subject) -> Result:
     """Stated parts do not add up to the stated total."""
-    return (_sum(statement) for statement in publication.statements_of(Sum))
-
-
-def _sum(statement: Sum) -> Result:
-    subject, parts, stated = Subject.of(statement), statement.parts, statement.total
+    parts, stated = statement.parts, statement.total
     whole = all(_is_whole(number) for number in (*parts, stated))
     if whole:
         parts, stated = tuple(part.exact for part in parts), stated.exact
@@ -183,13 +164,10 @@ def _is_whole(value: Printed) -> bool:
     waive="When the source says that the sentence is about other rows than those published.",
     nothing="the source names no least or greatest figure",
 )
-def extremum_is_another(publication: Publication) -> Iterator[Result]:
+@of_each(Extremum)
+def extremum_is_another(publication: Publication, statement: Extremum, subject: Subject) -> Result:
     """What is said to have the least or the greatest figure does not have it, or the figure is another."""
-    return (_extremum(publication, statement) for statement in publication.statements_of(Extremum))
-
-
-def _extremum(publication: Publication, statement: Extremum) -> Result:
-    subject, of = Subject.of(statement), statement.of
+    of = statement.of
     figures, missing = _compared(publication, statement)
     named = _pair(statement.pair) if statement.pair else statement.removal
     if missing or not figures or (named and named not in figures):
@@ -231,13 +209,9 @@ def _compared(publication: Publication, statement: Extremum) -> tuple[dict[str, 
     waive="When the sentence is about intervals of a difference or ratio, and not about those printed.",
     nothing="the source says nothing of overlapping intervals",
 )
-def overlap_is_otherwise(publication: Publication) -> Iterator[Result]:
+@of_each(Overlap)
+def overlap_is_otherwise(publication: Publication, statement: Overlap, subject: Subject) -> Result:
     """Intervals that are said to overlap do not, or the reverse."""
-    return (_overlap(publication, statement) for statement in publication.statements_of(Overlap))
-
-
-def _overlap(publication: Publication, statement: Overlap) -> Result:
-    subject = Subject.of(statement)
     rows = [publication.removals_by_id[name] for name in statement.of]
     if bare := [row.id for row in rows if row.interval is None]:
         missing = f"the interval of {bare[0]}"

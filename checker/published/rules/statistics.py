@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from checker.core.rule import Result
 from checker.published.printed import Printed
-from checker.published.publication import Correlation, Publication, PValue, Ratio, Statement
+from checker.published.publication import Correlation, Publication, PValue, Ratio
 from checker.published.recompute import COEFFICIENTS, correlation, correlation_test, paired, ratios, sign_test
-from checker.published.rules.subject import Subject, published
+from checker.published.rules.subject import Subject, of_each, published
 
 _SIDES = {"one": "one-sided", "two": "two-sided"}
 
@@ -25,13 +25,9 @@ Coefficients = Mapping[str, Printed]  # by name
     waive="When the source says that the ratio is over other pairs or rows than those published.",
     nothing="the source states no ratio",
 )
-def ratio_does_not_follow(publication: Publication) -> Iterator[Result]:
+@of_each(Ratio)
+def ratio_does_not_follow(publication: Publication, statement: Ratio, subject: Subject) -> Result:
     """A stated ratio is not that of the published figures, in the kind that is stated or in any."""
-    return (_ratio(publication, statement) for statement in publication.statements_of(Ratio))
-
-
-def _ratio(publication: Publication, statement: Ratio) -> Result:
-    subject = Subject.of(statement)
     values, missing = _ratios(publication, statement)
     if not values:
         return subject.undecided(f"{missing} would decide it", f"can {missing} be published?")
@@ -83,18 +79,16 @@ def _words(kind: str | None) -> str:
     waive="When the source says that the correlation is over other pairs than those published.",
     nothing="the source states no correlation of published scores",
 )
-def correlation_does_not_follow(publication: Publication) -> Iterator[Result]:
+@of_each(Correlation)
+def correlation_does_not_follow(publication: Publication, statement: Correlation, subject: Subject) -> Result | None:
     """A stated correlation is not that of the published scores."""
-    for statement in publication.statements_of(Correlation):
-        if statement.value is not None:
-            yield _correlation(publication, statement, statement.value)
-
-
-def _correlation(publication: Publication, statement: Correlation, stated: Printed) -> Result:
+    stated = statement.value
+    if stated is None:
+        return None
     values, pairs = _coefficients(publication, statement)
     if not values:
-        return _too_few(statement)
-    subject, recomputed = Subject.of(statement), f"{_listed(values)} over {pairs} pairs"
+        return _too_few(subject)
+    recomputed = f"{_listed(values)} over {pairs} pairs"
     matching = [name for name, value in values.items() if value.meets(stated)]
     named = statement.coefficient
     if (matching and named is None) or named in matching:
@@ -117,19 +111,16 @@ def _correlation(publication: Publication, statement: Correlation, stated: Print
     waive="When the source measures one of the two quantities on a reversed scale and says so.",
     nothing="no sentence of the source gives a correlation a sign",
 )
-def correlation_has_the_other_sign(publication: Publication) -> Iterator[Result]:
+@of_each(Correlation)
+def correlation_has_the_other_sign(publication: Publication, statement: Correlation, subject: Subject) -> Result | None:
     """A correlation has not the sign that its sentence gives it."""
-    statements = (statement for statement in publication.statements_of(Correlation) if statement.sign is not None)
-    return (_signed(publication, statement) for statement in statements)
-
-
-def _signed(publication: Publication, statement: Correlation) -> Result:
+    if statement.sign is None:
+        return None
     coefficients, pairs = _coefficients(publication, statement)
     values = {} if statement.value is None else {"printed": statement.value}
     values |= {name: value for name, value in coefficients.items() if statement.coefficient in (None, name)}
     if not values:
-        return _too_few(statement)
-    subject = Subject.of(statement)
+        return _too_few(subject)
     recomputed = _listed(values) + (f" over {pairs} pairs" if coefficients else "")
     signs = {name: _sign(value) for name, value in values.items()}
     opposite = "negative" if statement.sign == "positive" else "positive"
@@ -164,9 +155,9 @@ def _coefficients(publication: Publication, statement: Correlation | PValue) -> 
     return {name: value for name, value in values.items() if value is not None}, len(pairs)
 
 
-def _too_few(statement: Statement) -> Result:
+def _too_few(subject: Subject) -> Result:
     missing = "scores of at least 3 pairs that stand in both tables and are not all equal"
-    return Subject.of(statement).undecided(f"{missing} would decide it", f"can {missing} be published?")
+    return subject.undecided(f"{missing} would decide it", f"can {missing} be published?")
 
 
 def _listed(values: Coefficients) -> str:

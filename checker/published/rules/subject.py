@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
+from typing import TypeVar
 
 from checker.core.rule import AnyCase, Level, Result, Rule, rule
 from checker.published.publication import Publication, Statement
 
+S = TypeVar("S", bound=Statement)
+Check = Callable[[Publication], Iterable[Result]]
+
 
 def published(
     *, level: Level, why: str, remedy: str, waive: str, nothing: str
-) -> Callable[[Callable[[Publication], Iterable[Result]]], Rule[AnyCase[Publication]]]:
+) -> Callable[[Check], Rule[AnyCase[Publication]]]:
     """As ``rule``, of a function that looks at the published numbers alone; the family is `published`."""
 
-    def made(check: Callable[[Publication], Iterable[Result]]) -> Rule[AnyCase[Publication]]:
+    def made(check: Check) -> Rule[AnyCase[Publication]]:
         @wraps(check)
         def of_case(case: AnyCase[Publication]) -> Iterable[Result]:
             return check(case.audit)
@@ -50,3 +54,18 @@ class Subject:
         """``asked_at`` is the place that the question is about, where it is another."""
         question = f"{asked_at or self.where}: {question}"
         return Result("fail", message, self.id, self.where, self.statement, recomputed, question, does_not_show)
+
+
+def of_each(kind: type[S]) -> Callable[[Callable[[Publication, S, Subject], Result | None]], Check]:
+    """Makes the check of one statement that of all of its kind; None where it does not apply to a statement."""
+
+    def made(check: Callable[[Publication, S, Subject], Result | None]) -> Check:
+        @wraps(check)
+        def of_all(publication: Publication) -> Iterator[Result]:
+            statements = publication.statements_of(kind)
+            results = (check(publication, statement, Subject.of(statement)) for statement in statements)
+            return (result for result in results if result is not None)
+
+        return of_all
+
+    return made

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from checker.core.rule import Result
 from checker.published.printed import Printed
 from checker.published.publication import Publication, Scores, Trend
 from checker.published.recompute import figure, moves
-from checker.published.rules.subject import Subject, published
+from checker.published.rules.subject import Subject, of_each, published
 
 
 @published(
@@ -18,13 +18,10 @@ from checker.published.rules.subject import Subject, published
     waive="When the source says that the sentence is about the first and the last table only.",
     nothing="the source states no trend",
 )
-def trend_is_broken(publication: Publication) -> Iterator[Result]:
+@of_each(Trend)
+def trend_is_broken(publication: Publication, statement: Trend, subject: Subject) -> Result:
     """A figure does not move as it is said to, from table to table."""
-    return (_trend(publication, statement) for statement in publication.statements_of(Trend))
-
-
-def _trend(publication: Publication, statement: Trend) -> Result:
-    subject, direction = Subject.of(statement), statement.direction
+    direction = statement.direction
     figures = _figures(publication, statement, statement.figure)
     if figures is None:
         return subject.undecided(
@@ -60,15 +57,11 @@ def _trend(publication: Publication, statement: Trend) -> Result:
     waive="When the conclusion needs the absolute difference and the source says so.",
     nothing="the source states no trend of a difference",
 )
-def ratio_moves_the_other_way(publication: Publication) -> Iterator[Result]:
+@of_each(Trend)
+def ratio_moves_the_other_way(publication: Publication, statement: Trend, subject: Subject) -> Result | None:
     """A difference is reported to move one way where the ratio of the same figures moves the other way."""
-    for statement in publication.statements_of(Trend):
-        if statement.figure == "difference" and statement.direction != "constant":
-            yield _scale(publication, statement)
-
-
-def _scale(publication: Publication, statement: Trend) -> Result:
-    subject = Subject.of(statement)
+    if statement.figure != "difference" or statement.direction == "constant":
+        return None
     ratios = _figures(publication, statement, "ratio")
     if ratios is None:
         return subject.undecided(
