@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
 from functools import reduce
 
@@ -18,6 +19,7 @@ PATTERN = r"[+\-\u2212]?(?:[0-9]{1,60}(?:\.[0-9]{1,60})?|\.[0-9]{1,60})(?:[eE][+
 
 _DECIMAL = re.compile(PATTERN.replace("{1,2}", "{1,3}"))  # of floats, the smallest have three digits there
 _CONTEXT = Context(prec=60)
+_DOWN = Context(prec=1, rounding=ROUND_DOWN)
 _CLOSE = Fraction(1, 10**6)  # an interval narrower than this share of its value is shown as one figure
 _DIGITS = 6  # of such a figure
 
@@ -136,9 +138,13 @@ def intersection(many: Iterable[Printed]) -> Printed | None:
     return Printed(low, high) if low <= high else None
 
 
-def total(many: Iterable[Printed]) -> Printed:
-    numbers = list(many)
-    return Printed(sum((n.low for n in numbers), Fraction()), sum((n.high for n in numbers), Fraction()))
+def monotone(function: Callable[[Iterable[Fraction]], Fraction], many: Sequence[Printed]) -> Printed:
+    """A function that falls with none of its numbers: between that of all lower ends and that of all upper ones."""
+    return Printed(function(number.low for number in many), function(number.high for number in many))
+
+
+def total(many: Sequence[Printed]) -> Printed:
+    return monotone(lambda ends: sum(ends, Fraction()), many)
 
 
 def mean(many: Sequence[Printed]) -> Printed:
@@ -146,7 +152,7 @@ def mean(many: Sequence[Printed]) -> Printed:
 
 
 def median(many: Sequence[Printed]) -> Printed:
-    return Printed(_middle([number.low for number in many]), _middle([number.high for number in many]))
+    return monotone(statistics.median, many)
 
 
 def geometric_mean(many: Sequence[Printed]) -> Printed:
@@ -160,11 +166,6 @@ def _interval(value: Printed | int) -> Printed:
     return value if isinstance(value, Printed) else Printed.exactly(value)
 
 
-def _middle(values: list[Fraction]) -> Fraction:
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
 def _geometric(values: list[Fraction], outward: int) -> Fraction:
     """The geometric mean, moved outwards by far more than 60 digits lose."""
     logs = [_CONTEXT.ln(_CONTEXT.divide(Decimal(v.numerator), Decimal(v.denominator))) for v in values]
@@ -174,10 +175,7 @@ def _geometric(values: list[Fraction], outward: int) -> Fraction:
 
 def _magnitude(value: Fraction) -> int:
     """The power of ten of a value's first digit; 0 for zero."""
-    if not value:
-        return 0
-    magnitude = Decimal(value.numerator).adjusted() - Decimal(value.denominator).adjusted()
-    return magnitude if abs(value) >= Fraction(10) ** magnitude else magnitude - 1
+    return _DOWN.divide(Decimal(value.numerator), Decimal(value.denominator)).adjusted()
 
 
 def _rounded(value: Fraction, decimals: int, up: bool | None, signed: bool) -> str:

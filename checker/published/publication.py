@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from checker.core.records import Location, Policy, Waiver
 from checker.published.printed import Printed
@@ -187,7 +187,6 @@ class SourceRule:
 class Statement:
     """A sentence of the source that its numbers bear out or not."""
 
-    kind: ClassVar[str]
     id: str
     says: str
     where: str
@@ -200,7 +199,6 @@ class Statement:
 class Universal(Statement):
     """``relation`` holds of every pair: of ``left`` to ``right``, or to ``bound``, which is exact."""
 
-    kind: ClassVar[str] = "universal"
     left: str  # id of scores
     relation: Literal["at_most", "below", "at_least", "above"]
     right: str | None = None  # id of scores
@@ -211,7 +209,6 @@ class Universal(Statement):
 class Count(Statement):
     """So many pairs have a score from ``at_least`` (inclusive) to ``below`` (exclusive); both bounds are exact."""
 
-    kind: ClassVar[str] = "count"
     scores: str
     count: int
     of: int | None = None
@@ -223,7 +220,6 @@ class Count(Statement):
 class Ratio(Statement):
     """``left`` over ``right``; of removals, of their ``quantity``. ``of`` None: the kind of ratio is unstated."""
 
-    kind: ClassVar[str] = "ratio"
     value: Printed
     left: str  # id of scores or of a removal
     right: str
@@ -240,7 +236,6 @@ Coefficient = Literal["pearson", "spearman", "kendall"]
 class Correlation(Statement):
     """Of two tables pair by pair, or (``left`` and ``right`` None) of columns that the source does not publish."""
 
-    kind: ClassVar[str] = "correlation"
     left: str | None = None  # id of scores
     right: str | None = None
     coefficient: Coefficient | None = None  # None: unstated
@@ -253,7 +248,6 @@ class Correlation(Statement):
 class PValue(Statement):
     """The p-value of a test, from its own numbers or from two tables of scores."""
 
-    kind: ClassVar[str] = "p_value"
     test: Literal["sign", "correlation"]
     value: Printed | None = None
     at_most: Printed | None = None
@@ -271,7 +265,6 @@ class PValue(Statement):
 class Extremum(Statement):
     """A pair of ``scores``, or a removal among ``removals``, has the least or the greatest figure."""
 
-    kind: ClassVar[str] = "extremum"
     of: Literal["least", "greatest"]
     scores: str | None = None
     pair: Pair | None = None
@@ -285,7 +278,6 @@ class Extremum(Statement):
 class Overlap(Statement):
     """The intervals of every two of these removals overlap, or those of no two do."""
 
-    kind: ClassVar[str] = "overlap"
     of: tuple[str, ...]
     overlaps: bool
 
@@ -294,7 +286,6 @@ class Overlap(Statement):
 class Sum(Statement):
     """Parts and their total: printed numbers, or counts, which nobody rounded (they are exact then)."""
 
-    kind: ClassVar[str] = "sum"
     parts: tuple[Printed, ...]
     total: Printed
 
@@ -304,7 +295,6 @@ class Trend(Statement):
     """A figure of tables moves one way in the order given: of the tables, of their difference from ``against``, or of
     the ratio to it."""
 
-    kind: ClassVar[str] = "trend"
     scores: tuple[str, ...]
     direction: Literal["increasing", "decreasing", "constant"]
     against: tuple[str, ...] = ()
@@ -313,9 +303,9 @@ class Trend(Statement):
 
 
 STATEMENTS: Mapping[str, type[Statement]] = {
-    kind.kind: kind for kind in (Universal, Count, Ratio, Correlation, PValue, Extremum, Overlap, Sum, Trend)
-}
-
+    "universal": Universal, "count": Count, "ratio": Ratio, "correlation": Correlation, "p_value": PValue,
+    "extremum": Extremum, "overlap": Overlap, "sum": Sum, "trend": Trend,
+}  # fmt: skip
 
 Item = Baseline | Scores | Removal | SourceRule | Statement  # what findings and waivers refer to by id
 

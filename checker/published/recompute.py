@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 from math import comb, erfc, fsum, inf, nextafter, sqrt
 
 from checker.published.printed import Printed, geometric_mean, mean, median
@@ -207,11 +207,8 @@ def _inversions(length: int) -> list[int]:
     """How many orders of so many things have 0, 1, 2 ... inversions."""
     ways = [1]
     for size in range(2, length + 1):
-        longer = [0] * (len(ways) + size - 1)
-        for start, number in enumerate(ways):
-            for further in range(size):
-                longer[start + further] += number
-        ways = longer
+        sums = list(accumulate([*ways, *[0] * (size - 1)]))
+        ways = [upto - before for upto, before in zip(sums, [0] * size + sums, strict=False)]
     return ways
 
 

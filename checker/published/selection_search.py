@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import Literal
 
 from checker.core.layouts import Geometry
 from checker.core.words import enumerated
-from checker.published.printed import Printed, mean
+from checker.published.printed import Printed, mean, monotone
 from checker.published.publication import Pair, Publication, Scores, SourceRule
 from checker.selection.select import Selected, select
 
 Ties = Literal["lower", "higher", "any"]
+_least, _largest = partial(monotone, min), partial(monotone, max)
 TIES: tuple[Ties, ...] = ("lower", "higher", "any")
 SPACINGS = (0, 1, 2, 3)
 SYMMETRIC = "symmetric"  # a protocol that has no direction
@@ -149,20 +150,12 @@ def _directed(both: Mapping[Pair, tuple[Printed, Printed]]) -> Iterator[Table]:
     into = {(i, j): forward for (i, j), (forward, _) in both.items()}
     into |= {(j, i): backward for (i, j), (_, backward) in both.items()}
     yield Table("replacement", "into", into)
-    for name, pick in (("max", _larger), ("mean", mean), ("min", _smaller)):
+    for name, pick in (("max", _largest), ("mean", mean), ("min", _least)):
         yield Table("replacement", name, _both_ways({pair: pick(values) for pair, values in both.items()}))
 
 
 def _both_ways(scores: Mapping[Pair, Printed]) -> dict[tuple[int, int], Printed]:
     return {way: value for (i, j), value in scores.items() for way in ((i, j), (j, i))}
-
-
-def _larger(values: Sequence[Printed]) -> Printed:
-    return Printed(max(value.low for value in values), max(value.high for value in values))
-
-
-def _smaller(values: Sequence[Printed]) -> Printed:
-    return Printed(min(value.low for value in values), min(value.high for value in values))
 
 
 def ranking(table: Table, score: str, max_gap: int) -> Ranking:
@@ -171,7 +164,7 @@ def ranking(table: Table, score: str, max_gap: int) -> Ranking:
     for (block, partner), value in table.scores.items():
         if abs(block - partner) <= max_gap:
             partners.setdefault(block, {})[partner] = value
-    pick = _smaller if score == "least_over_partners" else mean
+    pick = _least if score == "least_over_partners" else mean
     scores = {block: pick(list(values.values())) for block, values in partners.items()}
     groups = _groups(scores)
     apart = all(len(group) == 1 or _one_pair(group, table, scores, score) for group in groups)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
+from operator import attrgetter
 
 from checker.core.rule import Result
 from checker.core.words import counted, listed
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Publication, Removal, Scores
-from checker.published.rules.rows import cost, folded, groups, places, quoted
+from checker.published.rules.rows import MEASUREMENT, cost, folded, groups, measurement, places, quoted
 from checker.published.rules.subject import Subject, published
 
 _TELLING = 12  # significant digits that two tables must share before a repetition is no accident
-_MEASUREMENT = ("model", "protocol", "positions", "prompts", "text", "dtype", "checkpoint")
+_measured_as = attrgetter("model", "contract")
 _CONTEXT = Context(prec=300)  # of the longest decimals that an audit file may hold
 Shared = list[tuple[str, Printed, Printed]]  # figures by name, as they are printed and as they are archived
 
@@ -28,23 +29,19 @@ Shared = list[tuple[str, Printed, Printed]]  # figures by name, as they are prin
 )
 def not_the_rounding(publication: Publication) -> Iterator[Result]:
     """A printed number is not the rounding of the archived one."""
-    yield from _baselines_round(publication)
-    yield from _removals_round(publication)
-    yield from _tables_round(publication)
-
-
-def _baselines_round(publication: Publication) -> Iterator[Result]:
     for printed in publication.baselines:
         same = publication.baselines_of(printed.model, printed.contract)
         archived = [baseline for baseline in same if baseline.archive]
         if archived and not printed.archive:
             yield _rounds(printed, archived, f"baseline {printed.perplexity}")
+    yield from _removals_round(publication)
+    yield from _tables_round(publication)
 
 
 def _removals_round(publication: Publication) -> Iterator[Result]:
     whole = _whole(publication)
     archive = groups((removal for removal in whole if removal.archive), _measured_as)
-    alone: dict[tuple[str, str | None], list[Removal]] = {}
+    alone: list[Removal] = []
     held: list[tuple[Removal, Result]] = []
     for printed in (removal for removal in whole if not removal.archive):
         under = archive.get(_measured_as(printed), [])
@@ -53,19 +50,15 @@ def _removals_round(publication: Publication) -> Iterator[Result]:
             by_name = sorted(same, key=lambda archived: archived.method != printed.method)
             held.append((printed, _rounds(printed, by_name, quoted(printed))))
         elif under and cost(printed):
-            alone.setdefault(_measured_as(printed), []).append(printed)
+            alone.append(printed)
     yield from folded(held, "what is printed rounds what is archived")
-    for (model, contract), rows in alone.items():
+    for (model, contract), rows in groups(alone, _measured_as).items():
         yield _unarchived(rows, f"the archive of {model} under {contract}")
 
 
 def _whole(publication: Publication) -> list[Removal]:
     """The rows whose layers and contract are known."""
     return [row for row in publication.removals if row.layers is not None and row.contract is not None]
-
-
-def _measured_as(removal: Removal) -> tuple[str, str | None]:
-    return removal.model, removal.contract
 
 
 def _unarchived(rows: Sequence[Removal], archive: str) -> Result:
@@ -133,7 +126,7 @@ def _decimal(printed: Printed) -> Decimal:
 
 
 def _tables_round(publication: Publication) -> Iterator[Result]:
-    for same in groups(publication.scores, lambda table: (*_measurement(table), table.direction)).values():
+    for same in groups(publication.scores, lambda table: (*measurement(table), table.direction)).values():
         archived = {pair: value for table in same if table.archive for pair, value in table.by_pair.items()}
         for printed in (table for table in same if not table.archive):
             shared = {pair: value for pair, value in printed.by_pair.items() if pair in archived}
@@ -144,10 +137,6 @@ def _tables_round(publication: Publication) -> Iterator[Result]:
                     if not value.meets(archived[i, j])
                 ]
                 yield _table_rounds(printed, apart, len(shared))
-
-
-def _measurement(scores: Scores) -> tuple[object, ...]:
-    return tuple(getattr(scores, name) for name in _MEASUREMENT)
 
 
 def _table_rounds(printed: Scores, apart: Sequence[str], pairs: int) -> Result:
@@ -252,7 +241,7 @@ def _repeats(same: Sequence[Scores]) -> Iterator[tuple[Scores, Scores]]:
 
 def _differing(first: Scores, again: Scores) -> list[str]:
     """What two tables state differently. Directions may agree: one may be the larger of every pair."""
-    stated = {name: {getattr(first, name), getattr(again, name)} for name in _MEASUREMENT}
+    stated = {name: {getattr(first, name), getattr(again, name)} for name in MEASUREMENT}
     return [name for name, values in stated.items() if len(values) == 2 and not values & {None, "undeclared"}]
 
 

@@ -10,12 +10,11 @@ from checker.core.rule import Result
 from checker.core.words import counted, listed
 from checker.published.publication import UNSTATED, Publication, Quantity, Removal
 from checker.published.recompute import below
-from checker.published.rules.rows import blocks, budget_of, folded, groups, is_random, outside, places
+from checker.published.rules.rows import blocks, budget_of, folded, groups, is_random, outside, places, shared_quantity
 from checker.published.rules.subject import Subject, published
 
 _LEVEL = 0.05
 Rows = list[Removal]
-Cell = tuple[str, str | None, int]  # model, contract, budget
 
 
 @published(
@@ -77,21 +76,17 @@ def _plain(text: str) -> str:
 )
 def single_random_draw(publication: Publication) -> Iterator[Result]:
     """Chosen sets stand beside one random draw, or beside none."""
-    for cell, rows in _cells(publication.removals).items():
-        if not all(map(is_random, rows)):
-            yield _draws(cell, rows)
+    return (_draws(rows) for rows in _cells(publication) if not all(map(is_random, rows)))
 
 
-def _cells(removals: Iterable[Removal]) -> dict[Cell, Rows]:
-    cells: dict[Cell, Rows] = {}
-    for row in removals:
-        if (budget := budget_of(row)) is not None:
-            cells.setdefault((row.model, row.contract, budget), []).append(row)
-    return cells
+def _cells(publication: Publication) -> Iterable[Rows]:
+    """Rows of one model, contract and budget."""
+    whole = [row for row in publication.removals if budget_of(row) is not None]
+    return groups(whole, lambda row: (row.model, row.contract, budget_of(row))).values()
 
 
-def _draws(cell: Cell, rows: Rows) -> Result:
-    model, _, budget = cell
+def _draws(rows: Rows) -> Result:
+    model, budget = rows[0].model, budget_of(rows[0])
     drawn, chosen = [row for row in rows if is_random(row)], [row for row in rows if not is_random(row)]
     name = f"{model} at budget {budget}"
     sides = f"{counted(len(chosen), 'chosen row')}, {counted(len(drawn), 'random row')}"
@@ -130,7 +125,7 @@ def row_no_better_than_random(publication: Publication) -> Iterator[Result]:
     """A row costs no less than a random removal of the same size, or not by more than its interval."""
     compared = [
         (row, draws)
-        for rows in _cells(publication.removals).values()
+        for rows in _cells(publication)
         for row in rows
         if not is_random(row)
         and (draws := [other for other in rows if is_random(other) and other.archive == row.archive])
@@ -155,7 +150,7 @@ def _together(rows: Sequence[tuple[Removal, Removal]], first: Result, of: int) -
     """The rows of one table and budget that are no better than the one random row there."""
     row, draw = rows[0]
     where, budget = str(row.table), budget_of(row)
-    each = "; ".join(f"{_row(row)}: {_worse(row, draw, _quantity(row, draw))}" for row, draw in rows)
+    each = "; ".join(f"{_row(row)}: {_worse(row, draw, shared_quantity(row, draw))}" for row, draw in rows)
     return replace(
         first,
         message=f"found {len(rows)} of {of} rows no better than random: {each}; expected less than random by more than "
@@ -169,8 +164,7 @@ def _together(rows: Sequence[tuple[Removal, Removal]], first: Result, of: int) -
 
 def _among(row: Removal, draws: Rows) -> Result:
     """A row held against several draws: the share of those that are not costlier."""
-    whole = all(each.perplexity is not None for each in (row, *draws))
-    quantity: Quantity = "perplexity" if whole else "increase"
+    quantity = shared_quantity(row, *draws)
     own, costs = row.figure(quantity), [draw.figure(quantity) for draw in draws]
     subject = Subject(row.id, row.where, f"{_row(row)}: {quantity} {own}")
     if own is None or None in costs:
@@ -199,7 +193,7 @@ def _among(row: Removal, draws: Rows) -> Result:
 
 def _against(row: Removal, draw: Removal) -> Result:
     """A row held against the only draw."""
-    quantity = _quantity(row, draw)
+    quantity = shared_quantity(row, draw)
     own, random = _shown(row, quantity), _shown(draw, quantity)
     subject = Subject(row.id, row.where, f"{_row(row)}: {quantity} {own}")
     if row.figure(quantity) is None or draw.figure(quantity) is None:
@@ -235,10 +229,6 @@ def _worse(row: Removal, draw: Removal, quantity: Quantity) -> str:
 
 def _shown(row: Removal, quantity: Quantity) -> str:
     return f"{row.figure(quantity)}{' %' if quantity == 'increase' else ''}"
-
-
-def _quantity(row: Removal, draw: Removal) -> Quantity:
-    return "increase" if row.perplexity is None or draw.perplexity is None else "perplexity"
 
 
 def _within(row: Removal, draw: Removal, quantity: Quantity) -> str:

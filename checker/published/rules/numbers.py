@@ -9,7 +9,7 @@ from checker.core.rule import Result
 from checker.core.words import listed
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Pair, Publication, Removal, Scores
-from checker.published.rules.rows import groups, places
+from checker.published.rules.rows import groups, measurement, places
 from checker.published.rules.subject import Subject, published
 
 _ZERO = Printed.exactly(Fraction(-1, 10**6))  # rounding may leave a divergence as low as this (design, 3.5)
@@ -98,7 +98,7 @@ def _impossible_perplexity(item: Baseline | Removal, perplexity: Printed) -> Res
 def impossible_directions(publication: Publication) -> Iterator[Result]:
     """Forward, backward, largest and mean scores of a pair cannot be of one measurement."""
     declared = [scores for scores in publication.scores if scores.direction != "undeclared"]
-    for tables in groups(declared, _measurement).values():
+    for tables in groups(declared, measurement).values():
         merged: dict[str, dict[Pair, Printed]] = {}
         for scores in sorted(tables, key=lambda table: not table.archive):  # archived figures have more digits
             for pair, value in scores.by_pair.items():
@@ -108,11 +108,6 @@ def impossible_directions(publication: Publication) -> Iterator[Result]:
         if number := sum(len(directions) > 1 for directions in of_pairs.values()):
             statement = f"{', '.join(merged)} of {tables[0].protocol} scores of {tables[0].model}"
             yield _directions_possible(Subject(tables[0].id, places(tables), statement), of_pairs, number)
-
-
-def _measurement(scores: Scores) -> tuple[object, ...]:
-    names = ("model", "protocol", "positions", "prompts", "text", "dtype", "checkpoint")
-    return tuple(getattr(scores, name) for name in names)
 
 
 def _directions_possible(subject: Subject, of_pairs: Mapping[Pair, Mapping[str, Printed]], number: int) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 
 from checker.core.rule import Result
 from checker.core.words import listed
@@ -12,6 +13,8 @@ from checker.published.publication import Publication, PublishedModel, Removal, 
 from checker.published.rules.rows import blocks, groups, places, quoted
 from checker.published.rules.subject import Subject, published
 
+# What has to be equal for two sets to come from one ranking.
+_method = attrgetter("model", "method", "protocol", "selected_on", "prompts", "positions", "direction", "archive")
 Chain = list[list[Removal]]  # rows of one method by the number of their layers, ascending
 
 
@@ -162,21 +165,12 @@ def sets_not_nested(publication: Publication) -> Iterator[Result]:
     rows = [row for row in publication.removals if row.layers is not None and row.method != "random"]
     for model, of_model in groups(rows, lambda row: row.model).items():
         methods = groups(of_model, lambda row: (*_method(row), row.search, row.rule)).values()
-        chains = [chain for same in methods if len(chain := _chain(same)) > 1]
+        by_size = [groups(same, lambda row: len(row.layers or ())) for same in methods]
+        chains = [[rows for _, rows in sorted(sizes.items())] for sizes in by_size if len(sizes) > 1]
         results = [(chain, _not_nested(publication, chain)) for chain in chains]
         if nested := [chain for chain, result in results if result is None]:
             yield _all_nested(model, nested)
         yield from (result for _, result in results if result is not None)
-
-
-def _method(row: Removal) -> tuple[object, ...]:
-    """What has to be equal for two sets to come from one ranking."""
-    names = ("model", "method", "protocol", "selected_on", "prompts", "positions", "direction", "archive")
-    return tuple(getattr(row, name) for name in names)
-
-
-def _chain(same: Sequence[Removal]) -> Chain:
-    return [rows for _, rows in sorted(groups(same, lambda row: len(row.layers or ())).items())]
 
 
 def _all_nested(model: str, chains: Sequence[Chain]) -> Result:

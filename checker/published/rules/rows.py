@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 from checker.core.rule import Result
 from checker.core.words import listed
 from checker.published.printed import Printed
-from checker.published.publication import Baseline, Ends, Item, Publication, Removal
+from checker.published.publication import Baseline, Ends, Item, Publication, Quantity, Removal
 from checker.published.rules.subject import Subject
 
+MEASUREMENT = ("model", "protocol", "positions", "prompts", "text", "dtype", "checkpoint")
+measurement = attrgetter(*MEASUREMENT)  # what scores of one measurement have in common, whatever the direction
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
@@ -58,6 +61,11 @@ def cost(removal: Removal) -> str:
     if removal.increase is not None:
         figures.append(f"increase {removal.increase} %")
     return ", ".join(figures)
+
+
+def shared_quantity(*rows: Removal) -> Quantity:
+    """What rows are held against each other by: their perplexities where each has one, else their increases."""
+    return "increase" if any(row.perplexity is None for row in rows) else "perplexity"
 
 
 def baselines(publication: Publication, removal: Removal) -> list[Baseline]:

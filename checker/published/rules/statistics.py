@@ -176,33 +176,33 @@ def _listed(values: Coefficients) -> str:
 )
 def p_value_does_not_follow(publication: Publication) -> Iterator[Result]:
     """A stated p-value is not that of the test from the published numbers."""
-    for test in publication.statements_of(PValue):
-        p_values, numbers = _p_values(publication, test)
-        yield _p_value(test, p_values, numbers, test.sides)
-    for sentence in publication.statements_of(Correlation):
-        if sentence.p is not None:
-            coefficients, pairs = _coefficients(publication, sentence)
-            p_values = _of_coefficients(coefficients, pairs, sentence.coefficient)
-            yield _p_value(sentence, p_values, f"{pairs} pairs", None)
+    correlations = [sentence for sentence in publication.statements_of(Correlation) if sentence.p is not None]
+    tests = (*publication.statements_of(PValue), *map(_tested, correlations))
+    return (_p_value(publication, test) for test in tests)
 
 
-def _p_value(
-    statement: PValue | Correlation, p_values: Mapping[str, Printed], numbers: str, sides: str | None
-) -> Result:
-    """``p_values`` stand by test and side: `sign test, two-sided`."""
-    subject = Subject.of(statement)
-    fitting = {name: value for name, value in p_values.items() if sides is None or name.endswith(_SIDES[sides])}
+def _tested(sentence: Correlation) -> PValue:
+    """The test of a correlation that is stated together with its p-value."""
+    shared = {name: value for name, value in vars(sentence).items() if name not in ("value", "p", "sign")}
+    return PValue(**shared, test="correlation", value=sentence.p)
+
+
+def _p_value(publication: Publication, statement: PValue) -> Result:
+    subject, side = Subject.of(statement), _SIDES.get(statement.sides or "", "")
+    p_values, numbers = _p_values(publication, statement)
+    fitting = {name: value for name, value in p_values.items() if name.endswith(side)}
     if not fitting:
         return subject.undecided(
             "the numbers that went into the test would decide it", "from which numbers was the p-value computed?"
         )
     recomputed = _each(p_values)
-    stated, expected = _stated(statement)
+    bound = statement.value is None
+    stated = f"p at most {statement.at_most}" if bound else f"p = {statement.value}"
     holding = [name for name, value in fitting.items() if _fits(statement, value)]
     if holding:
         return subject.passed(f"{stated} fits {numbers}: {' or '.join(holding)}", recomputed)
     return subject.failed(
-        f"found {stated}; expected {expected}{_each(fitting)} from {numbers}",
+        f"found {stated}; expected {'no smaller one than ' if bound else ''}{_each(fitting)} from {numbers}",
         recomputed=recomputed,
         question=f"by which test, on how many sides and from which numbers is {stated}? "
         f"{numbers[0].upper()}{numbers[1:]} give {recomputed}.",
@@ -215,23 +215,14 @@ def _each(p_values: Mapping[str, Printed]) -> str:
     return "; ".join(f"{name} {value.ends()}" for name, value in p_values.items())
 
 
-def _stated(statement: PValue | Correlation) -> tuple[str, str]:
-    if isinstance(statement, Correlation):
-        return f"p = {statement.p}", ""
-    if statement.value is not None:
-        return f"p = {statement.value}", ""
-    return f"p at most {statement.at_most}", "no smaller one than "
-
-
-def _fits(statement: PValue | Correlation, p_value: Printed) -> bool:
-    if isinstance(statement, PValue) and statement.at_most is not None:
+def _fits(statement: PValue, p_value: Printed) -> bool:
+    if statement.at_most is not None:
         return p_value.low <= statement.at_most.middle  # a bound is the very number, and no rounding of another
-    stated = statement.p if isinstance(statement, Correlation) else statement.value
-    return stated is not None and stated.meets(p_value)
+    return statement.value is not None and statement.value.meets(p_value)
 
 
 def _p_values(publication: Publication, statement: PValue) -> tuple[dict[str, Printed], str]:
-    """The p-values of a test, by name and side, and the numbers that they are from, in words."""
+    """The p-values of a test, by name and side (`sign test, two-sided`), and the numbers they are from, in words."""
     if statement.test == "sign":
         successes, trials = _signs(publication, statement)
         by_side = sign_test(successes, trials) if trials and successes <= trials else {}

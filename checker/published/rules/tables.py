@@ -10,7 +10,7 @@ from checker.core.rule import Result
 from checker.core.words import listed
 from checker.published.printed import Printed, implied_baseline, intersection
 from checker.published.publication import Baseline, Publication, Quantity, Removal
-from checker.published.rules.rows import baselines, blocks, cost, groups, places, quoted, rows_of
+from checker.published.rules.rows import baselines, blocks, cost, groups, places, quoted, rows_of, shared_quantity
 from checker.published.rules.subject import Subject, published
 
 _QUANTITIES: tuple[Quantity, ...] = ("perplexity", "increase")
@@ -28,18 +28,13 @@ Implied = list[tuple[Removal, Printed]]  # rows, each with the baselines that it
 )
 def baselines_differ(publication: Publication) -> Iterator[Result]:
     """The rows of a table do not share one baseline, or share another one than is stated."""
-    whole = [row for row in publication.removals if row.increase is not None and row.increase.low > -100]
-    for rows in groups(whole, lambda row: (row.model, row.contract, row.table, row.archive)).values():
-        if len(implied := _implied(rows)) > 1:
-            yield _share(publication, implied)
-
-
-def _implied(rows: Sequence[Removal]) -> Implied:
-    return [
+    whole = [
         (row, implied_baseline(row.perplexity, row.increase))
-        for row in rows
-        if row.perplexity is not None and row.increase is not None
+        for row in publication.removals
+        if row.perplexity is not None and row.increase is not None and row.increase.low > -100
     ]
+    tables = groups(whole, lambda pair: (pair[0].model, pair[0].contract, pair[0].table, pair[0].archive)).values()
+    return (_share(publication, implied) for implied in tables if len(implied) > 1)
 
 
 def _share(publication: Publication, implied: Implied) -> Result:
@@ -159,30 +154,27 @@ def superset_cheaper(publication: Publication) -> Iterator[Result]:
     """A set of removed layers costs less than a part of it."""
     whole = [row for row in publication.removals if row.layers is not None and row.contract is not None and cost(row)]
     for rows in groups(whole, lambda row: (row.model, row.contract, row.archive)).values():
-        distinct = {_mask(row.layers or ()): row for row in reversed(rows)}
+        distinct = {frozenset(row.layers or ()): row for row in reversed(rows)}
         pairs = [
             (distinct[part], row)
-            for mask, row in distinct.items()
+            for layers, row in distinct.items()
             for part in distinct
-            if part != mask and not part & ~mask and _comparable(distinct[part], row)
+            if part < layers and _cheaper_than(distinct[part], row) is not None
         ]
         if pairs:
             yield from _cheaper(rows[0], pairs)
 
 
-def _mask(layers: tuple[int, ...]) -> int:
-    """A set as one bit per block, so that looking for nested sets among all pairs of rows is cheap."""
-    return sum(1 << block for block in layers)
-
-
-def _comparable(part: Removal, whole: Removal) -> bool:
-    """Whether both have a figure in the same unit."""
-    return any(None not in (part.figure(quantity), whole.figure(quantity)) for quantity in _QUANTITIES)
+def _cheaper_than(part: Removal, whole: Removal) -> bool | None:
+    """Whether a set costs less than a part of it; None where they have no figure in the same unit."""
+    quantity = shared_quantity(part, whole)
+    own, of_part = whole.figure(quantity), part.figure(quantity)
+    return None if own is None or of_part is None else own.surely_below(of_part)
 
 
 def _cheaper(first: Removal, pairs: Sequence[tuple[Removal, Removal]]) -> Iterator[Result]:
     """``pairs`` are of a part and the set that holds it."""
-    against = [(part, whole) for part, whole in pairs if _below(whole, part)]
+    against = [(part, whole) for part, whole in pairs if _cheaper_than(part, whole)]
     for same in groups(against, lambda pair: pair[1].id).values():
         whole, parts = same[0][1], [part for part, _ in same]
         costlier = listed([f"{blocks(part.layers)}: {cost(part)}" for part in parts], separator="; ")
@@ -199,12 +191,3 @@ def _cheaper(first: Removal, pairs: Sequence[tuple[Removal, Removal]]) -> Iterat
         rows = list({id(removal): removal for pair in pairs for removal in pair}.values())
         subject = Subject(None, places(rows), f"rows of {first.model} under contract {first.contract}")
         yield subject.passed(f"no set of {first.model} costs less than a part of it", f"0 of {len(pairs)} nested pairs")
-
-
-def _below(whole: Removal, part: Removal) -> bool:
-    """Whether a set costs less than a part of it, by the first quantity that both have."""
-    for quantity in _QUANTITIES:
-        own, of_part = whole.figure(quantity), part.figure(quantity)
-        if own is not None and of_part is not None:
-            return own.surely_below(of_part)
-    return False
