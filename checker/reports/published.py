@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,10 +90,10 @@ def view(report: PublishedReport) -> dict[str, Any]:
         "groups": groups,
         "questions": [check for group in groups for check in group.checks if check.row["question"]],
         "source": _source(safe),
-        "caveats": _caveats(safe) if safe["caveats"] else None,
+        "caveats": _listing("caveats", "What the source says itself of its numbers", safe["caveats"], "where", "says"),
         "contracts": _contracts(safe),
         "read": _read(safe),
-        "files": _files(safe),
+        "files": _listing("files", "Files of scores, by sha256", safe["files"], "file", "sha256"),
         "overrides": claims.overrides(safe) if safe["overrides"] else None,
         "waivers": claims.waivers(safe) if safe["waivers"] else None,
         "findings": {name: _others(safe, name) for name in ("fail", "open", "pass")},
@@ -180,9 +180,9 @@ def _source(report: PublishedReport) -> Table:
     return pairs_of("source-facts", "Source and models", rows)
 
 
-def _caveats(report: PublishedReport) -> Table:
-    rows = [(caveat["where"], caveat["says"]) for caveat in report["caveats"]]
-    return pairs_of("caveats", "What the source says itself of its numbers", rows)
+def _listing(name: str, caption: str, rows: Sequence[Mapping[str, Any]], key: str, value: str) -> Table | None:
+    """Two columns of rows as a table; None where there are no rows."""
+    return pairs_of(name, caption, [(row[key], row[value]) for row in rows]) if rows else None
 
 
 _CONTRACT = {
@@ -221,10 +221,3 @@ def _read(report: PublishedReport) -> Table:
         ("Made by", f"{tool['name']} {tool['version']}"),
     ]
     return pairs_of("read", "What was read", rows)
-
-
-def _files(report: PublishedReport) -> Table | None:
-    if not report["files"]:
-        return None
-    rows = [(file["file"], file["sha256"]) for file in report["files"]]
-    return pairs_of("files", "Files of scores, by sha256", rows)

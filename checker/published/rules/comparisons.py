@@ -172,28 +172,26 @@ def compared_unlike(publication: Publication) -> Iterator[Result]:
 def _unlike_rows(rows: Rows) -> Result:
     differing = {name: values for name in _CHOICE if len(values := _values(rows, name)) > 1}
     replaced = [row for row in rows if row.protocol == "replacement"]
-    if len(directions := _values(replaced, "direction")) > 1:
-        differing["direction"] = directions
-    if len(contracts := _values(rows, "contract")) > 1:
-        differing["contract"] = contracts
+    further = {"direction": _values(replaced, "direction"), "contract": _values(rows, "contract")}
+    differing |= {name: values for name, values in further.items() if len(values) > 1}
     if unshared := _unshared_budgets(rows):
         differing["budget"] = unshared
     methods = ", ".join(dict.fromkeys(row.method for row in rows))
     subject = Subject(rows[-1].id, str(rows[0].table), f"{methods} side by side ({rows[0].model})")
-    if differing:
-        return _differ(subject, differing)
-    silent = ", ".join(_WORDS.get(name, name) for name in _silent(rows, _CHOICE))
-    if silent:
-        return subject.undecided(
-            f"{silent} of every row would decide whether they can be compared",
-            f"were {silent} the same for every row?",
-        )
+    if unlike := _differ(subject, differing) or _undeclared(subject, rows, _CHOICE, "every row"):
+        return unlike
     return subject.passed(f"{methods} share calls, prompts, positions and text")
 
 
-def _silent(items: Sequence[Removal | Scores], names: Iterable[str]) -> list[str]:
-    """The fields that some item leaves undeclared."""
-    return [name for name in names if any(getattr(item, name) in _UNDECLARED for item in items)]
+def _undeclared(subject: Subject, items: Sequence[Removal | Scores], names: Iterable[str], all_: str) -> Result | None:
+    """What is open as some item leaves it undeclared; None where nothing is."""
+    silent = [name for name in names if any(getattr(item, name) in _UNDECLARED for item in items)]
+    if not silent:
+        return None
+    fields = ", ".join(_WORDS.get(name, name) for name in silent)
+    return subject.undecided(
+        f"{fields} of {all_} would decide whether they can be compared", f"were {fields} the same for {all_}?"
+    )
 
 
 def _unshared_budgets(rows: Rows) -> dict[str, list[str]]:
@@ -218,17 +216,15 @@ def _tables_compared(publication: Publication) -> Iterator[tuple[Statement, Scor
 def _unlike_tables(statement: Statement, left: Scores, right: Scores) -> Result:
     subject = Subject(statement.id, statement.where, f"{left.id} against {right.id}")
     differing = {name: values for name in _SCORED if len(values := _values((left, right), name)) > 1}
-    if differing:
-        return _differ(subject, differing)
-    if silent := ", ".join(_silent((left, right), _SCORED)):
-        return subject.undecided(
-            f"{silent} of both tables would decide whether they can be compared",
-            f"were {silent} the same for both tables?",
-        )
+    if unlike := _differ(subject, differing) or _undeclared(subject, (left, right), _SCORED, "both tables"):
+        return unlike
     return subject.passed("both tables share prompts, positions, text and dtype")
 
 
-def _differ(subject: Subject, differing: Mapping[str, Mapping[str, list[str]]]) -> Result:
+def _differ(subject: Subject, differing: Mapping[str, Mapping[str, list[str]]]) -> Result | None:
+    """What stands against a comparison of values that differ; None where none does."""
+    if not differing:
+        return None
     by_name = {_WORDS.get(name, name): values for name, values in differing.items()}
     sides = "; ".join(
         f"{name} {', '.join(f'{value} ({listed(whose)})' for value, whose in values.items())}"
