@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from checker.core.records import Location, Policy, Waiver
 from checker.published.printed import Printed
@@ -83,6 +83,9 @@ class Baseline:
     windows: int | None = None
     table: str | None = None
     archive: bool = False
+
+    increase: ClassVar[None] = None
+    interval_unit: ClassVar[Literal["perplexity"]] = "perplexity"
 
 
 @dataclass(frozen=True)

@@ -71,15 +71,10 @@ def _unarchived(rows: Sequence[Removal], archive: str) -> Result:
 
 
 def _figures(item: Baseline | Removal) -> dict[str, Printed]:
-    figures = {} if item.perplexity is None else {"perplexity": item.perplexity}
-    unit = "perplexity"
-    if isinstance(item, Removal):
-        unit = item.interval_unit
-        if item.increase is not None:
-            figures["increase"] = item.increase
-    if item.interval is not None:
-        figures[f"lower end in {unit}"], figures[f"upper end in {unit}"] = item.interval
-    return figures
+    low, high = item.interval or (None, None)
+    ends = {f"lower end in {item.interval_unit}": low, f"upper end in {item.interval_unit}": high}
+    figures = {"perplexity": item.perplexity, "increase": item.increase, **ends}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _shared(printed: Baseline | Removal, archived: Baseline | Removal) -> Shared:

@@ -130,7 +130,9 @@ def row_no_better_than_random(publication: Publication) -> Iterator[Result]:
         if not is_random(row)
         and (draws := [other for other in rows if is_random(other) and other.archive == row.archive])
     ]
-    for cell in groups(compared, lambda pair: _beside(pair[0])).values():
+    # Rows stand in one result where table, model and budget are equal.
+    cells = groups(compared, lambda pair: (pair[0].table or pair[0].id, pair[0].model, budget_of(pair[0])))
+    for cell in cells.values():
         results = [(row, draws[0], _against(row, draws[0])) for row, draws in cell if len(draws) == 1]
         worse = [(row, draw, result) for row, draw, result in results if result.outcome == "fail"]
         if len(worse) > 1:
@@ -139,11 +141,6 @@ def row_no_better_than_random(publication: Publication) -> Iterator[Result]:
         among = [(row, _among(row, draws)) for row, draws in cell if len(draws) > 1]
         single = [(row, result) for row, _, result in results]
         yield from folded([*single, *among], "less than one random row of the same size")
-
-
-def _beside(row: Removal) -> tuple[object, ...]:
-    """What has to be equal for rows to stand in one result."""
-    return (row.table or row.id, row.model, budget_of(row))
 
 
 def _together(rows: Sequence[tuple[Removal, Removal]], first: Result, of: int) -> Result:
@@ -233,12 +230,10 @@ def _shown(row: Removal, quantity: Quantity) -> str:
 
 def _within(row: Removal, draw: Removal, quantity: Quantity) -> str:
     """How an interval of one row takes in the figure of the other, in words; empty where none does."""
-    unit = "perplexity" if quantity == "perplexity" else "percent"
+    units = ("perplexity" if quantity == "perplexity" else "percent", "undeclared")
     for held, beside, whose in ((row, draw, "its own"), (draw, row, "the random row's")):
         figure = beside.figure(quantity)
-        if held.interval is None or held.interval_unit not in (unit, "undeclared") or figure is None:
-            continue
-        if not outside(figure, held.interval):
+        if held.interval and held.interval_unit in units and figure and not outside(figure, held.interval):
             return f"inside {whose} interval [{held.interval[0]}, {held.interval[1]}]"
     return ""
 

@@ -46,8 +46,7 @@ def _all_inside(items: Sequence[Baseline | Removal]) -> Result:
 
 def _holds(publication: Publication, item: Baseline | Removal, ends: Ends) -> Result | None:
     """What stands against an interval; None where its estimate lies inside."""
-    estimates, interval = _estimates(item), f"{ends[0]} to {ends[1]}"
-    unit = item.interval_unit if isinstance(item, Removal) else "perplexity"
+    estimates, unit, interval = _estimates(item), item.interval_unit, f"{ends[0]} to {ends[1]}"
     beside = quoted(item) if isinstance(item, Removal) else f"baseline {item.perplexity}"
     subject = Subject(item.id, item.where, f"{beside}, interval {interval}")
     candidates = [estimates[name] for name in estimates if unit in (name, "undeclared")]
@@ -80,10 +79,8 @@ def _derived(publication: Publication, removal: Removal) -> list[Printed]:
 
 
 def _estimates(item: Baseline | Removal) -> dict[Unit, Printed]:
-    estimates: dict[Unit, Printed] = {} if item.perplexity is None else {"perplexity": item.perplexity}
-    if isinstance(item, Removal) and item.increase is not None:
-        estimates["percent"] = item.increase
-    return estimates
+    estimates: dict[Unit, Printed | None] = {"perplexity": item.perplexity, "percent": item.increase}
+    return {unit: estimate for unit, estimate in estimates.items() if estimate is not None}
 
 
 def _missed(scores: Scores) -> list[str]:
@@ -171,10 +168,8 @@ def _turned(publication: Publication, removal: Removal, ends: Ends, unit: Unit) 
         return ""
     base = stated[0].perplexity
     if unit == "percent":
-        low, high = (f"{float(increase(end, base)):+.1f}" for end in ends)
-    else:
-        low, high = (f"{float((end / 100 + 1) * base):.2f}" for end in ends)
-    return f"{low} to {high}"
+        return " to ".join(f"{float(increase(end, base)):+.1f}" for end in ends)
+    return " to ".join(f"{float((end / 100 + 1) * base):.2f}" for end in ends)
 
 
 @published(

@@ -9,11 +9,10 @@ from checker.core.rule import Result
 from checker.core.words import listed
 from checker.published.printed import Printed
 from checker.published.publication import Baseline, Pair, Publication, Removal, Scores
-from checker.published.rules.rows import groups, measurement, places
+from checker.published.rules.rows import groups, measurement, places, short
 from checker.published.rules.subject import Subject, published
 
 _ZERO = Printed.exactly(Fraction(-1, 10**6))  # rounding may leave a divergence as low as this (design, 3.5)
-_LONG = 8  # characters of a number that is shown as it is
 _SLACK = Fraction(1, 10**6)  # relative; archived means were taken in float32
 
 
@@ -57,13 +56,8 @@ def _none_negative(tables: Sequence[Scores]) -> Result:
     statement = f"{len(values)} {first.protocol} scores of {first.model}{several}"
     return Subject(first.id, places(tables), statement).passed(
         f"none of {len(values)} scores is negative",
-        f"least score {_short(min(values, key=lambda value: value.low))} nats",
+        f"least score {short(min(values, key=lambda value: value.low), 8)} nats",
     )
-
-
-def _short(value: Printed) -> str:
-    """A number as it is printed, or in six digits where it has far more."""
-    return str(value) if len(str(value)) <= _LONG else value.ends()
 
 
 def _some_negative(scores: Scores, wrong: list[tuple[Pair, Printed]]) -> Result:

@@ -80,6 +80,11 @@ def outside(value: Printed, ends: Ends) -> bool:
     return value.surely_below(ends[0]) or ends[1].surely_below(value)
 
 
+def short(value: Printed, longest: int = 9) -> str:
+    """A number as it is printed, or in six digits where it has more characters than a reader wants."""
+    return str(value) if len(str(value)) <= longest else value.ends()
+
+
 def rows_of(removal: Removal, number: int) -> str:
     """So many rows of the table that a row stands in, in words."""
     return f"{number} rows of {removal.table}" if removal.table else f"{number} rows outside any table"

@@ -10,10 +10,10 @@ from checker.core.words import counted, listed
 from checker.published.printed import Printed, total
 from checker.published.publication import Count, Extremum, Overlap, Pair, Publication, Removal, Sum, Universal
 from checker.published.recompute import below
+from checker.published.rules.rows import short
 from checker.published.rules.subject import Subject, of_each, published
 
 _NAMED = 24  # counterexamples that a message names
-_LONG = 9  # letters of a number that is shown in full
 _RELATIONS = {"at_most": "at most", "below": "below", "at_least": "at least", "above": "above"}
 
 
@@ -35,14 +35,14 @@ def universal_has_counterexamples(publication: Publication, statement: Universal
     against = [pair for pair, held in holds.items() if held is False]
     unclear = [pair for pair, held in holds.items() if held is None]
     if against:
-        examples = [f"{_pair(pair)}: {_shown(left[pair])} against {_shown(right[pair])}" for pair in against]
+        examples = [f"{_pair(pair)}: {short(left[pair])} against {short(right[pair])}" for pair in against]
         first = against[0]
         return subject.failed(
             f"found {counted(len(against), 'counterexample')} among {counted(len(holds), 'pair')}; expected each "
             f"{relation} the other side: {listed(examples, _NAMED, '; ')}",
             recomputed=f"does not hold of {len(against)} of {len(holds)} pairs",
             question=f"which pairs is the sentence about? It does not hold of {_pair(first)}, "
-            f"where {_shown(left[first])} stands against {_shown(right[first])}.",
+            f"where {short(left[first])} stands against {short(right[first])}.",
             does_not_show="It does not show that the sentence is wrong of the other pairs, nor that a counterexample "
             "is larger than the uncertainty of its two scores.",
         )
@@ -175,16 +175,16 @@ def extremum_is_another(publication: Publication, statement: Extremum, subject: 
         return subject.undecided(f"{bare} has no figure here, which would decide it", f"what is the figure of {bare}?")
     first = sorted(figures, key=lambda name: figures[name].middle, reverse=of == "greatest")[0]
     own, best = figures[named or first], figures[first]
-    recomputed = f"{of}: {_shown(best)} ({first})"
+    recomputed = f"{of}: {short(best)} ({first})"
     beyond = below(best, own) if of == "least" else below(own, best)
     value_differs = statement.value is not None and not statement.value.meets(own)
     if not beyond and not value_differs:
-        return subject.passed(f"{_shown(own)} ({named or first}) is the {of} of {len(figures)}", recomputed)
+        return subject.passed(f"{short(own)} ({named or first}) is the {of} of {len(figures)}", recomputed)
     said = " for ".join(str(part) for part in (statement.value, named) if part is not None)
     return subject.failed(
-        f"found {said} as the {of}; expected {_shown(best)} ({first}), the {of} of {len(figures)}",
+        f"found {said} as the {of}; expected {short(best)} ({first}), the {of} of {len(figures)}",
         recomputed=recomputed,
-        question=f"is the {of} figure that of {first}, {_shown(best)}?",
+        question=f"is the {of} figure that of {first}, {short(best)}?",
         does_not_show="It does not show that the difference between the two is larger than their uncertainty.",
     )
 
@@ -258,8 +258,3 @@ def _ends(row: Removal) -> str:
 
 def _pair(pair: Pair) -> str:
     return f"the pair {pair[0]}, {pair[1]}"
-
-
-def _shown(value: Printed) -> str:
-    """As it is printed; of more digits than anybody reads, the first six."""
-    return str(value) if len(str(value)) <= _LONG else value.ends()
