@@ -22,6 +22,7 @@ from torch import nn
 from checker.checkpoints.config import COUNTS
 from checker.core.errors import CannotRun
 from checker.core.layouts import Place
+from checker.measure.explained import own_forward_explained
 from checker.measure.quiet import quiet
 
 Blocks = list[nn.Module]
@@ -168,6 +169,12 @@ class BlockStack:
                 )
         self._fitting.add(place)
 
+    @torch.inference_mode()
+    def own_logits(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (W, T, V) of ids (W, T) by the model's own forward, untouched; CannotRun where it fails."""
+        with own_forward_explained():
+            return self._forward(ids)
+
     def _forward(self, ids: torch.Tensor) -> torch.Tensor:
         with quiet():
             output = self.model(input_ids=ids, use_cache=False, return_dict=True, **self._options)
@@ -192,7 +199,7 @@ class BlockStack:
 
         handles = [block.register_forward_hook(partial(note, slot)) for slot, block in enumerate(self.blocks)]
         try:
-            self._forward(torch.zeros((1, 2), dtype=torch.long, device=self.device))
+            self.own_logits(torch.zeros((1, 2), dtype=torch.long, device=self.device))
         finally:
             for handle in handles:
                 handle.remove()

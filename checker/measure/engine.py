@@ -21,6 +21,7 @@ import torch
 from checker.core.layouts import Layout
 from checker.core.questions import Quantity, Values
 from checker.measure.blocks import BlockStack
+from checker.measure.explained import memory_explained
 from checker.measure.texts import Batch
 from checker.measure.walk import (
     Emit,
@@ -31,7 +32,6 @@ from checker.measure.walk import (
     by_unit,
     check_values,
     kl_divergence,
-    memory_explained,
     prefix_tree,
     run_through,
     scored_logits,
@@ -64,7 +64,7 @@ class Engine:
         if quantities & {"kl", "top1"} or ("similarity" in quantities and base_hidden is None):
             layouts.add(self.base)
         tree = prefix_tree(layouts, self.base)
-        with torch.inference_mode(), memory_explained(batch):
+        with torch.inference_mode(), memory_explained(batch.ids.numel()):
             walk = Walk(self.stack, batch, asked, emit, tick)
             walk.base_hidden = base_hidden
             # One layout alone, or the baseline among others, is no search.
@@ -108,7 +108,7 @@ class Engine:
 
         NotFinite names the unit.
         """
-        with memory_explained(batch):
+        with memory_explained(batch.ids.numel()):
             ids = batch.ids.to(self.stack.device)
             pairs = []
             for engine in (reference, self):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +89,9 @@ def prepare(
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    for text, cut in cuts.items():
+        _check_vocabulary(model, text, cut.batches)
+    _check_vocabulary(model, "evaluation", begin_token or ())
     if claimed_checkpoints.naming_one(audit):
         progress.say("reading the checkpoints that claims name")
         known = replace(known, checkpoints=claimed_checkpoints.read(audit, files))
@@ -112,4 +115,18 @@ def _check_context(model: ModelFacts, longest: int) -> None:
             f"windows of {longest} tokens",
             f"at most the model's context of {model.context}",
             "lower `window` or `tokens`",
+        )
+
+
+def _check_vocabulary(model: ModelFacts, text: Text, batches: Iterable[texts.Batch]) -> None:
+    """A token that the model has no embedding for would fail in its forward, on some devices beyond recovery."""
+    for batch in batches:
+        if int(batch.ids.max()) < model.vocabulary:
+            continue
+        window, position = (batch.ids >= model.vocabulary).nonzero()[0].tolist()
+        raise CannotRun.at(
+            f"data.{text}, {batch.name} {batch.units[window]}",
+            f"token id {int(batch.ids[window, position])} at position {position}",
+            f"ids below {model.vocabulary}, the model's number of embeddings",
+            "the tokenizer does not belong to these weights; use the one that the model was trained with",
         )

@@ -6,7 +6,6 @@ Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +17,7 @@ from checker.core.layouts import Layout, Place
 from checker.core.questions import Quantity, Values
 from checker.core.statistics import LEAST_DISTANCE
 from checker.measure.blocks import BlockStack, Entrance, text_config
+from checker.measure.explained import own_forward_explained
 from checker.measure.texts import Batch
 
 # Rows of logits reduced at a time: their float32 temporaries fit the cache (16 x 49,152 x 4 bytes = 3 MB).
@@ -69,7 +69,8 @@ class Walk:
         self.base = Layout.base(len(stack))
         self.block_runs = 0
         self.ids = batch.ids.to(stack.device)
-        self.entrance = stack.enter(self.ids)
+        with own_forward_explained():
+            self.entrance = stack.enter(self.ids)
         self.rows_at_a_time = _REDUCED_ROWS if self.ids.device.type == "cpu" else batch.ids.numel()
         self.compares = any(quantity in ("kl", "top1") for quantities in asked.values() for quantity in quantities)
         self.base_log_p: torch.Tensor | None = None  # (W * K, V), float32
@@ -232,21 +233,3 @@ def check_values(batch: Batch, layout: Layout, quantity: Quantity, answer: Value
                 f"at least {LEAST_DISTANCE:g}, which rounding may leave of a zero",
                 "something is wrong where it was measured",
             )
-
-
-def is_memory(error: Exception) -> bool:
-    """Whether memory ran out; on a CPU, torch says so in the words of a RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-@contextmanager
-def memory_explained(batch: Batch) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_memory(error):
-            raise
-        raise CannotRun(
-            f"out of memory on a batch of {batch.ids.numel()} tokens; expected it to fit; lower `batch_tokens` in the "
-            "contract (which makes it another contract), or use a larger device; evidence so far is kept"
-        ) from error

@@ -297,7 +297,7 @@ def test_an_exception_inside_leaves_the_model_as_it_was() -> None:
     handle = model.model.norm.register_forward_hook(_raise)
     with pytest.raises(ZeroDivisionError):
         stack.leave(stack.enter(IDS).hidden, IDS)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(CannotRun, match="the model's own forward fails"):
         BlockStack(model)
     handle.remove()
     handle = model.model.rotary_emb.register_forward_hook(_raise)
@@ -310,6 +310,22 @@ def test_an_exception_inside_leaves_the_model_as_it_was() -> None:
     handle.remove()
     assert_same_state(before, state(model))
     assert torch.equal(own_logits(model), own)
+
+
+def test_what_the_models_own_forward_raises_is_the_models() -> None:
+    model = build("llama")
+
+    def fail(*_: Any) -> None:
+        raise AttributeError("'DynamicCache' object has no attribute 'seen_tokens'\nadvice for users of the library")
+
+    model.model.norm.register_forward_hook(fail)
+    with pytest.raises(CannotRun) as error:
+        BlockStack(model)
+    assert str(error.value) == (
+        "found that the model's own forward fails (AttributeError: 'DynamicCache' object has no attribute "
+        "'seen_tokens'); expected it to run; its code does not fit this version of transformers, or its configuration "
+        "does not fit its code; use the version that the model was written for, or ask its author"
+    )
 
 
 def _raise(*_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -492,6 +493,46 @@ def test_a_token_with_probability_zero_is_not_scored_as_a_number() -> None:
 def test_nll_at_a_windows_last_position_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no next token"):
         measured(Engine(stack_of("llama")), batch_of(2, 8, 0, 7), {BASE: ("nll",)})
+
+
+# --- causality -------------------------------------------------------------------------------------------------------
+
+
+def test_a_bidirectional_model_is_refused() -> None:
+    stack = BlockStack(build("gemma3", use_bidirectional_attention=True))
+    with pytest.raises(CannotRun) as error:
+        prove(stack, batch_of())
+    message = re.sub(r"move by \S+", "move by X", str(error.value))
+    assert message == (
+        "found that the model's logits move by X where only later tokens change; expected a causal model, whose logits "
+        "follow from the tokens so far; a model that sees the tokens it is to predict has no perplexity; audit a "
+        "causal model"
+    )
+
+
+@pytest.mark.parametrize("reach", [1, 4], ids=["the-next-token", "chunks-of-tokens"])
+def test_a_model_that_looks_ahead_a_little_is_refused(reach: int) -> None:
+    """With 13 tokens and chunks of four, the last token has a chunk of its own and shows nothing."""
+
+    def look_ahead(_module: nn.Module, _inputs: Any, hidden: torch.Tensor) -> torch.Tensor:
+        if reach == 1:
+            return hidden + 0.1 * hidden.roll(-1, 1)
+        places = range(0, hidden.shape[1], reach)
+        means = [hidden[:, k : k + reach].mean(1, keepdim=True).expand_as(hidden[:, k : k + reach]) for k in places]
+        return hidden + torch.cat(means, 1)
+
+    model = build("llama")
+    model.model.embed_tokens.register_forward_hook(look_ahead)
+    with pytest.raises(CannotRun, match=r"logits move by .* where only later tokens change"):
+        prove(BlockStack(model), batch_of(1, 13))
+
+
+def test_equal_tokens_prove_causality_too() -> None:
+    ids = torch.full((1, 8), 5)
+    batch = Batch(ids, 0, 6, range(1), "prompt")
+    prove(stack_of("llama"), batch)
+    with pytest.raises(CannotRun, match="where only later tokens change"):
+        prove(BlockStack(build("gemma3", use_bidirectional_attention=True)), batch)
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -524,6 +524,21 @@ def test_a_begin_token_that_leads_beyond_the_context_is_refused(tmp_path: Path, 
     _refused(file, tmp_path / "out", CannotRun, message, overrides=overrides)
 
 
+@pytest.mark.parametrize("begin_token", [False, True])
+def test_a_token_without_an_embedding_is_named_before_weights_are_read(
+    tmp_path: Path, no_weights: None, begin_token: bool
+) -> None:
+    file = tiny_audit.write(tmp_path, begin_token=begin_token)
+    config = tmp_path / "model" / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(settings | {"vocab_size": 40}), encoding="utf-8")
+    message = (
+        r"^data\.scoring, prompt 0: found token id \d+ at position \d+; expected ids below 40, the model's number of "
+        r"embeddings; the tokenizer does not belong to these weights; use the one that the model was trained with$"
+    )
+    _refused(file, tmp_path / "out", CannotRun, message)
+
+
 def test_weights_with_nan_are_never_scored(tmp_path: Path) -> None:
     file = tiny_audit.write(tmp_path)
     model = tiny_audit.build()
