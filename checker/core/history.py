@@ -65,7 +65,7 @@ def _without_amount(contract: ScoringContract | EvaluationContract | None) -> An
     kept = {key: value for key, value in asdict(contract).items() if key not in (*_AMOUNTS, "source")}
     source = contract.source
     name = source.kind if source.kind == "self_generated" else source.name  # whose name holds its seed
-    return [kept, name, source.column, source.join, source.drop_empty]
+    return [kept, name, source.column, source.join, source.drop_empty, source.newlines]
 
 
 def write_stop(store: Store, audit: Audit, model: ModelFacts, error: NotFinite) -> None:

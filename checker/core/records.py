@@ -91,6 +91,7 @@ class TextSource:
     sha256: str | None = None
     join: str = "\n\n"
     drop_empty: bool = False
+    newlines: Literal["unix", "keep"] = "unix"
     seed: int = 0  # self_generated: of the model's samples
 
     @property

@@ -17,6 +17,7 @@ from checker.spec.sources import holds_rows, text_file
 LARGEST_TEXT = 1_000_000_000  # bytes of a file, and letters of all rows that are read of one source
 LONGEST_ROW = 16_000_000  # bytes of a line, letters of a row's text
 _LONGEST_KIND = 200  # letters
+_BYTE_ORDER_MARK = "\ufeff"
 _HALF_LETTERS = re.compile("[\ud800-\udfff]")
 
 
@@ -30,7 +31,7 @@ def read_rows(source: TextSource) -> Iterator[TextRow]:
     """The rows of a source, in order (of a plain text: its lines); CannotRun names a row that is not one."""
     path = text_file(source)
     if path is not None and not holds_rows(source):
-        yield from (TextRow(line) for line in _plain_text(path).removesuffix("\n").split("\n"))
+        yield from (TextRow(line) for line in _plain_text(path, source).removesuffix("\n").split("\n"))
         return
     rows = _hub_rows(source) if path is None else _file_rows(path, (source.column, source.kind_column))
     letters = 0
@@ -51,7 +52,7 @@ def read_whole(source: TextSource) -> str:
     """The whole text of a source; rows are joined by ``join``, empty ones left out where ``drop_empty`` says so."""
     path = text_file(source)
     if path is not None and not holds_rows(source):
-        return _plain_text(path)
+        return _plain_text(path, source)
     return source.join.join(row.text for _, row in kept(source))
 
 
@@ -62,15 +63,21 @@ def kept(source: TextSource) -> Iterator[tuple[int, TextRow]]:
             yield number, row
 
 
-def _plain_text(path: Path) -> str:
+def _plain_text(path: Path, source: TextSource) -> str:
     if (size := path.stat().st_size) > LARGEST_TEXT:
         raise CannotRun.at(path, f"{size} bytes", f"a text of at most {LARGEST_TEXT}", "use a part of it")
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CannotRun.at(
             path, f"byte {error.start} to be no UTF-8", "a text in UTF-8", "save it in that encoding"
         ) from None
+    return _line_ends(source, text.removeprefix(_BYTE_ORDER_MARK))
+
+
+def _line_ends(source: TextSource, text: str) -> str:
+    """The text with its line ends as the contract says."""
+    return text if source.newlines == "keep" else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _row(source: TextSource, row: dict[str, Any], number: int) -> TextRow:
@@ -91,7 +98,8 @@ def _row(source: TextSource, row: dict[str, Any], number: int) -> TextRow:
             "correct the row, or leave it out",
         )
     kind = row.get(source.kind_column)
-    return TextRow(text, str(kind or "")[:_LONGEST_KIND] if isinstance(kind, str | int | float) else "")
+    named = str(kind or "")[:_LONGEST_KIND] if isinstance(kind, str | int | float) else ""
+    return TextRow(_line_ends(source, text), named)
 
 
 def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -102,7 +110,7 @@ def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode())
+            row = json.loads(line.decode().removeprefix(_BYTE_ORDER_MARK if number == 1 else ""))
         except (ValueError, RecursionError) as error:
             raise CannotRun.at(
                 f"{path}:{number}", f"no JSON ({error})", "one object a line, in UTF-8", "correct the line"

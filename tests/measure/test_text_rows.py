@@ -26,6 +26,30 @@ def test_rows_are_joined_and_empty_ones_dropped(tmp_path: Path) -> None:
     assert text_rows.read_whole(plain(tmp_path, "one\n\n\ntwo\n")) == "one\n\n\ntwo\n", "a plain text stays as it is"
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_bytes(b"\xef\xbb\xbfone\ntwo\xef\xbb\xbf\n")
+    source = TextSource("file", path=str(tmp_path / "text.txt"))
+    assert text_rows.read_whole(source) == "one\ntwo\ufeff\n", "only the one at the start is a mark"
+    assert all_rows(source) == [text_rows.TextRow("one"), text_rows.TextRow("two\ufeff")]
+    rows_source = lines(tmp_path, b'\xef\xbb\xbf{"text": "one"}\n{"text": "two"}\n')
+    assert [row.text for row in all_rows(rows_source)] == ["one", "two"]
+    message = refused(all_rows, lines(tmp_path, b'{"text": "one"}\n\xef\xbb\xbf{"text": "two"}\n'))
+    assert "rows.jsonl:2: found no JSON" in message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_are_read_as_the_contract_says(tmp_path: Path, end: str) -> None:
+    text = end.join(["one", "", "two", ""])
+    (tmp_path / "text.txt").write_bytes(text.encode())
+    whole = TextSource("file", path=str(tmp_path / "text.txt"))
+    (tmp_path / "rows.jsonl").write_bytes(json.dumps({"text": text}).encode())
+    in_rows = TextSource("rows", path=str(tmp_path / "rows.jsonl"))
+    in_parquet = write_parquet(tmp_path / "rows.parquet", text=[text])
+    for source in (whole, in_rows, in_parquet):
+        assert text_rows.read_whole(source) == "one\n\ntwo\n"
+        assert text_rows.read_whole(replace(source, newlines="keep")) == text
+
+
 def write_parquet(path: Path, **columns: list[Any]) -> TextSource:
     parquet.write_table(pyarrow.table(columns), path)
     return TextSource("rows", path=str(path))

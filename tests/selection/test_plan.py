@@ -225,7 +225,7 @@ CHANGES: dict[type, dict[str, Any]] = {
                       "batch_tokens": 512},
     EvaluationContract: {"window": 64, "stride": 32, "words": None, "boundary": "skip_first", "special_tokens": "none",
                          "batch_tokens": 512},
-    TextSource: {"column": "body", "join": " ", "drop_empty": True},
+    TextSource: {"column": "body", "join": " ", "drop_empty": True, "newlines": "keep"},
 }  # fmt: skip
 # The text's identity and its digest stand for these; ``kind_column`` names groups and changes no number.
 NAMES = {"kind", "path", "package", "file", "repo", "config", "split", "revision", "kind_column", "sha256", "seed"}
