@@ -40,6 +40,7 @@ class ModelFacts:
     revision: str | None = None
     digest: str | None = None  # of the weights; None until they are hashed
     notes: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()  # what transformers takes in the place of what the files say
     remote_code: bool = False  # whether code that came with the model was allowed to run
     card: CardFacts | None = None  # None where no card lies beside the weights
 

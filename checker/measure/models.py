@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from checker.checkpoints.files import Files, NotCached, locate
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
+from checker.core.words import listed
 from checker.measure.quiet import quiet
 
 
@@ -73,6 +74,7 @@ def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:
     with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "model"):
         model, report = AutoModelForCausalLM.from_pretrained(str(folder), **options)
         _check_complete(files, report)
+        _check_used(files, model, report)
         loaded: nn.Module = model.to(device).eval().requires_grad_(False)
         return loaded
 
@@ -106,12 +108,25 @@ def _check_complete(files: Files, report: Mapping[str, Any]) -> None:
     """The library fills weights that a checkpoint lacks with random numbers, and says so in a warning only."""
     missing = sorted(report["missing_keys"])
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise CannotRun.at(
             files.folder,
-            f"no weights for {', '.join(missing[:3])}{more}",
+            f"no weights for {listed(missing)}",
             "weights for every parameter",
             "check that the checkpoint is whole and that its config.json belongs to it",
+        )
+
+
+def _check_used(files: Files, model: nn.Module, report: Mapping[str, Any]) -> None:
+    """The library leaves out weights that its blocks have no place for, a bias for instance, and says nothing."""
+    lists = {path: module for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    blocks = tuple(f"{path}.{number}." for path, modules in lists.items() for number in range(len(modules)))
+    unused = sorted(name for name in report["unexpected_keys"] if name.startswith(blocks))
+    if unused:
+        raise CannotRun.at(
+            files.folder,
+            f"weights that the model has no place for: {listed(unused)}",
+            "every weight of a block to be used",
+            "correct config.json, or fetch the checkpoint that it belongs to",
         )
 
 

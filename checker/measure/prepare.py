@@ -18,6 +18,7 @@ from checker.core.facts import Facts, ModelFacts, ScoringFacts
 from checker.core.questions import Text
 from checker.core.records import Audit
 from checker.measure import texts
+from checker.measure.fallbacks import fallbacks
 from checker.measure.models import fetch, load_tokenizer
 from checker.spec import claimed_checkpoints
 
@@ -78,6 +79,7 @@ def prepare(
     model = replace(facts(files, audit.model), digest=weights, card=card)
     progress.say("tokenising the texts")
     tokenizer = load_tokenizer(files)
+    model = replace(model, fallbacks=fallbacks(files, tokenizer))
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
     evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
     cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}

@@ -210,6 +210,28 @@ def test_a_checkpoint_that_lacks_weights_is_refused(copied: Path) -> None:
         load_model(from_folder(copied), "float32", CPU)
 
 
+def test_weights_that_a_block_has_no_place_for_are_refused(copied: Path) -> None:
+    """The library would leave a bias out, and say nothing."""
+    weights = load_file(copied / "model.safetensors")
+    weights["model.layers.2.self_attn.q_proj.bias"] = torch.ones(
+        weights["model.layers.2.self_attn.q_proj.weight"].shape[0]
+    )
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CannotRun) as error:
+        load_model(from_folder(copied), "float32", CPU)
+    assert str(error.value) == (
+        f"{copied}: found weights that the model has no place for: model.layers.2.self_attn.q_proj.bias; expected "
+        "every weight of a block to be used; correct config.json, or fetch the checkpoint that it belongs to"
+    )
+
+
+def test_weights_beside_the_blocks_and_constants_may_be_left_out(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    weights |= {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4), "optimizer.step": torch.ones(1)}
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    load_model(from_folder(copied), "float32", CPU)
+
+
 def test_weights_of_another_shape_are_refused(copied: Path) -> None:
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps(config | {"intermediate_size": 80}))

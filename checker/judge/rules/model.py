@@ -55,6 +55,24 @@ def quantised_weights(case: Case) -> Result:
 @rule(
     "model",
     level="warning",
+    why="Where the library does not know what a model's files ask for, it takes something else and says nothing: with "
+    "another pre-tokeniser a text becomes other tokens, and perplexity moves by some percent. Costs relative to "
+    "the same baseline suffer less, but figures are not comparable with those that others measured of this model.",
+    remedy="Audit the checkpoint that the file was made from, with the tokenizer that lies beside it, or use a version "
+    "of transformers that reads what the file says.",
+    waive="When the figures are held against nothing but each other.",
+)
+def library_fallback(case: Case) -> Iterator[Result]:
+    """The library took something else than the model's files say."""
+    for fallback in case.facts.model.fallbacks:
+        yield failed(f"found {fallback}; the tokens may be others than the model's own")
+    if not case.facts.model.fallbacks:
+        yield passed("nothing that the model's files say is known to have been left out")
+
+
+@rule(
+    "model",
+    level="warning",
     why="A claim is about certain weights. A branch or a tag on a hub, a package and a folder can hold others tomorrow "
     "under the same name, and nobody can tell whether the audit is about those. A full commit cannot move; a "
     "digest holds wherever the file lies. A folder is asked for one too: what is released from it has to be what "
