@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from checker.core.errors import EvidenceMissing
 from checker.core.facts import Facts
 from checker.core.layouts import Geometry, Layout
-from checker.core.records import Audit, Form
+from checker.core.records import Audit, Form, Statistics
 
 K = TypeVar("K")
 Values = np.ndarray[Any, np.dtype[np.float64]]
@@ -133,6 +133,18 @@ class Evidence:
 
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))
+
+    @property
+    def of_prompts(self) -> Statistics:
+        """The audit's statistics, with what is known of the scoring text's prompts as units."""
+        return replace(self.audit.statistics, independent=self.audit.scoring.independent)
+
+    @property
+    def of_windows(self) -> Statistics:
+        """The audit's statistics, with which windows of the evaluation text intervals rest on."""
+        windows = len(self.facts.evaluation.scored) if self.facts.evaluation else 0
+        counted = tuple(self.audit.evaluation.disjoint(windows))
+        return replace(self.audit.statistics, counted=counted if len(counted) < windows else None)
 
     @property
     def ask(self) -> Ask:

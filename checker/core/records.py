@@ -127,6 +127,7 @@ class ScoringContract:
     assembly: Literal["windows", "rows"] = "windows"
     special_tokens: SpecialTokens = "tokenizer"
     batch_tokens: int = 1024
+    independent: bool = False  # whether rows are declared independent of each other; it fixes no number
 
     @property
     def begin_tokens_before(self) -> int:
@@ -145,6 +146,10 @@ class EvaluationContract:
     boundary: Literal["every_token", "skip_first", "whole_window"] = "every_token"
     special_tokens: SpecialTokens = "tokenizer"
     batch_tokens: int = 1024
+
+    def disjoint(self, windows: int) -> range:
+        """The numbers of those of so many windows that score no token twice: under `whole_window`, not all do."""
+        return range(0, windows, -(-self.window // self.stride) if self.boundary == "whole_window" else 1)
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,9 @@ class Statistics:
     seed: int = 0
     interval: Literal["student_t", "percentile_bootstrap"] = "student_t"
     resamples: int = 1000
+    # Of the units of one text, and no keys of the audit file's `statistics`:
+    independent: bool = False  # declared so; else neighbouring units are taken to go together as far as they do
+    counted: tuple[int, ...] | None = None  # those that intervals rest on; None: all
 
 
 @dataclass(frozen=True)

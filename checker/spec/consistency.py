@@ -15,6 +15,7 @@ def check(document: Document) -> None:
     """Adds the mistakes that show without the model. What is wrong already is not looked at again."""
     _version_first(document)
     _stride(document)
+    _independent(document)
     _thresholds(document)
     _methods_once(document)
     _selection_names(document)
@@ -73,6 +74,16 @@ def _stride(document: Document) -> None:
     if whole:
         expected = f"at most the window of {window}, so that no token is passed over"
     document.complain(where, f"a stride of {stride} tokens", expected, "lower `stride` or raise `window`")
+
+
+def _independent(document: Document) -> None:
+    where, section = ("data", "scoring", "independent"), ("data", "scoring")
+    if document.get(*where) is not True or document.doubted(section):
+        return
+    scoring = document.get(*section)
+    if scoring.get("assembly", "windows" if scoring["kind"] in ("file", "package") else "rows") == "windows":
+        expected = "rows, for windows of one text are neighbours"
+        document.complain(where, "`true` for windows", expected, "take it away, or use `assembly: rows`")
 
 
 def _thresholds(document: Document) -> None:

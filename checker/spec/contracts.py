@@ -55,7 +55,7 @@ def contract_digest(contract: ScoringContract | EvaluationContract, text: str, t
 
     ``text`` is the text's identity (sha256, or name and revision), ``tokenizer`` the tokenizer's digest.
     """
-    assembled = {key: value for key, value in asdict(contract).items() if key != "source"}
+    assembled = {key: value for key, value in asdict(contract).items() if key not in ("source", "independent")}
     source = {key: getattr(contract.source, key) for key in ("join", "drop_empty", "newlines", "column")}
     source["rows"] = holds_rows(contract.source)  # the same bytes may be read as rows or as one text
     return digest([type(contract).__name__, assembled, source, text, tokenizer, dtype])

@@ -18,8 +18,8 @@ from checker.core import resampling, statistics
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 
-STUDENT = Statistics()
-BOOTSTRAP = Statistics(interval="percentile_bootstrap", seed=3, resamples=400)
+STUDENT = Statistics(independent=True)
+BOOTSTRAP = Statistics(independent=True, interval="percentile_bootstrap", seed=3, resamples=400)
 
 
 # --- slow references: literal loops ----------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_equal_distances_have_an_interval_without_width():
 
 def test_all_zeros_give_zero():
     estimate = statistics.distance(np.zeros(8), STUDENT)
-    assert estimate == Estimate(0.0, (0.0, 0.0), 8, None, "linear")
+    assert estimate == Estimate(0.0, (0.0, 0.0), 8, None, "linear", effective_units=8.0)
 
 
 def test_fewer_than_eight_units_give_no_interval():
@@ -279,7 +279,9 @@ def test_ratio_has_no_value_where_the_denominator_is_not_positive():
 
 
 def test_blocks_that_commute_have_a_ratio_of_zero():
-    assert statistics.ratio(np.zeros(9), np.ones(9), STUDENT) == Estimate(0.0, (0.0, 0.0), 9, None, "linear")
+    assert statistics.ratio(np.zeros(9), np.ones(9), STUDENT) == Estimate(
+        0.0, (0.0, 0.0), 9, None, "linear", effective_units=9.0
+    )
 
 
 def test_units_must_be_paired():

@@ -15,7 +15,7 @@ from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 from checker.judge.figures import regimes
 
-SETTINGS = Statistics()
+SETTINGS = Statistics(independent=True)
 MARGIN = 0.05
 
 

@@ -168,4 +168,4 @@ def _distance_into(distances: Distances, protocol: str, block: int, partner: int
     table = distances.by_method[protocol]
     into: Values = table[block, partner]
     values = into if distances.problem.direction == "into" else (into + table[partner, block]) / 2
-    return statistics.distance(values, distances.evidence.audit.statistics)
+    return statistics.distance(values, distances.statistics)

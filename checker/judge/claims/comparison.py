@@ -47,7 +47,7 @@ def _cost_ratios(figures: Figures, claim: Comparison) -> tuple[list[Estimate], s
         low, high = (figures.costs.nll(arm.layout) for arm in pair)
         if low is None or high is None or base is None or tokens is None:
             return [], f"not every removal by {claim.better} and {claim.worse} is measured, run the audit to its end"
-        ratio = statistics.ratio_of_costs(low, high, base, tokens, figures.audit.statistics)
+        ratio = statistics.ratio_of_costs(low, high, base, tokens, figures.costs.statistics)
         if ratio is None:
             return [], _without_meaning(figures, pair)
         ratios.append(ratio)
@@ -82,7 +82,7 @@ def _removing(claim: Comparison) -> str:
 
 def _verdict(ratio: Estimate, bound: float, scope: str) -> Verdict:
     """On the value, or on the interval's unfavourable end. To cost more is to cost strictly more."""
-    interval = (ratio.value, ratio.value) if scope == "contract" else ratio.interval
+    interval = (ratio.value, ratio.value) if scope == "contract" else ratio.decisive
     if interval is None or (scope != "contract" and ratio.units < MINIMUM_WINDOWS):
         return "open"
     strict = bound <= 1.0

@@ -75,9 +75,11 @@ class Figures:
         return most(statistics.further_units(estimate, bound, confidence, least) for bound in bounds)
 
     def left_open(
-        self, decision: Decision, estimate: Estimate, bounds: Iterable[float], least: int, units: str
+        self, decision: Decision, estimate: Estimate, bounds: Sequence[float], least: int, units: str
     ) -> Decision:
         """An open decision, with why the interval does not decide and how many further units would."""
+        if skewed := too_skewed(estimate, bounds, units):
+            return replace(decision, message=decision.message + skewed)
         further = self.further(estimate, bounds, least)
         message = decision.message + undecided(estimate, further, least, units)
         return replace(decision, message=message, further_units=further)
@@ -110,7 +112,7 @@ def claimed(claim: Claim) -> str:
 def span(interval: Ends) -> str:
     """An interval behind its value."""
     if interval is None:
-        return " (no interval: fewer than 8 units)"
+        return " (no interval: fewer than 8 effective units)"
     return f" [{interval[0]:.4g}, {interval[1]:.4g}]"
 
 
@@ -120,11 +122,26 @@ def outermost(decisions: Sequence[Decision]) -> str:
     return span([min(ends), max(ends)] if ends else None)
 
 
+def too_skewed(estimate: Estimate, bounds: Sequence[float], units: str) -> str:
+    """Why an interval that leaves all bounds outside decides nothing; empty where that is not the reason."""
+    if estimate.interval is None or estimate.decisive == estimate.interval:
+        return ""
+    low, high = estimate.interval
+    if any(low <= bound <= high for bound in bounds):
+        return ""
+    return (
+        f"; the {units} are too skewed for that end of the interval: found a skewness of {estimate.skewness:+.2g}; "
+        f"expected at most {estimate.skewness_limit:.2g} of {estimate.units} {units}"
+    )
+
+
 def undecided(estimate: Estimate, further: int | None, least: int, units: str) -> str:
     """Why an interval does not decide, and how many further units would."""
     reason = "the interval does not decide it"
     if estimate.units < least:
         reason = f"{estimate.units} {units} decide nothing about a population, at least {least} do"
+    elif estimate.interval is None:
+        reason = f"neighbouring {units} go together, and {estimate.units} say as much as {estimate.degrees + 1:.1f}"
     if further is None:
         return f"; {reason}, and no number of further {units} would"
     return f"; {reason}: about {further} further {units} would, if value and spread stay"

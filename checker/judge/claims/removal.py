@@ -16,6 +16,7 @@ from checker.judge.claims.kind import Kind
 from checker.spec.claimed_checkpoints import why_unknown
 from checker.spec.claims.removal import Removal
 
+_NOTABLE_SHARE = 0.25  # of the cost, in one window
 _TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
 
 
@@ -85,7 +86,11 @@ def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decis
     if cost is None:
         message = f"what {removing} costs is not measured, run the audit to its end; {statement}"
         return Decision("open", message, unit="percent", threshold=upper)
-    message = f"{removing} costs {cost.value:+.2f} % perplexity{span(cost.interval)}; {statement}"
+    message = f"{removing} costs {cost.value:+.2f} % perplexity{span(cost.interval)}"
+    # An interval that holds such a window is too wide to contradict by it, and too skewed to support anything.
+    if (largest := figures.costs.largest_share(removal.layout)) and largest[1] >= _NOTABLE_SHARE:
+        message += f", {largest[1]:.0%} of it in window {largest[0]} alone"
+    message += f"; {statement}"
     bounds = [upper] if lower is None else [lower, upper]
     threshold = min(reversed(bounds), key=lambda bound: abs(cost.value - bound))
     least = -inf if lower is None else lower
@@ -103,9 +108,9 @@ def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict
     if scope == "contract":
         slack = MACHINE_TOLERANCE * (100.0 + cost.value)
         return "supported" if lower - slack <= cost.value <= upper + slack else "contradicted"
-    if cost.interval is None or cost.units < MINIMUM_WINDOWS:
+    if cost.decisive is None or cost.units < MINIMUM_WINDOWS:
         return "open"
-    low, high = cost.interval
+    low, high = cost.decisive
     if lower <= low and high <= upper:
         return "supported"
     return "contradicted" if high < lower or low > upper else "open"

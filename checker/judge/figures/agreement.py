@@ -134,9 +134,8 @@ def further_prompts(distances: Distances, method: str, budget: int) -> int | Non
         return None
     first = min(rivals, key=lambda block: (scores[block], block))
     values = _own_values(distances, method, first) - _own_values(distances, method, last)
-    spread = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    difference = Estimate(float(values.mean()), None, len(values), spread, "linear")
-    return statistics.further_units(difference, 0.0, distances.evidence.audit.statistics.confidence)
+    difference = statistics.mean(values, distances.statistics)
+    return statistics.further_units(difference, 0.0, distances.statistics.confidence)
 
 
 def _own_values(distances: Distances, method: str, block: int) -> Values:

@@ -51,7 +51,7 @@ def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> li
 
 def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:
     """The checkpoint's metric regime, over all adjacent pairs that are not excluded, whatever the budgets."""
-    settings = distances.evidence.audit.statistics
+    settings = distances.statistics
     replacement, interchange = (adjacent(distances, protocol) for protocol in PROTOCOLS)
     means = [
         None if matrix is None else statistics.geometric_mean(matrix, settings) for matrix in (replacement, interchange)

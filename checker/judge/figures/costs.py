@@ -26,6 +26,7 @@ class Costs:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        self.statistics = evidence.of_windows
         self.unchanged = Layout.base(self.blocks)
         self.increase: Callable[[Layout], Estimate | None] = cache(self._increase)  # each is asked for several times
 
@@ -53,7 +54,19 @@ class Costs:
         variant = self.nll(layout)
         if variant is None or self.base is None or self.tokens is None:
             return None
-        return statistics.increase(variant, self.base, self.tokens, self.evidence.audit.statistics)
+        return statistics.increase(variant, self.base, self.tokens, self.statistics)
+
+    def largest_share(self, layout: Layout) -> tuple[int, float] | None:
+        """The window that adds most to a removal's cost, and its share of the cost in nats.
+
+        None where the removal is not measured, or where it costs nothing.
+        """
+        variant = self.nll(layout)
+        if variant is None or self.base is None:
+            return None
+        added = variant - self.base
+        window = int(np.argmax(added))
+        return (window, float(added[window] / added.sum())) if added.sum() > 0.0 else None
 
     def perplexity(self, layout: Layout) -> float | None:
         """Perplexity of a layout, or None where it is not measured."""
@@ -70,7 +83,7 @@ class Costs:
         a, b = self.nll(variant), self.nll(reference)
         if a is None or b is None or self.tokens is None:
             return None
-        return statistics.nll_difference(a, b, self.tokens, self.evidence.audit.statistics)
+        return statistics.nll_difference(a, b, self.tokens, self.statistics)
 
     @cached_property
     def singles(self) -> dict[int, Estimate]:
@@ -83,7 +96,7 @@ def baseline(costs: Costs) -> BaselineRow | None:
     """Perplexity of the unchanged model, with its interval; None where it is not measured."""
     if costs.base is None or costs.tokens is None:
         return None
-    estimate = statistics.perplexity_interval(costs.base, costs.tokens, costs.evidence.audit.statistics)
+    estimate = statistics.perplexity_interval(costs.base, costs.tokens, costs.statistics)
     return {
         "perplexity": estimate.value,
         "interval": pair_of(estimate.interval),

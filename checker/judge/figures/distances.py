@@ -30,7 +30,7 @@ class Distances:
     """
 
     def __init__(self, evidence: Evidence, problem: Problem) -> None:
-        self.evidence, self.problem = evidence, problem
+        self.evidence, self.problem, self.statistics = evidence, problem, evidence.of_prompts
         self._resampled = cache(self._resample)
         self.selections: Callable[[str, int, Geometry, str], dict[tuple[int, ...], float]] = cache(self._select)
 
@@ -78,7 +78,7 @@ class Distances:
 
     def estimate(self, method: str, *blocks: int) -> Estimate:
         """The mean of ``values``, with its interval."""
-        return statistics.distance(self.values(method, *blocks), self.evidence.audit.statistics)
+        return statistics.distance(self.values(method, *blocks), self.statistics)
 
     def correlation(self, a: Mapping[int, float], b: Mapping[int, float]) -> Estimate | None:
         """Rank correlation of two tables of blocks over the blocks that both have; None for fewer than 4."""

@@ -51,7 +51,7 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
     }
     if reason is not None:
         return row
-    settings, by_method = distances.evidence.audit.statistics, distances.by_method
+    settings, by_method = distances.statistics, distances.by_method
     if "replacement" in by_method:
         row["replacement"] = _replacement(distances, i, j)
     if "interchange" in by_method:
@@ -119,7 +119,7 @@ def _counted(distances: Iterable[ReplacementRow | InterchangeRow | None]) -> Cla
 def noise_floor(evidence: Evidence) -> Estimate | None:
     """KL between the float32 baseline and this dtype's, in nats; None in float32 (design, 3.1)."""
     values = evidence.answer("float32", "kl", Layout.base(evidence.facts.model.blocks))
-    return None if values is None else statistics.distance(values, evidence.audit.statistics)
+    return None if values is None else statistics.distance(values, evidence.of_prompts)
 
 
 def in_noise(row: PairRow, floor: Estimate | None) -> list[str]:

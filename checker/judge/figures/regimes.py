@@ -87,9 +87,9 @@ def removal_regime(differences: Sequence[Estimate], margin: float) -> RemovalReg
 
 
 def _of_one_resolution(difference: Estimate, margin: float) -> RemovalRegime:
-    if difference.interval is None:
+    if difference.decisive is None:
         return "open"
-    lower, upper = difference.interval
+    lower, upper = difference.decisive
     if -margin <= lower and upper <= margin:
         return "tied"
     if lower > 0.0:
