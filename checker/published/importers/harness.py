@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from checker.core.errors import UsageError
+from checker.core.words import counted, listed
 from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
 from checker.published.importers.importer import (
+    BROKEN,
     Importer,
     Number,
     Request,
     blank_baseline,
     model,
+    not_finite,
     parse_json,
     read_json_text,
 )
@@ -65,15 +68,19 @@ class _Results:
         return one_line(dtype.removeprefix("torch."), 100) if isinstance(dtype, str) else ""
 
     def figures(self) -> Iterator[tuple[str, str, str]]:
-        """Task, metric and the figure as it is written."""
+        """Task, metric and what is written there: every number, and whatever stands for a perplexity."""
         for task, measured in self.content["results"].items():
-            for metric, value in measured.items() if isinstance(measured, dict) else ():
-                if isinstance(value, Number) and "_stderr" not in metric and is_decimal(value):
+            for metric, value in measured.items() if isinstance(measured, dict) else [("", measured)]:
+                if isinstance(value, Number) or _is_perplexity(metric):
                     yield task, metric, str(value)
 
     def setting(self, name: str, task: str) -> Any:
         by_task = self.content.get(name)
         return by_task.get(task) if isinstance(by_task, dict) else None
+
+
+def _is_perplexity(metric: str) -> bool:
+    return metric.partition(",")[0] in _PERPLEXITIES
 
 
 def is_results(content: Any) -> bool:
@@ -103,7 +110,7 @@ def _documents(results: _Results, task: str) -> Documents | None:
     """The documents of a task; None where no samples are at hand."""
     inside = results.content.get("samples")
     if isinstance(inside, dict) and isinstance(inside.get(task), list):
-        return _keyed(inside[task])
+        return _keyed(inside[task], f"{results.name}, {one_line(task, 60)}", results.wrong)
     if not re.fullmatch(r"[\w.+-]+", task, re.ASCII):  # a task's name comes from the file: it may lead nowhere else
         return None
     path = results.path.with_name(f"samples_{task}_{results.path.stem.removeprefix('results_')}.jsonl")
@@ -112,7 +119,7 @@ def _documents(results: _Results, task: str) -> Documents | None:
     if path.stat().st_size > LARGEST_SAMPLES:
         results.wrong.append(f"{one_line(path.name)}: more than {LARGEST_SAMPLES:,} bytes")
         return None
-    return _keyed(_lines(path, results.wrong))
+    return _keyed(_lines(path, results.wrong), one_line(path.name), results.wrong)
 
 
 def _lines(path: Path, wrong: list[str]) -> Iterator[Any]:
@@ -127,16 +134,22 @@ def _lines(path: Path, wrong: list[str]) -> Iterator[Any]:
                 return
 
 
-def _keyed(samples: Any) -> Documents:
+def _keyed(samples: Iterable[Any], where: str, wrong: list[str]) -> Documents | None:
+    """None where no sample has a hash, as those of old versions."""
     seen: Counter[tuple[str, str]] = Counter()
     documents = {}
+    without = 0
     for sample in samples:
         digest = sample.get("doc_hash") if isinstance(sample, dict) else None
-        if isinstance(digest, str):
-            key = (str(sample.get("filter", "none")), digest)
-            documents[(*key, seen[key])] = {name: sample[name] for name in _RIGHT if name in sample}
-            seen[key] += 1
-    return documents
+        if not isinstance(digest, str):
+            without += 1
+            continue
+        key = (str(sample.get("filter", "none")), digest)
+        documents[(*key, seen[key])] = {name: sample[name] for name in _RIGHT if name in sample}
+        seen[key] += 1
+    if without:
+        wrong.append(f"{where}: {counted(without, 'sample')} without a `doc_hash`")
+    return documents or None
 
 
 def _draft(request: Request) -> Draft:
@@ -148,19 +161,16 @@ def _draft(request: Request) -> Draft:
     keys: dict[tuple[str, str], str] = {}
     removals = _entries(pruned, contracts, keys, wrong)
     if not removals:
-        raise UsageError.at(
-            request.path,
-            f"no figure called {', '.join(_PERPLEXITIES)}",
-            "one, for `published:` has no place for other measures",
-            "choose results with a perplexity",
-        )
+        raise _nothing(pruned)
+    baselines: list[dict[str, Any]] = []
     if base is not None:
         same = [task for task in pruned.content["results"] if _same(pruned, base, task, remarks)]
         shared = {(task, metric): key for (task, metric), key in keys.items() if task in same}
         baselines = _entries(base, contracts, shared, wrong)
     else:
         remarks.append("results of the unpruned model were not given (--base FILE); its perplexity is a blank")
-        baselines = [blank_baseline(entry["contract"]) for entry in removals]
+    known = {entry["contract"] for entry in baselines}
+    baselines += [blank_baseline(entry["contract"]) for entry in removals if entry["contract"] not in known]
     name = pruned.model
     return Draft(
         origin=pruned.name,
@@ -181,15 +191,46 @@ def _entries(
     """The perplexities; a figure whose task and metric are not among ``keys`` gets a contract of its own."""
     entries = []
     for task, metric, value in results.figures():
-        if metric.partition(",")[0] not in _PERPLEXITIES:
+        if problem := _problem(metric, value):
             figure = f"{one_line(task, 60)}, {one_line(metric, 60)} {one_line(value, 40)}"
-            wrong.append(f"{results.name}: {figure}: no perplexity")
+            wrong.append(f"{results.name}: {figure}: {problem}")
             continue
         key = keys.setdefault((task, metric), name_for(f"{task}-{metric.partition(',')[0]}", contracts))
         contracts.setdefault(key, _contract(results, task, metric))
         where = one_line(f"{results.name}, {task}, {metric}")
         entries.append({"contract": key, "perplexity": value, "archive": True, "where": where})
     return entries
+
+
+def _problem(metric: str, value: str) -> str | None:
+    """Why a figure is not taken over; None for a perplexity."""
+    if not _is_perplexity(metric):
+        return "no perplexity"
+    if not_finite(value):
+        return BROKEN
+    return None if is_decimal(value) else "no number that an audit file takes"
+
+
+def _nothing(results: _Results) -> UsageError:
+    """That no perplexity can be taken over: none is there, or none is a number."""
+    found = [
+        f"{one_line(value, 40)} for {one_line(metric, 60)} of {one_line(task, 60)}"
+        for task, metric, value in results.figures()
+        if _is_perplexity(metric)
+    ]
+    if not found:
+        return UsageError.at(
+            results.path,
+            f"no figure called {', '.join(_PERPLEXITIES)}",
+            "one, for `published:` has no place for other measures",
+            "choose results with a perplexity",
+        )
+    return UsageError.at(
+        results.path,
+        listed(found),
+        "a finite number",
+        "see whether the model or its evaluation broke, or choose other results",
+    )
 
 
 def _removal(entry: dict[str, Any], number: int, name: str | None) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from checker.published.importers.draft import Draft, blank, one_line
 LARGEST_TABLE = 10_000_000  # bytes
 MOST_ROWS = 10_000  # of a table of scores
 MOST_BLOCKS = 9999
+BROKEN = "no finite number: the model or its evaluation broke"
+_NOT_FINITE = re.compile(r"[+\-\u2212]?(?:nan|inf|infinity|\u221e)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,8 @@ def whole_number(text: object) -> int | None:
     """A block's number; None for anything else."""
     digits = str(text).strip() if isinstance(text, str | int) and not isinstance(text, bool) else ""
     return int(digits) if re.fullmatch(r"[0-9]{1,4}", digits) else None
+
+
+def not_finite(text: str) -> bool:
+    """Whether a text says NaN or infinity."""
+    return _NOT_FINITE.fullmatch(text) is not None
