@@ -267,6 +267,23 @@ def test_a_csv_table_is_read_through_its_header(tmp_path: Path) -> None:
     )
 
 
+def test_a_score_that_a_comma_cut_in_two_is_no_score(tmp_path: Path) -> None:
+    found = draft(written(tmp_path, "scores.csv", "i,j,value\n0,1,0.5,\n1,2,0,4\n2,3,NaN\n"))
+    assert content(found)["scores"][0]["values"] == [[0, 1, "0.5"]]  # type: ignore[index]
+    assert found.not_understood == (
+        "scores.csv:3: more values than the first line has names",
+        "scores.csv:4: no decimal number, but `NaN`, as score of the pair 2, 3 under value",
+    )
+
+
+def test_a_score_that_is_no_text_and_no_number_is_shown(tmp_path: Path) -> None:
+    rows = [{"i": 0, "j": 1, "value": 0.5}, {"i": 1, "j": 2, "value": [0.5]}, {"i": 2, "j": 3, "value": float("nan")}]
+    assert draft(written(tmp_path, "scores.json", rows)).not_understood == (
+        "scores.json, entry 1: no decimal number, but `['0.5']`, as score of the pair 1, 2 under value",
+        "scores.json, entry 2: no decimal number, but `NaN`, as score of the pair 2, 3 under value",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

@@ -28,6 +28,7 @@ REQUIRED = ("i", "j", "value")
 KEYS = (*REQUIRED, "low", "high")
 _DELIMITERS = ",\t;"
 _SHOWN = 8  # names in a message
+_MORE = None  # name of a row's values where there are more than columns
 _PROTOCOL = "interchange, replacement, deletion or averaging"
 _DIRECTION = "forward (i<-j: position i runs block j), backward, max, mean or undeclared"
 
@@ -48,7 +49,7 @@ def _from_csv(request: Request) -> Draft:
     return _draft(request, records, lambda record, name: record.get(name), request.name)
 
 
-def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, dict[str | None, Any]]]:
     """The rows, each with its place; the header must have every mapped column once."""
     delimiter = max(_DELIMITERS, key=lines[0].count) if lines else ","
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -57,7 +58,9 @@ def _records(request: Request, lines: list[str]) -> Iterator[tuple[str, Mapping[
         _check_header(request, header)
         for fields in reader:
             if any(value.strip() for value in fields):
-                yield f"{request.name}:{reader.line_num}", dict(zip(header, fields, strict=False))
+                more = any(value.strip() for value in fields[len(header) :])
+                row: dict[str | None, Any] = {_MORE: fields} if more else dict(zip(header, fields, strict=False))
+                yield f"{request.name}:{reader.line_num}", row
     except csv.Error as error:
         raise UsageError.at(
             f"{request.path}:{reader.line_num}",
@@ -170,6 +173,8 @@ def _add(table: _Table, record: Any, find: Find, columns: Mapping[str, tuple[str
     """Adds a row, or says what is wrong with it."""
     if not isinstance(record, dict):
         return "no object with named values"
+    if _MORE in record:  # 0,5 may be one number
+        return "more values than the first line has names"
     cells = {key: find(record, names[0]) for key, names in columns.items()}
     i, j, value = whole_number(cells["i"]), whole_number(cells["j"]), _decimal(cells["value"])
     if i is None or j is None or i == j:
@@ -193,7 +198,7 @@ def _decimal(value: Any) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    return f"`{one_line(value, 40)}`" if isinstance(value, str) and value.strip() else "nothing"
+    return "nothing" if value is None or value == "" else f"`{one_line(value, 40)}`"
 
 
 def _entries(table: _Table, column: str, where: str, others: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
