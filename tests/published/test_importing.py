@@ -331,9 +331,9 @@ def test_an_interval_needs_both_ends_and_one_column() -> None:
 def test_numbers_of_a_card_that_are_no_perplexity_are_listed_with_their_lines(tmp_path: Path) -> None:
     found = draft(written(tmp_path, "README.md", CARD), blocks=32)
     assert found.not_understood == (
-        "README.md:23: numbers not taken over: Base; MMLU 0.62",
-        "README.md:24: numbers not taken over: Pruned; MMLU 0.55",
-        "README.md:28: numbers not taken over: ARC; Base 0.5; Pruned 0.4",
+        "README.md:23: not taken over: Base; MMLU 0.62",
+        "README.md:24: not taken over: Pruned; MMLU 0.55",
+        "README.md:28: not taken over: ARC; Base 0.5; Pruned 0.4",
     )
     assert "#   README.md: tags pruned, merge\n" in found.text
 
@@ -344,15 +344,16 @@ def test_a_table_whose_rows_are_measures_is_read_by_its_columns(tmp_path: Path) 
     [baseline], [removal] = content(found)["baselines"], content(found)["removals"]  # type: ignore[misc]
     assert (baseline["perplexity"], removal["perplexity"]) == ("6.10", "8.2")
     assert removal["where"] == "card.md, line 3, Pruned, base"
-    assert found.not_understood == ("card.md:3: numbers not taken over: Perplexity; Change 2.1",)
+    assert found.not_understood == ("card.md:3: not taken over: Perplexity; Change 2.1",)
 
 
 def test_printed_layers_are_not_taken_over_as_they_may_count_from_one(tmp_path: Path) -> None:
     card = "| Method | Removed layers | PPL |\n|---|---|---|\n| BI | [21, 22] | 8.2 |\n| SLEB | 3 | 9.1 ± 0.2 |\n"
     found = draft(written(tmp_path, "card.md", card))
-    [removal] = content(found)["removals"]  # type: ignore[misc]
-    assert removal["layers"] == "FILL-IN: [21, 22] is printed; the same, counted from 0"
-    assert found.not_understood == ("card.md:4: numbers not taken over: SLEB; Removed layers 3; PPL 9.1 ± 0.2",)
+    first, second = content(found)["removals"]  # type: ignore[misc]
+    assert first["layers"] == "FILL-IN: [21, 22] is printed; the same, counted from 0"
+    assert second["layers"] == "FILL-IN: the removed blocks, counted from 0, as in [21, 22]"
+    assert found.not_understood == ("card.md:4: not taken over: SLEB; Removed layers 3",)
 
 
 def test_an_empty_card_gives_a_form_to_fill_in(tmp_path: Path) -> None:

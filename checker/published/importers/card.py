@@ -14,7 +14,15 @@ from checker.core.errors import InvalidAudit, UsageError
 from checker.published.importers import card_tables, mergekit
 from checker.published.importers.card_tables import Figure
 from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
-from checker.published.importers.importer import Importer, Request, blank_contract, block_count, blocks_of, model
+from checker.published.importers.importer import (
+    Importer,
+    Request,
+    blank_baseline,
+    blank_contract,
+    block_count,
+    blocks_of,
+    model,
+)
 from checker.published.importers.mergekit import Recipe
 from checker.spec import document as documents
 
@@ -94,9 +102,9 @@ def _read_card(request: Request, path: Path, name: str, content: _Content) -> No
         )
     for table in tables:
         if table.lines and table.lines[0] not in own:
-            figures, unread = card_tables.figures(table)
+            figures, left = card_tables.figures(table)
             content.figures += figures
-            content.wrong += [f"{name}:{line}: numbers not taken over: {one_line(row)}" for line, row in unread]
+            content.wrong += [f"{name}:{line}: {problem}" for line, problem in left]
     for fence in fences:
         _recipe(request, fence, name, content)
 
@@ -113,8 +121,11 @@ def _recipe(request: Request, fence: card_tables.Fence, name: str, content: _Con
     except (InvalidAudit, UsageError):
         content.wrong.append(f"{name}:{fence.line}: slices that cannot be read")
         return
-    if all(recipe.layers is None or recipe.layers != known.layers for known in content.recipes):
+    known = {(each.model, each.layers) for each in content.recipes}
+    if recipe.layers is None or (recipe.model, recipe.layers) not in known:
         content.recipes.append(recipe)
+    else:
+        content.wrong += recipe.wrong
 
 
 def _tags(text: str, span: tuple[int, int] | None, name: str, content: _Content) -> None:
@@ -141,10 +152,11 @@ def _draft(request: Request, content: _Content, title: str) -> Draft:
     where = request.name if request.path.is_file() else model_card.NAME
     if content.figures:
         contracts, baselines, printed = _of_figures(content, where)
-        removals = _joined(removals, printed, contracts)
+        removals = _joined(removals, printed, contracts, content)
     if not removals:
         none = Recipe(None, None, 0, 0, where, ())
-        removals = [mergekit.removal(none, blocks) | {"id": "removal", "where": blank("the place in the card")}]
+        more = {"id": "removal", "contract": next(iter(contracts)), "where": blank("the place in the card")}
+        removals = [mergekit.removal(none, blocks) | more]
     wrong = [*(problem for recipe in content.recipes for problem in recipe.wrong), *content.wrong]
     wrong += mergekit.nothing_left_out(content.recipes, blocks)
     remarks = [*content.remarks, *(line for recipe in content.recipes for line in mergekit.remarks(recipe, blocks))]
@@ -175,7 +187,7 @@ def _model(content: _Content, blocks: int | None, wrong: list[str]) -> dict[str,
 
 
 def _of_figures(content: _Content, name: str) -> tuple[dict[str, Any], list[Any], list[dict[str, Any]]]:
-    """Contracts, one for each column of perplexities; baselines; removals."""
+    """Contracts, one for each column of perplexities; baselines, a blank where the card has none; removals."""
     contracts: dict[str, Any] = {}
     keys: dict[str, str] = {}  # of the contracts, by column
     baselines: list[Any] = []
@@ -183,21 +195,25 @@ def _of_figures(content: _Content, name: str) -> tuple[dict[str, Any], list[Any]
     for figure in content.figures:
         if figure.measure not in keys:
             keys[figure.measure] = name_for(figure.measure, contracts)
-            text = f"the text that this was measured on (called {one_line(figure.measure, 60)})"
+            text = f"the text that this was measured on (called {one_line(figure.measure, 100)})"
             contracts[keys[figure.measure]] = blank_contract(text)
         where = f"{name}, line {figure.line}, {one_line(figure.label, 60)}"
         printed = {"contract": keys[figure.measure], "perplexity": figure.text, "where": where}
-        if figure.of_unpruned:
+        if figure.spread is not None:
+            printed["interval"] = blank(f"± {figure.spread} is printed; the two ends, if that is an interval")
+        if figure.unpruned:
             baselines.append({"model": MODEL, **printed})
         else:
             removals.append(_removal(figure, printed, [entry["id"] for entry in removals]))
-    return contracts, baselines, removals
+    known = {baseline["contract"] for baseline in baselines}
+    missing = [{"model": MODEL, **blank_baseline(key)} for key in contracts if key not in known]
+    return contracts, [*baselines, *missing], removals
 
 
 def _removal(figure: Figure, printed: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
     layers = "the removed blocks, counted from 0, as in [21, 22]"
     if figure.layers:
-        layers = f"{list(figure.layers)} is printed; the same, counted from 0"
+        layers = f"{one_line(figure.layers)} is printed; the same, counted from 0"
     entry = {
         "id": name_for(f"line-{figure.line}", taken),
         "model": MODEL,
@@ -211,10 +227,17 @@ def _removal(figure: Figure, printed: dict[str, Any], taken: Sequence[str]) -> d
     return entry | {"bold": True} if figure.bold else entry
 
 
-def _joined(recipes: list[dict[str, Any]], printed: list[dict[str, Any]], contracts: dict[str, Any]) -> list[Any]:
+def _joined(
+    recipes: list[dict[str, Any]], printed: list[dict[str, Any]], contracts: dict[str, Any], content: _Content
+) -> list[Any]:
     """One removal where slices and a single printed row speak of the same; else both kinds, one after the other."""
     if len(recipes) == 1 and len(printed) == 1:
         row = {key: value for key, value in printed[0].items() if key not in ("id", "layers", "method")}
+        content.wrong += [
+            f"{row['where']}: {figure.layers} is printed; the draft has what the slices leave out"
+            for figure in content.figures
+            if figure.layers
+        ]
         return [recipes[0] | row | {"where": f"{printed[0]['where']}; slices in {recipes[0]['where']}"}]
     first = next(iter(contracts))
     return [*({**recipe, "contract": first} for recipe in recipes), *printed]
