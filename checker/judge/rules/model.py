@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
+from checker.core.words import examples
 from checker.judge.case import Case
 
 _SHARE_OF_VOCABULARY = 0.1
@@ -62,12 +63,12 @@ def quantised_weights(case: Case) -> Result:
     "of transformers that reads what the file says.",
     waive="When the figures are held against nothing but each other.",
 )
-def library_fallback(case: Case) -> Iterator[Result]:
+def library_fallback(case: Case) -> Result:
     """The library took something else than the model's files say."""
-    for fallback in case.facts.model.fallbacks:
-        yield failed(f"found {fallback}; the tokens may be others than the model's own")
-    if not case.facts.model.fallbacks:
-        yield passed("nothing that the model's files say is known to have been left out")
+    fallbacks = case.facts.model.fallbacks
+    if fallbacks:
+        return failed(f"found {examples(fallbacks)}; the tokens may be others than the model's own")
+    return passed("nothing that the model's files say is known to have been left out")
 
 
 @rule(
