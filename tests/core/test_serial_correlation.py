@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 
 from checker.core import resampling, statistics
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 
 SETTINGS = Statistics()
+NOTHING = Estimate(0.0, (0.0, 0.0), 0)
 REPEATS = 2500
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
@@ -193,3 +195,30 @@ def test_units_skewed_to_the_right_support_falsely_in_at_most_5_percent(units: i
 def test_normal_units_are_hardly_ever_too_skewed(units: int) -> None:
     estimates = differences(neighbours(normal, 0.0, units, 4000))
     assert sum(estimate.skewness > estimate.skewness_limit for estimate in estimates) / len(estimates) <= 0.02
+
+
+# --- lists that are smooth in depth ----------------------------------------------------------------------------------
+
+
+def test_the_null_of_a_rank_correlation_are_all_shifts_and_their_reversals() -> None:
+    rising = np.arange(12.0)
+    assert statistics.shifted_p(rising, rising) == (1 / 24, 1 / 24)
+    assert statistics.shifted_p(rising, -rising) == (1.0, 1 / 24)
+    assert statistics.shifted_p(rising, np.ones(12)) is None
+    first, second = np.random.default_rng(3).standard_normal((2, 9))
+    ranks = [scipy_stats.rankdata(values) for values in (first, second)]
+    orders = [np.roll(values, shift) for values in (ranks[1], ranks[1][::-1]) for shift in range(9)]
+    correlations = [np.corrcoef(ranks[0], order)[0, 1] for order in orders]
+    expected = sum(value >= correlations[0] - 1e-12 for value in correlations) / 18
+    assert statistics.shifted_p(first, second) == pytest.approx((expected, 1 / 18))
+
+
+@pytest.mark.parametrize("blocks", [12, 24, 32])
+def test_lists_that_are_smooth_in_depth_seldom_predict_each_other_by_chance(blocks: int) -> None:
+    generator, kernel = np.random.default_rng(blocks), np.array([1.0, 3.0, 4.0, 3.0, 1.0]) / 12
+    lists = generator.standard_normal((4000, 2, blocks + 4))
+    smooth = [[np.convolve(values, kernel, "valid") for values in pair] for pair in lists]
+    by_shifts = np.mean([(statistics.shifted_p(*pair) or (1.0,))[0] <= 0.05 for pair in smooth])
+    by_units = np.mean([(statistics.spearman(*pair, 0.9) or NOTHING).interval[0] > 0 for pair in smooth])
+    assert by_shifts <= 0.07
+    assert by_units > 0.08, "which is what a test for independent blocks gives"

@@ -38,6 +38,7 @@ OUTCOMES = {"passed": "pass", "failed": "fail", "undecided": "open", "not_applic
 
 CASES: dict[str, Callable[[], Sample]] = {
     "measured": Sample,
+    "deep": samples.deep,
     "unmeasured": lambda: Sample(texts_read=False),
     "scored": lambda: Sample(withheld=_withheld("evaluation")),
     "bfloat16": lambda: Sample(samples.an_audit(model=samples.directory("bfloat16"))),

@@ -312,6 +312,19 @@ def large(blocks: int = 30, windows: int = 21) -> Sample:
     )
 
 
+def deep(blocks: int = 12) -> Sample:
+    """A sample with enough blocks for rank correlations to show: distances and costs rise with depth."""
+    pairs = [(block, block + 1) for block in range(blocks - 1)]
+    return Sample(
+        an_audit(),
+        model_facts(blocks),
+        replacement={(i, j): (0.1 * j, 0.1 * j + 0.02) for i, j in pairs},
+        interchange={(i, j): 0.05 * j for i, j in pairs},
+        deletion=[0.1 * (block + 1) for block in range(blocks)],
+        singles=[0.02 * (block + 1) for block in range(blocks)],
+    )
+
+
 # --- in a store ------------------------------------------------------------------------------------------------------
 
 

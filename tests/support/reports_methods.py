@@ -81,7 +81,8 @@ def prediction(lists: Scores) -> list[Report]:
         pairs = list(zip(values, strengths(len(values)), strict=True))
         known = [(value, strong) for value, strong in pairs if value is not None]
         found = rank(spearman(known), len(known))
-        rows.append({"method": method, "blocks": len(known), "rank_correlation": found.pop("value"), **found})
+        shifts = {"p": 0.5 / len(known), "smallest_p": 0.5 / len(known), "blocks": len(known)}
+        rows.append({"method": method, "rank_correlation": found.pop("value"), **found, **shifts})
     return rows
 
 

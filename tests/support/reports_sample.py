@@ -248,10 +248,11 @@ def _block(block: int, blocks: int, noise: random.Random) -> Report:
 
 
 def _prediction(blocks: int) -> list[Report]:
+    shifts = {"p": 0.5 / blocks, "smallest_p": 0.5 / blocks, "blocks": blocks}
     return [
-        {"method": "replacement", "rank_correlation": 0.94, "interval": [0.87, 0.97], "blocks": blocks},
-        {"method": "interchange", "rank_correlation": 0.41, "interval": [0.06, 0.67], "blocks": blocks},
-        {"method": "deletion", "rank_correlation": 0.97, "interval": [0.93, 0.99], "blocks": blocks},
+        {"method": "replacement", "rank_correlation": 0.94, "interval": [0.87, 0.97], **shifts},
+        {"method": "interchange", "rank_correlation": 0.41, "interval": [0.06, 0.67], **shifts, "p": 0.23},
+        {"method": "deletion", "rank_correlation": 0.97, "interval": [0.93, 0.99], **shifts},
     ]
 
 

@@ -17,6 +17,8 @@ from checker.judge.figures.form import PredictionRow
 from checker.judge.form import Answer, BackingRow, SelectsRow, row_of
 from checker.selection.select import select
 
+PREDICTING_P = 0.05  # at most, of scores that are said to predict
+
 
 @dataclass(frozen=True)
 class Backing:
@@ -135,15 +137,34 @@ def _word(protocol: str) -> str:
 def _predicts(prediction: Sequence[PredictionRow], protocol: str) -> tuple[Answer, str]:
     """Whether the protocol's block scores go with the cost of deleting single blocks on this checkpoint."""
     row = next((row for row in prediction if row["method"] == protocol), None)
-    if row is None or row["interval"] is None:
-        return "open", "whether its scores predict removal cost here is not known"
-    lower, upper = row["interval"]
-    figure = f"rank correlation with single-deletion cost {row['rank_correlation']:.2f} [{lower:.2f}, {upper:.2f}]"
-    if lower > 0:
-        return "yes", f"its scores predict removal cost here ({figure})"
-    if upper <= 0:
-        return "no", f"its scores do not predict removal cost here ({figure})"
-    return "open", f"it is not shown that its scores predict removal cost here ({figure})"
+    answer = predicts(row)
+    if row is None or row["p"] is None:
+        return answer, "whether its scores predict removal cost here is not known"
+    sentence = {
+        "yes": "its scores predict removal cost here",
+        "no": "its scores do not predict removal cost here",
+        "open": "it is not shown that its scores predict removal cost here",
+    }[answer]
+    return answer, f"{sentence} ({prediction_figure(row)})"
+
+
+def predicts(row: PredictionRow | None) -> Answer:
+    """Yes where the p reaches 0.05 (design, 3.5), no where the scores do not even rise with the cost."""
+    if row is None or row["p"] is None or row["rank_correlation"] is None or (row["smallest_p"] or 0.0) > PREDICTING_P:
+        return "open"
+    return "yes" if row["p"] <= PREDICTING_P else "no" if row["rank_correlation"] <= 0 else "open"
+
+
+def prediction_figure(row: PredictionRow) -> str:
+    """The rank correlation of a method's scores with the costs of single deletions, in words."""
+    value = row["rank_correlation"]
+    assert value is not None
+    assert row["p"] is not None
+    interval = f" [{row['interval'][0]:.2f}, {row['interval'][1]:.2f}]" if row["interval"] else ""
+    return (
+        f"rank correlation with single-deletion cost {value:.2f}{interval} over {row['blocks']} blocks, "
+        f"p = {row['p']:.2g} over their shifts in depth"
+    )
 
 
 def _selects(distances: Distances, protocol: str, sets: Sequence[tuple[int, ...]]) -> SelectsRow:

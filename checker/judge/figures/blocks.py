@@ -35,18 +35,25 @@ def _block(distances: Distances, block: int, cost: Estimate | None) -> BlockRow:
 def prediction(distances: Distances, single_costs: Mapping[int, Estimate]) -> list[PredictionRow]:
     """Per scoring method: does its block score go with the cost of deleting single blocks on this checkpoint?"""
     costs = {block: cost.value for block, cost in single_costs.items()}
-    rows: list[PredictionRow] = []
-    for method, scores in distances.scores.items():
-        correlation = distances.correlation(scores, costs)
-        rows.append(
-            {
-                "method": method,
-                "rank_correlation": correlation and correlation.value,
-                "interval": correlation and pair_of(correlation.interval),
-                "blocks": len(scores.keys() & costs.keys()),
-            }
-        )
-    return rows
+    return [_prediction(distances, method, scores, costs) for method, scores in distances.scores.items()]
+
+
+def _prediction(
+    distances: Distances, method: str, scores: Mapping[int, float], costs: Mapping[int, float]
+) -> PredictionRow:
+    """Over the blocks that have both and are not excluded, in order of depth."""
+    blocks = sorted((scores.keys() & costs.keys()) - set(distances.problem.geometry.exclude))
+    x, y = ({block: table[block] for block in blocks} for table in (scores, costs))
+    correlation = distances.correlation(x, y)
+    shifted = correlation and statistics.shifted_p(list(x.values()), list(y.values()))
+    return {
+        "method": method,
+        "rank_correlation": correlation and correlation.value,
+        "interval": correlation and pair_of(correlation.interval),
+        "p": shifted and shifted[0],
+        "smallest_p": shifted and shifted[1],
+        "blocks": len(blocks),
+    }
 
 
 def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:

@@ -113,6 +113,8 @@ class BlockRow(IntervalRow):
 class PredictionRow(IntervalRow):  # whether a method's scores go with the cost of deleting single blocks
     method: str
     rank_correlation: float | None
+    p: float | None  # over circular shifts and their reversals
+    smallest_p: float | None  # that so many blocks can reach
     blocks: int
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from checker.core.records import PROTOCOLS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.judge.case import Case, each_claim
+from checker.judge.claims.backing import PREDICTING_P, prediction_figure, predicts
 from checker.judge.figures.form import PredictionRow
 from checker.selection.arms import scored_by
 from checker.spec.claims.redundancy import Redundancy
@@ -70,19 +71,18 @@ def does_not_predict(case: Case) -> Iterator[Result]:
 
 
 def _predicts(protocol: str, row: PredictionRow) -> Result:
-    value, interval = row["rank_correlation"], row["interval"]
-    if interval is None or value is None:
+    answer, smallest = predicts(row), row["smallest_p"]
+    if row["p"] is None or smallest is None:
         return undecided(
-            f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 8, "
-            "and not all equal, for a rank correlation with an interval"
+            f"{protocol}: the scores and single deletions of {row['blocks']} blocks are known; expected at least 4, "
+            "and not all equal, for a rank correlation"
         )
-    sentence = (
-        f"{protocol}: rank correlation with the cost of single deletions {value:.2f} [{interval[0]:.2f}, "
-        f"{interval[1]:.2f}] over {row['blocks']} blocks"
-    )
-    if interval[0] > 0:
+    sentence = f"{protocol}: {prediction_figure(row)}"
+    if answer == "yes":
         return passed(sentence)
-    return failed(f"{sentence}; expected the lower end above 0")
+    if smallest > PREDICTING_P:
+        return undecided(f"{sentence}; with so few blocks no p below {smallest:.2g} can be reached")
+    return failed(f"{sentence}; expected a p of at most {PREDICTING_P}")
 
 
 @rule(

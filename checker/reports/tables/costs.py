@@ -53,6 +53,7 @@ def prediction(report: Report) -> Table:
     fields: list[Field[PredictionRow]] = [
         Field("Method", lambda row: Cell(row["method"])),
         Field("Rank correlation", correlation, numeric=True),
+        Field("p over shifts", lambda row: Cell(numbers.probability(row["p"])), numeric=True),
         Field("Blocks", lambda row: Cell(numbers.count(row["blocks"])), numeric=True),
     ]
     caption = "Rank correlation of each method's block scores with the cost of deleting single blocks"
