@@ -97,7 +97,8 @@ def _claims(report: Report) -> list[str]:
     lines = ["Claims"] if report["claims"] else ["No claims"]
     for claim in claims.claims(report):
         bound = f", bound {claim.bound}" if claim.bound else ""
-        figure = f", measured {claim.measured}{bound}" if claim.measured else ""
+        known = "" if claim.measured == numbers.NOT_MEASURED else "measured "
+        figure = f", {known}{claim.measured}{bound}" if claim.measured else ""
         lines += [f"  {claim.verdict.mark} {claim.id}: {claim.verdict.text}{figure}", f"      {claim.says}"]
         lines += [f"      {claim.message}", *_backing(claim)]
     return lines

@@ -300,3 +300,23 @@ def test_unusual_figures_render(value: float) -> None:
     assert drawn
     assert not [shape for shape in drawn if re.search(r"nan|inf|e[+-]\d", shape)]
     assert value == 0 or numbers.percent(value) in reports.FORMATS["md"].render(report).replace("\\", "")
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_of_a_value_shows_both_ends_of_what_it_allows() -> None:
+    report = samples.small()
+    report["claims"][0] |= {"value": 4.1, "unit": "percent", "threshold": 4.5, "range": {"lower": 3.5, "upper": 4.5}}
+    text = reports.summary(report, 200)
+    assert "bound +3.5 % to +4.5 %" in text
+    report["claims"][0] |= {"threshold": 4.5, "range": {"lower": None, "upper": 4.5}}
+    assert "bound +4.5 %" in reports.summary(report, 200)
+
+
+def test_a_claim_without_a_figure_is_not_called_measured() -> None:
+    report = samples.small()
+    report["claims"][0] |= {"value": None, "interval": None, "unit": "percent"}
+    text = reports.summary(report, 200)
+    assert "measured not measured" not in text
+    assert f"{report['claims'][0]['id']}: {report['claims'][0]['verdict']}, not measured" in text

@@ -72,7 +72,8 @@ def no_better_than_random(case: Case) -> Iterator[Result]:
     for method in _choosing(case):
         for budget in method.budgets:
             if budget in drawn:
-                yield _against_draws(f"{method.name} at budget {budget}", case.arms(method.name, budget), level)
+                sets = case.audit.geometry(case.facts.model.blocks).count(budget)
+                yield _against_draws(f"{method.name} at budget {budget}", case.arms(method.name, budget), level, sets)
 
 
 def _controls(case: Case) -> list[MethodSettings]:
@@ -81,11 +82,16 @@ def _controls(case: Case) -> list[MethodSettings]:
 
 
 def _choosing(case: Case) -> list[MethodSettings]:
-    """The methods that choose sets under the audit's own constraints."""
-    return [method for method in case.audit.methods if not METHODS[method.name].control and "matched" in method.forms]
+    """The methods that are meant to choose well, under the audit's own constraints: no draws, and no turned order."""
+    return [
+        method
+        for method in case.audit.methods
+        if "matched" in method.forms and not (METHODS[method.name].control or METHODS[method.name].turns_round)
+    ]
 
 
-def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
+def _against_draws(name: str, arms: Sequence[ArmRow], level: float, sets: int) -> Result:
+    """``sets`` is how many removal sets of that size there are."""
     if not arms or any(arm["p"] is None for arm in arms):
         return undecided(f"{name}: its removals or the random draws are not all measured; run the audit to its end")
     worst = max(arms, key=lambda arm: arm["p"] or 0.0)
@@ -94,9 +100,10 @@ def _against_draws(name: str, arms: Sequence[ArmRow], level: float) -> Result:
     if p <= level:
         return passed(sentence)
     if smallest > level:
-        return undecided(
-            f"{sentence}; with so few draws no p below {smallest:.3g} can be reached; use at least {DECIDING_DRAWS}"
-        )
+        few = f"{sentence}; with so few draws no p below {smallest:.3g} can be reached"
+        if sets * level < 1.0:
+            return undecided(f"{few}, nor with all {sets} sets that there are; loosen `selection`")
+        return undecided(f"{few}; use at least {min(DECIDING_DRAWS, sets)}")
     return failed(f"{sentence}; expected at most {level:.3g}")
 
 

@@ -143,18 +143,26 @@ def selects(reading: SelectsRow | None) -> str:
 
 def _claim(claim: ClaimRow) -> ClaimView:
     rests = f"rests on {claim['protocol']}" if claim["protocol"] else "names no protocol"
-    bound = claim["threshold"]
     return ClaimView(
         id=claim["id"],
         says=claim["says"],
         about=f"{claim['kind']} claim, scope {claim['scope']}, {claim['evidence']} evidence, {rests}",
         verdict=verdict(claim),
         measured=measured(claim),
-        bound="" if bound is None else numbers.declared(bound, claim["unit"]),
+        bound=_bound(claim),
         message=sentence(claim["message"]),
         location=claim["location"] or "",
         readings=tuple(_reading(name, claim["protocols"].get(name)) for name in PROTOCOLS),
     )
+
+
+def _bound(claim: ClaimRow) -> str:
+    """What the claim lets its figure be: both ends where it states a value and how far from it."""
+    ends = claim["range"] or {"lower": None, "upper": claim["threshold"]}
+    if ends["lower"] is not None and ends["upper"] is not None:
+        return " to ".join(numbers.declared(end, claim["unit"]) for end in (ends["lower"], ends["upper"]))
+    bound = claim["threshold"]
+    return "" if bound is None else numbers.declared(bound, claim["unit"])
 
 
 def _reading(protocol: str, backing: BackingRow | None) -> Reading | None:
