@@ -189,7 +189,11 @@ def test_fewer_than_eight_units_give_no_interval() -> None:
     report["baseline"]["interval"] = None
     for name in ("html", "md", "text"):
         text = reports.FORMATS[name].render(report)
-        assert numbers.NO_INTERVAL in text or "no interval: fewer than 8 units" in text or "No interval: fewer" in text
+        assert (
+            numbers.NO_INTERVAL in text
+            or "no interval: fewer than 8 effective units" in text
+            or "No interval: fewer" in text
+        )
 
 
 def test_pairs_that_cannot_be_compared_are_named_with_their_reason() -> None:
@@ -239,7 +243,7 @@ def test_what_the_report_must_say_is_said_in_every_readable_format() -> None:
         (numbers.percent(0), "0.0 %"),
         (numbers.percent(None), "not measured"),
         (numbers.interval([0.1, 0.25]), "[0.100, 0.250]"),
-        (numbers.interval(None), "no interval (fewer than 8 units)"),
+        (numbers.interval(None), "no interval (fewer than 8 effective units)"),
         (numbers.percents([-3.1, 0.34]), "[−3.1, +0.34]"),
         (numbers.in_unit(2.31, "times"), "2.31 times"),
         (numbers.in_unit(0.1234, "nats"), "0.123 nats"),

@@ -46,6 +46,7 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
             "interval": [25.31, 35.25],
             "windows": 21,
             "tokens": 1389,
+            "effective_windows": 15.3,
             "nll_per_token": 3.3968,
         },
         "arms": arms,

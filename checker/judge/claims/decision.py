@@ -116,6 +116,13 @@ def span(interval: Ends) -> str:
     return f" [{interval[0]:.4g}, {interval[1]:.4g}]"
 
 
+def effective(estimate: Estimate, units: str) -> str:
+    """How many independent units its units amount to, where neighbours that go together make them fewer."""
+    if estimate.interval is None or estimate.effective_units is None or estimate.effective_units > estimate.units - 0.5:
+        return ""
+    return f" on {estimate.units} {units} ({estimate.effective_units:.1f} effective)"
+
+
 def outermost(decisions: Sequence[Decision]) -> str:
     """The outermost ends of several intervals."""
     ends = [end for decision in decisions for end in decision.interval or ()]

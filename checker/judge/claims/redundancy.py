@@ -13,7 +13,16 @@ from checker.core.resampling import MINIMUM_UNITS
 from checker.core.statistics import Estimate
 from checker.core.words import listed
 from checker.judge.claims.backing import Backing, below, of_pair, of_pairs
-from checker.judge.claims.decision import MACHINE_TOLERANCE, Decision, Figures, claimed, most, span, undecided
+from checker.judge.claims.decision import (
+    MACHINE_TOLERANCE,
+    Decision,
+    Figures,
+    claimed,
+    effective,
+    most,
+    span,
+    undecided,
+)
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import value_row
@@ -56,7 +65,7 @@ def _one_pair(figures: Figures, claim: Redundancy, pair: Pair, protocol: str) ->
     distance, statement = backing.estimate, _statement(claim)
     if distance is None:
         return Decision("open", f"{backing.why}; {statement}", unit="nats", threshold=claim.below)
-    figure = f"{distance.value:.4g} nats{span(distance.interval)}"
+    figure = f"{distance.value:.4g} nats{span(distance.interval)}{effective(distance, 'prompts')}"
     message = f"{protocol} distance of blocks {pair[0]} and {pair[1]}: {figure}; {statement}"
     decision = Decision("open", message, distance.value, distance.interval, "nats", claim.below)
     answer = _answer(distance, claim)

@@ -11,7 +11,17 @@ from checker.core.records import Interval, Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.core.words import numbered
 from checker.judge.claims.backing import Backing, of_removal
-from checker.judge.claims.decision import MACHINE_TOLERANCE, Decision, Figures, claimed, nearest, outermost, span, tally
+from checker.judge.claims.decision import (
+    MACHINE_TOLERANCE,
+    Decision,
+    Figures,
+    claimed,
+    effective,
+    nearest,
+    outermost,
+    span,
+    tally,
+)
 from checker.judge.claims.kind import Kind
 from checker.spec.claimed_checkpoints import why_unknown
 from checker.spec.claims.removal import Removal
@@ -87,6 +97,7 @@ def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decis
         message = f"what {removing} costs is not measured, run the audit to its end; {statement}"
         return Decision("open", message, unit="percent", threshold=upper)
     message = f"{removing} costs {cost.value:+.2f} % perplexity{span(cost.interval)}"
+    message += effective(cost, "windows")
     # An interval that holds such a window is too wide to contradict by it, and too skewed to support anything.
     if (largest := figures.costs.largest_share(removal.layout)) and largest[1] >= _NOTABLE_SHARE:
         message += f", {largest[1]:.0%} of it in window {largest[0]} alone"

@@ -101,6 +101,7 @@ def baseline(costs: Costs) -> BaselineRow | None:
         "perplexity": estimate.value,
         "interval": pair_of(estimate.interval),
         "windows": len(costs.tokens),
+        "effective_windows": estimate.effective_units,
         "tokens": int(costs.tokens.sum()),
         "nll_per_token": float(costs.base.sum() / costs.tokens.sum()),
     }

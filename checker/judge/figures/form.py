@@ -155,6 +155,7 @@ class RegimeRow(TypedDict):
 class BaselineRow(IntervalRow):  # the unchanged model
     perplexity: float
     windows: int
+    effective_windows: float | None  # independent ones that would say as much
     tokens: int
     nll_per_token: float
 

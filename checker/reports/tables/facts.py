@@ -179,4 +179,11 @@ def perplexity(baseline: BaselineRow) -> str:
 
 def _baseline(baseline: BaselineRow) -> str:
     per_token = f"{numbers.distance(baseline['nll_per_token'])} nats per token"
-    return f"{perplexity(baseline)}, {per_token} over {numbers.count(baseline['windows'])} windows"
+    return f"{perplexity(baseline)}, {per_token} over {_effective(baseline)}"
+
+
+def _effective(baseline: BaselineRow) -> str:
+    """The windows, and how many independent ones they amount to where that is fewer."""
+    windows, effective = baseline["windows"], baseline["effective_windows"]
+    counted = f"{numbers.count(windows)} windows"
+    return counted if effective is None or effective > windows - 0.5 else f"{counted} ({effective:.1f} effective)"

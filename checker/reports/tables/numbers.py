@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from checker.judge.figures.form import ArmRow, Ends
 
 NOT_MEASURED = "not measured"
-NO_INTERVAL = "no interval (fewer than 8 units)"
+NO_INTERVAL = "no interval (fewer than 8 effective units)"
 _SPACE = "\u00a0"
 _MINUS = "\u2212"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -86,7 +86,7 @@ def table(
     ]
     remarks = [f"{fields[place].title}: {cells[0][place]}" for place in constant]
     if any(cell.aside == numbers.NO_INTERVAL for line in cells for cell in line):
-        remarks.append("no interval: fewer than 8 units")
+        remarks.append("no interval: fewer than 8 effective units")
     kept = [place for place in range(len(fields)) if place not in constant]
     sentence = "; ".join(remarks) and f"{'In every row, ' if constant else ''}{'; '.join(remarks)}."
     return Table(

@@ -118,7 +118,8 @@ GLOSSARY: tuple[Word, ...] = (
          "distance is below the bound at the upper end."),
     Word("Interval", "arms",
          "Where the value would plausibly lie on other texts of this sort, given the units measured (prompts for "
-         "distances, windows for costs). Fewer than 8 units give no interval."),
+         "distances, windows for costs). Neighbouring units that go together count as fewer: so many independent ones "
+         "would say as much, and fewer than 8 such effective units give no interval."),
     Word("Scope", "claims",
          "A claim of scope contract is about this very text and is decided on the value. One of scope population is "
          "about texts like it and is decided on the unfavourable end of the interval."),
