@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from checker.core.canonical import restored
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
@@ -16,6 +16,8 @@ from checker.core.store import Store
 from checker.spec import claimed_checkpoints
 from checker.spec.contracts import ContractName, contracts, digests_under, scopes, together
 from checker.spec.sources import text_identity
+
+TextFacts = TypeVar("TextFacts", ScoringFacts, EvaluationFacts)
 
 
 def stored_evidence(audit: Audit, store: Store) -> Evidence:
@@ -37,9 +39,9 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     checkpoints = claimed_checkpoints.restore(audit, model, recorded, str(store.path))
     facts = Facts(
         model,
-        restored(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
-        restored(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
-        restored(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
+        _restored_text(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
+        _restored_text(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
+        _restored_text(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
         checkpoints,
     )
     return Evidence(claimed_checkpoints.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
@@ -87,6 +89,18 @@ def _identity(source: TextSource, store: Store) -> str:
             return text_identity(source)
     record = store.read_record("text", source.identity)
     return str(record["identity"]) if record else "never read"
+
+
+def _restored_text(kind: type[TextFacts], record: Mapping[str, Any], place: str) -> TextFacts:
+    found = restored(kind, record, place)
+    units = found.prompts if isinstance(found, ScoringFacts) else len(found.scored)
+    if list(found.repeats) != sorted(set(found.repeats)) or any(unit >= units for unit in found.repeats):
+        raise EvidenceDamaged.at(
+            f"{place}, repeats", f"{list(found.repeats)!r:.80}", f"numbers below {units}, ascending", RESTORE
+        )
+    if isinstance(found, EvaluationFacts) and not 0 <= found.shared_windows <= 1:
+        raise EvidenceDamaged.at(f"{place}, shared_windows", str(found.shared_windows), "a share", RESTORE)
+    return found
 
 
 def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:

@@ -14,12 +14,13 @@ from checker.checkpoints.files import Files
 from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun
-from checker.core.facts import Facts, ModelFacts, ScoringFacts
+from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import Text
 from checker.core.records import Audit
 from checker.measure import texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.models import fetch, load_tokenizer
+from checker.measure.repeats import overlap
 from checker.spec import claimed_checkpoints
 
 
@@ -81,9 +82,9 @@ def prepare(
     tokenizer = load_tokenizer(files)
     model = replace(model, fallbacks=fallbacks(files, tokenizer))
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
-    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer, scoring.words)
+    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer)
     cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
-    known = Facts(model, scoring_facts, evaluation_facts)
+    known = Facts(model, scoring_facts, with_overlap(evaluation_facts, evaluation, scoring))
     selecting = audit.selecting or audit.scoring
     if selecting.source.kind != "self_generated":  # else the model is needed first
         known = with_selection(known, cuts, *texts.selection(selecting, tokenizer))
@@ -105,9 +106,20 @@ def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, fa
     """The facts with those of the text that losses are taken on, whose overlap with the evaluation text counts too."""
     assert known.evaluation is not None
     cuts["selection"] = cut
-    shared = texts.longest_shared_run(cut.words, cuts["evaluation"].words)
-    overlap = max(known.evaluation.shared_run, shared)
-    return replace(known, selection=facts, evaluation=replace(known.evaluation, shared_run=overlap))
+    if cut.stretches == cuts["scoring"].stretches:
+        return replace(known, selection=facts)
+    return replace(known, selection=facts, evaluation=with_overlap(known.evaluation, cuts["evaluation"], cut))
+
+
+def with_overlap(known: EvaluationFacts, evaluation: texts.Cut, other: texts.Cut) -> EvaluationFacts:
+    """The facts of the evaluation text with what it shares with another text, where that is more."""
+    found = overlap(evaluation.stretches, other.stretches)
+    return replace(
+        known,
+        shared_letters=max(known.shared_letters, found.letters),
+        shared_tokens=max(known.shared_tokens, found.tokens),
+        shared_windows=max(known.shared_windows, found.windows),
+    )
 
 
 def _check_context(model: ModelFacts, longest: int) -> None:

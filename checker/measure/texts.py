@@ -16,6 +16,8 @@ from checker.core.canonical import digest
 from checker.core.errors import CannotRun
 from checker.core.facts import EvaluationFacts, ScoringFacts
 from checker.core.records import EvaluationContract, ScoringContract, SpecialTokens
+from checker.measure import repeats
+from checker.measure.repeats import Stretch
 from checker.measure.text_rows import kept, read_whole
 from checker.spec.sources import text_identity
 
@@ -47,11 +49,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Cut:
-    """A text cut by its contract, with the words it was cut from."""
+    """A text cut by its contract, and what each of its units adds to it."""
 
     windows: tuple[Window, ...]
     batches: tuple[Batch, ...]
-    words: tuple[str, ...]
+    stretches: tuple[Stretch, ...]
 
 
 def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFacts]:
@@ -65,7 +67,7 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
             "raise `tokens`, or use `special_tokens: none`",
         )
     assemble = _row_prompts if contract.assembly == "rows" else _window_prompts
-    prompts, words, kinds = assemble(contract, start, tokenizer)
+    prompts, kinds = assemble(contract, start, tokenizer)
     if len(prompts) < contract.prompts:
         raise CannotRun.at(
             contract.source.name,
@@ -75,20 +77,20 @@ def scoring(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFact
         )
     last = len(prompts[0]) - 1
     first = last if contract.positions == "last" else contract.begin_tokens_before
-    return _cut(contract, tuple(Window(ids, first, last) for ids in prompts), words, kinds)
+    return _cut(contract, tuple(Window(ids, first, last) for ids in prompts), tokenizer, kinds)
 
 
 def generated(contract: ScoringContract, prompts: Sequence[Sequence[int]], tokenizer: Any) -> tuple[Cut, ScoringFacts]:
     """The model's own samples as prompts that losses are taken on; each begins with the begin token."""
     windows = tuple(Window(tuple(ids), 0, len(ids) - 2) for ids in prompts)
-    words = " ".join(tokenizer.decode(ids[1:]) for ids in prompts).split()
-    return _cut(contract, windows, words, ("",) * len(windows))
+    return _cut(contract, windows, tokenizer, ("",) * len(windows))
 
 
 def _cut(
-    contract: ScoringContract, windows: tuple[Window, ...], words: Sequence[str], kinds: tuple[str, ...]
+    contract: ScoringContract, windows: tuple[Window, ...], tokenizer: Any, kinds: tuple[str, ...]
 ) -> tuple[Cut, ScoringFacts]:
-    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), tuple(words))
+    stretches = repeats.stretches([window.ids for window in windows], tokenizer)
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "prompt")), stretches)
     facts = ScoringFacts(
         text_digest=text_identity(contract.source),
         tokens_digest=digest([window.ids for window in windows]),
@@ -96,6 +98,7 @@ def _cut(
         prompts=len(windows),
         tokens=len(windows[0].ids),
         batches=len(cut.batches),
+        repeats=tuple(sorted(repeats.same(stretches) | repeats.repeated(stretches))),
     )
     return cut, facts
 
@@ -108,10 +111,8 @@ def selection(contract: ScoringContract, tokenizer: Any) -> tuple[Cut, ScoringFa
     return replace(cut, windows=windows, batches=tuple(batches(windows, contract.batch_tokens, "prompt"))), facts
 
 
-def evaluation(
-    contract: EvaluationContract, tokenizer: Any, scoring_words: Sequence[str]
-) -> tuple[Cut, EvaluationFacts]:
-    """The windows of an evaluation contract, in batches; ``scoring_words`` is what overlap is looked for in."""
+def evaluation(contract: EvaluationContract, tokenizer: Any) -> tuple[Cut, EvaluationFacts]:
+    """The windows of an evaluation contract, in batches; how far they overlap other texts is not looked at yet."""
     text = _evaluation_text(contract)
     ids = [*_start(contract.special_tokens, tokenizer), *_tokenise(tokenizer, text)]
     prefix = _begin(tokenizer) if contract.special_tokens == "every_window" else ()
@@ -123,17 +124,25 @@ def evaluation(
             f"at least {contract.window if contract.boundary == 'whole_window' else 2}",
             "use a longer text",
         )
-    words = text.split()
-    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "window")), tuple(words))
+    stretches = repeats.stretches(list(_added(windows, contract, len(prefix))), tokenizer)
+    cut = Cut(windows, tuple(batches(windows, contract.batch_tokens, "window")), stretches)
     facts = EvaluationFacts(
         text_digest=text_identity(contract.source),
         tokens_digest=digest([window.ids for window in windows]),
         tokens=len(ids),
         scored=tuple(window.last - window.first + 1 for window in windows),
         batches=len(cut.batches),
-        shared_run=longest_shared_run(scoring_words, words),
+        repeats=tuple(sorted(repeats.repeated(stretches))),
     )
     return cut, facts
+
+
+def _added(windows: Sequence[Window], contract: EvaluationContract, prefix: int) -> Iterator[tuple[int, ...]]:
+    """The tokens of each window that none before it holds: neighbours share context, which repeats nothing."""
+    yield windows[0].ids[prefix:]
+    skipped = contract.boundary == "skip_first"
+    for window in windows[1:]:
+        yield window.ids[-min(contract.stride, window.last - window.first + 1 + skipped) :]
 
 
 def evaluation_windows(
@@ -192,37 +201,6 @@ def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[B
     return next(batches([without], 1, "window")), next(batches([with_begin], 1, "window"))
 
 
-def longest_shared_run(text: Sequence[str], against: Sequence[str]) -> int:
-    """Length in words of the longest run that stands in both texts.
-
-    Runs of 1, 2, 4, ... words are compared until none of that length is shared; then the longest is put together out of
-    those lengths, the largest first. A run is named by the names of its two parts, so a step takes one pass over the
-    texts, however long the run: n words take O(n log n).
-    """
-    doubled: list[_Runs] = [(text, against)]  # number k holds the runs of 2**k words
-    while not set(doubled[-1][0]).isdisjoint(doubled[-1][1]):
-        doubled.append(_joined(doubled[-1], doubled[-1], 2 ** (len(doubled) - 1)))
-    length, runs = 0, doubled[-1]
-    for power in reversed(range(len(doubled) - 1)):
-        longer = _joined(runs, doubled[power], length) if length else doubled[power]
-        if not set(longer[0]).isdisjoint(longer[1]):
-            length, runs = length + 2**power, longer
-    return length
-
-
-_Runs = tuple[Sequence[object], Sequence[object]]  # per text, the name of the run that starts at each word
-
-
-def _joined(first: _Runs, second: _Runs, length: int) -> _Runs:
-    """The runs made of one of ``first``, which are ``length`` words long, and the one of ``second`` that follows it."""
-    names: dict[tuple[object, object], int] = {}
-    text, against = (
-        [names.setdefault(both, len(names)) for both in zip(starts, ends[length:], strict=False)]
-        for starts, ends in zip(first, second, strict=True)
-    )
-    return text, against
-
-
 def _tokenise(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a text, without special tokens."""
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -271,7 +249,7 @@ def _first_tokens(tokenizer: Any, text: str, count: int) -> list[int]:
     return ids[:count]
 
 
-_Prompts = tuple[list[tuple[int, ...]], list[str], tuple[str, ...]]  # tokens of each, words of all, kind of each
+_Prompts = tuple[list[tuple[int, ...]], tuple[str, ...]]  # tokens of each, kind of each
 
 
 def _row_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer: Any) -> _Prompts:
@@ -289,7 +267,7 @@ def _row_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer: A
                 "lower `tokens` or leave the row out",
             )
         prompts.append((*prefix, *ids[: contract.tokens]))
-    return prompts, [word for _, row in rows for word in row.text.split()], tuple(row.kind for _, row in rows)
+    return prompts, tuple(row.kind for _, row in rows)
 
 
 def _window_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer: Any) -> _Prompts:
@@ -298,4 +276,4 @@ def _window_prompts(contract: ScoringContract, start: tuple[int, ...], tokenizer
     step = contract.tokens - len(start)
     ids = _first_tokens(tokenizer, read_whole(contract.source), contract.prompts * step)
     prompts = [(*prefix, *ids[k : k + step]) for k in range(0, len(ids) - step + 1, step)]
-    return prompts, tokenizer.decode(ids).split(), ("",) * len(prompts)
+    return prompts, ("",) * len(prompts)

@@ -260,3 +260,20 @@ def test_an_arm_names_the_texts_that_its_choice_rests_on(method: str, settings: 
     own = MethodSettings(method, (1,), **settings)
     evidence = Sample().changed(methods=(own,), selecting=calibration).evidence
     assert arm_figures.selected_on(evidence, method) == expected
+
+
+@pytest.mark.parametrize(
+    ("shared", "mark"),
+    [
+        ({"shared_letters": 99}, ""),
+        ({"shared_letters": 100}, " (tuned on its test text)"),
+        ({"shared_tokens": 100}, " (tuned on its test text)"),
+        ({"shared_windows": 0.01}, " (tuned on its test text)"),
+    ],
+)
+def test_an_arm_says_where_its_text_overlaps_the_evaluation_text(shared: dict[str, Any], mark: str) -> None:
+    evidence = Sample().evidence
+    assert evidence.facts.evaluation is not None
+    facts = replace(evidence.facts, evaluation=replace(evidence.facts.evaluation, **shared))
+    assert arm_figures.selected_on(replace(evidence, facts=facts), "deletion") == f"prompts.txt{mark}"
+    assert arm_figures.selected_on(replace(evidence, facts=facts), "random") == "", "it looks at no text"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import evidence_sample as samples
 import pytest
@@ -26,6 +26,7 @@ from checker.core.rule import Finding
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge, outcome_of
 from checker.judge.rules import MEASURED, RULES
+from checker.spec import contracts
 
 TODAY = date(2030, 6, 15)
 Report = dict[str, Any]
@@ -411,6 +412,33 @@ def test_damaged_evidence_is_refused(damage: str, store: Store, tmp_path: Path, 
         assert connection.execute(damage).rowcount > 0
     with pytest.raises(EvidenceDamaged, match="does not match its digest"):
         judge(samples.an_audit(), store)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("scoring", {"repeats": [3, 16]}, "repeats: found [3, 16]; expected numbers below 16, ascending"),
+        ("scoring", {"repeats": [3, 3]}, "repeats: found [3, 3]; expected numbers below 16, ascending"),
+        ("evaluation", {"repeats": [9, 2]}, "repeats: found [9, 2]; expected numbers below 20, ascending"),
+        ("evaluation", {"repeats": ["a"]}, "repeats[0]: found 'a'; expected a whole number of at least 0"),
+        ("evaluation", {"shared_windows": -0.5}, "shared_windows: found -0.5; expected a share"),
+        ("evaluation", {"shared_letters": 1.5}, "shared_letters: found 1.5; expected a whole number of at least 0"),
+    ],
+)
+def test_facts_of_texts_that_no_run_writes(
+    name: Literal["scoring", "evaluation"], change: dict[str, Any], message: str, store: Store, judged: Judge
+) -> None:
+    judged()
+    audit, facts = samples.an_audit(), Sample().facts
+    digests = contracts.contract_digests(audit, facts)
+    key = digests["scoring"] if name == "scoring" else contracts.together({**digests, "selection": digests["scoring"]})
+    record = store.read_record(name, key)
+    assert record is not None
+    store.write_record(name, key, record | change)
+    with pytest.raises(EvidenceDamaged) as caught:
+        judge(audit, store)
+    remedy = "restore the file, or measure again with --fresh"
+    assert str(caught.value) == f"{store.path}, {name}, {message}; {remedy}"
 
 
 def test_evidence_of_an_older_text_is_not_taken(store: Store, tmp_path: Path) -> None:

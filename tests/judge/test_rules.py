@@ -42,6 +42,9 @@ CASES: dict[str, Callable[[], Sample]] = {
     "unmeasured": lambda: Sample(texts_read=False),
     "scored": lambda: Sample(withheld=_withheld("evaluation")),
     "bfloat16": lambda: Sample(samples.an_audit(model=samples.directory("bfloat16"))),
+    "selection-text": lambda: Sample(
+        samples.an_audit(selecting=replace(samples.an_audit().scoring, source=samples.text_source("selection.txt")))
+    ),
     "no-claims": lambda: Sample().changed(claims=()),
     "card": lambda: Sample(model=samples.model_facts(card=samples.card_facts())),
     "checkpoint": samples.with_checkpoint,

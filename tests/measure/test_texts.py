@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from checker.core.canonical import digest
 from checker.core.records import EvaluationContract, ScoringContract, TextSource
 from checker.measure import texts
-from checker.measure.texts import Batch, Window, batches, evaluation_windows, longest_shared_run
+from checker.measure.texts import Batch, Window, batches, evaluation_windows
 
 NOWHERE = TextSource("file", path="/nowhere.txt")
 
@@ -131,7 +130,7 @@ def test_windows_follow_each_other_from_the_start_of_the_text(tmp_path: Path) ->
     contract = ScoringContract(plain(tmp_path, words(0, 14)), prompts=3, tokens=4, special_tokens="none")
     assert prompts_of(contract, WITH_BEGIN) == [tokens(0, 4), tokens(4, 8), tokens(8, 12)]
     cut, facts = texts.scoring(contract, WITH_BEGIN)
-    assert cut.words == tuple(words(0, 12).split()), "the words of the tokens that are used"
+    assert [part.letters for part in cut.stretches] == ["w0w1w2w3", "w4w5w6w7", "w8w9w10w11"]
     assert facts.kinds == ("", "", "")
     assert [(window.first, window.last) for window in cut.windows] == [(0, 3)] * 3
 
@@ -205,7 +204,7 @@ def test_the_first_rows_give_one_prompt_each(tmp_path: Path) -> None:
     assert prompts_of(every, WITH_BEGIN) == [(BEGIN, *tokens(0, 4)), (BEGIN, *tokens(10, 14))]
     cut, facts = texts.scoring(contract, WITHOUT)
     assert facts.kinds == ("k0", "k1")
-    assert cut.words == tuple(f"{words(0, 9)} {words(10, 16)}".split())
+    assert [part.letters for part in cut.stretches] == ["w0w1w2w3", "w10w11w12w13"], "what is used of a row"
 
 
 def test_rows_that_do_not_suffice_are_named(tmp_path: Path) -> None:
@@ -240,7 +239,7 @@ def test_the_lines_of_a_plain_text_are_rows(tmp_path: Path) -> None:
 
 
 def evaluated(contract: EvaluationContract, with_tokenizer: Any) -> list[tuple[int, ...]]:
-    cut, facts = texts.evaluation(contract, with_tokenizer, ())
+    cut, facts = texts.evaluation(contract, with_tokenizer)
     assert facts.scored == tuple(len(scored_tokens(window)) for window in cut.windows)
     assert facts.batches == len(cut.batches)
     assert facts.tokens_digest == digest([window.ids for window in cut.windows])
@@ -254,18 +253,18 @@ def test_special_tokens_of_an_evaluation(tmp_path: Path) -> None:
     assert evaluated(replace(contract, special_tokens="none"), WITH_BEGIN) == [tokens(0, 4), tokens(2, 6)]
     every = replace(contract, special_tokens="every_window")
     assert evaluated(every, WITH_BEGIN) == [(BEGIN, *tokens(0, 4)), (BEGIN, *tokens(2, 6))]
-    cut, facts = texts.evaluation(every, WITH_BEGIN, ())
+    cut, facts = texts.evaluation(every, WITH_BEGIN)
     assert [scored_tokens(window) for window in cut.windows] == [list(tokens(1, 4)), list(tokens(4, 6))]
     assert facts.tokens == 6
-    assert "no begin token" in refused(texts.evaluation, every, WITHOUT, ())
+    assert "no begin token" in refused(texts.evaluation, every, WITHOUT)
 
 
 def test_the_first_words_are_joined_by_single_spaces(tmp_path: Path) -> None:
     contract = EvaluationContract(plain(tmp_path, " w0\n\nw1\tw2  w3 "), window=9, stride=3, words=3)
-    cut, facts = texts.evaluation(contract, WITHOUT, ())
+    cut, facts = texts.evaluation(contract, WITHOUT)
     assert cut.windows[0].ids == tokens(0, 3)
-    assert (cut.words, facts.tokens) == (("w0", "w1", "w2"), 3)
-    assert refused(texts.evaluation, replace(contract, words=5), WITHOUT, ()) == (
+    assert (cut.stretches[0].letters, facts.tokens) == ("w0w1w2", 3)
+    assert refused(texts.evaluation, replace(contract, words=5), WITHOUT) == (
         "text.txt: found 4 words; expected at least 5; lower `words`"
     )
 
@@ -273,15 +272,24 @@ def test_the_first_words_are_joined_by_single_spaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("boundary", "expected"), [("every_token", 2), ("skip_first", 2), ("whole_window", 9)])
 def test_a_text_too_short_to_evaluate(tmp_path: Path, boundary: Any, expected: int) -> None:
     contract = EvaluationContract(plain(tmp_path, "w0"), window=9, stride=3, boundary=boundary)
-    assert refused(texts.evaluation, contract, WITHOUT, ()) == (
+    assert refused(texts.evaluation, contract, WITHOUT) == (
         f"text.txt: found 1 tokens; expected at least {expected}; use a longer text"
     )
 
 
-def test_overlap_with_the_scoring_text_is_counted_in_words(tmp_path: Path) -> None:
-    contract = EvaluationContract(plain(tmp_path, words(0, 12)), window=4, stride=2)
-    assert texts.evaluation(contract, WITHOUT, words(7, 20).split())[1].shared_run == 5
-    assert texts.evaluation(contract, WITHOUT, ())[1].shared_run == 0
+def test_what_a_window_adds_to_its_text(tmp_path: Path) -> None:
+    contract = EvaluationContract(plain(tmp_path, words(0, 9)), window=4, stride=3)
+
+    def added(**changes: Any) -> list[tuple[int, ...]]:
+        cut, _ = texts.evaluation(replace(contract, **changes), WITH_BEGIN)
+        return [part.ids for part in cut.stretches]
+
+    assert added(special_tokens="none") == [tokens(0, 4), tokens(4, 7), tokens(7, 9)]
+    assert added(special_tokens="none", boundary="skip_first") == [tokens(0, 4), tokens(4, 7), tokens(7, 9)]
+    assert added(special_tokens="none", boundary="whole_window") == [tokens(0, 4), tokens(4, 7)]
+    assert added(special_tokens="every_window") == [tokens(0, 4), tokens(4, 7), tokens(7, 9)]
+    assert added() == [(BEGIN, *tokens(0, 3)), tokens(3, 6), tokens(6, 9)]
+    assert texts.evaluation(contract, WITH_BEGIN)[0].stretches[0].letters == "w0w1w2"
 
 
 def test_the_begin_token_is_measured_on_one_window_both_ways(tmp_path: Path) -> None:
@@ -298,26 +306,3 @@ def test_the_begin_token_is_measured_on_one_window_both_ways(tmp_path: Path) -> 
     assert short.ids.tolist() == [list(tokens(0, 3))]
     assert texts.begin_token_windows(contract, WITHOUT) is None
     assert texts.begin_token_windows(replace(contract, window=2, stride=1), WITH_BEGIN) is None
-
-
-def by_brute_force(one: Sequence[str], other: Sequence[str]) -> int:
-    runs = {tuple(one[i:j]) for i in range(len(one)) for j in range(i + 1, len(one) + 1)}
-    return max((j - i for i in range(len(other)) for j in range(i + 1, len(other) + 1) if tuple(other[i:j]) in runs),
-               default=0)  # fmt: skip
-
-
-some_words = st.lists(st.sampled_from("abc"), max_size=25)
-
-
-@settings(deadline=None, max_examples=300)
-@given(some_words, some_words, some_words)
-def test_the_longest_shared_run(one: list[str], other: list[str], shared: list[str]) -> None:
-    assert longest_shared_run(one, other) == by_brute_force(one, other)
-    mixed = (one + shared, shared + other)
-    assert longest_shared_run(*mixed) == by_brute_force(*mixed) >= len(shared)
-
-
-def test_a_text_held_against_itself_takes_no_longer_than_a_pass_or_so() -> None:
-    whole = [str(random.Random(number).randrange(500)) for number in range(60_000)]
-    assert longest_shared_run(whole, whole) == 60_000
-    assert longest_shared_run(whole[1000:41_000], whole) == 40_000

@@ -48,7 +48,7 @@ MODEL = ModelFacts(
     tokenizer_digest="t",
 )  # fmt: skip
 SETTINGS = tuple(MethodSettings(name, (1, 3)) for name in ("interchange", "replacement", "deletion"))
-TOKENISED = Facts(MODEL, evaluation=EvaluationFacts("t", "t", 1000, (), 1, 0))
+TOKENISED = Facts(MODEL, evaluation=EvaluationFacts("t", "t", 1000, (), 1))
 
 
 def audit_of(**changes: Any) -> Audit:
@@ -324,7 +324,7 @@ def test_evaluation_tokens_are_those_of_the_windows(
     contract = EvaluationContract(TEXT, *shape, boundary=boundary)
     windows = list(evaluation_windows(range(length), contract, (-1,) * begin))
     contract = replace(contract, special_tokens="every_window" if begin else "none")
-    facts = Facts(MODEL, evaluation=EvaluationFacts("t", "t", length, (), 1, 0))
+    facts = Facts(MODEL, evaluation=EvaluationFacts("t", "t", length, (), 1))
     if windows:
         counted = sum(len(window.ids) for window in windows)
         assert evaluation_tokens(audit_of(evaluation=contract), facts) == counted

@@ -180,7 +180,8 @@ def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
 def evaluation_facts(windows: int = WINDOWS) -> EvaluationFacts:
     scored = (WINDOW_TOKENS,) * windows
     tokens = windows * WINDOW_TOKENS
-    return EvaluationFacts(digest("evaluation.txt"), digest("evaluation tokens"), tokens, scored, 2, shared_run=3)
+    shared = {"shared_letters": 17, "shared_tokens": 3, "shared_windows": 0.0}
+    return EvaluationFacts(digest("evaluation.txt"), digest("evaluation tokens"), tokens, scored, 2, **shared)
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ class Sample:
         if not self.texts_read:
             return Facts(self.model, checkpoints=self.checkpoints)
         texts = scoring_facts(self.prompts), evaluation_facts(self.windows)
-        return Facts(self.model, *texts, checkpoints=self.checkpoints)
+        selection = texts[0] if self.audit.selecting else None
+        return Facts(self.model, *texts, selection, self.checkpoints)
 
     @property
     def evidence(self) -> Evidence:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from checker.core import statistics
-from checker.core.facts import OVERLAP
 from checker.core.questions import Evidence, RemovalSet
 from checker.core.records import Audit
 from checker.judge.figures.costs import Costs
@@ -59,7 +58,7 @@ def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence
 def selected_on(evidence: Evidence, method: str) -> str:
     """The texts a method chooses on, marked where they overlap the evaluation text; empty where it looks at none."""
     audit, evaluation = evidence.audit, evidence.facts.evaluation
-    tuned = " (tuned on its test text)" if evaluation is not None and evaluation.shared_run >= OVERLAP else ""
+    tuned = " (tuned on its test text)" if evaluation is not None and evaluation.overlaps else ""
     looking = [METHODS[name] for name in _choosing(audit, method) if METHODS[name].looks]
     contracts = [(looker.looks_at == "selection" and audit.selecting) or audit.scoring for looker in looking]
     names = " and ".join(dict.fromkeys(contract.source.name for contract in contracts))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from checker.core.facts import OVERLAP
+from collections.abc import Iterator
+
+from checker.core.facts import SHARED_RUN, SHARED_WINDOWS, EvaluationFacts
 from checker.core.records import TextSource
 from checker.core.rule import Conclusion, Result, failed, is_commit, passed, rule, undecided
+from checker.core.words import counted
 from checker.judge.case import Case
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
@@ -85,9 +88,19 @@ def selection_overlaps_evaluation(case: Case) -> Result:
     evaluation = case.facts.evaluation
     if evaluation is None:
         return undecided("the texts are not read yet; run the audit")
-    if evaluation.shared_run >= OVERLAP:
+    if evaluation.overlaps:
         return failed(
-            f"found a run of {evaluation.shared_run} words in both texts; expected none of 8 or more; "
-            "arms are tuned on their test text"
+            f"found {_shared(evaluation)}; expected runs below {SHARED_RUN} and less than {SHARED_WINDOWS:.0%} of the "
+            "windows; arms are tuned on their test text"
         )
-    return passed(f"the longest run of words in both texts has {evaluation.shared_run}; expected fewer than 8")
+    return passed(
+        f"{_shared(evaluation)}; overlap begins at {SHARED_RUN} in a row, or at {SHARED_WINDOWS:.0%} of the windows"
+    )
+
+
+def _shared(evaluation: EvaluationFacts) -> str:
+    """What the evaluation text shares with the others, in words."""
+    return (
+        f"{counted(evaluation.shared_letters, 'letter')} in a row and {counted(evaluation.shared_tokens, 'token')} in "
+        f"a row in both texts, and {evaluation.shared_windows:.3g} of the windows mostly in the other text"
+    )
