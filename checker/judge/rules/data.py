@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from checker.core.facts import SHARED_RUN, SHARED_WINDOWS, EvaluationFacts
 from checker.core.records import TextSource
+from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Conclusion, Result, failed, is_commit, passed, rule, undecided
 from checker.core.words import counted
 from checker.judge.case import Case
 
 _LARGE = 1.25  # ratio of perplexities without and with the begin token
+_MANY = 0.1  # share of a text's units that repeat earlier ones
 
 
 @rule(
@@ -104,3 +106,33 @@ def _shared(evaluation: EvaluationFacts) -> str:
         f"{counted(evaluation.shared_letters, 'letter')} in a row and {counted(evaluation.shared_tokens, 'token')} in "
         f"a row in both texts, and {evaluation.shared_windows:.3g} of the windows mostly in the other text"
     )
+
+
+@rule(
+    "data",
+    level="error",
+    why="A prompt or a window that stands in the text twice is one observation and not two. Counted as two, it makes "
+    "every interval too narrow, however large the text looks.",
+    remedy="Take a text in which no passage is repeated, or leave the repeated rows out.",
+    waive="When the units share an instruction or a form that is part of the task; say which.",
+)
+def repeated_units(case: Case) -> Iterator[Result]:
+    """Prompts or windows of a text repeat earlier ones, so that few others are left."""
+    scoring, selection, evaluation = case.facts.scoring, case.facts.selection, case.facts.evaluation
+    if scoring is None or evaluation is None:
+        yield undecided("the texts are not read yet; run the audit")
+        return
+    texts = [("scoring", "prompt", scoring.prompts, scoring.repeats)]
+    if case.audit.selecting is not None and selection is not None:
+        texts.append(("selection", "prompt", selection.prompts, selection.repeats))
+    texts.append(("evaluation", "window", len(evaluation.scored), evaluation.repeats))
+    fine = []
+    for name, noun, number, repeats in texts:
+        found = f"{len(repeats)} of {counted(number, noun)} of the {name} text repeat earlier ones"
+        found += f", {noun} {repeats[0]} first" if repeats else ""
+        if repeats and (len(repeats) > _MANY * number or number - len(repeats) < MINIMUM_UNITS):
+            yield failed(f"found that {found}; expected at most a tenth, and {MINIMUM_UNITS} that do not")
+        else:
+            fine.append(found)
+    if len(fine) == len(texts):
+        yield passed("; ".join(fine))
