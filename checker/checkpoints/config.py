@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# What configurations call the number of blocks, and the number of leading blocks of one kind.
+# What configurations call the number of blocks, the list of their kinds, and the number of leading blocks of one kind.
 COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+KINDS = ("layer_types", "layers_block_type", "block_types")
 _LEADING = ("max_window_layers", "first_k_dense_replace", "num_dense_layers")
 _OF_BLOCKS = re.compile(r"layer|block|_idxs?$")
 _LONGEST = 100_000  # entries of a list that a pattern stands for
@@ -21,8 +22,12 @@ def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def announced(config: Mapping[str, Any]) -> int | None:
-    """The number of blocks that a configuration states; None where it states none."""
-    return next((config[name] for name in COUNTS if type(config.get(name)) is int), None)
+    """The number of blocks that a configuration states, by a number or by a list of their kinds; None without."""
+    stated = next((config[name] for name in COUNTS if config.get(name) is not None), None)
+    kinds = next((config[name] for name in KINDS if isinstance(config.get(name), list)), None)
+    if stated is None and kinds:
+        return len(kinds)
+    return stated if type(stated) is int else None
 
 
 def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:

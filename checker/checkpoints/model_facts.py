@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from checker.checkpoints.config import COUNTS, of_text
+from checker.checkpoints.config import COUNTS, announced, of_text
 from checker.checkpoints.digests import file_sha256, listing_digest
 from checker.checkpoints.files import FETCH_AGAIN, Files
 from checker.checkpoints.gguf import GgufArray, read_gguf
@@ -40,7 +40,7 @@ def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
     whole = read_json(path)
     config = of_text(whole)
     tensors = [placed.tensor for placed in placed_tensors(files) if not placed.tensor.constant]
-    count = _number(path, config, COUNTS)
+    count = _count(path, config, tensors)
     blocks = _stack(files, tensors, count, stack)
     hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
     sizes = {"vocab_size": config.get("vocab_size") or _largest_embedding(tensors, hidden)}
@@ -64,6 +64,17 @@ def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
         quantization=kind,
         notes=notes,
     )
+
+
+def _count(path: Path, config: Mapping[str, Any], tensors: Iterable[Tensor]) -> int:
+    """The number of blocks, as config.json says it, or as the weights do where they have one stack and it says none."""
+    if all(config.get(name) is None for name in COUNTS):
+        if (listed := announced(config)) is not None:
+            return listed
+        found = list(stacks(tensors).values())
+        if len(found) == 1 and len(found[0]) == max(found[0]) + 1:
+            return len(found[0])
+    return _number(path, config, COUNTS)
 
 
 def _of_gguf(files: Files) -> ModelFacts:

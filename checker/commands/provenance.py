@@ -9,9 +9,12 @@ from pathlib import Path
 
 import click
 
+from checker.checkpoints.files import locate
 from checker.checkpoints.provenance import comparison, summary
-from checker.commands.command import PATH, command
+from checker.commands.command import PATH, command, require_measuring
 from checker.commands.terminal import tell
+from checker.core.records import ModelSource
+from checker.core.slots import Comparison
 
 
 def _blocks(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -29,20 +32,32 @@ def _blocks(_: click.Context, __: click.Parameter, text: str | None) -> tuple[in
 @click.argument("base", type=PATH)
 @click.argument("pruned", type=PATH)
 @click.option("--claim", callback=_blocks, metavar="BLOCKS", help="Blocks said to be removed, e.g. 3,7,12.")
+@click.option("--slots", "with_slots", is_flag=True, help="Build both models and compare what their slots are.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, as_json: bool) -> None:
+def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, with_slots: bool, as_json: bool) -> None:
     """Says which base block each block of a pruned checkpoint is, and what became of it, from the weights alone.
 
     BASE and PRUNED are folders of safetensors. Exits with 0 where everything could be told, with 3 where something is
-    open; with --claim, exits with 0 where exactly these blocks are missing, with 1 where not, with 3 where it is open.
+    open. With --claim, exits with 0 where exactly these blocks are missing and those that stay run in slots like their
+    own, with 1 where not, with 3 where it is open. What a slot is (sliding or full attention, its scale, its experts)
+    may follow from its number: --slots tells, needs `pruneaudit[measure]`, and reads no weights for it.
     """
     origins = comparison.provenance(base, pruned)
     if claim is not None:
         comparison.check_claim(origins, claim)
+    slots = _slots(base, pruned, origins) if with_slots else summary.NOT_ASKED
     if as_json:
-        tell(json.dumps(summary.as_json(origins, claim), indent=2, ensure_ascii=False))
+        tell(json.dumps(summary.as_json(origins, claim, slots), indent=2, ensure_ascii=False))
     else:
-        tell("\n".join(summary.lines(origins, claim)))
+        tell("\n".join(summary.lines(origins, claim, slots)))
     if claim is None:
-        sys.exit(3 if origins.open else 0)
-    sys.exit({"agrees": 0, "differs": 1, "open": 3}[origins.agreement(claim)[0]])
+        sys.exit(3 if origins.open or (with_slots and slots.state == "open") else 0)
+    sys.exit({"agrees": 0, "differs": 1, "open": 3}[summary.verdict(origins, claim, slots)[0]])
+
+
+def _slots(base: Path, pruned: Path, origins: comparison.Provenance) -> Comparison:
+    require_measuring()
+    from checker.measure import slots
+
+    files = locate(ModelSource("directory", path=str(base)))
+    return slots.compared(slots.of_files(files), files, pruned, origins.layout)

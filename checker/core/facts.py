@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, final
 
+from checker.core.canonical import digest
 from checker.core.records import Verdict
+from checker.core.slots import AllMarks, Comparison
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,10 @@ class CardFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What headers and configuration say of a model, without loading its weights."""
+    """What headers and configuration say of a model, without loading its weights.
+
+    Once measured, what its blocks hold and what its slots are is of the architecture that the library builds.
+    """
 
     source: str
     kind: str
@@ -43,6 +48,28 @@ class ModelFacts:
     fallbacks: tuple[str, ...] = ()  # what transformers takes in the place of what the files say
     remote_code: bool = False  # whether code that came with the model was allowed to run
     card: CardFacts | None = None  # None where no card lies beside the weights
+    marks: AllMarks | None = None  # what the slots are; None where only headers and config.json were read
+    shared_parameters: tuple[tuple[tuple[int, ...], int], ...] = ()  # blocks with their common ones, counted once
+    headers: str | None = None  # digest of the shapes that headers give, where others stand in ``block_shapes``
+
+    @property
+    def header_shapes(self) -> str:
+        """Digest of the blocks' names and shapes as the files' headers give them, whatever is known beside."""
+        return self.headers or digest(list(self.block_shapes))
+
+    @property
+    def misfit(self) -> str | None:
+        """What of marks and shared parameters cannot be of so many blocks, where the facts are a stranger's."""
+        if any(len(values) not in (1, self.blocks) for values in (self.marks or {}).values()):
+            return f"marks that are not of {self.blocks} slots"
+        if any(block >= self.blocks for holders, _ in self.shared_parameters for block in holders):
+            return f"parameters shared by blocks beyond the {self.blocks} there are"
+        return None
+
+    def saved_by_removing(self, blocks: Collection[int]) -> int:
+        """The parameters that go with these blocks: what they share with one that stays, stays."""
+        shared = sum(count for holders, count in self.shared_parameters if set(holders) <= set(blocks))
+        return sum(self.block_parameters[block] for block in blocks) + shared
 
 
 @dataclass(frozen=True)
@@ -62,6 +89,7 @@ class CheckpointFacts:
     open: tuple[str, ...]  # what could not be decided, with the reasons
     config: tuple[str, ...] = ()  # fields of config.json that do not fit
     twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
+    slots: Comparison | None = None  # whether its blocks run in slots like the model's; None: not compared
 
 
 @final

@@ -113,4 +113,6 @@ def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
             "an entry for every block",
             RESTORE,
         )
+    if model.misfit:
+        raise EvidenceDamaged.at(f"{place}, model", model.misfit, "an entry for every block", RESTORE)
     return model

@@ -44,12 +44,15 @@ def differences(measured: ModelFacts, here: ModelFacts | None) -> list[AtHandRow
     if here is None:
         return []
     return [
-        {"fact": name, "measured": _short(getattr(measured, name)), "at_hand": _short(getattr(here, name))}
+        {"fact": name, "measured": _short(measured, name), "at_hand": _short(here, name)}
         for name in _SAME
-        if getattr(measured, name) != getattr(here, name)
+        if _short(measured, name) != _short(here, name)
     ]
 
 
-def _short(value: object) -> str:
-    """A fact in a few characters: shapes and kinds by their digest."""
+def _short(facts: ModelFacts, name: str) -> str:
+    """A fact in a few characters: shapes, as headers give them, and kinds by their digest."""
+    if name == "block_shapes":
+        return facts.header_shapes[:12]
+    value = getattr(facts, name)
     return digest(value)[:12] if isinstance(value, tuple) else str(value)

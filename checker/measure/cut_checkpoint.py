@@ -23,22 +23,19 @@ from checker.checkpoints.config import cut_settings
 from checker.checkpoints.digests import weights_digest
 from checker.checkpoints.files import locate
 from checker.core.errors import CannotRun, UsageError
-from checker.core.layouts import Layout, Place
+from checker.core.layouts import Layout
 from checker.core.records import ModelSource
+from checker.core.slots import Marks, difference, shown
 from checker.measure.blocks import BlockStack, find_stack, mix, text_config
 from checker.measure.models import fetch, load_model, load_tokenizer
 from checker.measure.proof import tolerance
 from checker.measure.quiet import quiet
+from checker.measure.slots import NUMBER, marks_of
 from checker.measure.walk import run_through
 
 _CPU = torch.device("cpu")
 # Tokens on which the saved checkpoint is held against the layout.
 _PROOF_TOKENS = 32
-
-# What a module calls its block's number.
-_NUMBER = re.compile(r"(layer|block)_?(idx|id|index|number)$|^idx$")
-
-Marks = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -170,7 +167,7 @@ def _renumber(block: nn.Module, slot: int, number: int) -> None:
     """Gives the parts of a block its new number, by which they find their cache."""
     for part in block.modules():
         for key, value in list(vars(part).items()):
-            if type(value) is int and _NUMBER.search(key):
+            if type(value) is int and NUMBER.search(key):
                 setattr(part, key, value - slot + number)
 
 
@@ -216,7 +213,8 @@ def _expect(model: nn.Module, layout: Layout, name: str | None) -> _Expected:
     _check_slots(layout, len(stack))
     ids = _proof_ids(model)
     logits = stack.leave(run_through(stack, layout, stack.enter(ids)), ids).float()
-    marks = tuple(_marks(stack.blocks[slot]) for slot in layout.slots)
+    known = marks_of(model, stack.blocks)
+    marks = tuple(known[slot] for slot in layout.slots)
     settings = cut_settings(_settings(text_config(model)), len(stack), layout.slots)
     return _Expected(ids, logits, marks, settings)
 
@@ -232,18 +230,6 @@ def _proof_ids(model: nn.Module) -> torch.Tensor:
     return torch.tensor([free[:: max(1, len(free) // _PROOF_TOKENS)][:_PROOF_TOKENS]])
 
 
-def _marks(block: nn.Module) -> Marks:
-    """The plain attributes of a block's parts, and their classes: what a slot is, beside weights and its number."""
-    marks: dict[str, Any] = {}
-    for path, part in block.named_modules():
-        marks[f"{path}.class".lstrip(".")] = type(part).__name__
-        for key, value in vars(part).items():
-            plain = value is None or isinstance(value, (bool, int, float, str))
-            if plain and not key.startswith("_") and key != "training" and not _NUMBER.search(key):
-                marks[f"{path}.{key}".lstrip(".")] = value
-    return marks
-
-
 def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
     """Loads what was saved and holds it against the layout; CannotRun where it is something else."""
     try:
@@ -257,21 +243,15 @@ def _prove(source: ModelSource, layout: Layout, expected: _Expected) -> None:
     for key, value in expected.settings.items():
         if (loaded := settings.get(key)) != value:
             raise _inexpressible(layout, f"that its configuration turns {key} into {loaded}, where {value} was saved")
-    for place, block, marks in zip(layout.places, stack, expected.marks, strict=True):
-        _check_marks(layout, place, _marks(block), marks)
+    for place, marks, saved in zip(layout.places, expected.marks, marks_of(model, list(stack)), strict=True):
+        if (name := difference(marks, saved)) is not None:
+            found = f"slot {place.slot} has {name} {shown(marks, name)}, and {shown(saved, name)} once saved"
+            raise _inexpressible(layout, f"that {found}")
     with torch.inference_mode(), quiet():
         logits = model(input_ids=expected.ids, use_cache=False).logits.float()
     apart = float((logits - expected.logits).abs().max())
     if not apart <= tolerance(getattr(torch, source.dtype)) * float(expected.logits.abs().max()):
         raise _inexpressible(layout, f"that once saved its logits differ from the layout's by {apart:.3g}")
-
-
-def _check_marks(layout: Layout, place: Place, loaded: Marks, expected: Marks) -> None:
-    for key in sorted({*loaded, *expected}):
-        if loaded.get(key) != expected.get(key):
-            raise _inexpressible(
-                layout, f"that slot {place.slot} has {key} {expected.get(key)}, and {loaded.get(key)} once saved"
-            )
 
 
 def _inexpressible(layout: Layout, found: str) -> CannotRun:

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from checker.checkpoints.files import Files, NotCached, locate
 from checker.core.errors import CannotRun
@@ -59,6 +60,32 @@ def load_tokenizer(files: Files) -> Any:
     """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
     with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "tokenizer"):
         return AutoTokenizer.from_pretrained(str(folder), **_options(files))
+
+
+def build_without_weights(files: Files) -> nn.Module:
+    """The model that the configuration describes, on the meta device; no weights are read.
+
+    CannotRun where the library has no causal language model of it.
+    """
+    with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "model"):
+        config = AutoConfig.from_pretrained(str(folder), **_options(files))
+        _check_causal(files, config)
+        with torch.device("meta"):
+            model: nn.Module = AutoModelForCausalLM.from_config(config, trust_remote_code=bool(files.code))
+        return model
+
+
+def _check_causal(files: Files, config: Any) -> None:
+    own = bool(files.code) and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if own or type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return
+    name = next(iter(config.architectures or ()), type(config).__name__)
+    raise CannotRun.at(
+        files.folder,
+        f"{name}, which transformers {transformers.__version__} has no causal language model for",
+        "a decoder-only language model",
+        "audit its language model alone, saved on its own, or use a version of transformers that has one",
+    )
 
 
 def load_model(files: Files, dtype: str, device: torch.device) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,11 @@ from checker.checkpoints.files import Files
 from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun
-from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.layouts import Layout
 from checker.core.questions import Text
 from checker.core.records import Audit
-from checker.measure import texts
+from checker.measure import slots, texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
@@ -77,7 +78,10 @@ def prepare(
     weights = weights_digest(files)
     check_pin(audit.model, files, weights)
     card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
-    model = replace(facts(files, audit.model), digest=weights, card=card)
+    described = replace(facts(files, audit.model), digest=weights, card=card)
+    architecture = slots.of_files(files, audit.model.blocks)
+    packed = described.quantization is not None and files.config is not None
+    model = slots.in_facts(described, architecture, packed=packed)
     progress.say("tokenising the texts")
     tokenizer = load_tokenizer(files)
     model = replace(model, fallbacks=fallbacks(files, tokenizer))
@@ -93,13 +97,22 @@ def prepare(
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
     for text, cut in cuts.items():
-        _check_vocabulary(model, text, cut.batches)
-    _check_vocabulary(model, "evaluation", begin_token or ())
+        _check_vocabulary(architecture.embeddings, text, cut.batches)
+    _check_vocabulary(architecture.embeddings, "evaluation", begin_token or ())
     if claimed_checkpoints.naming_one(audit):
         progress.say("reading the checkpoints that claims name")
-        known = replace(known, checkpoints=claimed_checkpoints.read(audit, files))
+        known = replace(known, checkpoints=tuple(_checkpoints(audit, files, architecture)))
         audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
     return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
+
+
+def _checkpoints(audit: Audit, files: Files, model: slots.Architecture) -> Iterator[CheckpointFacts]:
+    """The facts of the checkpoints that claims name, their slots held against the model's."""
+    named = claimed_checkpoints.naming_one(audit)
+    for claim, fact in zip(named, claimed_checkpoints.read(audit, files), strict=True):
+        layout = None if fact.layout is None else Layout.parse(fact.layout)
+        compared = slots.compared(model, files, Path(str(claim.checkpoint)), layout, audit.model.blocks)
+        yield replace(fact, slots=compared)
 
 
 def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, facts: ScoringFacts) -> Facts:
@@ -132,15 +145,15 @@ def _check_context(model: ModelFacts, longest: int) -> None:
         )
 
 
-def _check_vocabulary(model: ModelFacts, text: Text, batches: Iterable[texts.Batch]) -> None:
+def _check_vocabulary(embeddings: int, text: Text, batches: Iterable[texts.Batch]) -> None:
     """A token that the model has no embedding for would fail in its forward, on some devices beyond recovery."""
     for batch in batches:
-        if int(batch.ids.max()) < model.vocabulary:
+        if int(batch.ids.max()) < embeddings:
             continue
-        window, position = (batch.ids >= model.vocabulary).nonzero()[0].tolist()
+        window, position = (batch.ids >= embeddings).nonzero()[0].tolist()
         raise CannotRun.at(
             f"data.{text}, {batch.name} {batch.units[window]}",
             f"token id {int(batch.ids[window, position])} at position {position}",
-            f"ids below {model.vocabulary}, the model's number of embeddings",
+            f"ids below {embeddings}, the model's number of embeddings",
             "the tokenizer does not belong to these weights; use the one that the model was trained with",
         )

@@ -17,7 +17,7 @@ import numpy as np
 from checker.checkpoints import digests as artifacts
 from checker.core import history
 from checker.core.canonical import digest
-from checker.core.errors import CannotRun, EvidenceDamaged, NotFinite
+from checker.core.errors import EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
@@ -193,11 +193,6 @@ class _Session:
         """An engine that is proved to give the model's own logits."""
         self.progress.say(f"loading the model ({dtype})")
         stack = BlockStack(load_model(self.prepared.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
-        if len(stack) != self.model_facts.blocks:
-            raise CannotRun(
-                f"found a stack of {len(stack)} blocks in the loaded model; expected the {self.model_facts.blocks} "
-                "that its files announce"
-            )
         engine = Engine(stack)
         prove(engine.stack, self.cuts["scoring"].batches[0])
         return engine

@@ -228,7 +228,9 @@ def _problem(name: str, content: dict[str, Any], answers: int) -> str | None:
         blocks, kinds = content["blocks"], content.get("slot_kinds")
         if blocks < 1 or not len(content["block_parameters"]) == len(content["block_shapes"]) == blocks:
             return f"{blocks} blocks, of which not each one is described,"
-        return f"{len(kinds)} kinds of {blocks} slots" if kinds and len(kinds) != blocks else None
+        if kinds and len(kinds) != blocks:
+            return f"{len(kinds)} kinds of {blocks} slots"
+        return from_json(ModelFacts, content).misfit
     batches = content.get("batches", 0)
     return f"{batches} batches, more than there are answers," if batches > answers else None
 

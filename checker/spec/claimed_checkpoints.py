@@ -14,6 +14,7 @@ from checker.core.canonical import digest, restored
 from checker.core.errors import EvidenceDamaged
 from checker.core.facts import CheckpointFacts, ModelFacts
 from checker.core.records import Audit
+from checker.core.slots import NOT_COMPARED
 from checker.spec.claims.removal import Removal
 
 RECORD = "checkpoint"
@@ -92,7 +93,8 @@ def restore(
 
 def with_layers(audit: Audit, checkpoints: Sequence[CheckpointFacts]) -> Audit:
     """The audit with the blocks filled in that checkpoints lack, where a claim says so and they are nothing but cut."""
-    removed = {fact.claim: fact.removed for fact in checkpoints if fact.cut and fact.removed and not _doubtful(fact)}
+    known = [fact for fact in checkpoints if why_another(fact) is None and not _doubtful(fact)]
+    removed = {fact.claim: fact.removed for fact in known if fact.cut and fact.removed}
     claims = (
         replace(claim, layers=removed[claim.id])
         if isinstance(claim, Removal) and claim.from_checkpoint and claim.id in removed
@@ -104,12 +106,26 @@ def with_layers(audit: Audit, checkpoints: Sequence[CheckpointFacts]) -> Audit:
 
 def why_unknown(claim: Removal, checkpoints: Sequence[CheckpointFacts]) -> str:
     """Why the blocks that a claim's checkpoint lacks are not known."""
-    fact = next((fact for fact in checkpoints if fact.claim == claim.id), None)
+    fact = of_claim(claim, checkpoints)
     if fact is None:
         return "the checkpoint that the claim names was not read; run the audit"
     if not fact.cut and fact.layout is not None:
         return f"{fact.name} is more than a removal of blocks: {fact.done}"
     return f"which blocks {fact.name} lacks is not decided: {next(iter(fact.open), 'no block is missing')}"
+
+
+def of_claim(claim: Removal, checkpoints: Sequence[CheckpointFacts]) -> CheckpointFacts | None:
+    """What is known of the checkpoint that a claim names."""
+    return next((fact for fact in checkpoints if fact.claim == claim.id), None)
+
+
+def why_another(fact: CheckpointFacts) -> str | None:
+    """Why what is measured is not of the checkpoint, or may not be, whatever blocks it lacks: its slots are others."""
+    if fact.slots is None:
+        return f"whether {fact.name} is what was measured is open: {NOT_COMPARED}; run the audit again"
+    if fact.slots.state == "open":
+        return f"whether {fact.name} is what was measured is open: {fact.slots.why}"
+    return f"{fact.name} is not what was measured: {fact.slots.why}" if fact.slots.state == "differ" else None
 
 
 def _doubtful(fact: CheckpointFacts) -> bool:

@@ -176,7 +176,6 @@ def test_config_and_tensors_must_agree_on_the_block_count(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("value", "expected"), [
-    ({"num_hidden_layers": None}, "found 'None' for num_hidden_layers or n_layer"),
     ({"num_hidden_layers": True}, "found 'True'"),
     ({"num_hidden_layers": 2**40}, "expected a whole number above 0"),
     ({"hidden_size": "4"}, "found '4' for hidden_size"),
@@ -185,6 +184,25 @@ def test_config_and_tensors_must_agree_on_the_block_count(tmp_path: Path) -> Non
 ])  # fmt: skip
 def test_impossible_settings_are_named(value: Mapping[str, Any], expected: str, tmp_path: Path) -> None:
     assert expected in refused_source(write_model(tmp_path, config={**CONFIG, **value}))
+
+
+@pytest.mark.parametrize("kinds", ["layer_types", "layers_block_type", "block_types"])
+def test_a_list_of_kinds_counts_the_blocks(kinds: str, tmp_path: Path) -> None:
+    """As transformers saves nemotron_h."""
+    config = {**CONFIG, "num_hidden_layers": None, kinds: ["mamba", "attention"]}
+    source = write_model(tmp_path / "listed", config=config)
+    assert facts(locate(source), source).blocks == 2
+    longer = write_model(tmp_path / "longer", config={**config, kinds: ["mamba"] * 3})
+    assert "expected a stack numbered 0 to 2" in refused_source(longer)
+
+
+def test_the_only_stack_counts_the_blocks_where_the_configuration_does_not(tmp_path: Path) -> None:
+    unsaid = {name: value for name, value in CONFIG.items() if name != "num_hidden_layers"}
+    source = write_model(tmp_path, config=unsaid)
+    assert facts(locate(source), source).blocks == 2
+    two = {**stack_shapes(2), "vision.layers.0.w": (2,)}
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(two))
+    assert "found 'None' for num_hidden_layers or n_layer" in refused_source(source)
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff", b"[" * 200_000, b'{"a": 1, "a": 2}'])

@@ -530,12 +530,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_command_shows_what_was_found(bases: Path, pruned: Path, run: Run) -> None:
     code, out, _ = run(bases / "llama", pruned, "--claim", "1")
-    assert code == 0
+    assert code == 3
     change = provenance(bases / "llama", pruned).origins[2].change
     assert out.splitlines() == [
         "pruned: 3 blocks; llama: 4 blocks",
         "layout: (0,2,3)",
         "block 1 removed; 1 of 3 retrained",
+        "slots: not compared; use --slots",
         "",
         "place  weights of  state",
         "0      0           identical",
@@ -553,8 +554,45 @@ def test_the_command_shows_what_was_found(bases: Path, pruned: Path, run: Run) -
         "tie_word_embeddings  False  as found",
         "vocab_size           97     as found",
         "",
-        "claim: block 1 removed; so it is: the checkpoint lacks block 1",
+        "claim: block 1 removed; open: blocks agree; what their slots are was not compared; use --slots",
     ]
+
+
+def test_slots_are_compared_where_they_are_asked_for(bases: Path, pruned: Path, run: Run) -> None:
+    code, out, _ = run(bases / "llama", pruned, "--claim", "1", "--slots")
+    assert code == 0
+    assert out.splitlines()[3] == "slots: every block runs in one like its own"
+    assert out.splitlines()[-1] == "claim: block 1 removed; so it is: the checkpoint lacks block 1"
+    found = json.loads(run(bases / "llama", pruned, "--claim", "1", "--slots", "--json")[1])
+    assert (found["slots"], found["claim"]["agreement"]) == ({"state": "same", "why": ""}, "agrees")
+
+
+def test_blocks_that_moved_into_slots_of_another_kind(tmp_path: Path, run: Run) -> None:
+    """As gemma-3 is published and cut: which layers slide follows from their numbers, and only the count is changed."""
+    kinds = ["sliding_attention", "full_attention"] * 2
+    base = tmp_path / "base"
+    build("gemma3", layer_types=kinds).save_pretrained(base)
+    made(build("gemma3", layer_types=kinds), "(0,2,3)", tmp_path / "cut")
+    for folder in (base, tmp_path / "cut"):
+        config = json.loads((folder / "config.json").read_text())
+        del config["layer_types"]
+        (folder / "config.json").write_text(json.dumps({**config, "sliding_window_pattern": 2}))
+    code, out, _ = run(base, tmp_path / "cut", "--claim", "1", "--slots")
+    why = "block 2 ran in a slot with layer_type sliding_attention and runs with full_attention in the checkpoint"
+    assert code == 1
+    assert out.splitlines()[3] == f"slots: {why}"
+    assert out.splitlines()[-1] == f"claim: block 1 removed; it is not so: the checkpoint lacks block 1, but {why}"
+    assert run(base, tmp_path / "cut", "--claim", "1")[0] == 3
+
+
+def test_slots_that_cannot_be_told_are_open(bases: Path, pruned: Path, run: Run) -> None:
+    config = json.loads((pruned / "config.json").read_text())
+    (pruned / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
+    code, out, _ = run(bases / "llama", pruned, "--slots")
+    assert code == 3
+    assert out.splitlines()[3] == (
+        "slots: its slots could not be told: its configuration describes 4 blocks, and its weights are 3"
+    )
 
 
 def test_the_command_gives_json(bases: Path, pruned: Path, run: Run) -> None:

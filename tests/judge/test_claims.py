@@ -13,6 +13,7 @@ from evidence_sample import Sample, claim
 from scipy import stats as scipy_stats
 
 from checker.core.records import MethodSettings, Statistics
+from checker.core.slots import Comparison
 
 COST = 100 * expm1(0.08)  # of blocks 4 and 6, in percent
 SPAN = "[7.924, 8.735]"
@@ -564,3 +565,34 @@ def test_rows_repeat_what_the_audit_says() -> None:
         "location": "audit.yaml:9:5",
         "evidence": "measured",
     }
+
+
+# --- claims that name a checkpoint -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slots", "reason"),
+    [
+        (Comparison("same"), None),
+        (Comparison("differ", "block 5 ran elsewhere"), "pruned is not what was measured: block 5 ran elsewhere"),
+        (Comparison("open", "no model"), "whether pruned is what was measured is open: no model"),
+        (
+            None,
+            "whether pruned is what was measured is open: what the slots of its blocks are was not compared; "
+            "run the audit again",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stated", [True, False])
+def test_what_was_measured_is_not_quoted_for_a_checkpoint_of_other_slots(
+    slots: Comparison | None, reason: str | None, stated: bool
+) -> None:
+    named = removal(checkpoint="/x/pruned", scope="contract", at_most=100.0)
+    if not stated:
+        named = replace(named, layers=None, from_checkpoint=True)
+    row = replace(Sample(), checkpoints=(samples.checkpoint_facts(claim="a", slots=slots),)).verdict(named)
+    if reason is None:
+        assert (row["verdict"], row["value"]) == ("supported", pytest.approx(COST, abs=0.01))
+    else:
+        assert (row["verdict"], row["value"]) == ("open", None)
+        assert row["message"] == f"{reason}; claimed of this very text: at most 100 %"

@@ -97,6 +97,23 @@ def test_slots_of_different_kinds_are_noted() -> None:
     assert pair(sample, 0, 1)["note"] == "slot 0 is sliding_attention, slot 1 is full_attention"
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("layer_type", "slot 0 is 1, slot 1 is 2"),
+        ("attn.scaling", "slot 0 has attn.scaling 1, slot 1 has attn.scaling 2"),
+    ],
+)
+def test_the_mark_by_which_slots_differ_is_named(name: str, note: str) -> None:
+    """What the built model says takes the place of the kinds in config.json."""
+    kinds = ("sliding_attention", "full_attention") * 4
+    marks = {"attn.class": ("Attention",), name: ("1", "2") * 4, "attn.inner.scaling": ("3", "4") * 4}
+    sample = Sample(model=samples.model_facts(slot_kinds=kinds, marks=marks))
+    assert pair(sample, 0, 1)["note"] == note
+    alike = Sample(model=samples.model_facts(slot_kinds=kinds, marks={"attn.class": ("Attention",)}))
+    assert pair(alike, 0, 1)["note"] is None
+
+
 def test_pairs_farther_apart_are_shown_where_they_are_measured() -> None:
     sample = Sample(
         replacement={**samples.REPLACEMENT, **{(i, i + 2): (1.0, 1.0) for i in range(6)}},

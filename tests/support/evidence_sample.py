@@ -33,6 +33,7 @@ from checker.core.records import (
     TextSource,
     Waiver,
 )
+from checker.core.slots import Comparison
 from checker.core.store import Scope, Store
 from checker.judge.form import ClaimRow, EvidenceRow, ReportFigures
 from checker.judge.report import report_figures
@@ -160,6 +161,7 @@ def checkpoint_facts(**changes: Any) -> CheckpointFacts:
         change=None,
         touched=(),
         open=(),
+        slots=Comparison("same"),
     )
     return replace(base, **changes)
 

@@ -96,6 +96,12 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "nemotron": ("nemotron", LLAMA),
     "persimmon": ("persimmon", NEOX),
     "lfm2": ("lfm2", LLAMA | {"layer_types": ["conv", "full_attention", "conv", "full_attention"]}),
+    "nemotron_h": (  # whose config.json is written without a number of blocks
+        "nemotron_h",
+        {name: value for name, value in LLAMA.items() if name != "num_hidden_layers"}
+        | {"hybrid_override_pattern": "M*M*", "ssm_state_size": 8, "mamba_num_heads": 8, "mamba_head_dim": 8}
+        | {"n_groups": 2},
+    ),
     "qwen3_next": (
         "qwen3_next",
         LLAMA

@@ -166,11 +166,27 @@ def test_facts_are_restored_with_their_types() -> None:
             "record, card: found 'removal', which nothing reads; expected only problem, block",
         ),
         ({"remote_code": 1}, "record, remote_code: found 1; expected true or false"),
+        ({"marks": {"a": [1]}}, "record, marks, a[0]: found 1; expected text"),
+        ({"shared_parameters": [[[0, 1], -1]]}, "record, shared_parameters[0][1]: found -1; expected a whole number"),
     ],
 )
 def test_facts_of_another_type_are_damage(change: dict[str, Any], message: str) -> None:
     with pytest.raises(EvidenceDamaged, match=re.escape(message)):
         restored(ModelFacts, MODEL | change, "record")
+
+
+@pytest.mark.parametrize(
+    ("change", "misfit"),
+    [
+        ({}, None),
+        ({"marks": {"a": ["1"], "b": ["1", "2"]}, "shared_parameters": [[[0, 1], 7]]}, None),
+        ({"marks": {"a": ["1", "2", "3"]}}, "marks that are not of 2 slots"),
+        ({"marks": {"a": []}}, "marks that are not of 2 slots"),
+        ({"shared_parameters": [[[0, 2], 7]]}, "parameters shared by blocks beyond the 2 there are"),
+    ],
+)
+def test_facts_about_slots_must_fit_the_blocks(change: dict[str, Any], misfit: str | None) -> None:
+    assert restored(ModelFacts, MODEL | change, "record").misfit == misfit
 
 
 @pytest.mark.parametrize("record", [[], "x", None, 5, {}])

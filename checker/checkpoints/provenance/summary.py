@@ -10,18 +10,24 @@ from checker.checkpoints.provenance.comparison import Agreement, Provenance, in_
 from checker.checkpoints.provenance.origins import Origin
 from checker.checkpoints.provenance.outside import Outside, Setting
 from checker.core.layouts import Place
+from checker.core.slots import Comparison
 
 FORMAT = "pruneaudit/provenance/1"
 
 _LONGEST = 100  # characters of a field's value
 
 
-def lines(provenance: Provenance, claimed: Sequence[int] | None = None) -> Iterator[str]:
+NOT_ASKED = Comparison("open", "what their slots are was not compared; use --slots")  # which needs torch
+
+
+def lines(provenance: Provenance, claimed: Sequence[int] | None = None, slots: Comparison = NOT_ASKED) -> Iterator[str]:
     """What became of the base, with the blocks that somebody says were removed held against it."""
     blocks = range(len(provenance.origins))
     yield f"{provenance.checkpoint}: {len(blocks)} blocks; {provenance.base}: {provenance.base_blocks} blocks"
     yield f"layout: {provenance.layout or 'open'}"
     yield "; ".join(provenance.done)
+    unasked = "not compared; use --slots"
+    yield f"slots: {unasked if slots == NOT_ASKED else slots.why or 'every block runs in one like its own'}"
     yield ""
     yield from _table(["place", "weights of", "state"], [_block(provenance, place) for place in blocks])
     yield ""
@@ -34,16 +40,28 @@ def lines(provenance: Provenance, claimed: Sequence[int] | None = None) -> Itera
         yield from (f"open: {reason}" for reason in provenance.open)
     if claimed is not None:
         yield ""
-        agreement, why = provenance.agreement(claimed)
+        agreement, why = verdict(provenance, claimed, slots)
         yield f"claim: {in_words(claimed)} removed; {_VERDICTS[agreement]}: {why}"
 
 
 _VERDICTS: dict[Agreement, str] = {"agrees": "so it is", "differs": "it is not so", "open": "open"}
 
 
-def as_json(provenance: Provenance, claimed: Sequence[int] | None = None) -> dict[str, Any]:
+def verdict(provenance: Provenance, claimed: Sequence[int], slots: Comparison) -> tuple[Agreement, str]:
+    """Whether the checkpoint is the base without ``claimed``, and why: by its blocks, and by what their slots are."""
+    agreement, why = provenance.agreement(claimed)
+    if agreement != "agrees" or slots.state == "same":
+        return agreement, why
+    if slots.state == "differ":
+        return "differs", f"{why}, but {slots.why}"
+    return "open", f"blocks agree; {slots.why}"
+
+
+def as_json(
+    provenance: Provenance, claimed: Sequence[int] | None = None, slots: Comparison = NOT_ASKED
+) -> dict[str, Any]:
     """The same in a form for programs."""
-    agreement, why = provenance.agreement(claimed) if claimed is not None else (None, None)
+    agreement, why = verdict(provenance, claimed, slots) if claimed is not None else (None, None)
     return {
         "format": FORMAT,
         "base": {"name": provenance.base, "blocks": provenance.base_blocks},
@@ -68,6 +86,7 @@ def as_json(provenance: Provenance, claimed: Sequence[int] | None = None) -> dic
             }
             for each in provenance.settings
         ],
+        "slots": {"state": slots.state, "why": slots.why},
         "open": list(provenance.open),
         "claim": None if claimed is None else {"layers": list(claimed), "agreement": agreement, "message": why},
     }

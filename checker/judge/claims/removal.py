@@ -23,7 +23,7 @@ from checker.judge.claims.decision import (
     tally,
 )
 from checker.judge.claims.kind import Kind
-from checker.spec.claimed_checkpoints import why_unknown
+from checker.spec.claimed_checkpoints import of_claim, why_another, why_unknown
 from checker.spec.claims.removal import Removal
 
 _NOTABLE_SHARE = 0.25  # of the cost, in one window
@@ -39,8 +39,11 @@ def _decide(figures: Figures, claim: Removal) -> Decision:
 
 def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:
     sets, statement = _sets(figures, claim), _statement(claim)
+    known = figures.distances.evidence.facts.checkpoints
+    fact = of_claim(claim, known)
+    if fact is not None and fact.layout is not None and (reason := why_another(fact)):
+        return Decision("open", f"{reason}; {statement}", unit="percent", threshold=_allowed(figures, claim)[1])
     if not sets:
-        known = figures.distances.evidence.facts.checkpoints
         reason = why_unknown(claim, known) if claim.from_checkpoint else figures.why_none(claim.method, claim.budget)
         return Decision("open", f"{reason}; {statement}", unit="percent", threshold=_allowed(figures, claim)[1])
     decisions = [_one_removal(figures, claim, removal) for removal in sets]

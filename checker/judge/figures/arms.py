@@ -22,7 +22,7 @@ def arms(costs: Costs, distances: Distances, sets: Sequence[RemovalSet]) -> list
 def _arm(costs: Costs, distances: Distances, removal: RemovalSet, sets: Sequence[RemovalSet]) -> ArmRow:
     layout, model = removal.layout, costs.evidence.facts.model
     cost = costs.increase(layout)
-    gone = sum(model.block_parameters[layer] for layer in removal.layers)
+    gone = model.saved_by_removing(removal.layers)
     draws = [] if removal.draw else control(costs, sets, removal)
     compared = cost is not None and draws
     return {

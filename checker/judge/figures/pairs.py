@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from checker.core import statistics
+from checker.core.facts import ModelFacts
 from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence, Values
 from checker.core.records import PROTOCOLS
+from checker.core.slots import difference, of_slot, says_kind, shown
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, pair_of, value_row
 from checker.judge.figures.form import (
@@ -40,7 +42,7 @@ def _pair(distances: Distances, i: int, j: int, reason: str | None) -> PairRow:
         "gap": j - i,
         "comparable": reason is None,
         "reason": reason,
-        "note": _slot_note(distances.evidence.facts.model.slot_kinds, i, j),
+        "note": _slot_note(distances.evidence.facts.model, i, j),
         "replacement": None,
         "interchange": None,
         "kl_ratio": None,
@@ -90,7 +92,15 @@ def _deletion(distances: Distances, i: int, j: int) -> PairDeletionRow | None:
     return None if table is None else {"i": float(table[i,].mean()), "j": float(table[j,].mean())}
 
 
-def _slot_note(kinds: Sequence[str], i: int, j: int) -> str | None:
+def _slot_note(model: ModelFacts, i: int, j: int) -> str | None:
+    """By what the slots of a pair differ; as config.json lists their kinds, where nothing else is known of them."""
+    if model.marks is not None:
+        one, other = of_slot(model.marks, i), of_slot(model.marks, j)
+        if (name := difference(one, other)) is None:
+            return None
+        is_or_has = "is" if says_kind(name) else f"has {name}"
+        return f"slot {i} {is_or_has} {shown(one, name)}, slot {j} {is_or_has} {shown(other, name)}"
+    kinds = model.slot_kinds
     if not kinds or kinds[i] == kinds[j]:
         return None
     return f"slot {i} is {kinds[i]}, slot {j} is {kinds[j]}"

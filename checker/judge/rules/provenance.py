@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from checker.core.facts import CheckpointFacts
 from checker.core.layouts import same_removal
 from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.slots import NOT_COMPARED
 from checker.core.words import enumerated, listed, numbered
 from checker.judge.case import Case
 from checker.spec.claimed_checkpoints import naming_one
@@ -90,6 +91,34 @@ def _training(fact: CheckpointFacts) -> Result:
     if fact.layout is None and fact.open:
         return undecided(f"{fact.name}: whether it was trained is not decided: {fact.open[0]}", fact.claim)
     return passed(f"{fact.name} holds the model's own weights, as they are, rounded or merged", fact.claim)
+
+
+@rule(
+    "provenance",
+    level="error",
+    why="What a slot is (sliding or full attention, its window, its scale, its experts, its rotary base) may follow "
+    "from its number. Where blocks are renumbered and the configuration does not follow, the published checkpoint runs "
+    "them as something else, and what was measured here is of another model.",
+    remedy="Make the checkpoint with `pruneaudit export`, which proves it slot by slot, or correct its config.json.",
+    waive="Never; take the checkpoint out of the claim instead.",
+    nothing="no claim names a checkpoint",
+)
+def slots_differ(case: Case) -> Iterator[Result]:
+    """A checkpoint's blocks run in slots of another kind than in the model."""
+    for claim, fact in _checkpoints(case):
+        yield undecided(_UNREAD, claim.id) if fact is None else _slots(fact)
+
+
+def _slots(fact: CheckpointFacts) -> Result:
+    if fact.slots is None:
+        return undecided(f"{fact.name}: {NOT_COMPARED}; run the audit again", fact.claim)
+    if fact.slots.state == "open":
+        return undecided(f"{fact.name}: {fact.slots.why}", fact.claim)
+    if fact.slots.state == "same":
+        return passed(f"every block of {fact.name} runs in a slot like the one it was in", fact.claim)
+    expected = "every block in a slot like the one it was measured in"
+    remedy = "export the checkpoint again, or correct its config.json"
+    return failed(f"{fact.name}: found that {fact.slots.why}; expected {expected}; {remedy}", fact.claim)
 
 
 @rule(
