@@ -334,6 +334,35 @@ def test_tensors_outside_of_the_blocks_that_were_changed_resized_added_or_lost(b
     ]
 
 
+def test_embeddings_may_be_narrower_than_the_blocks(tmp_path: Path) -> None:
+    """As those of OPT-350m."""
+    narrow = {"word_embed_proj_dim": 16, "do_layer_norm_before": False}
+    build("opt", **narrow).save_pretrained(tmp_path / "base")
+    folder = made(build("opt", **narrow), "(0,2,3)", tmp_path / "made")
+    found = provenance(tmp_path / "base", folder)
+    sizes = {each.field: (each.found, each.agrees) for each in found.settings if each.field.endswith("_size")}
+    assert sizes == {"hidden_size": (32, True), "vocab_size": (97, True)}
+
+
+def test_embeddings_may_have_more_rows_than_the_vocabulary(bases: Path, tmp_path: Path) -> None:
+    """As those of Mllama have, eight of them. What counts is by how many rows they were changed."""
+
+    def smaller(config: Path) -> None:
+        config.write_text(json.dumps({**json.loads(config.read_text()), "vocab_size": 89}))
+
+    base, kept = (shutil.copytree(bases / "llama", tmp_path / name) for name in ("base", "kept"))
+
+    def longer(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["model.embed_tokens.weight"] = torch.cat([tensors["model.embed_tokens.weight"], torch.zeros(3, 32)])
+
+    grown = changed(base, tmp_path / "grown", longer)
+    for folder in (base, kept, grown):
+        smaller(folder / "config.json")
+    assert all(each.agrees for each in provenance(base, kept).settings)
+    wrong = [(each.field, each.found, each.expected) for each in provenance(base, grown).settings if not each.agrees]
+    assert wrong == [("vocab_size", 89, 92)]
+
+
 def test_names_may_start_otherwise(bases: Path, tmp_path: Path) -> None:
     def rename(tensors: dict[str, torch.Tensor]) -> None:
         for name in [name for name in tensors if name.startswith("model.")]:

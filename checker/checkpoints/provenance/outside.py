@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from checker.checkpoints.config import COUNTS, cut_settings
 from checker.checkpoints.provenance.weights import Checkpoint, compare, read
-from checker.checkpoints.tensors import FLOATS, Placed
+from checker.checkpoints.tensors import FLOATS, Placed, Tensor
 from checker.core.layouts import Layout
 
 Role = Literal["embeddings", "norm", "head", "other"]
@@ -20,7 +20,7 @@ _ASIDE = frozenset({
     "architectures", "auto_map", "dtype", "quantization_config", "text_config", "torch_dtype", "transformers_version",
     "use_cache",
 })  # fmt: skip
-_SIZES = {"vocab_size": 0, "hidden_size": 1, "n_embd": 1, "d_model": 1}  # axis of the embeddings
+_SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model")  # listed even where nothing is wrong with them
 _HEADS = ("lm_head", "embed_out", "output")
 _EMBEDDINGS = ("embed", "wte", "wpe")
 _NORMS = ("norm", "ln_f", "ln_")
@@ -135,7 +135,7 @@ def settings(base: Checkpoint, checkpoint: Checkpoint, layout: Layout | None) ->
     should have changed them. Without a layout what depends on slots is left out.
     """
     ours, blocks = checkpoint.config, len(checkpoint.blocks)
-    expected = {**base.config, **_sizes(checkpoint)}
+    expected = {**base.config, **_vocabulary(base, checkpoint)}
     count = dict.fromkeys([name for name in COUNTS if name in ours][:1], blocks)
     cut: dict[str, Any] = {}
     if layout is not None:
@@ -175,12 +175,21 @@ def _numbering(checkpoint: Checkpoint) -> Iterator[Setting]:
         yield Setting("block numbers", numbers, list(range(len(numbers))))
 
 
-def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
-    """Vocabulary and width by the shape of the embeddings, where there is one tensor of them."""
-    tables = [placed.tensor for placed in checkpoint.outside.values() if _role(placed) == "embeddings"]
-    table = next((tensor for tensor in tables if "embed_tokens" in tensor.name or "wte" in tensor.name), None)
-    if table is None and len(tables) == 1:
-        table = tables[0]
-    if table is None:
+def _vocabulary(base: Checkpoint, checkpoint: Checkpoint) -> dict[str, int]:
+    """The vocabulary's size: the base's, and the rows by which the embeddings are more or fewer.
+
+    Embeddings may have more rows than the vocabulary, and may be narrower than the blocks: their shape alone says
+    neither size.
+    """
+    stated, tables = base.config.get("vocab_size"), [_table(checkpoint), _table(base)]
+    if type(stated) is not int or None in tables:
         return {}
-    return {name: table.shape[axis] for name, axis in _SIZES.items() if name in checkpoint.config}
+    ours, theirs = (table.shape[0] for table in tables if table is not None)
+    return {"vocab_size": stated + ours - theirs}
+
+
+def _table(checkpoint: Checkpoint) -> Tensor | None:
+    """The embeddings of tokens, by their name, or where there is one tensor of embeddings."""
+    tables = [placed.tensor for placed in checkpoint.outside.values() if _role(placed) == "embeddings"]
+    named = [tensor for tensor in tables if "embed_tokens" in tensor.name or "wte" in tensor.name] or tables
+    return named[0] if len(named) == 1 else None
