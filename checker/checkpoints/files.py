@@ -12,12 +12,14 @@ from pathlib import Path
 
 from checker.checkpoints.safetensors import read_index
 from checker.checkpoints.trust import (
+    OPTION,
     PICKLES,
     FileMissing,
     check_settings,
     check_tokenizer,
     code_files,
     existing,
+    names_code,
     pickles,
 )
 from checker.core.errors import CannotRun
@@ -38,6 +40,11 @@ _PICKLED = "a pickle runs code when it is read, so it is refused"
 _SAVE_PICKLED = f"{_PICKLED}: where you trust it, save it with `save_pretrained`"
 FETCH_AGAIN = "fetch the model again, or correct the file"
 
+COPY_TOKENIZER = "copy those of the base model"
+NO_TOKENIZER = f"found no tokenizer files beside the weights; {COPY_TOKENIZER}"
+TRUST = f"read that code, then say `model.trust_remote_code: true` in the audit file and add `{OPTION}`"
+OWN_CODE = f"`auto_map` names code that comes with the model; where transformers does not load it without, {TRUST}"
+
 
 class NotCached(FileMissing):
     """A hub model, or part of it, is not in the cache; downloading it is the remedy."""
@@ -56,6 +63,18 @@ class Files:
     code: tuple[Path, ...] = ()  # sorted; Python files that the audit allows to run
     companions: tuple[Path, ...] = ()  # sorted; nothing that is measured depends on them
     revision: str | None = None  # hub: the commit; package: the version installed
+
+    @property
+    def untrusted_code(self) -> bool:
+        """Whether code that comes with the model is named in its settings, and the audit does not let it run."""
+        settings = [path for path in self.tokenizer if path.name == _TOKENIZER_SETTINGS]
+        return not self.code and names_code([*settings, *filter(None, (self.config,))])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will, or may, keep the model from loading, as far as its files tell beforehand."""
+        found = [NO_TOKENIZER] if self.config is not None and not self.tokenizer else []
+        return (*found, *([OWN_CODE] if self.untrusted_code else []))
 
 
 def default_hub_cache(environment: Mapping[str, str] | None = None) -> Path:

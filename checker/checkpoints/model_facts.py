@@ -20,12 +20,23 @@ from checker.core.facts import ModelFacts
 from checker.core.records import ModelSource
 
 
+class NotAudited(CannotRun):
+    """A model of a kind that is not audited: ``what`` it is, and which ``only`` are."""
+
+    def __init__(self, place: Path, what: str, only: str) -> None:
+        super().__init__(f"{place}: this is {what}; {only}")
+        self.what, self.only = what, only
+
+
 def facts(files: Files, source: ModelSource) -> ModelFacts:
     """What headers and configuration say of the model; its digest is left None.
 
-    CannotRun where a header or config.json is damaged, or where the two disagree on the number of blocks.
+    CannotRun where a header or config.json is damaged, or where the two disagree on the number of blocks. NotAudited
+    where the model is no decoder, or has a single block.
     """
     described = _of_gguf(files) if files.config is None else _of_folder(files, files.config, source.blocks)
+    if described.blocks == 1:
+        raise NotAudited(files.folder, "a model of one block", "with one block nothing can be removed or compared")
     name = {"hub": source.repo, "package": f"{source.package}/{source.file}"}.get(source.kind)
     return replace(
         described,
@@ -38,6 +49,7 @@ def facts(files: Files, source: ModelSource) -> ModelFacts:
 
 def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
     whole = read_json(path)
+    _check_decoder(path, whole)
     config = of_text(whole)
     tensors = [placed.tensor for placed in placed_tensors(files) if not placed.tensor.constant]
     count = _count(path, config, tensors)
@@ -45,17 +57,14 @@ def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
     hidden = _number(path, config, ("hidden_size", "n_embd", "d_model", "n_embed", "dim"))
     sizes = {"vocab_size": config.get("vocab_size") or _largest_embedding(tensors, hidden)}
     kind, notes = _stored_as(tensors, whole)
-    notes += () if files.tokenizer else ("no tokenizer files were found beside the weights",)
     kinds = config.get("layer_types") or []
     if kinds and (not isinstance(kinds, list) or len(kinds) != count):
         raise CannotRun.at(path, f"layer_types {str(kinds)[:80]}", f"a list of {count} names", FETCH_AGAIN)
-    architectures = whole.get("architectures")
-    listed = architectures[0] if isinstance(architectures, list) and architectures else whole.get("model_type")
     context = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
     return _model_facts(
         blocks,
         tensors,
-        architecture=_printable(listed),
+        architecture=_architecture(whole),
         slot_kinds=tuple(_printable(name) for name in kinds),
         hidden=hidden,
         vocabulary=_number(path, sizes, ("vocab_size",)),
@@ -64,6 +73,20 @@ def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
         quantization=kind,
         notes=notes,
     )
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    listed = config.get("architectures")
+    return _printable(listed[0] if isinstance(listed, list) and listed else config.get("model_type"))
+
+
+def _check_decoder(path: Path, config: Mapping[str, Any]) -> None:
+    """A decoder that was taken out of a larger model may still name its encoder's layers, and says that it is none."""
+    stacks_of_both = all(any(name in config for name in (f"{part}_layers", part)) for part in ("encoder", "decoder"))
+    conditional = "ConditionalGeneration" in _architecture(config)
+    if config.get("is_encoder_decoder", stacks_of_both and conditional) is True:
+        what = f"an encoder-decoder model ({_architecture(config)})"
+        raise NotAudited(path, what, "decoder-only models alone are audited")
 
 
 def _count(path: Path, config: Mapping[str, Any], tensors: Iterable[Tensor]) -> int:

@@ -111,6 +111,11 @@ def check_settings(config: Path) -> None:
                 )
 
 
+def names_code(settings: Iterable[Path]) -> bool:
+    """Whether an ``auto_map`` in one of the JSON files ``settings`` names code that comes with the model."""
+    return any(True for path in settings for _ in _texts(read_json(path).get("auto_map")))
+
+
 def code_files(folder: Path, settings: Iterable[Path]) -> tuple[Path, ...]:
     """The Python files in ``folder``, sorted, where an ``auto_map`` in one of the JSON files ``settings`` names code.
 

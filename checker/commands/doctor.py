@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from checker import __version__
-from checker.checkpoints.files import Files, NotCached, default_hub_cache, locate
+from checker.checkpoints.files import NO_TOKENIZER, Files, NotCached, default_hub_cache, locate
 from checker.checkpoints.model_facts import facts
 from checker.commands.command import command, out_option, set_option
 from checker.commands.terminal import tell
@@ -121,6 +121,8 @@ def needs(audit: Audit, folder: Path, environment: Environment) -> tuple[Line, .
         cost = _cost(audit, facts(files, audit.model), folder)
         size = sum(path.stat().st_size for path in files.weights)
         model = Line("model", f"at hand, {_size(size)} of weights in {files.folder}")
+        if NO_TOKENIZER in files.warnings:
+            model = Line("model", NO_TOKENIZER, missing=True)
     except CannotRun as error:
         model = _absent(audit, error, environment)
         cost = (_device(audit, _chosen_device(audit)), Line("cost", "not known until the model is here"))

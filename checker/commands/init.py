@@ -26,9 +26,11 @@ def init(model: str, out: Path | None) -> None:
     package, or the name of a model on the hub.
     """
     source = _model_source(model)
-    facts = None if source.kind == "hub" else model_facts.facts(files.locate(source), source)
+    found = None if source.kind == "hub" else files.locate(source)
+    facts = None if found is None else model_facts.facts(found, source)
     path = out or Path(f"{_short_name(source)}.yaml")
     texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
+    texts = {target: origin for target, origin in texts.items() if not _same(target, origin)}
     for target in (path, *texts):
         if target.exists() or target.is_symlink():
             raise UsageError.at(target, "a file", "none, init overwrites nothing", "choose another --out")
@@ -38,7 +40,14 @@ def init(model: str, out: Path | None) -> None:
         shutil.copyfile(origin, target)
     for target in (path, *texts):
         tell(f"wrote {target}")
+    for warning in found.warnings if found else ():
+        tell(f"note: {warning}")
     tell(f"next: pruneaudit validate {path}")
+
+
+def _same(target: Path, origin: Path) -> bool:
+    """Whether a text lies there already, as where it was written for another model."""
+    return target.is_file() and target.read_bytes() == origin.read_bytes()
 
 
 def _model_source(model: str) -> ModelSource:

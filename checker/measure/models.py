@@ -15,7 +15,7 @@ import transformers
 from torch import nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from checker.checkpoints.files import Files, NotCached, locate
+from checker.checkpoints.files import COPY_TOKENIZER, NO_TOKENIZER, TRUST, Files, NotCached, locate
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 from checker.core.words import listed
@@ -58,6 +58,10 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 def load_tokenizer(files: Files) -> Any:
     """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
+    if NO_TOKENIZER in files.warnings:
+        raise CannotRun.at(
+            files.folder, "no tokenizer files beside the weights", "the model's own tokenizer", COPY_TOKENIZER
+        )
     with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "tokenizer"):
         return AutoTokenizer.from_pretrained(str(folder), **_options(files))
 
@@ -174,6 +178,13 @@ def _explained(files: Files, folder: Path, what: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise CannotRun(f"out of memory while loading {files.folder}; try `dtype: bfloat16`") from error
     except Exception as error:  # whatever a stranger's files make the loaders raise
+        if files.untrusted_code:
+            raise CannotRun.at(
+                files.folder,
+                f"a {what} that does not load without the code that comes with it, which `auto_map` names",
+                "that code to be trusted, or none to be needed",
+                TRUST,
+            ) from error
         first_line = str(error).strip().split("\n")[0]  # what follows is advice for users of the library
         first_line = first_line.replace(str(folder), str(files.folder))
         raise CannotRun(

@@ -204,7 +204,11 @@ def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts
         return None, []
     source = _model(document)
     try:
-        return model_facts.facts(files.locate(source, hub_cache), source), []
+        found = files.locate(source, hub_cache)
+        return model_facts.facts(found, source), list(found.warnings)
+    except model_facts.NotAudited as error:
+        document.complain(("model",), error.what, "a model that can be audited", error.only)
+        return None, []
     except CannotRun as error:
         return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
 

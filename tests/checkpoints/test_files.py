@@ -8,6 +8,7 @@ import struct
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_facts_equal_those_of_the_loaded_model(family: str, shard: str, tmp_path
     assert found.slot_kinds == tuple(getattr(config, "layer_types", None) or ())
     assert len(set(found.block_shapes)) == 1
     assert found.quantization is None
-    assert found.notes == ("no tokenizer files were found beside the weights",)
+    assert found.notes == ()
 
 
 def test_shapes_tell_blocks_apart(tmp_path: Path) -> None:
@@ -164,6 +165,70 @@ def test_quantised_folders_say_so(tmp_path: Path) -> None:
     found = facts(locate(source), source)
     assert found.quantization == "gptq"
     assert found.notes == ("weights are stored quantised (gptq); parameter counts are of stored elements",)
+
+
+# --- what is not audited, or may not load -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"is_encoder_decoder": True, "architectures": ["T5ForConditionalGeneration"]}, "T5ForConditionalGeneration"),
+        ({"encoder_layers": 2, "decoder_layers": 2, "architectures": ["XForConditionalGeneration"]},
+         "XForConditionalGeneration"),
+        ({"encoder": {}, "decoder": {}, "architectures": ["YForConditionalGeneration"]}, "YForConditionalGeneration"),
+        ({"is_encoder_decoder": True, "model_type": "z"}, "z"),
+    ],
+)  # fmt: skip
+def test_encoder_decoder_models_are_refused(settings: Mapping[str, Any], name: str, tmp_path: Path) -> None:
+    source = write_model(tmp_path, config={**CONFIG, **settings})
+    assert refused_source(source) == (
+        f"{tmp_path}/config.json: this is an encoder-decoder model ({name}); decoder-only models alone are audited"
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # The decoder of a larger model, saved on its own; and a language model that is given images as well.
+        {"is_encoder_decoder": False, "encoder_layers": 2, "decoder_layers": 2, "architectures": ["BartForCausalLM"]},
+        {"encoder_layers": 2, "decoder_layers": 2, "architectures": ["BartForCausalLM"]},
+        {"vision_config": {}, "architectures": ["Gemma3ForConditionalGeneration"]},
+    ],
+)
+def test_other_models_that_have_or_had_an_encoder_are_not(settings: Mapping[str, Any], tmp_path: Path) -> None:
+    source = write_model(tmp_path, config={**CONFIG, **settings})
+    assert facts(locate(source), source).blocks == 2
+
+
+def test_a_model_of_one_block_is_refused(tmp_path: Path) -> None:
+    source = write_model(tmp_path, blocks=1, config={**CONFIG, "num_hidden_layers": 1})
+    assert refused_source(source) == (
+        f"{tmp_path}: this is a model of one block; with one block nothing can be removed or compared"
+    )
+
+
+NO_TOKENIZER = "found no tokenizer files beside the weights; copy those of the base model"
+OWN_CODE = (
+    "`auto_map` names code that comes with the model; where transformers does not load it without, read that code, "
+    "then say `model.trust_remote_code: true` in the audit file and add `--trust-remote-code`"
+)
+
+
+@pytest.mark.parametrize("named_in", [None, "config.json", "tokenizer_config.json"])
+def test_what_will_not_load_is_told_beforehand(named_in: str | None, tmp_path: Path) -> None:
+    source = write_model(tmp_path)
+    assert locate(source).warnings == ()
+    (tmp_path / "own.py").touch()
+    own = {"auto_map": {"AutoConfig": "own.Config"}}
+    if named_in is not None:
+        before = CONFIG if named_in == "config.json" else {}
+        (tmp_path / named_in).write_text(json.dumps({**before, **own}))
+    assert locate(source).warnings == ((OWN_CODE,) if named_in else ())
+    assert locate(replace(source, trust_remote_code=True)).warnings == ()
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer_config.json").unlink(missing_ok=True)
+    assert locate(source).warnings == ((NO_TOKENIZER, OWN_CODE) if named_in == "config.json" else (NO_TOKENIZER,))
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------

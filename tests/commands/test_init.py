@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_audit
 from command_line import Command, Done
+from tiny_files import CONFIG, write_model
 
 
 def test_init_writes_an_audit_that_validates_and_runs(tiny: Path, here: Path, command: Command) -> None:
@@ -77,6 +78,50 @@ def test_init_of_nothing_that_exists(here: Path, command: Command) -> None:
         "check its spelling\n"
     )
     assert list(here.iterdir()) == []
+
+
+def test_texts_that_lie_there_already_serve_a_second_model(tiny: Path, here: Path, command: Command) -> None:
+    assert command("init", tiny / "model", "--out", "one.yaml").code == 0
+    assert command("init", tiny / "model", "--out", "two.yaml") == Done(
+        0, "wrote two.yaml\nnext: pruneaudit validate two.yaml\n", ""
+    )
+
+
+def test_what_cannot_be_audited_is_refused_at_once(here: Path, command: Command) -> None:
+    one = write_model(here / "one", blocks=1, config={**CONFIG, "num_hidden_layers": 1})
+    bart = {**CONFIG, "is_encoder_decoder": True, "architectures": ["BartForConditionalGeneration"]}
+    write_model(here / "bart", config=bart)
+    assert command("init", one.path) == Done(
+        4, "", f"{one.path}: this is a model of one block; with one block nothing can be removed or compared\n"
+    )
+    assert command("init", "bart").code == 4
+    assert not list(here.glob("*.yaml"))
+    kind = "an encoder-decoder model (BartForConditionalGeneration)"
+    expected = f"found {kind}; expected a model that can be audited; decoder-only models alone are audited"
+    tiny_audit.write_texts(here)
+    audit = tiny_audit.write_audit(here, model=f"{{kind: directory, path: {here / 'bart'}}}")
+    for name in ("validate", "plan", "run"):
+        done = command(name, audit)
+        assert (done.code, done.err) == (2, f"{audit}:3:8: {expected}\n")
+
+
+def test_a_folder_without_tokenizer_is_told_before_it_is_run(here: Path, command: Command) -> None:
+    note = "found no tokenizer files beside the weights; copy those of the base model"
+    tiny_audit.write(here)
+    for file in (here / "model").glob("tokenizer*"):
+        file.unlink()
+    assert f"\nnote: {note}\n" in command("init", "model", "--out", "new/model.yaml").out
+    assert command("validate", "audit.yaml").out == f"audit.yaml: valid\n  note: {note}\n"
+    assert f"\nnote: {note}\n" in command("plan", "audit.yaml").out
+    done = command("doctor", "audit.yaml")
+    assert (done.code, done.out.splitlines()[-1]) == (4, "Missing: model.")
+    assert f"model             {note}\n" in done.out
+    ran = command("run", "audit.yaml")
+    assert ran.code == 4
+    assert ran.err.endswith(
+        f"{here}/model: found no tokenizer files beside the weights; expected the model's own tokenizer; "
+        "copy those of the base model\n"
+    )
 
 
 @pytest.mark.parametrize("model", ["missing.gguf", "no_such_package:model.gguf"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from tiny_models import BLOCKS, FAMILIES, VOCABULARY, build, shared, token_ids
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -23,7 +24,7 @@ from checker.checkpoints.model_facts import facts
 from checker.core.errors import CannotRun
 from checker.core.records import ModelSource
 from checker.measure.blocks import BlockStack
-from checker.measure.models import device_of, fetch, load_model, load_tokenizer
+from checker.measure.models import build_without_weights, device_of, fetch, load_model, load_tokenizer
 from checker.measure.proof import prove
 from checker.measure.texts import Batch
 
@@ -126,8 +127,12 @@ def test_the_tokenizer_is_the_one_that_was_saved(folder: Path) -> None:
 def test_a_folder_without_a_tokenizer(copied: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (copied / name).unlink()
-    with pytest.raises(CannotRun, match="found a tokenizer that does not load"):
+    with pytest.raises(CannotRun) as refused:
         load_tokenizer(from_folder(copied))
+    assert str(refused.value) == (
+        f"{copied}: found no tokenizer files beside the weights; expected the model's own tokenizer; "
+        "copy those of the base model"
+    )
 
 
 # --- the hub's cache -------------------------------------------------------------------------------------------------
@@ -247,8 +252,28 @@ def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(copied: Pat
         "auto_map": {"AutoModelForCausalLM": "modeling_own.Own", "AutoConfig": "modeling_own.C"},
     }
     (copied / "config.json").write_text(json.dumps(config | own))
-    with pytest.raises(CannotRun, match="found a model that does not load"):
-        load_model(from_folder(copied), "float32", CPU)
+    for load in (build_without_weights, lambda files: load_model(files, "float32", CPU)):
+        with pytest.raises(CannotRun) as refused:
+            load(from_folder(copied))
+        assert str(refused.value) == (
+            f"{copied}: found a model that does not load without the code that comes with it, which `auto_map` names; "
+            "expected that code to be trusted, or none to be needed; read that code, then say "
+            "`model.trust_remote_code: true` in the audit file and add `--trust-remote-code`"
+        )
+
+
+def test_a_model_that_is_no_causal_language_model(copied: Path) -> None:
+    """As Qwen2.5-VL, whose decoder can only be loaded on its own."""
+    (copied / "config.json").write_text(
+        json.dumps({"model_type": "qwen2_5_vl", "architectures": ["Qwen2_5_VLForConditionalGeneration"]})
+    )
+    with pytest.raises(CannotRun) as refused:
+        build_without_weights(from_folder(copied))
+    assert str(refused.value) == (
+        f"{copied}: found Qwen2_5_VLForConditionalGeneration, which transformers {transformers.__version__} has no "
+        "causal language model for; expected a decoder-only language model; audit its language model alone, saved on "
+        "its own, or use a version of transformers that has one"
+    )
 
 
 def test_an_unknown_architecture_is_explained(copied: Path) -> None:
