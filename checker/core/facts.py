@@ -58,6 +58,30 @@ class ModelFacts:
         return self.headers or digest(list(self.block_shapes))
 
     @property
+    def least_gap(self) -> int | None:
+        """How far apart the nearest two blocks are that are comparable; None where no two are."""
+        seen: dict[str, int] = {}
+        gaps = []
+        for block, shapes in enumerate(self.block_shapes):
+            gaps += [block - seen[shapes]] if shapes in seen else []
+            seen[shapes] = block
+        return min(gaps, default=None)
+
+    def nothing_comparable(self, max_gap: int) -> str | None:
+        """That no two blocks up to ``max_gap`` apart are comparable, and why; None where some are."""
+        if self.least_gap is not None and self.least_gap <= max_gap:
+            return None
+        blocks = "adjacent blocks" if max_gap == 1 else f"blocks up to {max_gap} apart"
+        return f"no two {blocks} are comparable, because their parameters differ in name or shape"
+
+    @property
+    def raise_gap(self) -> str:
+        """What would make pairs comparable, where none within reach are."""
+        if self.least_gap is None:
+            return "no others are either"
+        return f"`pairs: {{max_gap: {self.least_gap}}}` reaches some that are"
+
+    @property
     def misfit(self) -> str | None:
         """What of marks and shared parameters cannot be of so many blocks, where the facts are a stranger's."""
         if any(len(values) not in (1, self.blocks) for values in (self.marks or {}).values()):

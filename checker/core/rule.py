@@ -95,8 +95,8 @@ def undecided(message: str, claim: str | None = None) -> Result:
     return Result("open", message, claim)
 
 
-def not_applicable(message: str) -> Result:
-    return Result("not_applicable", message)
+def not_applicable(message: str, claim: str | None = None) -> Result:
+    return Result("not_applicable", message, claim)
 
 
 Outcome = Literal["pass", "fail", "open", "not_applicable"]

@@ -8,10 +8,11 @@ from functools import wraps
 from typing import TypeVar
 
 from checker.core.facts import Facts
-from checker.core.records import Audit, Claim
+from checker.core.records import Audit, Claim, MethodSettings
 from checker.core.rule import AnyCase, Result
 from checker.judge.figures.form import ArmRow, RangeRow
 from checker.judge.form import ClaimRow, ReportFigures
+from checker.selection.plan import nothing_compared
 
 C = TypeVar("C", bound=Claim)
 D = TypeVar("D", bound=Claim)
@@ -35,6 +36,10 @@ class Case(AnyCase[Audit]):
         """The sets that a method answers a budget with in that comparison: several where it has ties."""
         rows = self.primary(self.figures["arms"])
         return [row for row in rows if (row["method"], row["budget"]) == (method, budget)]
+
+    def nothing_compared(self, settings: MethodSettings) -> str | None:
+        """Why a method cannot choose anything, and what would let it: no blocks within its reach are comparable."""
+        return nothing_compared(self.audit, self.facts.model, settings)
 
     def verdict(self, claim: Claim) -> ClaimRow:
         return next(row for row in self.figures["claims"] if row["id"] == claim.id)

@@ -67,5 +67,7 @@ def _summary(outcome: str, figures: ReportFigures, conclusions: Conclusions) -> 
     number = counted(len(figures["claims"]), "claim")
     claims = f"of {number} {', '.join(decided)}" if decided else "it makes no claims"
     regime, counts = _REGIMES[figures["regime"]["metric"]["name"]], conclusions.counts
+    if not any(row["comparable"] for row in figures["pairs"] if row["gap"] == 1):
+        regime = "no neighbouring blocks are comparable"
     numbers = f"{counted(counts['fail'], 'finding')} failed and {counts['open']} open"
     return f"{_WORDS[outcome]}: {claims}; {regime}; {', '.join(filter(None, (numbers, conclusions.waived)))}."

@@ -47,6 +47,9 @@ def arms(audit: Audit, problem: Problem, ask: Ask) -> Arms:
     sets: list[RemovalSet] = []
     gaps: list[str] = []
     for settings in audit.methods:
+        within = compared_within(settings, audit.max_gap)
+        if within is not None and not any(j - i <= within for i, j in problem.pairs):
+            continue  # what cannot exist is no gap; `ModelFacts.nothing_comparable` says why
         runs = _Runs(audit, problem, ask, settings)
         for form, selection in runs.forms():
             for budget in settings.budgets:
@@ -60,6 +63,14 @@ def arms(audit: Audit, problem: Problem, ask: Ask) -> Arms:
                     gaps.append(f"{runs.name(form, selection, budget)}: {procedure} reaches no set of that size")
                 sets.extend(chosen)
     return Arms(tuple(sets), tuple(dict.fromkeys(gaps)))
+
+
+def compared_within(settings: MethodSettings, max_gap: int) -> int | None:
+    """How far apart the blocks are that a method needs to be comparable; None where it compares none."""
+    names = [settings.of if METHODS[settings.name].turns_round else settings.name]
+    if METHODS[settings.name].seeded and settings.seeded_by is not None:
+        names.append(settings.seeded_by)
+    return next(({"pairs": max_gap, "neighbours": 1}[kind] for name in names if (kind := METHODS[name].compares)), None)
 
 
 class _Runs:

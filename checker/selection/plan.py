@@ -11,8 +11,8 @@ from checker.core.canonical import digest
 from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import PORTIONS, Answer, Ask, Problem, Question, Values
-from checker.core.records import Audit
-from checker.selection.arms import arms, scored_by
+from checker.core.records import Audit, MethodSettings
+from checker.selection.arms import arms, compared_within, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
 from checker.selection.methods import METHODS
 from checker.spec.claims.removal import Removal
@@ -40,6 +40,15 @@ def incomparable(facts: ModelFacts, i: int, j: int) -> str | None:
     if facts.block_shapes[i] != facts.block_shapes[j]:
         return f"the parameters of blocks {i} and {j} differ in name or shape"
     return None
+
+
+def nothing_compared(audit: Audit, facts: ModelFacts, settings: MethodSettings) -> str | None:
+    """Why a method cannot choose anything, and what would let it: no blocks within its reach are comparable."""
+    within = compared_within(settings, audit.max_gap)
+    reason = None if within is None else facts.nothing_comparable(within)
+    if reason is None or METHODS[settings.name].compares == "neighbours":
+        return reason
+    return f"{reason}; {facts.raise_gap}"
 
 
 class Asked:

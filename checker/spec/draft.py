@@ -44,7 +44,24 @@ def draft(source: ModelSource, facts: ModelFacts | None) -> str:
         control=budgets[-1] if len(budgets) < 3 else budgets[1],
         others=", ".join(method for method in audit_schema()["$defs"]["method"]["enum"] if method not in _CHOSEN),
         blocks=blocks,
+        gap=_gap(facts, budgets[-1]) if facts else 1,
     )
+
+
+def _gap(facts: ModelFacts, budget: int) -> int:
+    """The least distance within which enough blocks are comparable to remove ``budget`` of them, whatever the scores.
+
+    Each removed block keeps at most its two neighbours from being removed. Where no distance gives so many, the least
+    with which some are comparable.
+    """
+    shapes = facts.block_shapes
+    for gap in range(1, len(shapes)):
+        near = (
+            shapes[max(0, block - gap) : block] + shapes[block + 1 : block + gap + 1] for block in range(len(shapes))
+        )
+        if sum(own in others for own, others in zip(shapes, near, strict=True)) >= 3 * budget - 2:
+            return gap
+    return facts.least_gap or 1
 
 
 def _quoted(value: str) -> str:

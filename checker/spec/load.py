@@ -120,6 +120,8 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
     audit = _audit(document, opened.file, opened.overrides, policies.merged(chain))
+    if facts is not None and (reason := facts.nothing_comparable(audit.max_gap)):
+        notes.append(f"by the headers of the weights, {reason}; {facts.raise_gap}")
     return Checked(audit, document, facts, tuple(notes))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_audit
 from command_line import Command, Done
-from tiny_files import CONFIG, write_model
+from tiny_files import CONFIG, safetensors_bytes, write_model
 
 
 def test_init_writes_an_audit_that_validates_and_runs(tiny: Path, here: Path, command: Command) -> None:
@@ -103,6 +103,24 @@ def test_what_cannot_be_audited_is_refused_at_once(here: Path, command: Command)
     for name in ("validate", "plan", "run"):
         done = command(name, audit)
         assert (done.code, done.err) == (2, f"{audit}:3:8: {expected}\n")
+
+
+def test_blocks_that_alternate_are_compared_across_one(here: Path, command: Command) -> None:
+    """As in many hybrids, no neighbours are comparable: the audit that init writes reaches those that are."""
+    source = write_model(here / "hybrid", blocks=4, config={**CONFIG, "num_hidden_layers": 4})
+    shapes = {name: (4, 4) if block % 2 else (4, 8) for block in range(4) for name in [f"model.layers.{block}.w"]}
+    whole = {"model.embed_tokens.weight": (10, 4), **shapes}
+    (here / "hybrid" / "model.safetensors").write_bytes(safetensors_bytes(whole))
+    assert command("init", source.path).code == 0
+    assert "\npairs: {max_gap: 2} " in (here / "hybrid.yaml").read_text(encoding="utf-8")
+    assert command("validate", "hybrid.yaml").out == "hybrid.yaml: valid\n"
+    narrow = ("hybrid.yaml", "--set", "pairs.max_gap=1")
+    note = (
+        "note: by the headers of the weights, no two adjacent blocks are comparable, because their parameters differ "
+        "in name or shape; `pairs: {max_gap: 2}` reaches some that are\n"
+    )
+    assert command("validate", *narrow).out.endswith(note)
+    assert command("plan", *narrow).out.endswith(note)
 
 
 def test_a_folder_without_tokenizer_is_told_before_it_is_run(here: Path, command: Command) -> None:

@@ -36,6 +36,12 @@ def directed(direction: str, **changes: Any) -> Sample:
     return Sample().changed(protocols=protocols, **changes)
 
 
+def test_a_block_that_can_be_compared_with_none() -> None:
+    row = removal(Sample(model=samples.model_facts(block_shapes=("a", "b") * 4)), "interchange", (4, 6))
+    assert (row["admits"], row["backs"]) == ("open", "open")
+    assert row["why"].startswith("block 4 has no comparable partner up to 1 apart; ")
+
+
 # --- admits ----------------------------------------------------------------------------------------------------------
 
 

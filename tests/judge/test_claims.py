@@ -596,3 +596,42 @@ def test_what_was_measured_is_not_quoted_for_a_checkpoint_of_other_slots(
     else:
         assert (row["verdict"], row["value"]) == ("open", None)
         assert row["message"] == f"{reason}; claimed of this very text: at most 100 %"
+
+
+# --- what cannot exist -----------------------------------------------------------------------------------------------
+
+NONE = "no two adjacent blocks are comparable, because their parameters differ in name or shape"
+
+
+def test_claims_on_what_cannot_exist_say_what_would_make_it_exist() -> None:
+    """Of blocks that alternate, as in many hybrids, no neighbours are comparable."""
+    sample = Sample(model=samples.model_facts(block_shapes=("mamba", "attention") * 4))
+    told = {
+        claim("a", "regime", metric="divergent"): (
+            f"there is no metric regime, which is of adjacent blocks: {NONE}; claimed: divergent"
+        ),
+        claim("a", "regime", removal="tied", budget=2): (
+            "removal regime: found open; claimed: tied at budget 2; "
+            f"Neither protocol chooses anything: {NONE}; `pairs: {{max_gap: 2}}` reaches some that are."
+        ),
+        removal(method="interchange", budget=2, at_most=10.0): (
+            f"interchange cannot choose anything: {NONE}; `pairs: {{max_gap: 2}}` reaches some that are; "
+            "claimed: at most 10 %"
+        ),
+    }
+    for each, message in told.items():
+        row = sample.verdict(each)
+        assert (row["verdict"], row["message"]) == ("open", message)
+    figures, gaps = sample.figures()
+    assert gaps == ()
+    assert figures["regime"]["metric"]["sentence"] == (
+        f"There is no metric regime, which is of adjacent blocks: {NONE}."
+    )
+
+
+def test_where_no_two_blocks_are_comparable_nothing_would_make_it_exist() -> None:
+    sample = Sample(model=samples.model_facts(block_shapes=tuple("abcdefgh")))
+    row = sample.verdict(removal(method="interchange", budget=2, at_most=10.0))
+    assert row["message"] == (
+        f"interchange cannot choose anything: {NONE}; no others are either; claimed: at most 10 %"
+    )

@@ -83,6 +83,7 @@ SAMPLES = {
     ),
     "catastrophic": Sample(costs={(4, 6): 800.0}),
     "pruning helps": Sample(costs={(4, 6): -0.1, (3, 5): -0.1}, singles=[-cost for cost in samples.SINGLES]),
+    "nothing comparable": Sample(samples.an_audit(claims=()), samples.model_facts(block_shapes=("a", "b") * 4)),
     "nothing asked": Sample(samples.an_audit(protocols={}, methods=(), claims=())),
     "bootstrap": Sample(samples.an_audit(statistics=Statistics(interval="percentile_bootstrap", resamples=200))),
 }
@@ -97,6 +98,13 @@ def test_the_report_follows_its_schema_whatever_was_measured(name: str, judged: 
     assert [row["id"] for row in report["claims"]] == [made.id for made in SAMPLES[name].audit.claims]
     for made in reports.FORMATS.values():
         assert made.render(report)
+
+
+def test_an_audit_of_blocks_that_alternate_can_pass(judged: Judge) -> None:
+    report = judged(SAMPLES["nothing comparable"])
+    assert [row["rule"] for row in report["findings"] if row["outcome"] == "open"] == []
+    assert (report["outcome"], {row["method"] for row in report["arms"]}) == ("pass", {"deletion", "random"})
+    assert "; no neighbouring blocks are comparable; " in report["summary"]
 
 
 def test_a_report_says_what_was_audited(judged: Judge) -> None:

@@ -53,3 +53,22 @@ def test_a_draft_is_valid(tmp_path: Path, source: ModelSource, facts: ModelFacts
 )
 def test_a_draft_is_the_same_to_the_byte(name: str, source: ModelSource, facts: ModelFacts | None) -> None:
     assert draft(source, facts).encode() == (SPECS / "drafts" / f"{name}.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "gap"),
+    [
+        ("aaaaaa", 1),
+        ("ababab", 2),  # no neighbours are comparable
+        ("abcabc", 3),
+        ("aabcde", 1),
+        ("abcdef", 1),  # none are comparable at all, which validate says
+        ("aabcde" + "xyxyxyxy" * 3, 2),  # one comparable pair is not enough for budgets of 1, 3 and 5
+    ],
+)
+def test_pairs_reach_as_far_as_comparable_blocks_are_apart(shapes: str, gap: int) -> None:
+    facts = replace(FACTS, blocks=len(shapes), block_shapes=tuple(shapes))
+    text = draft(ModelSource("directory", path="/models/m"), facts)
+    line = next(line for line in text.splitlines() if line.startswith("pairs:"))
+    comment = "1: adjacent blocks only" if gap == 1 else "blocks nearer to each other are hardly ever comparable"
+    assert line == f"pairs: {{max_gap: {gap}}}            # {comment}"

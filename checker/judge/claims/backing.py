@@ -118,6 +118,9 @@ def _admits(distances: Distances, protocol: str, layers: Sequence[int], bound: f
 
 
 def _admits_block(distances: Distances, protocol: str, block: int, layers: Sequence[int], bound: float) -> Backing:
+    if not any(True for _ in distances.problem.partners(block)):
+        reach = distances.evidence.audit.max_gap
+        return Backing("open", f"block {block} has no comparable partner up to {reach} apart")
     staying = [partner for partner in distances.problem.partners(block) if partner not in layers]
     if not staying:
         return Backing("open", f"block {block} has no measured partner that stays")

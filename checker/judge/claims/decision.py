@@ -14,6 +14,7 @@ from checker.judge.figures.distances import Distances
 from checker.judge.figures.form import ArmRow, Ends, PredictionRow, RegimeRow
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
+from checker.selection.plan import nothing_compared
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
 MACHINE_TOLERANCE = 5e-4
@@ -62,7 +63,10 @@ class Figures:
         """Why a method has no removal set at a budget, and what to do about it."""
         if is_control(method):
             return f"{method} draws are a control and not one removal; name the blocks in `layers`"
-        if any(settings.name == method and budget in settings.budgets for settings in self.audit.methods):
+        asked = [each for each in self.audit.methods if each.name == method and budget in each.budgets]
+        if asked and (reason := nothing_compared(self.audit, self.distances.evidence.facts.model, asked[0])):
+            return f"{method} cannot choose anything: {reason}"
+        if asked:
             return (
                 f"{method} has no removal set at budget {budget}: its distances are not all measured, or the ascending "
                 "order reaches no set of that size (see evidence/incomplete)"

@@ -14,7 +14,10 @@ def _decide(figures: Figures, claim: Regime) -> Decision:
 
 
 def _metric_regime(figures: Figures, claim: Regime) -> Decision:
+    statement = f"claimed: {claim.metric}"
     row = figures.regime["metric"]
+    if reason := figures.distances.evidence.facts.model.nothing_comparable(1):
+        return Decision("open", f"there is no metric regime, which is of adjacent blocks: {reason}; {statement}")
     if row["ratio"] is None:
         means = "the geometric means of the two distances have no ratio: not all are measured, or one is not above 0"
     else:
@@ -22,7 +25,7 @@ def _metric_regime(figures: Figures, claim: Regime) -> Decision:
             f"kl_ratio of the geometric means over {row['pairs']} adjacent pairs {row['ratio']:.3g}"
             f"{span(row['interval'])}, replacement {row['replacement_mean']:.3g} nats"
         )
-    message = f"metric regime: found {row['name']} ({means}); claimed: {claim.metric}"
+    message = f"metric regime: found {row['name']} ({means}); {statement}"
     if row["name"] == "open":
         message += "; the prompts do not decide it"
     return _same(claim.metric, row["name"], Decision("open", message, row["ratio"], row["interval"]))

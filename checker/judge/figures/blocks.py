@@ -79,8 +79,13 @@ def metric(distances: Distances, overlap: list[SharedRow]) -> MetricRow:
         "pairs": 0 if replacement is None else len(replacement),
         "rank_correlation": _protocols_agree(distances),
         "overlap": overlap,
-        "sentence": metric_sentence(name, settings),
+        "sentence": _no_regime(distances) or metric_sentence(name, settings),
     }
+
+
+def _no_regime(distances: Distances) -> str | None:
+    reason = distances.evidence.facts.model.nothing_comparable(1)
+    return reason and f"There is no metric regime, which is of adjacent blocks: {reason}."
 
 
 def _protocols_agree(distances: Distances) -> RankRow | None:

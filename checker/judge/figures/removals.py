@@ -50,7 +50,11 @@ def _removal(costs: Costs, sets: Mapping[str, Sequence[RemovalSet]], budget: int
     margin = costs.evidence.audit.statistics.margin
     pairs = list(product(sets["replacement"], sets["interchange"]))
     differences = [difference for a, b in pairs if (difference := costs.difference(a.layout, b.layout))]
+    audit, model = costs.evidence.audit, costs.evidence.facts.model
+    nothing = model.nothing_comparable(audit.max_gap)
     reason = _undecidable(sets, len(pairs) - len(differences), differences)
+    if nothing:
+        reason = f"Neither protocol chooses anything: {nothing}; {model.raise_gap}."
     name = "open" if reason else removal_regime(differences, margin)
     return {
         "budget": budget,

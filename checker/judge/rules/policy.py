@@ -56,7 +56,7 @@ def required_method(case: Case) -> Iterator[Result]:
                 "`methods` and run the audit"
             )
         elif not any(_measured(row) for row in case.figures["arms"] if row["method"] == name):
-            yield undecided(f"{name} is among the methods, but no arm of it is measured; run the audit to its end")
+            yield undecided(f"{name} is among the methods, but no arm of it is measured; {_why_silent(case, name)}")
         else:
             yield passed(f"{name} is run, as {demanded}")
 
@@ -75,6 +75,12 @@ def required_budget(case: Case) -> Iterator[Result]:
     return (_at_budget(case, budget) for budget in case.audit.policy.required_budgets)
 
 
+def _why_silent(case: Case, name: str) -> str:
+    """Why a method of the audit has no measured arm, and what would give it one."""
+    settings = next(method for method in case.audit.methods if method.name == name)
+    return case.nothing_compared(settings) or "run the audit to its end"
+
+
 def _at_budget(case: Case, budget: int) -> Result:
     run = {method.name: budget in method.budgets for method in case.audit.methods}
     at_budget = [name for name, included in run.items() if included]
@@ -87,7 +93,7 @@ def _at_budget(case: Case, budget: int) -> Result:
     measured = {row["method"] for row in case.figures["arms"] if row["budget"] == budget and _measured(row)}
     silent = [name for name in asked or at_budget if name not in measured]
     if silent and (asked or not measured):
-        return undecided(f"budget {budget}: no arm of {', '.join(silent)} is measured; run the audit to its end")
+        return undecided(f"budget {budget}: no arm of {', '.join(silent)} is measured; {_why_silent(case, silent[0])}")
     return passed(f"budget {budget} is run by {', '.join(asked or at_budget)}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checker.core.records import PROTOCOLS
-from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.records import PROTOCOLS, MethodSettings
+from checker.core.rule import Result, failed, not_applicable, passed, rule, undecided
 from checker.judge.case import Case, each_claim
 from checker.judge.claims.backing import PREDICTING_P, prediction_figure, predicts
 from checker.judge.figures.form import PredictionRow
@@ -45,6 +45,8 @@ def not_measured(case: Case, claim: Removal | Redundancy) -> Result | None:
     """A claim rests on a protocol that is not measured."""
     if claim.protocol is None:
         return None
+    if reason := case.nothing_compared(MethodSettings(claim.protocol, ())):
+        return undecided(f"{claim.protocol}: {reason}")
     if claim.protocol in case.figures["protocols"]:
         return passed(f"{claim.protocol} is measured")
     return undecided(f"found a claim resting on {claim.protocol}; expected it to be measured")
@@ -64,7 +66,10 @@ def does_not_predict(case: Case) -> Iterator[Result]:
     """A protocol's scores do not go with the cost of deleting single blocks on this checkpoint."""
     rows = {row["method"]: row for row in case.figures["prediction"]}
     for protocol in PROTOCOLS:
-        if protocol in rows:
+        reason = case.nothing_compared(MethodSettings(protocol, ()))
+        if reason and protocol in case.audit.protocols:
+            yield not_applicable(f"{protocol}: {reason}")
+        elif protocol in rows:
             yield _predicts(protocol, rows[protocol])
         elif protocol in case.audit.protocols:
             yield undecided(f"{protocol}: its scores are not measured; run the audit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checker.core.records import PROTOCOLS
-from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, not_applicable, passed, rule, undecided
 from checker.judge.case import Case, each_claim
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
@@ -35,8 +35,12 @@ def divergent_on_one_protocol(case: Case, claim: Removal | Redundancy) -> Result
         regimes = {(row["i"], row["j"]): row["regime"] for row in case.figures["pairs"]}
         regime = regimes.get((i, j), "not measured")
     alone = f"and the claim rests on {claim.protocol} alone"
-    if regime in ("open", "not measured", "not_comparable"):
-        return undecided(f"the regime of {where} is {regime.replace('_', ' ')}, {alone}")
+    reason = case.facts.model.nothing_comparable(1) if where == "the checkpoint" else None
+    if reason or regime == "not_comparable":
+        why = reason or "its blocks are not comparable, because their parameters differ in name or shape"
+        return not_applicable(f"{where} has no regime: {why}")
+    if regime in ("open", "not measured"):
+        return undecided(f"the regime of {where} is {regime}, {alone}")
     sentence = f"{where} is in regime {regime}, {alone}"
     if regime in _DISAGREE:
         return failed(f"found that {sentence}; expected both protocols where they disagree")

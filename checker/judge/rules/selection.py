@@ -9,7 +9,7 @@ from math import log1p
 from typing import Any
 
 from checker.core.records import DECIDING_DRAWS, MethodSettings, Selection
-from checker.core.rule import Result, failed, passed, rule, undecided
+from checker.core.rule import Result, failed, not_applicable, passed, rule, undecided
 from checker.core.words import enumerated, examples, numbered
 from checker.judge.case import Case, each_claim
 from checker.judge.figures.costs import error_rate
@@ -71,7 +71,11 @@ def no_better_than_random(case: Case) -> Iterator[Result]:
     drawn = {budget for control in _controls(case) for budget in control.budgets}
     for method in _choosing(case):
         for budget in method.budgets:
-            if budget in drawn:
+            if budget not in drawn:
+                continue
+            if reason := case.nothing_compared(method):
+                yield not_applicable(f"{method.name} at budget {budget}: {reason}")
+            else:
                 sets = case.audit.geometry(case.facts.model.blocks).count(budget)
                 yield _against_draws(f"{method.name} at budget {budget}", case.arms(method.name, budget), level, sets)
 
@@ -124,6 +128,9 @@ def unstable(case: Case) -> Iterator[Result]:
         name, method = settings.name, METHODS[settings.name]
         contract = selecting if method.looks_at == "selection" else scoring
         if not method.measured_on_prompts:
+            continue
+        if reason := case.nothing_compared(settings):
+            yield not_applicable(f"{name}: {reason}")
             continue
         if name not in rows:
             yield undecided(f"{name}: its scores are not all measured; run the audit to its end")
@@ -191,11 +198,14 @@ def _enough_draws(control: MethodSettings, budget: int, selection: Selection, bl
 )
 def same_set_twice(case: Case) -> Iterator[Result]:
     """Several methods chose the very same blocks, which is one observation and not several."""
-    choosing = _choosing(case)
+    idle = {method.name: reason for method in _choosing(case) if (reason := case.nothing_compared(method))}
+    choosing = [method for method in _choosing(case) if method.name not in idle]
     for budget in sorted({budget for method in choosing for budget in method.budgets}):
         methods = {method.name for method in choosing if budget in method.budgets}
         if len(methods) > 1:
             yield _distinct(case, budget, methods)
+    for name, reason in idle.items():
+        yield not_applicable(f"{name}: {reason}")
 
 
 def _distinct(case: Case, budget: int, methods: set[str]) -> Result:

@@ -24,4 +24,5 @@ METHOD = Method(
     source='Garcia 2026, "No Free Swap", arXiv 2605.16234, the averaging protocol',
     distances=distances,
     scores=least_over_partners,
+    compares="pairs",
 )

@@ -123,4 +123,5 @@ METHOD = Method(
     sets=sets,
     native=native,
     capped=True,
+    compares="neighbours",
 )

@@ -40,6 +40,7 @@ class Method:
     seeded: bool = False  # begins with the scores of the method that its settings name
     control: bool = False  # its sets are draws that others are held against
     looks: bool = True  # whether it looks at the model and a text at all
+    compares: Literal["pairs", "neighbours"] | None = None  # blocks it has to find comparable, to choose anything
     turns_round: bool = False  # takes the scores of the method that its settings name, with their signs changed
 
     @property

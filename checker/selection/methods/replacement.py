@@ -42,4 +42,5 @@ METHOD = Method(
     source='Garcia 2026, "No Free Swap", arXiv 2605.16234',
     distances=distances,
     scores=scores,
+    compares="pairs",
 )
