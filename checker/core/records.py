@@ -253,6 +253,12 @@ class Policy:
     required_budgets: tuple[int, ...] = ()
     minimum_windows: int | None = None  # evaluation windows
     maximum_interval_width_percent: float | None = None  # percent of the perplexity that the interval belongs to
+    minimum_confidence: float | None = None
+    maximum_margin: float | None = None  # nats per token
+    maximum_within: float | None = None  # percent
+    minimum_resamples: int | None = None
+    minimum_pairs: float | None = None  # share of the comparable adjacent pairs
+    minimum_draws: int | None = None  # random ones, at each budget that a claim speaks of
     maximum_waivers: int | None = None
     extends: tuple[str, ...] = ()  # the policies that this one is built on, nearest first
     sources: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where it is set; others have their default

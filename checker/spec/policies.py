@@ -104,6 +104,12 @@ class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
     required_budgets: Sequence[int]
     minimum_windows: int | None
     maximum_interval_width_percent: float | None
+    minimum_confidence: float | None
+    maximum_margin: float | None
+    maximum_within: float | None
+    minimum_resamples: int | None
+    minimum_pairs: float | None
+    minimum_draws: int | None
     maximum_waivers: int | None
     extends: Sequence[str]
     sources: Mapping[str, str]

@@ -208,6 +208,12 @@ def test_rules_show_what_is_in_force_and_where_it_is_set(command: Command) -> No
         ["required_budgets", "none", "default"],
         ["minimum_windows", "22", policy.sources["minimum_windows"]],
         ["maximum_interval_width_percent", "10", policy.sources["maximum_interval_width_percent"]],
+        ["minimum_confidence", "0.95", policy.sources["minimum_confidence"]],
+        ["maximum_margin", "0.05", policy.sources["maximum_margin"]],
+        ["maximum_within", "5", policy.sources["maximum_within"]],
+        ["minimum_resamples", "1000", policy.sources["minimum_resamples"]],
+        ["minimum_pairs", "0.5", policy.sources["minimum_pairs"]],
+        ["minimum_draws", "39", policy.sources["minimum_draws"]],
         ["maximum_waivers", "any", "default"],
     ]
     shown = {line.split()[0]: line for line in levels.splitlines()}

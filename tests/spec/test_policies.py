@@ -80,6 +80,12 @@ def test_every_key_arrives() -> None:
         required_budgets=(1,),
         minimum_windows=4,
         maximum_interval_width_percent=50.0,
+        minimum_confidence=0.9,
+        maximum_margin=0.1,
+        maximum_within=20.0,
+        minimum_resamples=500,
+        minimum_pairs=0.25,
+        minimum_draws=19,
         maximum_waivers=5,
         extends=("plain.yaml",),
         sources=found.sources,
@@ -91,7 +97,8 @@ def test_every_key_arrives() -> None:
         assert text[int(line) - 1][int(column) - 1 :].startswith(key.removeprefix("rules."))
     assert set(found.sources) == {
         "fail_on", "rules.protocol/undisclosed", "rules.claim/undecided", "required_methods", "required_budgets",
-        "minimum_windows", "maximum_interval_width_percent", "maximum_waivers",
+        "minimum_windows", "maximum_interval_width_percent", "minimum_confidence", "maximum_margin", "maximum_within",
+        "minimum_resamples", "minimum_pairs", "minimum_draws", "maximum_waivers",
     }  # fmt: skip
 
 
@@ -286,9 +293,15 @@ def test_a_damaged_policy_is_read_or_rejected_but_never_crashes(tmp_path: Path, 
         (Policy(), "the audit's own: fails on errors"),
         (Policy(fail_on="never", extends=("research",)), "built on research: fails on nothing"),
         (
-            Policy("note", {"claim": "off"}, ("random",), (1, 3), 1200, 7.5, 0),
+            Policy("note", {"claim": "off"}, ("random",), (1, 3), 1200, 7.5, maximum_waivers=0),
             "the audit's own: fails on every finding, requires random, at budgets 1, 3, at least 1,200 windows, "
             "intervals at most 7.5 % wide, at most 0 waivers, levels set: 1",
+        ),
+        (
+            Policy("error", {}, (), (), None, None, 0.95, 0.05, 5.0, 1000, 0.5, 39),
+            "the audit's own: fails on errors, intervals of at least 95 %, a margin of at most 0.05 nats per token, "
+            "claimed costs within 5 %, at least 1,000 resamples, at least 50 % of the adjacent pairs, at least 39 "
+            "random draws at each claimed budget",
         ),
     ],
 )
@@ -353,7 +366,13 @@ def test_a_ready_policy_lets_a_careful_audit_pass(name: str, judged: Callable[..
 @pytest.mark.parametrize(
     ("name", "at_fault"),
     [
-        ("release", {"claim/contradicted", "policy/required-method", "policy/too-few-windows", "protocol/undisclosed"}),
+        (
+            "release",
+            {
+                *("claim/contradicted", "protocol/undisclosed"),
+                *("policy/required-method", "policy/too-few-windows", "policy/too-few-draws"),
+            },
+        ),
         ("review", {"claim/contradicted", "protocol/undisclosed"}),
         ("research", set()),
     ],

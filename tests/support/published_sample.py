@@ -65,7 +65,9 @@ def results(rule: Rule[Any], block: Mapping[str, Any]) -> list[Result]:
 
 _POLICY: dict[str, Any] = {
     "fail_on": "error", "rules": {}, "required_methods": [], "required_budgets": [], "minimum_windows": None,
-    "maximum_interval_width_percent": None, "maximum_waivers": None, "extends": [], "sources": {},
+    "maximum_interval_width_percent": None, "minimum_confidence": None, "maximum_margin": None, "maximum_within": None,
+    "minimum_resamples": None, "minimum_pairs": None, "minimum_draws": None, "maximum_waivers": None,
+    "extends": [], "sources": {},
 }  # fmt: skip
 
 

@@ -165,6 +165,12 @@ def policy() -> Report:
         "required_budgets": [],
         "minimum_windows": 22,
         "maximum_interval_width_percent": 10.0,
+        "minimum_confidence": 0.95,
+        "maximum_margin": 0.05,
+        "maximum_within": 5.0,
+        "minimum_resamples": 1000,
+        "minimum_pairs": 0.5,
+        "minimum_draws": 39,
         "maximum_waivers": None,
         "extends": ["ours.yaml", "release"],
         "sources": {

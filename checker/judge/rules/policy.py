@@ -9,6 +9,7 @@ from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
 from checker.core.words import counted, listed
 from checker.judge.case import Case
 from checker.judge.figures.form import ArmRow
+from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.removal import Removal
 from checker.spec.policies import unknown_rules
 
@@ -181,6 +182,118 @@ def _name(row: ArmRow) -> str:
 def _width(interval: Sequence[float], increase: float | None) -> float:
     """From an interval's lower to its upper end, in percent of the perplexity after the removal."""
     return 100.0 * (interval[1] - interval[0]) / (100.0 + (increase or 0.0))
+
+
+@rule(
+    "policy",
+    level="error",
+    why="Those whose audit it is set its thresholds. At a confidence of 0.5 an open claim becomes a supported one, and "
+    "a claimed cost that reaches far to both sides holds whatever is measured.",
+    remedy="Set the threshold as the policy demands, and judge again: nothing has to be measured anew.",
+    waive=_LIFT,
+    nothing="the policy bounds no threshold of the audit",
+)
+def loosened(case: Case) -> Iterator[Result]:
+    """The audit or a claim sets a looser threshold than the policy allows."""
+    policy, declared = case.audit.policy, case.audit.statistics
+    if policy.minimum_confidence is not None:
+        yield _held(case, "confidence", declared.confidence, "minimum_confidence", policy.minimum_confidence)
+    if policy.maximum_margin is not None:
+        yield _held(case, "margin", declared.margin, "maximum_margin", policy.maximum_margin)
+    if policy.minimum_resamples is not None:
+        yield _held(case, "resamples", declared.resamples, "minimum_resamples", policy.minimum_resamples)
+    if policy.maximum_within is not None:
+        for claim in case.audit.claims_of(Removal):
+            if claim.equals is not None:
+                yield _reach(case, claim, policy.maximum_within)
+
+
+def _held(case: Case, key: str, found: float, demand: str, bound: float) -> Result:
+    """A threshold of the audit against a bound; the name of the demand says of which side."""
+    least = demand.startswith("minimum")
+    sentence, side = f"found `statistics.{key}: {found:g}`", "least" if least else "most"
+    if found < bound if least else found > bound:
+        return failed(f"{sentence}; expected at {side} {bound:g}, as {_demanded(case, demand)}")
+    return passed(f"{sentence}; at {side} {bound:g} is demanded")
+
+
+def _reach(case: Case, claim: Removal, bound: float) -> Result:
+    """How far a claimed cost reaches to each side, against the policy's bound."""
+    allowed = case.verdict(claim)["range"]
+    if claim.interval_unit == "perplexity" and case.figures["baseline"] is None:
+        return undecided("its interval is in perplexity, and the baseline is not measured; run the audit", claim.id)
+    assert allowed is not None  # a claimed value has both ends
+    reach = ((allowed["upper"] or 0.0) - (allowed["lower"] or 0.0)) / 2
+    sentence = f"found a claimed cost that reaches {reach:.3g} % to each side"
+    if reach > bound * (1 + 1e-9):
+        demanded = f"expected at most {bound:g} %, as {_demanded(case, 'maximum_within')}"
+        return failed(f"{sentence}; {demanded}; claim a narrower one, or a bound (`at_most`)", claim.id)
+    return passed(f"{sentence}; at most {bound:g} % is allowed", claim.id)
+
+
+@rule(
+    "policy",
+    level="error",
+    why="A regime speaks of the whole stack. With blocks left out it rests on what is left, down to one pair, and "
+    "those whose audit it is choose which.",
+    remedy="Exclude fewer blocks, or widen `region`.",
+    waive=_LIFT,
+    nothing="the policy demands no share of the pairs, or no adjacent blocks are comparable",
+)
+def too_few_pairs(case: Case) -> Result | None:
+    """The metric regime rests on a smaller share of the adjacent pairs than the policy demands."""
+    least = case.audit.policy.minimum_pairs
+    if least is None:
+        return None
+    left_out = {row["block"] for row in case.figures["blocks"] if row["excluded"]}
+    pairs = [(row["i"], row["j"]) for row in case.figures["pairs"] if row["gap"] == 1 and row["comparable"]]
+    kept = [pair for pair in pairs if not left_out.intersection(pair)]
+    if not pairs:
+        return None
+    sentence = f"found a metric regime over {len(kept)} of {counted(len(pairs), 'comparable adjacent pair')}"
+    if len(kept) < least * len(pairs):
+        demanded = _demanded(case, "minimum_pairs")
+        return failed(f"{sentence}; expected a share of at least {least:g}, as {demanded}; exclude fewer blocks")
+    return passed(f"{sentence}; a share of at least {least:g} is demanded")
+
+
+@rule(
+    "policy",
+    level="error",
+    why="What random removals of the same size cost is what a claim has to be better than. Draws at another budget say "
+    "nothing of it, and with fewer than 39 no p of 0.025 can be reached.",
+    remedy="Add `random` to `methods` with the budget and enough `draws`, and run the audit.",
+    waive=_LIFT,
+    nothing="the policy demands no number of draws, or no claim speaks of a removal",
+)
+def too_few_draws(case: Case) -> Iterator[Result]:
+    """A budget that a claim speaks of has fewer random draws than the policy demands."""
+    least = case.audit.policy.minimum_draws
+    if least is None:
+        return
+    budgets = set()
+    for claim in case.audit.claims_of(Removal, Comparison):
+        budget = claim.size if isinstance(claim, Removal) else claim.budget
+        if budget is None:
+            yield undecided("the blocks that its checkpoint lacks are not known; run the audit", claim.id)
+        else:
+            budgets.add(budget)
+    yield from (_drawn(case, budget, least) for budget in sorted(budgets))
+
+
+def _drawn(case: Case, budget: int, least: int) -> Result:
+    """The random draws at a budget; all sets count as enough where the constraints leave fewer than demanded."""
+    draws = [row for row in case.primary(case.figures["arms"]) if row["draw"] and row["budget"] == budget]
+    there_are = case.audit.geometry(case.facts.model.blocks).count(budget)
+    enough = min(least, there_are or least)
+    sentence = f"found {counted(len(draws), 'random draw')} at budget {budget}"
+    if len(draws) < enough:
+        all_there_are = ", which is all there are" if enough < least else ""
+        expected = f"expected at least {enough}{all_there_are}, as {_demanded(case, 'minimum_draws')}"
+        return failed(f"{sentence}; {expected}; add `random` at this budget and run the audit")
+    if missing := sum(not _measured(row) for row in draws):
+        return undecided(f"{sentence}, {missing} of them not measured; run the audit to its end")
+    return passed(f"{sentence}; at least {enough} are demanded")
 
 
 @rule(

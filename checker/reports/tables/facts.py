@@ -9,6 +9,7 @@ from checker.judge.form import AnyReport, EvaluationRow, PromptsRow, Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Table, pairs_of
 from checker.reports.tables.words import MARKS, OUTCOMES
+from checker.spec.policies import PolicyRow
 
 _UNKNOWN = "not recorded"
 
@@ -137,11 +138,28 @@ def policy(report: AnyReport) -> str:
         parts.append(f"at least {numbers.count(rules['minimum_windows'])} windows")
     if rules["maximum_interval_width_percent"] is not None:
         parts.append(f"intervals at most {numbers.declared(rules['maximum_interval_width_percent'], '%')} wide")
+    parts += _bounds(rules)
     if rules["maximum_waivers"] is not None:
         parts.append(f"at most {numbers.count(rules['maximum_waivers'])} waivers")
     if rules["rules"]:
         parts.append(f"levels set: {numbers.count(len(rules['rules']))}")
     return f"{built}: {', '.join(parts)}"
+
+
+def _bounds(rules: PolicyRow) -> Iterator[str]:
+    """What a policy lets an audit declare, and what claims have to rest on."""
+    if rules["minimum_confidence"] is not None:
+        yield f"intervals of at least {numbers.share(rules['minimum_confidence'])}"
+    if rules["maximum_margin"] is not None:
+        yield f"a margin of at most {numbers.declared(rules['maximum_margin'])} nats per token"
+    if rules["maximum_within"] is not None:
+        yield f"claimed costs within {numbers.declared(rules['maximum_within'], '%')}"
+    if rules["minimum_resamples"] is not None:
+        yield f"at least {numbers.count(rules['minimum_resamples'])} resamples"
+    if rules["minimum_pairs"] is not None:
+        yield f"at least {numbers.share(rules['minimum_pairs'])} of the adjacent pairs"
+    if rules["minimum_draws"] is not None:
+        yield f"at least {numbers.count(rules['minimum_draws'])} random draws at each claimed budget"
 
 
 def cost(report: Report) -> Table:

@@ -36,6 +36,11 @@ class Removal(Claim):
     def blocks(self) -> tuple[int, ...]:
         return self.layers or ()
 
+    @property
+    def size(self) -> int | None:
+        """How many blocks it removes; None where that is read off a checkpoint."""
+        return self.budget if self.layers is None else len(self.layers)
+
     def without_folders(self) -> Self:
         return replace(super().without_folders(), checkpoint=self.checkpoint and PurePath(self.checkpoint).name)
 
