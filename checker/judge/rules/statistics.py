@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from checker.core.records import PROTOCOLS
+from checker.core.records import PROTOCOLS, Statistics
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
-from checker.core.words import examples
+from checker.core.words import examples, listed
 from checker.judge.case import Case, each_claim
 from checker.judge.claims.removal import published_percent
 from checker.judge.figures.form import Ends, distance_of
@@ -178,3 +178,38 @@ def interval_in_another_unit(case: Case, claim: Removal) -> Result | None:
             contained = f"the {name} that {value:g} % is here, {number:.4g}"
             return failed(f"found {figure}, which contains {contained}; expected the interval in percent")
     return passed(f"{figure}: no perplexity either")
+
+
+@rule(
+    "statistics",
+    level="warning",
+    why="Those whose audit it is set its thresholds, and each that is looser than usual lets a claim pass that would "
+    "not pass otherwise. A reader who is not told takes them for the usual ones.",
+    remedy="Take the key out of the audit file, which gives it its default.",
+    waive="When the published text gives the threshold beside the figure, and says why it is another.",
+)
+def loosened(case: Case) -> Result:
+    """A threshold of the audit is looser than its default."""
+    if found := list(_loose(case)):
+        return failed(f"found {listed(found, len(found))}; expected nothing looser than the defaults")
+    return passed("every threshold is its default, or stricter")
+
+
+def _loose(case: Case) -> Iterator[str]:
+    """The thresholds that are looser than their defaults, each with its default."""
+    declared, default, blocks = case.audit.statistics, Statistics(), case.facts.model.blocks
+    for key, side in _SIDES.items():
+        value, usual = getattr(declared, key), getattr(default, key)
+        if side * value < side * usual:
+            yield f"`statistics.{key}: {value:g}` (default {usual:g})"
+    if declared.interval != default.interval:
+        yield f"`statistics.interval: {declared.interval}` (default {default.interval})"
+    left_out = blocks - len(case.audit.geometry(blocks).candidates)
+    if 2 * left_out > blocks:
+        yield f"a `selection` that leaves out {left_out} of {blocks} blocks (default none)"
+    if case.audit.scoring.independent:
+        yield "`data.scoring.independent: true`, as declared (default false)"
+
+
+# Thresholds, and on which side of its default one is looser: below it, or above.
+_SIDES = {"confidence": 1, "resamples": 1, "similar": -1, "conditional": -1, "divergent_ratio": -1, "margin": -1}
