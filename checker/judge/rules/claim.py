@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from checker.core import rule as shape
-from checker.core.records import Claim
+from checker.core.records import PROTOCOLS, Claim
 from checker.core.rule import Result, failed, passed, rule
 from checker.core.words import counted
 from checker.judge.case import Case, each_claim
+from checker.judge.figures.form import ArmRow, distance_of
 from checker.judge.form import BoundsRow
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
@@ -170,3 +171,104 @@ def perplexity_for_tasks(_: Case, claim: Removal | Comparison) -> Result:
     else:
         return passed("speaks of perplexity, which is what is measured")
     return failed(f"found {found}, and perplexity as its evidence; expected {expected}")
+
+
+@rule(
+    "claim",
+    level="error",
+    why="A bound that every removal keeps says nothing of the blocks that were chosen. One that is kept by a model "
+    "that gives every token the same chance says nothing at all.",
+    remedy="Claim the measured cost, or the unfavourable end of its interval.",
+    waive="When the published text itself says that any blocks would do.",
+    nothing="no claim is about the cost of a removal",
+)
+@each_claim(Removal)
+def vacuous(case: Case, claim: Removal) -> Result:
+    """A claimed cost holds for the costliest removal of that size too, or for a model that predicts uniformly."""
+    bounds, baseline, others = _bounds(case, claim), case.figures["baseline"], _other_sets(case, claim)
+    if baseline is None or claim.size is None:
+        return shape.undecided("neither the baseline nor a removal is known that the claim could be held against")
+    costs = [row["increase_percent"] for row in others if row["increase_percent"] is not None]
+    cheap = max(0.0, min(costs, default=0.0))
+    if bounds["lower"] is not None and bounds["lower"] > cheap:
+        return passed(f"{_claimed(bounds)}, which leaves out a removal that costs {cheap:+.4g} %")
+    uniform = 100.0 * (case.facts.model.vocabulary / baseline["perplexity"] - 1.0)
+    found = f"{_claimed(bounds)}, and a model that predicts uniformly costs {uniform:+.4g} %"
+    if uniform > 0.0 and _within(bounds, [uniform, uniform]):
+        return failed(f"found that {found}; expected a bound that it does not meet")
+    return _held_against_the_costliest(others, bounds) if any(row["draw"] for row in others) else passed(found)
+
+
+def _held_against_the_costliest(others: Sequence[ArmRow], bounds: BoundsRow) -> Result:
+    known = [row for row in others if row["increase_percent"] is not None]
+    costliest, method = max(((row["increase_percent"] or 0.0, row["method"]) for row in known), default=(0.0, ""))
+    sets = counted(len({tuple(row["layers"]) for row in known}), "other set")
+    found = f"{_claimed(bounds)}, and the costliest of {sets} of that size, by {method}, costs {costliest:+.4g} %"
+    if not _within(bounds, [costliest, costliest]):
+        return passed(found)
+    if missing := len(others) - len(known):
+        return shape.undecided(f"{found}; {missing} further removals of that size are not measured")
+    return failed(f"found that {found}; expected a bound that some removal does not meet")
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="Where half of the removals drawn at random keep a bound, or half of the pairs lie below it, the claim does "
+    "not tell the blocks it names from any others: it is about the model.",
+    remedy="Claim a tighter bound, or say that most blocks would do.",
+    waive="When the claim is meant to be about the model, and its words say so.",
+    nothing="no claim of a cost has random draws of its size beside it, and none of redundancy is about one of "
+    "several measured pairs",
+)
+@each_claim(Removal, Redundancy)
+def any_choice_would_do(case: Case, claim: Removal | Redundancy) -> Result | None:
+    """At least half of the random draws meet a removal claim too, or half of the other pairs one of redundancy."""
+    if isinstance(claim, Redundancy):
+        return _of_pairs(case, claim)
+    if claim.size is None:
+        return shape.undecided("the blocks that its checkpoint lacks are not known; run the audit")
+    bounds, draws = _bounds(case, claim), [row for row in case.primary(_other_sets(case, claim)) if row["draw"]]
+    costs = [row["increase_percent"] for row in draws]
+    met = [None if cost is None else _within(bounds, [cost, cost]) for cost in costs]
+    return _half(met, f"random draws of {counted(claim.size, 'block')} meet the claim too")
+
+
+def _of_pairs(case: Case, claim: Redundancy) -> Result | None:
+    """Of the other pairs within reach; a claim of several pairs says itself that they are alike."""
+    protocols = [name for name in PROTOCOLS if claim.protocol in (None, name)]
+    pairs = [row for row in case.figures["pairs"] if row["comparable"] and (row["i"], row["j"]) != claim.pair]
+    if claim.pair is None or not protocols:
+        return None
+    known = [[distance_of(row, protocol) for protocol in protocols] for row in pairs]
+    met = [None if None in row else all(each["value"] < claim.below for each in row if each) for row in known]
+    return _half(met, f"other pairs are below {claim.below:g} nats too under {' and '.join(protocols)}")
+
+
+def _half(met: Sequence[bool | None], what: str) -> Result | None:
+    """Failed where at least half of them meet a claim, whatever those (None) do that are not measured."""
+    if not met:
+        return None
+    sentence = f"{met.count(True)} of {len(met)} {what}"
+    if 2 * met.count(True) >= len(met):
+        return failed(f"found that {sentence}; expected fewer than half")
+    if 2 * (met.count(True) + met.count(None)) >= len(met):
+        return shape.undecided(f"{sentence}, and {met.count(None)} are not measured; run the audit to its end")
+    return passed(sentence)
+
+
+def _bounds(case: Case, claim: Removal) -> BoundsRow:
+    bounds = case.verdict(claim)["range"]
+    assert bounds is not None  # a claim of a cost always names one
+    return bounds
+
+
+def _claimed(bounds: BoundsRow) -> str:
+    least = "at most" if bounds["lower"] is None else f"{bounds['lower']:.4g} to"
+    return f"the claim allows {least} {bounds['upper']:.4g} %"
+
+
+def _other_sets(case: Case, claim: Removal) -> list[ArmRow]:
+    """The sets of the size that a claim speaks of, without its own."""
+    own = [claim.layers] if claim.layers else [tuple(row["layers"]) for row in case.arms(claim.method, claim.budget)]
+    return [row for row in case.figures["arms"] if row["budget"] == claim.size and tuple(row["layers"]) not in own]
