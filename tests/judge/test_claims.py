@@ -432,7 +432,7 @@ def test_comparisons_share_one_error_rate() -> None:
     assert [lower_ties().verdict(single)["verdict"] for single in close] == ["supported", "supported"]
     rows = lower_ties().verdicts(*close)
     assert [row["verdict"] for row in rows] == ["open", "open"]
-    assert all("not once 2 comparisons share one error rate of 0.05 (Holm)" in row["message"] for row in rows)
+    assert all("not once 2 claims share one error rate of 0.05 (Holm)" in row["message"] for row in rows)
     rows = lower_ties().verdicts(close[0], comparison("interchange", "deletion", 1.0, "far"))
     assert [row["verdict"] for row in rows] == ["supported", "supported"]
     rows = lower_ties().verdicts(*close, comparison("interchange", "deletion", 1.0, "far"))

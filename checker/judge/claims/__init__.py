@@ -12,8 +12,7 @@ from checker.core.records import PROTOCOLS, Claim
 from checker.core.words import numbered
 from checker.judge.claims import comparison, redundancy, regime, removal, transfer
 from checker.judge.claims.backing import Backing
-from checker.judge.claims.comparison import sharing_one_error_rate
-from checker.judge.claims.decision import Decision, Figures
+from checker.judge.claims.decision import Decision, Figures, sharing_one_error_rate
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of

@@ -1,8 +1,8 @@
-"""Claims that one method's removal costs less than another's, or less than chance; they share one error rate."""
+"""Claims that one method's removal costs less than another's, or less than chance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -11,7 +11,17 @@ from checker.core.questions import RemovalSet
 from checker.core.records import Verdict
 from checker.core.statistics import MINIMUM_WINDOWS, Estimate
 from checker.core.words import counted
-from checker.judge.claims.decision import Decision, Figures, is_control, nearest, outermost, span, tally
+from checker.judge.claims.decision import (
+    Decision,
+    Figures,
+    is_control,
+    largest_p,
+    nearest,
+    outermost,
+    shared_p,
+    span,
+    tally,
+)
 from checker.judge.claims.kind import Kind
 from checker.judge.figures.arms import control
 from checker.judge.figures.costs import error_rate
@@ -20,7 +30,7 @@ from checker.spec.claims.comparison import Comparison
 
 
 def _decide(figures: Figures, claim: Comparison) -> Decision:
-    """Decides a comparison at its own error rate; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
+    """Decides a comparison alone; ``sharing_one_error_rate`` takes back what is not allowed jointly."""
     bound = claim.at_least
     times = f"at least {bound:g} times as much as" if bound > 1 else "more than"
     statement = f"claimed: {claim.worse} costs {times} {claim.better}"
@@ -70,7 +80,7 @@ def _one_ratio(figures: Figures, claim: Comparison, ratio: Estimate, statement: 
     decision = Decision(verdict, message, ratio.value, ratio.interval, "times", bound)
     if claim.scope == "contract":
         return replace(decision, message=f"{message}, on this very text")
-    decision = replace(decision, p=_two_sided(ratio, bound, verdict))
+    decision = replace(decision, p=shared_p(ratio, verdict, [(bound, "above")], [(bound, "below")]))
     if verdict != "open":
         return decision
     return figures.left_open(decision, ratio, [bound], MINIMUM_WINDOWS, "windows")
@@ -91,17 +101,9 @@ def _verdict(ratio: Estimate, bound: float, scope: str) -> Verdict:
     return "contradicted" if interval[1] < bound or (interval[1] == bound and strict) else "open"
 
 
-def _two_sided(ratio: Estimate, bound: float, verdict: Verdict) -> float | None:
-    if ratio.log_standard_error == 0.0 and verdict != "open":
-        return 0.0  # the same set twice: nothing is left to chance
-    above, below = (statistics.p_beyond(ratio, bound, side) for side in ("above", "below"))
-    return None if above is None or below is None else min(1.0, 2.0 * min(above, below))
-
-
 def _over_ties(decisions: Sequence[Decision], claim: Comparison, statement: str) -> Decision:
     """What holds for every combination of tie resolutions, else open."""
-    known = [decision.p for decision in decisions if decision.p is not None]
-    shared = max(known) if len(known) == len(decisions) else None
+    shared = largest_p(decisions)
     if len({decision.verdict for decision in decisions}) == 1:
         note = f"the {len(decisions)} combinations of ties agree, this one is the nearest to the claim"
         return replace(nearest(decisions, note), p=shared)
@@ -151,20 +153,6 @@ def _costlier_p(figures: Figures, arm: RemovalSet) -> float:
     cost = figures.costs.increase(arm.layout)
     assert cost is not None
     return statistics.control_p(-cost.value, [-draw for draw in control(figures.costs, figures.sets, arm)])
-
-
-def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> dict[str, Decision]:
-    """Holm over the comparison claims: those that do not survive it become open."""
-    p_values = {name: decision.p for name, decision in decisions.items() if decision.p is not None}
-    if len(p_values) < 2:
-        return {}
-    survives = statistics.holm(p_values, rate)
-    note = f"; decided alone, but not once {len(p_values)} comparisons share one error rate of {rate:g} (Holm)"
-    return {
-        name: replace(decisions[name], verdict="open", message=decisions[name].message + note)
-        for name in p_values
-        if decisions[name].verdict != "open" and not survives[name]
-    }
 
 
 KIND = Kind(Comparison, _decide, allowed=lambda _, claim: (claim.at_least, None))

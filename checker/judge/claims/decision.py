@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal
 
 from checker.core import statistics
 from checker.core.questions import RemovalSet
@@ -18,6 +20,8 @@ from checker.selection.plan import nothing_compared
 
 # Two runs of one contract on different machines may differ by this much, relative: in perplexity and in a distance.
 MACHINE_TOLERANCE = 5e-4
+Side = Literal["above", "below"]
+Beyond = tuple[float, Side]  # a bound, and the side of it that is meant
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,48 @@ class Figures:
         further = self.further(estimate, bounds, least)
         message = decision.message + undecided(estimate, further, least, units)
         return replace(decision, message=message, further_units=further)
+
+
+def shared_p(estimate: Estimate, verdict: Verdict, holds: Sequence[Beyond], fails: Sequence[Beyond]) -> float | None:
+    """The two-sided p with which a claim of a population shares an error rate; None without an interval.
+
+    It is supported beyond all the bounds of ``holds``, and contradicted beyond any of ``fails``.
+    """
+    if estimate.log_standard_error == 0.0 and verdict != "open":
+        return 0.0  # the same set twice: nothing is left to chance
+    supported, contradicted = ([_p_beyond(estimate, *bound) for bound in bounds] for bounds in (holds, fails))
+    known = [p for p in (*supported, *contradicted) if p is not None]
+    if len(known) < len(holds) + len(fails):
+        return None
+    return min(1.0, 2.0 * min(max(known[: len(holds)]), *known[len(holds) :]))
+
+
+def _p_beyond(estimate: Estimate, bound: float, side: Side) -> float | None:
+    """One-sided; 1 where the end of the interval that this rests on is too skewed to decide."""
+    if estimate.decisive is None:
+        return None
+    end = estimate.decisive[0 if side == "above" else 1]
+    return statistics.p_beyond(estimate, bound, side) if isfinite(end) else 1.0
+
+
+def largest_p(decisions: Sequence[Decision]) -> float | None:
+    """Of what has to hold for all of them; None where one has no p."""
+    known = [decision.p for decision in decisions if decision.p is not None]
+    return max(known) if known and len(known) == len(decisions) else None
+
+
+def sharing_one_error_rate(decisions: Mapping[str, Decision], rate: float) -> dict[str, Decision]:
+    """Holm over the claims that rest on an interval or a p: those that do not survive it become open."""
+    p_values = {name: decision.p for name, decision in decisions.items() if decision.p is not None}
+    if len(p_values) < 2:
+        return {}
+    survives = statistics.holm(p_values, rate)
+    note = f"; decided alone, but not once {len(p_values)} claims share one error rate of {rate:g} (Holm)"
+    return {
+        name: replace(decisions[name], verdict="open", message=decisions[name].message + note)
+        for name in p_values
+        if decisions[name].verdict != "open" and not survives[name]
+    }
 
 
 def is_control(method: str | None) -> bool:

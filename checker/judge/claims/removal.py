@@ -17,8 +17,10 @@ from checker.judge.claims.decision import (
     Figures,
     claimed,
     effective,
+    largest_p,
     nearest,
     outermost,
+    shared_p,
     span,
     tally,
 )
@@ -34,7 +36,7 @@ def _decide(figures: Figures, claim: Removal) -> Decision:
     decision = _cost_of_removal(figures, claim)
     if claim.about != "tasks":
         return decision
-    return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None)
+    return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None, p=None)
 
 
 def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:
@@ -109,7 +111,8 @@ def _one_removal(figures: Figures, claim: Removal, removal: RemovalSet) -> Decis
     threshold = min(reversed(bounds), key=lambda bound: abs(cost.value - bound))
     least = -inf if lower is None else lower
     verdict = _in_range(cost, least, upper, claim.scope)
-    decision = Decision(verdict, message, cost.value, cost.interval, "percent", threshold)
+    p = None if claim.scope == "contract" else _p(cost, lower, upper, verdict)
+    decision = Decision(verdict, message, cost.value, cost.interval, "percent", threshold, p=p)
     if verdict != "open" or claim.about == "tasks":
         return decision
     # A value inside the range has to leave both bounds outside its interval, one outside only the nearer bound.
@@ -130,6 +133,12 @@ def _in_range(cost: Estimate, lower: float, upper: float, scope: str) -> Verdict
     return "contradicted" if high < lower or low > upper else "open"
 
 
+def _p(cost: Estimate, lower: float | None, upper: float, verdict: Verdict) -> float | None:
+    if lower is None:
+        return shared_p(cost, verdict, [(upper, "below")], [(upper, "above")])
+    return shared_p(cost, verdict, [(lower, "above"), (upper, "below")], [(lower, "below"), (upper, "above")])
+
+
 def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, statement: str) -> Decision:
     """One decision from those of the resolutions of the ties: what holds for all of them, else open."""
     measured = [decision for decision in decisions if decision.value is not None]
@@ -137,7 +146,8 @@ def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, statement: str
         return decisions[0]
     complete, ways = len(measured) == chosen.ties and chosen.ties_counted, f"{chosen.ways} ways of breaking ties"
     if complete and len({decision.verdict for decision in decisions}) == 1:
-        return nearest(measured, f"the {ways} agree, this one is the nearest to the claim")
+        agreed = nearest(measured, f"the {ways} agree, this one is the nearest to the claim")
+        return replace(agreed, p=largest_p(measured))
     values = [decision.value or 0.0 for decision in measured]
     which = f"the {ways}" if complete else f"{len(measured)} of {ways} are measured and"
     message = (
@@ -145,7 +155,8 @@ def _over_ties(decisions: Sequence[Decision], chosen: RemovalSet, statement: str
         f"{outermost(measured)}; {statement}: {tally(measured)}"
     )
     costliest = max(measured, key=lambda decision: decision.value or 0.0)
-    return replace(costliest, verdict="open", message=message, further_units=None)
+    shared = largest_p(measured) if complete else None
+    return replace(costliest, verdict="open", message=message, further_units=None, p=shared)
 
 
 def _backing(figures: Figures, claim: Removal, protocol: str) -> Backing:
