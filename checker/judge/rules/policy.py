@@ -290,7 +290,8 @@ def _drawn(case: Case, budget: int, least: int) -> Result:
     if len(draws) < enough:
         all_there_are = ", which is all there are" if enough < least else ""
         expected = f"expected at least {enough}{all_there_are}, as {_demanded(case, 'minimum_draws')}"
-        return failed(f"{sentence}; {expected}; add `random` at this budget and run the audit")
+        where = "at this budget" if there_are else "and constraints that leave sets to draw,"
+        return failed(f"{sentence}; {expected}; add `random` {where} and run the audit")
     if missing := sum(not _measured(row) for row in draws):
         return undecided(f"{sentence}, {missing} of them not measured; run the audit to its end")
     return passed(f"{sentence}; at least {enough} are demanded")
