@@ -137,14 +137,14 @@ class Evidence:
     @property
     def of_prompts(self) -> Statistics:
         """The audit's statistics, with what is known of the scoring text's prompts as units."""
-        return replace(self.audit.statistics, independent=self.audit.scoring.independent)
+        counted = counted_prompts(self.facts)
+        independent = self.audit.scoring.independent
+        return replace(self.audit.statistics, independent=independent, counted=counted)
 
     @property
     def of_windows(self) -> Statistics:
         """The audit's statistics, with which windows of the evaluation text intervals rest on."""
-        windows = len(self.facts.evaluation.scored) if self.facts.evaluation else 0
-        counted = tuple(self.audit.evaluation.disjoint(windows))
-        return replace(self.audit.statistics, counted=counted if len(counted) < windows else None)
+        return replace(self.audit.statistics, counted=counted_windows(self.audit, self.facts))
 
     @property
     def ask(self) -> Ask:
@@ -163,6 +163,20 @@ class Evidence:
             what = _PLURALS.get(missing[0].quantity, f"values of {missing[0].quantity}")
             raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0].about}")
         return {question: values for question, values in answers.items() if values is not None}
+
+
+def counted_prompts(facts: Facts) -> tuple[int, ...]:
+    """The prompts that intervals rest on: one of several that are alike."""
+    scoring = facts.scoring
+    return () if scoring is None else tuple(sorted(set(range(scoring.prompts)) - set(scoring.repeats)))
+
+
+def counted_windows(audit: Audit, facts: Facts) -> tuple[int, ...]:
+    """The evaluation windows that intervals rest on: disjoint stretches of text, and one of several that are alike."""
+    evaluation = facts.evaluation
+    if evaluation is None:
+        return ()
+    return tuple(sorted(set(audit.evaluation.disjoint(len(evaluation.scored))) - set(evaluation.repeats)))
 
 
 _PLURALS = {"kl": "distances", "nll": "losses", "similarity": "similarities", "taylor": "gradients"}

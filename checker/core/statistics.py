@@ -341,7 +341,7 @@ def further_units(
     if estimate.interval is not None:
         facing = _onto(estimate.interval[1 if bound > value else 0], estimate.scale)
         error = abs(facing - value) / student_quantile(confidence, estimate.degrees)
-    effective = (estimate.degrees + 1.0) / estimate.units  # of each unit
+    effective = (estimate.degrees + 1.0) / max(1, estimate.units)  # of each unit
 
     def settled(units: int) -> bool:
         half = error * sqrt(estimate.units / units) * student_quantile(confidence, max(1.0, units * effective - 1.0))

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from evidence_sample import Sample, claim
 
+from checker.core.layouts import Layout
 from checker.core.records import Claim
+from checker.judge.figures.costs import Costs
 
 
 def removal(at_most: float, **keys: object) -> Claim:
@@ -73,3 +75,20 @@ def test_one_catastrophic_window_decides_nothing_and_is_named(
     row = sample.verdict(removal(at_most=at_most))
     assert row["verdict"] == "open"
     assert ", 50% of it in window 7 alone; claimed: at most" in row["message"]
+
+
+def test_units_that_repeat_others_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = shaped(monkeypatch, np.tile([-1.0, 1.0], 12))
+    assert sample.verdict(removal(at_most=50.0))["verdict"] == "supported"
+    facts = sample.facts
+    assert facts.evaluation is not None
+    assert facts.scoring is not None
+    evaluation = replace(facts.evaluation, repeats=tuple(range(10, 24)))
+    scoring = replace(facts.scoring, repeats=tuple(range(1, facts.scoring.prompts)))
+    evidence = replace(sample.evidence, facts=replace(facts, evaluation=evaluation, scoring=scoring))
+    assert evidence.of_windows.counted == tuple(range(10))
+    assert evidence.of_prompts.counted == (0,)
+    cost = Costs(evidence).increase(Layout.base(8).without([4, 6]))
+    assert cost is not None
+    assert cost.units == 10
+    assert cost.value == pytest.approx(sample.verdict(removal(at_most=50.0))["value"]), "the contract's own value"

@@ -134,8 +134,10 @@ def further_prompts(distances: Distances, method: str, budget: int) -> int | Non
         return None
     first = min(rivals, key=lambda block: (scores[block], block))
     values = _own_values(distances, method, first) - _own_values(distances, method, last)
-    difference = statistics.mean(values, distances.statistics)
-    return statistics.further_units(difference, 0.0, distances.statistics.confidence)
+    audit = distances.evidence.audit
+    on_scoring = METHODS[method].looks_at != "selection" or audit.selecting is None
+    difference = statistics.mean(values, distances.statistics if on_scoring else audit.statistics)
+    return statistics.further_units(difference, 0.0, audit.statistics.confidence)
 
 
 def _own_values(distances: Distances, method: str, block: int) -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from checker.core.questions import counted_windows
 from checker.core.records import AnyAudit
 from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
 from checker.core.words import counted, listed
@@ -118,8 +119,9 @@ def too_few_windows(case: Case) -> Result | None:
         return None
     if evaluation is None:
         return undecided("the evaluation text is not read yet; run the audit")
-    sentence, demanded = f"found {len(evaluation.scored)} evaluation windows", _demanded(case, "minimum_windows")
-    if len(evaluation.scored) < least:
+    windows = len(counted_windows(case.audit, case.facts))
+    sentence, demanded = f"found {windows} evaluation windows", _demanded(case, "minimum_windows")
+    if windows < least:
         return failed(f"{sentence}; expected at least {least}, as {demanded}; raise `words`, or lower `stride`")
     return passed(f"{sentence}; at least {least} are demanded")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from checker.core.questions import counted_prompts, counted_windows
 from checker.core.records import PROTOCOLS, Statistics
 from checker.core.resampling import MINIMUM_UNITS
 from checker.core.rule import Result, failed, passed, rule, undecided
@@ -74,9 +75,9 @@ def too_few_units(case: Case) -> Result:
     scoring, evaluation = case.facts.scoring, case.facts.evaluation
     if scoring is None or evaluation is None:
         return undecided("the texts are not read yet; run the audit")
-    windows = len(evaluation.scored)
-    sentence = f"found {scoring.prompts} prompts and {windows} evaluation windows"
-    if scoring.prompts < MINIMUM_UNITS or windows < MINIMUM_WINDOWS:
+    prompts, windows = len(counted_prompts(case.facts)), len(counted_windows(case.audit, case.facts))
+    sentence = f"found {prompts} prompts and {windows} evaluation windows"
+    if prompts < MINIMUM_UNITS or windows < MINIMUM_WINDOWS:
         return failed(f"{sentence}; expected at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS}")
     return passed(f"{sentence}; at least {MINIMUM_UNITS} and {MINIMUM_WINDOWS} are needed")
 
