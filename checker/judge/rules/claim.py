@@ -186,8 +186,10 @@ def perplexity_for_tasks(_: Case, claim: Removal | Comparison) -> Result:
 def vacuous(case: Case, claim: Removal) -> Result:
     """A claimed cost holds for the costliest removal of that size too, or for a model that predicts uniformly."""
     bounds, baseline, others = _bounds(case, claim), case.figures["baseline"], _other_sets(case, claim)
-    if baseline is None or claim.size is None:
-        return shape.undecided("neither the baseline nor a removal is known that the claim could be held against")
+    if claim.size is None:
+        return shape.undecided("the blocks that its checkpoint lacks are not known; run the audit")
+    if baseline is None:
+        return shape.undecided("neither the baseline nor a removal is measured; run the audit")
     costs = [row["increase_percent"] for row in others if row["increase_percent"] is not None]
     cheap = max(0.0, min(costs, default=0.0))
     if bounds["lower"] is not None and bounds["lower"] > cheap:
