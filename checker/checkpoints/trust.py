@@ -66,8 +66,9 @@ def existing(folder: Path, name: str) -> Path | None:
     pure = PurePosixPath(name)
     try:
         target = (folder / name).resolve()
+        there = target.is_file()
     except (OSError, RuntimeError, ValueError):  # links in a circle, names the system cannot take
-        target = Path("/")
+        target, there = Path("/"), False
     plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
     if not plain or not any(target.is_relative_to(home) for home in homes):
         raise CannotRun.at(
@@ -76,7 +77,7 @@ def existing(folder: Path, name: str) -> Path | None:
             "only files inside it",
             "copy the file into the folder, and do not use a model whose files point elsewhere",
         )
-    return folder / name if target.is_file() else None
+    return folder / name if there else None
 
 
 def pickles(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ import click
 
 from checker import reports
 from checker.commands.terminal import printable, tell, write
-from checker.core.errors import CannotRun, PruneauditError
+from checker.core.errors import CannotRun, PruneauditError, bounded
 
 PATH = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -105,7 +105,7 @@ class _Command(click.Command):
         except MemoryError:
             _fail(4, "out of memory; evidence so far is kept; try a lower `batch_tokens` or `dtype: bfloat16`")
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
+            place = f"{bounded(str(error.filename))}: " if error.filename else ""
             _fail(
                 4,
                 f"{place}found no way to read or write it ({error.strerror or error}); expected one; see to the path, "

@@ -7,6 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
+_LONGEST = {"place": 600, "found": 400, "expected": 800, "remedy": 400}  # characters of a message's parts
+_LONGEST_LINE = 2000  # characters
+
+
+def bounded(text: str, most: int = _LONGEST_LINE) -> str:
+    """The text, without its middle where it is longer: what a message quotes of a stranger's file has any length."""
+    if len(text) <= most:
+        return text
+    half = (most - 3) // 2
+    return f"{text[:half]} … {text[-half:]}"
+
+
+def _message(place: str | None, found: str, expected: str, remedy: str) -> str:
+    """The one form of a message."""
+    found, expected = bounded(found, _LONGEST["found"]), bounded(expected, _LONGEST["expected"])
+    message = f"found {found}; expected {expected}; {bounded(remedy, _LONGEST['remedy'])}"
+    return message if place is None else f"{bounded(place, _LONGEST['place'])}: {message}"
+
 
 @dataclass(frozen=True, order=True)
 class Mistake:
@@ -24,7 +42,7 @@ class Mistake:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: found {self.found}; expected {self.expected}; {self.remedy}"
+        return _message(place, self.found, self.expected, self.remedy)
 
 
 class PruneauditError(Exception):
@@ -39,11 +57,13 @@ class PruneauditError(Exception):
     expected: str | None = None
     remedy: str | None = None
 
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(bounded, message.split("\n"))))
+
     @classmethod
     def at(cls, place: object, found: str, expected: str, remedy: str) -> Self:
         """The one form of a message, ``PLACE: found ...; expected ...; REMEDY``; ``place`` may be None."""
-        message = f"found {found}; expected {expected}; {remedy}"
-        error = cls(message if place is None else f"{place}: {message}")
+        error = cls(_message(None if place is None else str(place), found, expected, remedy))
         error.place = None if place is None else str(place)
         error.found, error.expected, error.remedy = found, expected, remedy
         return error

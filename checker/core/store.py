@@ -219,9 +219,9 @@ class Store:
                 f"WHERE model = ? AND contract IN ({places})",
                 (model, *contracts),
             ).fetchall()
-        present = {row[1:] for row in rows if row[0] == MEASURING_CODE}
-        counted = Counter(row[0] for row in rows if row[0] == MEASURING_CODE or row[1:] not in present)
-        return dict(sorted(counted.items()))
+            present = {row[1:] for row in rows if row[0] == MEASURING_CODE}
+            counted = Counter(row[0] for row in rows if row[0] == MEASURING_CODE or row[1:] not in present)
+            return dict(sorted(counted.items()))
 
     def write_record(self, name: str, key: str, content: Mapping[str, Any]) -> None:
         """Adds a record; the newest of a name and key counts. The same content again adds nothing."""
@@ -247,7 +247,7 @@ class Store:
             rows = self._connection.execute(
                 f"SELECT content, digest FROM records WHERE name = ? AND key = ? ORDER BY number {order}", (name, key)
             ).fetchall()
-        contents = [_parsed(content) if _bound(name, key, content) == bound else None for content, bound in rows]
+            contents = [_parsed(content) if _bound(name, key, content) == bound else None for content, bound in rows]
         sound = [content for content in contents if content is not None]
         if len(sound) < len(rows):
             wrong = f"a record ({name}) that does not match its digest"
@@ -260,7 +260,8 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             raise CannotRun(f"{self.path}: the evidence could not be read or written ({error})") from error
-        except sqlite3.DatabaseError as error:
+        # The last two: SQLite's own message may quote bytes that are no text, and a cell may be of any type.
+        except (sqlite3.DatabaseError, UnicodeError, TypeError) as error:
             raise EvidenceDamaged.at(self.path, f"damaged evidence ({error})", *_AS_LEFT) from error
 
 

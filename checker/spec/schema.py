@@ -160,10 +160,9 @@ def _report(document: Document, error: ValidationError, root: dict[str, Any]) ->
         return
     if keyword == "uniqueItems":
         where = (*where, _repeated(document.get(*where)))
-    if document.spoiled(where):
-        return
-    words = _WORDS.get(keyword, _other)(document, where, error)
-    document.complain(where, *words, key=where if keyword == "unknown" else None)
+    if not document.spoiled(where):
+        words = _WORDS.get(keyword, _other)(document, where, error)
+        document.complain(where, *words, key=where if keyword == "unknown" else None)
     if where[-1:] == ("kind",):  # without it, nothing says what the other keys may be
         document.wrong.add(where[:-1])
 

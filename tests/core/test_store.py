@@ -237,6 +237,37 @@ def test_damage_to_a_record(store: Store, statement: str) -> None:
         store.read_record("model", "key " if "'key '" in statement else "key")
 
 
+@pytest.mark.parametrize("value", ["NULL", "5", "2.5"])
+@pytest.mark.parametrize("column", ["content", "digest"])
+def test_a_record_whose_columns_are_no_text(store: Store, column: str, value: str) -> None:
+    store.write_record("model", "key", {"blocks": 30})
+    change(store.path, "CREATE TABLE copy AS SELECT * FROM records")
+    change(store.path, "DROP TABLE records")
+    change(store.path, f"UPDATE copy SET {column} = {value}")
+    change(store.path, "ALTER TABLE copy RENAME TO records")
+    with pytest.raises(EvidenceDamaged):
+        store.read_record("model", "key")
+
+
+def test_answers_whose_version_is_bytes_among_texts(store: Store) -> None:
+    for batch in (0, 1):
+        store.put(SCOPE, QUESTION, batch, VALUES)
+    assert change(store.path, "UPDATE answers SET code = x'ff' WHERE batch = 1") == 1
+    with pytest.raises(EvidenceDamaged, match=r"evidence\.db: found damaged evidence \(.*\); expected the SQLite file"):
+        store.codes(SCOPE.model, [SCOPE.contract])
+
+
+def test_a_damaged_definition_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.db"
+    fill(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"CREATE TABLE answers") + len("CREATE TABLE ")
+    content[place : place + 7] = b"\xea(\xff\xff)))"  # which SQLite quotes in its own message
+    path.write_bytes(content)
+    with pytest.raises(EvidenceDamaged):
+        Store(path, create=False)
+
+
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\x00", b"{}"])
 @pytest.mark.parametrize("create", [True, False])
 def test_a_file_that_is_no_evidence_is_damage(tmp_path: Path, content: bytes, create: bool) -> None:
