@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from checker.checkpoints.files import Files
 from checker.core.errors import DigestMismatch
+from checker.core.files import opened
 from checker.core.records import ModelSource
 
 RECORD = "artifacts"  # under the weights' digest: what a run read
@@ -52,7 +53,7 @@ def listing_digest(digests: Mapping[str, str]) -> str:
 
 def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -23,6 +23,7 @@ from checker.checkpoints.trust import (
     pickles,
 )
 from checker.core.errors import CannotRun
+from checker.core.files import beginning, lacking
 from checker.core.records import ModelSource
 
 TOKENIZER_FILES = (
@@ -105,7 +106,7 @@ def _gguf(path: Path, kind: str) -> Files:
     if path.suffix.lower() in PICKLES:
         raise CannotRun.at(path, "pickled weights", "a GGUF file", _PICKLED)
     if not path.is_file():
-        raise FileMissing.at(path, "no such file", "a GGUF file", "check the path in `model:`")
+        raise FileMissing.at(path, lacking(path), "a GGUF file", "check the path in `model:`")
     return Files(kind, path.parent.resolve(), None, (path.parent.resolve() / path.name,), ())
 
 
@@ -226,8 +227,7 @@ def _commit(home: Path, revision: str) -> str | None:
     """The commit that a branch, a tag or a commit hash names, if its snapshot is in the cache."""
     commit = revision
     if reference := existing((home / "refs").resolve(), revision):
-        with reference.open("rb") as file:
-            commit = file.read(200).decode("ascii", "replace").strip()
+        commit = beginning(reference, 200).decode("ascii", "replace").strip()
     if not re.fullmatch(r"[\w-][\w.-]*", commit, re.ASCII):
         return None
     snapshot = home / "snapshots" / commit

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from checker.checkpoints.tensors import DIMENSIONS_LIMIT, NAME_LIMIT, TENSORS_LIMIT, Placed, Tensor, check_apart
 from checker.core.errors import refuse_file, refuse_unreadable
+from checker.core.files import opened
 
 # GGML type number -> name, elements per packed group, bytes per packed group.
 GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
@@ -69,10 +71,11 @@ def read_gguf(path: Path) -> GgufHeader:
     hold, an unknown type, tensors outside the file.
     """
     try:
-        if path.stat().st_size == 0:  # which cannot be mapped
-            refuse_file(path, "an empty file", "a GGUF file")
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _GgufWalk(path, data).header()
+        with opened(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+                refuse_file(path, "an empty file", "a GGUF file")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _GgufWalk(path, data).header()
     except OSError as error:
         refuse_unreadable(path, error)
 

@@ -18,6 +18,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from checker.checkpoints.trust import existing
 from checker.core.errors import CannotRun, PruneauditError, UsageError
 from checker.core.facts import CardFacts
+from checker.core.files import beginning, lacking
 
 LARGEST = 1_000_000  # bytes of a card
 NAME = "README.md"
@@ -72,9 +73,8 @@ def read(path: Path) -> str:
     if path.is_symlink():
         raise UsageError.at(path, "a link", "the file of a model card itself", "name the file it leads to")
     if not path.is_file():
-        raise UsageError.at(path, "no such file", "a model card", "check the path, or make an empty one")
-    with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
+        raise UsageError.at(path, lacking(path), "a model card", "check the path, or make an empty one")
+    content = beginning(path, LARGEST)
     if len(content) > LARGEST:
         raise UsageError.at(path, f"more than {LARGEST:,} bytes", "a model card", "check the path")
     try:

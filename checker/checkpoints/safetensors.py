@@ -6,12 +6,14 @@ held against the bytes that are there before anything is read or allocated.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from checker.checkpoints.tensors import DIMENSIONS_LIMIT, NAME_LIMIT, TENSORS_LIMIT, Placed, Tensor, check_apart
 from checker.core.canonical import JSON_LIMIT, json_object, read_json
 from checker.core.errors import refuse_file, refuse_unreadable
+from checker.core.files import opened
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -35,8 +37,8 @@ def read_safetensors(path: Path) -> tuple[Placed, ...]:
     unknown type, offsets outside the file or not as long as type and shape say.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
             prefix = file.read(8)
             if len(prefix) < 8:
                 refuse_file(path, f"a file of {size} bytes", "a safetensors file, which has at least 8")

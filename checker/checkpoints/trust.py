@@ -14,6 +14,7 @@ from typing import Any
 
 from checker.core.canonical import read_json
 from checker.core.errors import CannotRun, UsageError
+from checker.core.files import lacking
 from checker.core.records import ModelSource
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
@@ -66,9 +67,9 @@ def existing(folder: Path, name: str) -> Path | None:
     pure = PurePosixPath(name)
     try:
         target = (folder / name).resolve()
-        there = target.is_file()
+        there, special = target.is_file(), target.exists() and lacking(target) == "a device or a pipe"
     except (OSError, RuntimeError, ValueError):  # links in a circle, names the system cannot take
-        target, there = Path("/"), False
+        target, there, special = Path("/"), False, False
     plain = name.isprintable() and not pure.is_absolute() and ".." not in pure.parts
     if not plain or not any(target.is_relative_to(home) for home in homes):
         raise CannotRun.at(
@@ -77,6 +78,8 @@ def existing(folder: Path, name: str) -> Path | None:
             "only files inside it",
             "copy the file into the folder, and do not use a model whose files point elsewhere",
         )
+    if special and not there:
+        raise CannotRun.at(folder / name, "a device or a pipe", "a regular file", "do not use a model that holds such")
     return folder / name if there else None
 
 

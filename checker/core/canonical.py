@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from checker.core.errors import RESTORE, EvidenceDamaged, refuse_file, refuse_unreadable
+from checker.core.files import beginning
 
 R = TypeVar("R")
 
@@ -106,8 +107,7 @@ def digest(value: Any) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file of at most 100 MB; CannotRun where it is not one."""
     try:
-        with path.open("rb") as file:
-            data = file.read(JSON_LIMIT + 1)
+        data = beginning(path, JSON_LIMIT)
     except OSError as error:
         refuse_unreadable(path, error)
     if len(data) > JSON_LIMIT:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.core.errors import CannotRun
+from checker.core.files import beginning, opened
 from checker.core.records import TextSource
 from checker.spec.sources import holds_rows, text_file
 
@@ -64,10 +65,11 @@ def kept(source: TextSource) -> Iterator[tuple[int, TextRow]]:
 
 
 def _plain_text(path: Path, source: TextSource) -> str:
-    if (size := path.stat().st_size) > LARGEST_TEXT:
-        raise CannotRun.at(path, f"{size} bytes", f"a text of at most {LARGEST_TEXT}", "use a part of it")
+    content = beginning(path, LARGEST_TEXT)
+    if len(content) > LARGEST_TEXT:
+        raise CannotRun.at(path, f"more than {LARGEST_TEXT} bytes", "a text of at most so many", "use a part of it")
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CannotRun.at(
             path, f"byte {error.start} to be no UTF-8", "a text in UTF-8", "save it in that encoding"
@@ -122,7 +124,7 @@ def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file, numbered from 1; CannotRun at one that is too long, before it is read whole."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         for number in count(1):
             line = file.readline(LONGEST_ROW + 1)
             if len(line) > LONGEST_ROW:
@@ -140,7 +142,7 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]
     from pyarrow import ArrowException, parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with opened(path) as bytes_of, parquet.ParquetFile(bytes_of) as file:
             names = dict.fromkeys(file.schema_arrow.names)
             present = [name for name in columns if name in names]
             _check_unpacked(path, file.metadata, present)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.core.errors import Mistake
+from checker.core.files import beginning
 from checker.published.printed import PATTERN, Printed
 from checker.published.publication import Pair, Score
 
@@ -40,20 +41,21 @@ class Unreadable(Exception):
 def read(path: Path, name: str) -> tuple[ScoreFile, list[Mistake]]:
     """The rows of a file that ``name`` names, and the mistakes in them; Unreadable where it is no such table at all."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise Unreadable(f"a file of {path.stat().st_size} bytes", f"at most {LARGEST_FILE}", "split it")
-        content = path.read_bytes()
+        content = beginning(path, LARGEST_FILE)
     except OSError as error:
         expected = "a CSV file of scores (relative paths start at the audit file's folder)"
         raise Unreadable(f"`{name}`, which cannot be read ({error.strerror})", expected, "correct the path") from None
+    if len(content) > LARGEST_FILE:
+        raise Unreadable(f"a file of more than {LARGEST_FILE} bytes", "at most so many", "split it")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Unreadable(f"`{name}`, which is not UTF-8", "a text file in UTF-8", "save it in UTF-8") from None
     header, rows, mistakes = _parse(lines, name)
     if header not in (COLUMNS, WITH_INTERVAL):
-        first_line = f"`{name}` with the first line `{_cut(','.join(header))}`"
-        raise Unreadable(first_line, "the header `i,j,value`, or `i,j,value,low,high`", "name the columns so")
+        # The line itself is not repeated: an audit file can name any file of this machine.
+        other = f"`{name}` with another first line"
+        raise Unreadable(other, "the header `i,j,value`, or `i,j,value,low,high`", "name the columns so")
     if further := len(mistakes[_SHOWN:]):
         mistakes[_SHOWN:] = [Mistake(name, 0, 0, f"{further} further mistakes", "none", "correct those above first")]
     return ScoreFile(tuple(rows), path.name, hashlib.sha256(content).hexdigest()), mistakes

@@ -19,6 +19,7 @@ from checker import __version__
 from checker.checkpoints import digests
 from checker.core.canonical import canonical, digest, from_json
 from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
+from checker.core.files import beginning
 from checker.core.records import Audit, Policy
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.form import Report
@@ -171,7 +172,7 @@ def _artifacts(evidence: Path, weights: str | None) -> dict[str, Any]:
 def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
     """UsageError unless ``to`` holds exactly these files."""
     names = {path.name for path in to.iterdir()} if to.is_dir() else set()
-    if names != set(contents) or any((to / name).read_bytes() != content for name, content in contents.items()):
+    if names != set(contents) or any(beginning(to / name, len(own)) != own for name, own in contents.items()):
         what = "another pack" if MANIFEST in names else "something"
         raise UsageError.at(
             to, f"{what} there", "nothing, pack overwrites nothing", "choose another --to, or take it away"

@@ -10,6 +10,7 @@ the model that is named: whoever makes up rows can seal them. ``remeasure`` look
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -25,11 +26,12 @@ from checker import __version__, reports
 from checker.checkpoints import digests as artifacts
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceDamaged, PruneauditError
+from checker.core.files import beginning
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
 from checker.judge.form import Report
 from checker.judge.measured import judge
-from checker.release.pack import Pack, damaged
+from checker.release.pack import LARGEST_TEXT, Pack, damaged
 from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_of, resolved, store_of
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
@@ -231,7 +233,8 @@ def expect(pack: Pack, digest: str | None = None, model: str | None = None, audi
 
 
 def _expect_audit(pack: Pack, audit: Path) -> None:
-    if audit.read_bytes().decode("utf-8-sig").encode() != pack.bytes("audit.yaml"):
+    text = beginning(audit, LARGEST_TEXT).removeprefix(codecs.BOM_UTF8)
+    if text != pack.bytes("audit.yaml"):
         raise _unexpected(pack.place("audit.yaml"), "another text", f"that of {audit}", "--expect-audit")
     overrides = [f"{key}={value}" for key, value in pack.json("audit.json")["overrides"]]
     if overrides:

@@ -8,6 +8,7 @@ from typing import cast
 
 from checker import reports
 from checker.core.errors import UsageError
+from checker.core.files import beginning
 from checker.judge.form import AnyReport, Report
 
 _LARGEST_REPORT = 64_000_000  # bytes
@@ -27,9 +28,10 @@ def any_report(out: Path) -> AnyReport:
     """As ``read_report``, of measurements or of published numbers."""
     path = out / "report.json"
     try:
-        if (size := path.stat().st_size) > _LARGEST_REPORT:
-            raise ValueError(f"{size} bytes, where {_LARGEST_REPORT} are more than any run writes")
-        content = cast(AnyReport, json.loads(path.read_text(encoding="utf-8")))
+        text = beginning(path, _LARGEST_REPORT)
+        if len(text) > _LARGEST_REPORT:
+            raise ValueError(f"more than {_LARGEST_REPORT} bytes, which no run writes")
+        content = cast(AnyReport, json.loads(text.decode()))
         reports.check(content)
     except OSError as error:
         raise UsageError.at(path, f"no report ({error.strerror})", "the folder of a run", "see --help") from None

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from checker.core.errors import InvalidAudit, Mistake
+from checker.core.files import beginning
 from checker.core.records import Location
 
 Where = tuple[str | int, ...]
@@ -185,11 +186,11 @@ def read(path: Path, name: str, content: str = _AUDIT, remedy: str = _INIT) -> D
     Mistakes that leave the rest readable are collected in the document; others raise InvalidAudit.
     """
     try:
-        _check_size(path.stat().st_size, name)
-        raw = path.read_bytes()
+        raw = beginning(path, LARGEST_FILE)
     except OSError as error:
         unreadable = f"a file that cannot be read ({error.strerror})"
         raise _refusal(name, unreadable, f"{content} file", f"correct the path, or {remedy}") from None
+    _check_size(len(raw), name)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -217,7 +218,7 @@ def is_text(value: str) -> bool:
 def _check_size(size: int, name: str) -> None:
     if size > LARGEST_FILE:
         remedy = "keep texts in files of their own and name them by `path:`"
-        raise _refusal(name, f"a file of {size} bytes", f"at most {LARGEST_FILE}", remedy)
+        raise _refusal(name, f"a file of more than {LARGEST_FILE} bytes", "at most so many", remedy)
 
 
 def _refusal(name: str, found: str, expected: str, remedy: str) -> InvalidAudit:

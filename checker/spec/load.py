@@ -12,6 +12,7 @@ from checker.core import resources
 from checker.core.canonical import from_json
 from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
 from checker.core.facts import ModelFacts
+from checker.core.files import lacking
 from checker.core.records import (
     Audit,
     EvaluationContract,
@@ -177,9 +178,10 @@ def _existing(document: Document, where: Where, *, folder: bool) -> Path | None:
         return path
     override = document.place(where).file.startswith(documents.OVERRIDE)
     start = "the working directory" if override else "the audit file's folder"
-    missing = f"does not exist (relative paths start at {start})"
-    kind, expected = ("is a file", "a folder") if folder else ("is a folder", "a file")
-    document.complain(where, f"`{written}`, which {kind if exists else missing}", expected, "correct the path")
+    problem = f"does not exist (relative paths start at {start})"
+    if exists:
+        problem = f"is {'a file' if path.is_file() else lacking(path)}"
+    document.complain(where, f"`{written}`, which {problem}", "a folder" if folder else "a file", "correct the path")
     return None
 
 

@@ -211,6 +211,8 @@ def show(document: Document, where: Where) -> str:
     value = document.get(*where)
     if value is None:
         return "nothing"
+    if not where and not isinstance(value, dict | list):  # the whole of a file that may be any file of this machine
+        return "a text without keys"
     if isinstance(value, dict | list):
         return {dict: "a mapping", list: "a list"}[type(value)]
     text = document.written.get(where) or json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,7 @@ from checker.checkpoints.digests import file_sha256
 from checker.checkpoints.files import package_folders
 from checker.core.canonical import canonical
 from checker.core.errors import CannotRun, DigestMismatch
+from checker.core.files import lacking
 from checker.core.records import TextSource
 
 
@@ -20,7 +21,7 @@ def text_file(source: TextSource) -> Path | None:
         return None
     path = _in_package(source) if source.kind == "package" else Path(str(source.path))
     if not path.is_file():
-        raise CannotRun.at(path, "no such file", "the text that the audit names", "check its path")
+        raise CannotRun.at(path, lacking(path), "the text that the audit names", "check its path")
     return path
 
 

@@ -197,7 +197,10 @@ def test_a_score_file_has_a_bounded_size(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(score_files, "LARGEST_FILE", 20)
     (tmp_path / "s.csv").write_text("i,j,value\n0,1,0.12345\n")
     block = "  scores: [{id: s, model: m, protocol: interchange, file: s.csv, where: T}]\n"
-    assert mistakes(tmp_path, block) == "paper.yaml:5:59: found a file of 22 bytes; expected at most 20; split it"
+    assert (
+        mistakes(tmp_path, block)
+        == "paper.yaml:5:59: found a file of more than 20 bytes; expected at most so many; split it"
+    )
 
 
 def test_many_mistakes_of_a_score_file_are_counted(tmp_path: Path) -> None:
@@ -213,8 +216,8 @@ def test_many_mistakes_of_a_score_file_are_counted(tmp_path: Path) -> None:
     ("content", "found"),
     [
         (b"\xff\xfe", "found `s.csv`, which is not UTF-8; expected a text file in UTF-8; save it in UTF-8"),
-        (b"", "found `s.csv` with the first line ``; expected the header `i,j,value`, or `i,j,value,low,high`"),
-        (b"root:x:0:0\n", "found `s.csv` with the first line `root:x:0:0`"),
+        (b"", "found `s.csv` with another first line; expected the header `i,j,value`, or `i,j,value,low,high`"),
+        (b"root:x:0:0\n", "found `s.csv` with another first line;"),
     ],
 )
 def test_what_is_no_table_is_told_at_its_name(tmp_path: Path, content: bytes, found: str) -> None:

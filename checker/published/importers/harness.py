@@ -7,6 +7,7 @@ results, or, called from Python, into ``samples`` of the results.
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.core.errors import UsageError
+from checker.core.files import opened
 from checker.core.words import counted, listed
 from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
 from checker.published.importers.importer import (
@@ -123,7 +125,7 @@ def _documents(results: _Results, task: str) -> Documents | None:
 
 
 def _lines(path: Path, wrong: list[str]) -> Iterator[Any]:
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with io.TextIOWrapper(opened(path), encoding="utf-8", errors="replace") as file:
         number = 0
         while line := file.readline(_LONGEST_LINE):
             number += 1

@@ -13,6 +13,7 @@ from checker.checkpoints.config import COUNTS, of_text
 from checker.checkpoints.trust import existing
 from checker.core.canonical import read_json
 from checker.core.errors import UsageError
+from checker.core.files import beginning, lacking
 from checker.published.importers.draft import Draft, blank, one_line
 
 LARGEST_TABLE = 10_000_000  # bytes
@@ -54,9 +55,8 @@ class Number(str):
 def read_text(path: Path, largest: int, expected: str) -> str:
     """UsageError where there is no such file, or where it is too large or not UTF-8."""
     if not path.is_file():
-        raise UsageError.at(path, "no such file", expected, "check the path")
-    with path.open("rb") as file:
-        content = file.read(largest + 1)
+        raise UsageError.at(path, lacking(path), expected, "check the path")
+    content = beginning(path, largest)
     if len(content) > largest:
         raise UsageError.at(path, f"more than {largest:,} bytes", f"{expected} below that", "import a part of it")
     try:
