@@ -44,7 +44,7 @@ def export(
         if to is None:
             tell(text.rstrip("\n"))
             return
-        write_new(to, text, "export", "--to")
+        write_new({to: text.encode()}, "export", "--to")
     elif to is None:
         raise UsageError.at("--to", "none", "the folder that the checkpoint shall be", "name one that is not there")
     else:

@@ -61,7 +61,7 @@ def import_(
     request = Request(file, importing.columns(mappings), records, base, blocks)
     draft = importing.imported(request, kind)
     if out is not None:
-        write_new(out, draft.text, "import", "--out")
+        write_new({out: draft.text.encode()}, "import", "--out")
     else:
         tell(draft.text.rstrip("\n"))
     for line in draft.not_understood[:_SHOWN]:

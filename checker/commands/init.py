@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 from checker.core import resources
 from checker.core.errors import UsageError
+from checker.core.files import write_new
 from checker.core.records import ModelSource
 from checker.spec.draft import draft
 
@@ -29,25 +29,22 @@ def init(model: str, out: Path | None) -> None:
     found = None if source.kind == "hub" else files.locate(source)
     facts = None if found is None else model_facts.facts(found, source)
     path = out or Path(f"{_short_name(source)}.yaml")
-    texts = {path.parent / text: resources.audits() / "data" / text for text in ("prompts.jsonl", "evaluation.txt")}
-    texts = {target: origin for target, origin in texts.items() if not _same(target, origin)}
-    for target in (path, *texts):
-        if target.exists() or target.is_symlink():
-            raise UsageError.at(target, "a file", "none, init overwrites nothing", "choose another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(draft(source, facts), encoding="utf-8")
-    for target, origin in texts.items():
-        shutil.copyfile(origin, target)
-    for target in (path, *texts):
+    contents = {path: draft(source, facts).encode()}
+    for text in ("prompts.jsonl", "evaluation.txt"):
+        content = (resources.audits() / "data" / text).read_bytes()
+        if not _same(path.parent / text, content):
+            contents[path.parent / text] = content
+    write_new(contents, "init", "--out")
+    for target in contents:
         tell(f"wrote {target}")
     for warning in found.warnings if found else ():
         tell(f"note: {warning}")
     tell(f"next: pruneaudit validate {path}")
 
 
-def _same(target: Path, origin: Path) -> bool:
+def _same(target: Path, content: bytes) -> bool:
     """Whether a text lies there already, as where it was written for another model."""
-    return target.is_file() and target.read_bytes() == origin.read_bytes()
+    return target.is_file() and target.read_bytes() == content
 
 
 def _model_source(model: str) -> ModelSource:

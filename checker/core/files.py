@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import shutil
 import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
 from pathlib import Path
-from secrets import token_hex
-from typing import BinaryIO
+from tempfile import TemporaryDirectory, gettempdir
+
+from psutil import pid_exists
 
 from checker.core.errors import UsageError
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Opens a regular file to read it. OSError for anything else: a device never ends, and a pipe is waited for."""
-    _check_regular(path, os.stat(path))
+    _check_regular(path, path.stat())
     # Without waiting, and looked at once more: what lies there may have changed in between.
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -45,30 +51,93 @@ def _check_regular(path: Path, about: os.stat_result) -> None:
         raise OSError(errno.EINVAL, kind, str(path))
 
 
-def write_new(path: Path, text: str, command: str, option: str) -> None:
-    """Writes a new file for ``command``; UsageError, which names the ``option`` to change, where something is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
+@contextmanager
+def scratch(parent: Path | None = None) -> Iterator[Path]:
+    """An empty folder in ``parent`` (default: where the system keeps temporary files), which goes when it is left.
+
+    It bears the name of this machine and the number of this process: those that killed processes left are cleared.
+    """
+    place = Path(gettempdir()) if parent is None else parent
+    place.mkdir(parents=True, exist_ok=True)
+    mark = f".pruneaudit-{re.sub('[^A-Za-z0-9]', '', platform.node())}-"
+    _clear(place, mark)
+    with TemporaryDirectory(dir=place, prefix=f"{mark}{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def _clear(place: Path, mark: str) -> None:
+    """Takes away what dead processes of this machine left in a folder."""
+    for left in place.glob(f"{mark}*"):
+        number = left.name.removeprefix(mark).partition("-")[0]
+        if number.isdigit() and not pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def check_free(path: Path, command: str, option: str) -> None:
+    """UsageError, which names the ``option`` to change, where something is there, be it a link that leads nowhere."""
+    if path.exists() or path.is_symlink():
         raise UsageError.at(
             path, "something there", f"nothing, {command} overwrites nothing", f"choose another {option}"
-        ) from None
+        )
+
+
+def write_new(contents: Mapping[Path, bytes], command: str, option: str) -> None:
+    """Writes new files into one folder for ``command``, all of them or none; UsageError as for ``check_free``."""
+    for path in contents:
+        check_free(path, command, option)
+    written: list[Path] = []
+    try:
+        with ExitStack() as stack:
+            drafts = [(path, stack.enter_context(_draft(path, content))) for path, content in contents.items()]
+            for path, draft in drafts:
+                with named(path):
+                    _place(draft, path, command, option)
+                written.append(path)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _place(draft: Path, path: Path, command: str, option: str) -> None:
+    """Gives a draft its name, unless something was put there in the meantime."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        check_free(path, command, option)
+        raise
+    except OSError:  # a file system without hard links, whose files were looked for just before
+        draft.rename(path)
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it, so that no reader finds half of it.
+    """Writes a file beside its place and renames it, so that no reader finds half of it; a link is replaced itself.
 
     A file that is replaced hands its permissions on, before anything is written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{token_hex(8)}")  # which nobody can have put a link at
-    try:
-        with draft.open("xb") as file:
-            if path.exists():
-                shutil.copymode(path, draft)
-            file.write(content)
+    with _draft(path, content) as draft, named(path):
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """A file's content in a folder beside its place."""
+    with ExitStack() as stack:
+        with named(path):
+            draft = stack.enter_context(scratch(path.parent)) / path.name
+            with draft.open("xb") as file:
+                if path.exists():
+                    shutil.copymode(path, draft)
+                file.write(content)
+        yield draft
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What the system refuses on the way is said of the file that was to be written: on a full disk it names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -26,6 +26,7 @@ import numpy as np
 
 from checker.core.canonical import canonical, digest
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged
+from checker.core.files import lacking
 from checker.core.questions import Question, Values
 
 # Raised whenever a change of the engine may move a measured value: older answers are then measured again.
@@ -88,20 +89,25 @@ class Store:
         self.sealed = in_memory
         if not create and not path.is_file():
             raise CannotRun.at(path, "no stored evidence", "an evidence.db", "measure first: pruneaudit run")
+        if in_memory:
+            self._connect(":memory:", create)
+            return
+        if not path.is_file() and (path.exists() or path.is_symlink()):
+            found = lacking(path) if path.exists() else "a link that leads nowhere"
+            raise CannotRun.at(path, found, "a file, or nothing", "take it away, or choose another --out")
+        log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))  # as SQLite calls them
+        present = [file for file in (log, index) if file.exists()]
+        written = log in present and log.stat().st_size > 0  # by a run that goes on, or was killed
         try:
-            if create and not in_memory:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            place = ":memory:" if in_memory else path
-            self._connection = sqlite3.connect(place, timeout=_PATIENCE, isolation_level=None)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise CannotRun.at(
-                path, f"no way to open it ({error})", "a file in a folder that can be written", "choose another --out"
-            ) from error
-        try:
-            self._prepare(create)
-        except BaseException:
-            self._connection.close()
-            raise
+            self._connect(path, create)
+        except CannotRun:
+            if create or written:
+                raise
+            # Reading takes files beside it, for which there is no room or no permission: it is read as it lies there.
+            for file in (log, index):
+                if file not in present:
+                    file.unlink(missing_ok=True)
+            self._connect(f"{path.absolute().as_uri()}?immutable=1", create)
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +117,21 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _connect(self, place: Path | str, create: bool) -> None:
+        try:
+            if create and isinstance(place, Path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            uri = not isinstance(place, Path)
+            self._connection = sqlite3.connect(place, timeout=_PATIENCE, isolation_level=None, uri=uri)
+        except (OSError, sqlite3.OperationalError) as error:
+            expected = "a file in a folder that can be written"
+            raise CannotRun.at(self.path, f"no way to open it ({error})", expected, "choose another --out") from error
+        try:
+            self._prepare(create)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _prepare(self, create: bool) -> None:
         """Makes the tables where a new store may be made, and looks whether they are there."""

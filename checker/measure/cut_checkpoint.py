@@ -9,11 +9,12 @@ Shapes: T tokens, V vocabulary.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from checker.checkpoints.config import cut_settings
 from checker.checkpoints.digests import weights_digest
 from checker.checkpoints.files import locate
 from checker.core.errors import CannotRun, UsageError
+from checker.core.files import check_free, named, scratch
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.core.slots import Marks, difference, shown
@@ -56,7 +58,7 @@ def write(
     ``digest`` is the audited weights'. UsageError where ``to`` exists or the weights are others; CannotRun where the
     model does not load, or where the layout cannot be a plain checkpoint.
     """
-    _check_free(to)
+    check_free(to, "export", "--to")
     files = fetch(source)
     if digest is not None and (own := weights_digest(files)) != digest:
         raise UsageError.at(
@@ -94,14 +96,13 @@ def save(
     ``own_code`` whether code that came with the model may run once more, where the saved folder is loaded.
     The model is changed. Errors as in ``write``.
     """
-    _check_free(to)
+    check_free(to, "export", "--to")
     dtype: Any = str(next(model.parameters()).dtype).removeprefix("torch.")
     _check_dequantised(model)
     expected = _expect(model, layout, name)
     cut(model, layout, name)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:
-        folder = Path(scratch) / "checkpoint"
+    with named(to), scratch(to.parent) as place:
+        folder = place / "checkpoint"
         _save(model, folder, layout, {} if shard is None else {"max_shard_size": shard})
         with quiet():
             tokenizer.save_pretrained(folder)
@@ -120,12 +121,9 @@ def _save(model: Any, folder: Path, layout: Layout, options: Mapping[str, str]) 
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the library's validators raise many kinds
+        if f"os error {errno.ENOSPC}" in str(error):  # which safetensors says in an exception of its own
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise _inexpressible(layout, f"that it cannot be saved ({' '.join(str(error).split())})") from error
-
-
-def _check_free(to: Path) -> None:
-    if to.exists() or to.is_symlink():
-        raise UsageError.at(to, "something there", "nothing, export overwrites nothing", "choose another --to")
 
 
 def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:

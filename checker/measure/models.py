@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCa
 
 from checker.checkpoints.files import COPY_TOKENIZER, NO_TOKENIZER, TRUST, Files, NotCached, locate
 from checker.core.errors import CannotRun
+from checker.core.files import scratch
 from checker.core.records import ModelSource
 from checker.core.words import listed
 from checker.measure.quiet import quiet
@@ -118,8 +118,8 @@ def _alone(files: Files) -> Iterator[Path]:
     file's neighbours, other weights that config.json names.
     """
     own = (*files.weights, *files.tokenizer, *files.code, *files.companions)
-    with TemporaryDirectory(prefix="pruneaudit-") as scratch:
-        folder = Path(scratch) / "model"
+    with scratch() as place:
+        folder = place / "model"
         for path in (*own, *filter(None, (files.config, files.index))):
             link = folder / path.relative_to(files.folder)
             link.parent.mkdir(parents=True, exist_ok=True)

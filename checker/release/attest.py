@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from checker.core.canonical import canonical
 from checker.core.errors import EvidenceMissing, UsageError
+from checker.core.files import write_new
 from checker.core.rule import weighs
 from checker.judge.form import FindingRow, Report
 from checker.release.pack import Pack
@@ -64,13 +65,9 @@ def statements(verified: Verified) -> dict[str, dict[str, Any]]:
 
 def write(made: Mapping[str, dict[str, Any]], to: Path) -> list[Path]:
     """Writes the statements into the folder ``to``; UsageError where one of the files is there already."""
-    paths = [to / FILES[name] for name in made]
-    if taken := next((path for path in paths if path.exists()), None):
-        raise UsageError.at(taken, "a file", "none, attest overwrites nothing", "choose another --to")
-    to.mkdir(parents=True, exist_ok=True)
-    for path, statement in zip(paths, made.values(), strict=True):
-        path.write_bytes(canonical(statement).encode())
-    return paths
+    contents = {to / FILES[name]: canonical(statement).encode() for name, statement in made.items()}
+    write_new(contents, "attest", "--to")
+    return list(contents)
 
 
 def _test_result(pack: Pack) -> dict[str, Any]:

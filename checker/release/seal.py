@@ -7,19 +7,17 @@ same evidence, audit, day and version of this package give the same bytes.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from checker import __version__
 from checker.checkpoints import digests
 from checker.core.canonical import canonical, digest, from_json
 from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
-from checker.core.files import beginning
+from checker.core.files import beginning, named, scratch
 from checker.core.records import Audit, Policy
 from checker.core.store import MEASURING_CODE, Answer, Store
 from checker.judge.form import Report
@@ -181,11 +179,9 @@ def _check_same(to: Path, contents: Mapping[str, bytes]) -> None:
 
 def _write(to: Path, contents: Mapping[str, bytes]) -> None:
     """Writes beside the target and renames, so that nobody finds half a pack."""
-    draft = to.with_name(f".{to.name}.{token_hex(8)}")  # which nobody can have put a link at
-    draft.mkdir(parents=True)
-    try:
+    with named(to), scratch(to.parent) as folder:
+        draft = folder / to.name
+        draft.mkdir()
         for name in (*FILES, MANIFEST):
             (draft / name).write_bytes(contents[name])
         draft.rename(to)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -38,7 +38,7 @@ def test_init_writes_an_audit_that_validates_and_runs(tiny: Path, here: Path, co
 def test_init_overwrites_nothing(tiny: Path, here: Path, command: Command, taken: str) -> None:
     (here / taken).write_text("mine")
     done = command("init", tiny / "model", "--out", "audit.yaml")
-    message = f"{taken}: found a file; expected none, init overwrites nothing; choose another --out\n"
+    message = f"{taken}: found something there; expected nothing, init overwrites nothing; choose another --out\n"
     assert done == Done(2, "", message)
     assert {path.name: path.read_text() for path in here.iterdir()} == {taken: "mine"}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -407,3 +409,37 @@ def test_a_run_that_was_killed_leaves_what_it_stored(tmp_path: Path) -> None:
             shutil.copy(path, tmp_path / path.name.replace("evidence", "left"))
     with Store(tmp_path / "left.db", create=False) as left:
         assert left.get(SCOPE, QUESTION, 1) is not None
+
+
+# --- where it lies ---------------------------------------------------------------------------------------------------
+
+
+def test_a_store_is_not_made_through_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "evidence.db", tmp_path / "elsewhere.db"
+    path.symlink_to(elsewhere)
+    with pytest.raises(CannotRun, match=r"evidence\.db: found a link that leads nowhere; expected a file, or nothing"):
+        Store(path)
+    assert not elsewhere.exists()
+    fill(elsewhere)
+    with Store(path) as store:  # a link to evidence is a name of it
+        assert store.count() == 40
+
+
+def test_a_store_is_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "evidence.db")
+    with pytest.raises(CannotRun, match="found a device or a pipe; expected a file, or nothing"):
+        Store(tmp_path / "evidence.db")
+
+
+def test_a_store_is_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "a ?#% name.db"
+    known = fill(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # which holds for root too, as permissions do not
+    try:
+        assert read_all(path, known) == len(known)
+        assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+        with pytest.raises(CannotRun, match="could not be read or written"):
+            Store(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -105,7 +105,8 @@ def test_the_command_writes_two_files_and_says_how_to_sign_them(sealed: Pack, tm
     assert json.loads(one.read_bytes()) == attest.statements(verify(sealed))["test-result"]
     again = command("attest", sealed.folder, "--to", to)
     assert again.code == 2
-    assert again.err == f"{one}: found a file; expected none, attest overwrites nothing; choose another --to\n"
+    there = "found something there; expected nothing, attest overwrites nothing; choose another --to"
+    assert again.err == f"{one}: {there}\n"
 
 
 def test_without_a_folder_the_statements_are_printed_one_a_line(sealed: Pack, command: Command) -> None:

@@ -137,10 +137,10 @@ def start(*arguments: str | Path, folder: Path, **options: Any) -> subprocess.Po
     """The command in a process of its own, in ``folder``; stdout and stderr are pipes unless ``options`` say more."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()}
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, text=True, preexec_fn=_interruptible, **(pipes | options))
+    return subprocess.Popen(command, cwd=folder, text=True, preexec_fn=interruptible, **(pipes | options))
 
 
-def _interruptible() -> None:
+def interruptible() -> None:
     """Whoever started the tests in the background may have had interrupts ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

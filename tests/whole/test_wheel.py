@@ -94,7 +94,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     assert {name for name in names if name.endswith(".py")} == modules
     assert "checker/py.typed" in names
     assert all(re.match(r"checker/|pruneaudit-[^/]+\.dist-info/", name) for name in names)
-    assert "pruneaudit = checker.cli:main" in entry_points
+    assert "pruneaudit = checker.__main__:main" in entry_points
     assert any(name.endswith("LICENSE") for name in names)
     required = re.findall(r"^Requires-Dist: (\S+)(.*)$", metadata, re.MULTILINE)
     light = {re.split(r"[<>=;]", name)[0].lower() for name, rest in required if "extra ==" not in rest}
