@@ -11,7 +11,7 @@ from checker.commands.command import PATH, command
 from checker.commands.terminal import tell
 from checker.core import resources
 from checker.core.errors import UsageError
-from checker.core.files import write_new
+from checker.core.files import absolute, write_new
 from checker.core.records import ModelSource
 from checker.spec.draft import draft
 
@@ -50,9 +50,9 @@ def _same(target: Path, content: bytes) -> bool:
 def _model_source(model: str) -> ModelSource:
     path = Path(model)
     if path.is_dir():
-        return ModelSource("directory", path=str(path.resolve()))
+        return ModelSource("directory", path=str(absolute(path)))
     if path.is_file() or (model.endswith(".gguf") and ":" not in model):
-        return ModelSource("gguf", path=str(path.resolve()))
+        return ModelSource("gguf", path=str(absolute(path)))
     package, colon, file = model.partition(":")
     if colon:
         return ModelSource("package", package=package, file=file)

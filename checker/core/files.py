@@ -38,6 +38,11 @@ def beginning(path: Path, most: int) -> bytes:
         return file.read(most + 1)
 
 
+def absolute(path: Path) -> Path:
+    """An absolute path under the name that it was given: a link there keeps its own, which is the same elsewhere."""
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+
+
 def lacking(path: Path) -> str:
     """What messages say of a path at which there is no regular file."""
     if path.is_dir():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from checker.core.errors import InvalidAudit
+from checker.core.files import absolute
 from checker.core.records import Audit, Policy
 from checker.published import check
 from checker.published.check import items, printed_at
@@ -68,7 +69,7 @@ def _publication(opened: spec.Opened, policy: Policy, tables: Mapping[int, Score
     return Publication(
         name=opened.file.stem,
         title=document.data.get("title", opened.file.stem),
-        path=str(opened.file.resolve()),
+        path=str(absolute(opened.file)),
         text=document.text,
         overrides=opened.overrides,
         source=Source(**_values(document, ("published", "source"))),

@@ -45,7 +45,7 @@ def _facts(claim: Removal, provenance: Provenance) -> CheckpointFacts:
     changes = [provenance.origins[place].change or 0.0 for place in provenance.retrained]
     return CheckpointFacts(
         claim=claim.id,
-        name=Path(str(claim.checkpoint)).resolve().name,
+        name=PurePath(str(claim.checkpoint)).name,
         blocks=len(provenance.origins),
         layout=None if provenance.layout is None else str(provenance.layout),
         removed=provenance.removed,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from checker.core.errors import InvalidAudit, Mistake
-from checker.core.files import beginning
+from checker.core.files import absolute, beginning
 from checker.core.records import Location
 
 Where = tuple[str | int, ...]
@@ -107,7 +107,7 @@ class Document:
         the command line."""
         folder = Path.cwd() if self.place(where).file.startswith(OVERRIDE) else self.folder
         try:
-            return (folder / Path(path).expanduser()).resolve()
+            return absolute(folder / Path(path).expanduser())
         except (OSError, RuntimeError, ValueError):  # no such user, a circle of links, a zero byte: found out later
             return folder.absolute() / path
 

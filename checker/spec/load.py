@@ -12,7 +12,7 @@ from checker.core import resources
 from checker.core.canonical import from_json
 from checker.core.errors import CannotRun, InvalidAudit, Mistake, UsageError
 from checker.core.facts import ModelFacts
-from checker.core.files import lacking
+from checker.core.files import absolute, lacking
 from checker.core.records import (
     Audit,
     EvaluationContract,
@@ -95,7 +95,7 @@ def read_text(text: str, name: str, folder: Path, overrides: Sequence[str] = ())
 def _check_measured(opened: Opened, hub_cache: Path | None = None, *, attached: bool = True) -> Checked:
     if opened.published:
         raise UsageError.at(
-            opened.file.resolve(),
+            absolute(opened.file),
             "an audit of published numbers",
             "one that names a model",
             "decide it with `pruneaudit judge`, which measures nothing",
@@ -226,7 +226,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
     return Audit(
         name=file.stem,
         title=data.get("title", file.stem),
-        path=str(file.resolve()),
+        path=str(absolute(file)),
         text=document.text,
         overrides=overrides,
         model=_model(document),

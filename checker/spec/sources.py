@@ -51,7 +51,7 @@ def text_identity(source: TextSource) -> str:
 def _in_package(source: TextSource) -> Path:
     package, file = str(source.package), str(source.file)
     folders = [folder.resolve() for folder in package_folders(package)]
-    inside = [path for folder in folders if (path := (folder / file).resolve()).is_relative_to(folder)]
+    inside = [path for folder in folders if (path := folder / file).resolve().is_relative_to(folder)]
     if not inside:
         raise CannotRun.at(
             None,
