@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 from typing import final
 
@@ -20,6 +21,7 @@ from checker.core.records import Statistics
 
 MINIMUM_UNITS = 8  # fewer effective units give no interval
 _LARGEST_CORRELATION = 0.95  # of neighbouring units; nearer to 1 its estimate says little
+_KEPT = 100_000_000  # counts of the bootstrap that are kept at once, for each of two texts
 _ROWS = 1024  # rows of weights held at once: thousands of units must not need their square in memory
 
 LARGEST_RATIO = 1e300
@@ -73,13 +75,28 @@ def leave_one_out(among: Values, counted: Numbers) -> Iterator[Values]:
 
 def _drawn(units: int, counted: Numbers, settings: Statistics) -> Iterator[Values]:
     """Multinomial counts of the bootstrap, some rows at a time."""
-    generator = np.random.default_rng(settings.seed)
-    shares = np.full(len(counted), 1.0 / len(counted))
-    for start in range(0, settings.resamples, _ROWS):
-        drawn = generator.multinomial(len(counted), shares, size=min(_ROWS, settings.resamples - start))
-        rows = np.zeros((len(drawn), units))
-        rows[:, counted] = drawn
+    kept = len(counted) * settings.resamples <= _KEPT
+    for drawn in (_counts if kept else _count)(len(counted), settings.seed, settings.resamples):
+        rows = drawn.astype(np.float64)
+        if len(counted) < units:
+            rows, among = np.zeros((len(drawn), units)), rows
+            rows[:, counted] = among
         yield rows
+
+
+@lru_cache(maxsize=2)  # an audit's texts ask for the same draws again and again
+def _counts(units: int, seed: int, resamples: int) -> list[NDArray[np.uint16]]:
+    return list(_count(units, seed, resamples))
+
+
+def _count(units: int, seed: int, resamples: int) -> Iterator[NDArray[np.uint16]]:
+    """How often each unit is drawn, [rows, units], where as many are drawn as there are."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, _ROWS):
+        rows = min(_ROWS, resamples - start)
+        # Drawn one by one and counted, which is many times faster than drawing the counts.
+        places = generator.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
+        yield np.bincount(places.ravel(), minlength=rows * units).reshape(rows, units).astype(np.uint16)
 
 
 @final

@@ -58,6 +58,12 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
     those of others. UsageError where nothing can be added to a key, CannotRun without the libraries.
     """
     span, ending = front_matter(text), line_break(text)
+    if ending == "\r" and not span:  # neither GitHub's reader nor huggingface_hub's would find what was put there
+        found, expected = (
+            "lines that end in a bare carriage return",
+            r"`\n` or `\r\n`, which readers of front matter know",
+        )
+        raise UsageError.at(file, found, expected, "save the card with such line ends, or use --block-only")
     inner = re.sub(r"\r\n?", "\n", text[slice(*span)]) if span else ""
     try:
         changed = _edited(inner, metadata)

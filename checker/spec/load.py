@@ -82,6 +82,9 @@ def check_text(text: str, name: str, folder: Path, overrides: Sequence[str] = ()
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Opened:
     """The audit file of a path or of a packaged name, with ``overrides`` in it; InvalidAudit where it is not YAML."""
     file, name = _find(path)
+    if not file.stem.strip("."):
+        expected = "a name beside dots, which the folder of evidence is called by"
+        raise InvalidAudit([Mistake(name, 0, 0, f"a file called `{file.name}`", expected, "give it another name")])
     document = documents.read(file, name)
     return Opened(file, document, tuple(map(document.override, overrides)))
 

@@ -303,3 +303,18 @@ def test_the_base_models_that_a_card_names() -> None:
     assert base_models("---\nbase_model: a/b\n---\n") == ("a/b",)
     assert base_models("---\nbase_model: [a/b, c/d]\n---\n") == ("a/b", "c/d")
     assert base_models("---\nbase_model: &x a/b\n---\n") == ()
+
+
+def test_bare_carriage_returns_are_refused_where_there_is_no_front_matter_yet():
+    """Readers of front matter do not take them for line ends: each run would put another front matter in front."""
+    expected = (
+        r"README.md: found lines that end in a bare carriage return; expected `\n` or `\r\n`, which readers of front "
+        "matter know; save the card with such line ends, or use --block-only"
+    )
+    for card in ("# A model\rText.\r", "---\rlicense: mit\r---\r# A model\r"):
+        with pytest.raises(UsageError) as caught:
+            merged(card, METADATA)
+        assert str(caught.value) == expected
+    for ending in ("\n", "\r\n"):
+        once = merged(f"# A model{ending}Text.{ending}", METADATA)
+        assert merged(once, METADATA) == once

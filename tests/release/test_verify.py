@@ -510,3 +510,14 @@ def test_a_verified_pack_is_the_one_that_was_opened(sealed: Pack, folder: Path, 
     (folder / "report.json").write_bytes(b"{}")
     assert verify(opened).differences == ()
     assert opened.report == sealed.report
+
+
+def test_a_pack_is_verified_in_four_gigabytes_of_address_space(tmp_path: Path) -> None:
+    """As under ``ulimit -v 4000000``: no library that maps memory by the gigabyte is needed."""
+    made = sealed_run.sealed_small(tmp_path)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4_096_000_000, 4_096_000_000))"
+    code = f"import sys; {limit}; sys.argv[1:] = ['verify', {str(made.folder)!r}]; from checker.cli import main; main()"
+    alone = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=alone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "reproduces" in done.stdout

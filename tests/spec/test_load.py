@@ -459,3 +459,17 @@ def test_loading_needs_neither_torch_nor_its_friends() -> None:
     root = SPECS.parent.parent
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["...yaml", "..yaml"])
+def test_a_name_of_dots_would_lead_out_of_the_folder_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(_minimal(), encoding="utf-8")
+    expected = (
+        f"{name}: found a file called `{name}`; expected a name beside dots, which the folder of evidence is called "
+        "by; give it another name"
+    )
+    assert _mistakes(name) == expected
+    assert _mistakes(Path(name)) == expected
