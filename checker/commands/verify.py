@@ -85,7 +85,7 @@ def verify(
 def _tell_reproduces(verified: Verified) -> None:
     pack, report, day = verified.pack, verified.pack.report, verified.judged_by.day
     tell(f"{pack.folder}: reproduces: {verified.figures} figures of the report follow from its rows, as of {day}")
-    tell(f"the audit's outcome: {report['outcome']}. {report['summary']}")
+    tell(f"the audit's outcome: {report['summary']}")
     tell(f"pack digest {pack.digest}")
     root = pack.json("artifacts.json")["root"]
     tell(f"model root digest {root or 'not recorded'}, weights {report['model']['digest']}")

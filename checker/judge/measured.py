@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from checker.core.records import Audit
 from checker.core.store import Store
 from checker.core.words import counted
 from checker.judge import findings, waivers
+from checker.judge.claims.backing import of_named
 from checker.judge.evidence import stored_evidence
 from checker.judge.findings import Conclusions, exit_code, outcome_of
-from checker.judge.form import Report, ReportFigures
+from checker.judge.form import ClaimRow, Report, ReportFigures
 from checker.judge.origin import origin_of
 from checker.judge.report import report_figures
 from checker.judge.rules import MEASURED, RULES, Case
@@ -53,21 +55,32 @@ _REGIMES = {
     "of redundancy is shown",
     "open": "how the two tests of redundancy relate is not decided",
 }
-_WORDS = {
-    "pass": "Nothing stands against the audit's claims",
-    "fail": "The audit fails",
-    "open": "The audit stays open",
-}
+_BE = ("is", "are")
 
 
 def _summary(outcome: str, figures: ReportFigures, conclusions: Conclusions) -> str:
-    """The verdict in one sentence."""
-    verdicts = Counter(claim["verdict"] for claim in figures["claims"])
-    decided = [f"{verdicts[name]} {name}" for name in ("supported", "contradicted", "open") if verdicts[name]]
-    number = counted(len(figures["claims"]), "claim")
-    claims = f"of {number} {', '.join(decided)}" if decided else "it makes no claims"
+    """The verdict in one sentence: what came out, and what stands against the claims first."""
     regime, counts = _REGIMES[figures["regime"]["metric"]["name"]], conclusions.counts
     if not any(row["comparable"] for row in figures["pairs"] if row["gap"] == 1):
         regime = "no neighbouring blocks are comparable"
     numbers = f"{counted(counts['fail'], 'finding')} failed and {counts['open']} open"
-    return f"{_WORDS[outcome]}: {claims}; {regime}; {', '.join(filter(None, (numbers, conclusions.waived)))}."
+    parts = (*_of_claims(figures["claims"]), regime, ", ".join(filter(None, (numbers, conclusions.waived))))
+    return f"{outcome.capitalize()}: {'; '.join(parts)}."
+
+
+def _of_claims(claims: Sequence[ClaimRow]) -> Iterator[str]:
+    """How many claims have which verdict, the worst first, and how many their own protocol does not back."""
+    if not claims:
+        yield "it makes no claims"
+        return
+    verdicts = Counter(claim["verdict"] for claim in claims)
+    found = [(verdicts[name], name) for name in ("contradicted", "open", "supported") if verdicts[name]]
+    if len(found) == 1:
+        yield f"the one claim is {found[0][1]}" if len(claims) == 1 else f"all {len(claims)} claims are {found[0][1]}"
+    else:
+        (first, word), *rest = found
+        further = "".join(f", {number} {_BE[number > 1]} {name}" for number, name in rest)
+        yield f"{first} of {len(claims)} claims {_BE[first > 1]} {word}{further}"
+    if unbacked := sum(of_named(claim)[0] == "no" for claim in claims):
+        names = "it names" if unbacked == 1 else "they name"
+        yield f"{unbacked} of {counted(len(claims), 'claim')} {_BE[unbacked > 1]} not backed by the protocol {names}"

@@ -20,11 +20,6 @@ from checker.spec import policies
 
 _DETAILS = ("where", "statement", "recomputed", "question", "does_not_show")
 _ORDER = ("pass", "fail", "open")  # what holds first
-_WORDS = {
-    "pass": "Nothing stands against the published numbers",
-    "fail": "The published numbers do not all hold",
-    "open": "Not all of the published numbers can be decided",
-}
 
 
 def judge(publication: Publication, today: date | None = None) -> PublishedReport:
@@ -99,7 +94,7 @@ def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusion
         parts.append(f"{counted(further, 'finding')} about the audit itself")
     if conclusions.waived:
         parts.append(conclusions.waived)
-    return f"{_WORDS[outcome]}: {'; '.join(parts)}."
+    return f"{outcome.capitalize()}: {'; '.join(parts)}."
 
 
 def _not_tested(publication: Publication) -> list[str]:

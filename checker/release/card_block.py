@@ -15,8 +15,8 @@ from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, sealed_report
 from checker.reports.format import environment
-from checker.reports.tables import claims, numbers
-from checker.reports.tables.words import MARKS, OUTCOMES
+from checker.reports.tables import claims, facts, numbers
+from checker.reports.tables.words import MARKS
 
 LONGEST = 40  # lines of a block, markers included
 _CLAIMS, _WAIVERS, _BUDGETS, _RESULTS = 12, 5, 6, 20  # at most so many are listed
@@ -78,8 +78,7 @@ def block(source: Source) -> str:
     page = environment(autoescape=False).get_template("card.md.j2")
     text = page.render(
         mark=MARKS[report["outcome"]],
-        outcome=OUTCOMES[report["outcome"]],
-        summary=_cut(report["summary"], _LONG),
+        sentence=[_cut(part, _LONG) for part in facts.sentence(report)],
         claims=[_claim_cells(claim) for claim in ordered[:_CLAIMS]],
         further=len(ordered[_CLAIMS:]),
         model=_model(report["model"]),

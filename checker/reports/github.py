@@ -15,7 +15,6 @@ from checker.reports.format import Format
 from checker.reports.places import place
 from checker.reports.tables import claims
 from checker.reports.tables.claims import FindingView
-from checker.reports.tables.words import OUTCOMES
 
 SHOWN = 10  # of each kind, per step
 _KINDS: Mapping[str, str] = {"error": "error", "warning": "warning", "note": "notice"}
@@ -51,7 +50,7 @@ def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]
         yield f"pruneaudit: not shown: {', '.join(left)}; GitHub shows {SHOWN} of a kind; every other format has all"
     if waived := claims.waived(report):
         yield f"pruneaudit: {waived} {'finding is' if waived == 1 else 'findings are'} waived"
-    yield escape.no_command(f"pruneaudit: {OUTCOMES[report['outcome']]}: {report['summary']}")
+    yield escape.no_command(f"pruneaudit: {report['summary']}")
 
 
 FORMAT = Format("github", "report.github.txt", render, printed=True, points=True)

@@ -27,6 +27,7 @@ def view(report: Report) -> dict[str, Any]:
         "eyebrow": "pruneaudit report",
         "closing": "The same figures, unrounded, stand in report.json.",
         "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
+        "sentence": facts.sentence(safe),
         "about": _about(safe),
         "claims": claims.claims(safe),
         "overrides": claims.overrides(safe) if safe["overrides"] else None,

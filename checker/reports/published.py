@@ -86,6 +86,7 @@ def view(report: PublishedReport) -> dict[str, Any]:
         "eyebrow": "pruneaudit report of published numbers",
         "closing": "The same checks stand in report.json.",
         "outcome": Cell(OUTCOMES[safe["outcome"]], "", safe["outcome"]),
+        "sentence": facts.sentence(safe),
         "about": list(_about(safe)),
         "groups": groups,
         "questions": [check for group in groups for check in group.checks if check.row["question"]],

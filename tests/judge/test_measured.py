@@ -111,8 +111,8 @@ def test_a_report_says_what_was_audited(judged: Judge) -> None:
     report = judged()
     assert (report["format"], report["title"], report["outcome"]) == ("pruneaudit/report/1", "A sample", "pass")
     assert report["summary"] == (
-        "Nothing stands against the audit's claims: of 3 claims 3 supported; the two tests of redundancy diverge on "
-        "this checkpoint; 6 findings failed and 2 open."
+        "Pass: all 3 claims are supported; the two tests of redundancy diverge on this checkpoint; 6 findings failed "
+        "and 2 open."
     )
     assert report["audit"]["file"] == "sample.yaml"
     assert report["protocols"] == ["interchange", "replacement", "deletion"]
@@ -122,6 +122,35 @@ def test_a_report_says_what_was_audited(judged: Judge) -> None:
     assert report["contracts"]["scoring"]["kinds"] == dict.fromkeys(samples.KINDS, 4)
     assert len(report["contracts"]["evaluation"]["digest"]) == 64
     assert report["not_tested"][-1] == "Longer contexts than the windows of the evaluation contract."
+
+
+def test_a_claim_that_rests_on_a_test_that_does_not_back_it_fails(judged: Judge) -> None:
+    """Both claims are supported by what was measured, and one names a test that says no to its blocks."""
+    rests = claim("rests", "removal", layers=(4, 6), at_most=20.0, protocol="replacement")
+    other = claim("other", "removal", layers=(4, 6), at_most=20.0, protocol="interchange")
+    report = judged(audit=samples.an_audit(claims=(rests, other)))
+    assert verdicts(report) == {"rests": "supported", "other": "supported"}
+    assert report["outcome"] == "fail"
+    assert report["summary"].startswith(
+        "Fail: all 2 claims are supported; 1 of 2 claims is not backed by the protocol it names; "
+    )
+    assert [(row["claim"], row["outcome"], row["level"]) for row in findings(report, "claim/not-backed")] == [
+        ("rests", "fail", "error"), ("other", "pass", "error")
+    ]  # fmt: skip
+    for made in reports.FORMATS.values():
+        assert "claim/not-backed" in made.render(report) or "not-backed" in made.render(report)
+
+
+def test_the_sentence_begins_with_what_stands_against_the_claims(judged: Judge) -> None:
+    wrong = claim("wrong", "removal", layers=(4, 6), at_most=5.0, protocol="replacement")
+    right = claim("right", "removal", layers=(4, 6), at_most=20.0)
+    unknown = claim("unknown", "transfer", to="another checkpoint")
+    told = judged(audit=samples.an_audit(claims=(right, unknown, wrong)))["summary"]
+    assert told.startswith(
+        "Fail: 1 of 3 claims is contradicted, 1 is open, 1 is supported; 1 of 3 claims is not backed by the protocol "
+        "it names; "
+    )
+    assert judged(audit=samples.an_audit(claims=(right,)))["summary"].startswith("Pass: the one claim is supported; ")
 
 
 def test_the_terminal_speaks_of_backing_only_where_a_protocol_could_back(judged: Judge) -> None:

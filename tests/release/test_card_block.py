@@ -72,8 +72,8 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
     assert lines[1:] == [
         "## Audit of layer removal",
         "",
-        "**✗ Fail.** One of three claims is contradicted: removing three layers chosen by interchange costs +86.4 % to "
-        "+131 % perplexity, against the +60 % it names.",
+        "**✗ Fail:** 1 of 3 claims is contradicted, 1 is open, 1 is supported; 1 of 3 claims is not backed by the "
+        "protocol it names; the two tests of redundancy diverge on this checkpoint; 2 findings failed and 1 open.",
         "",
         "| Claim | Measured, with interval | Protocol that backs it | Evidence | Verdict |",
         "|---|---|---|---|---|",
@@ -130,7 +130,7 @@ def test_an_audit_without_claims_or_waivers_and_with_nothing_measured(tmp_path: 
     bare["regime"]["removal"] = []
     lines = block_of(tmp_path / "pack", bare).split("\n")
     assert " model=none " in lines[0]
-    assert "**○ Open.** Nothing was measured, so nothing is decided." in lines
+    assert "**○ Open:** nothing was measured, so nothing is decided." in lines
     assert "The audit makes no claim." in lines
     assert "- **Regime by metric:** open. Neither protocol was measured." in lines
     assert "- **Regime by removal:** no budget was measured under both protocols" in lines

@@ -74,7 +74,7 @@ def test_the_command_says_what_reproduces_and_what_that_does_not_show(sealed: Pa
     assert (
         first == f"{sealed.folder}: reproduces: {figures} figures of the report follow from its rows, as of 2030-06-15"
     )
-    assert outcome == f"the audit's outcome: pass. {sealed.report['summary']}"
+    assert outcome == f"the audit's outcome: {sealed.report['summary']}"
     assert digest == f"pack digest {sealed.digest}"
     root = sealed.json("artifacts.json")["root"]
     assert model == f"model root digest {root}, weights {sealed.report['model']['digest']}"

@@ -93,14 +93,14 @@ def test_kinds_are_counted_apart_and_waived_findings_push_nothing_out() -> None:
         "pruneaudit: not shown: 1 of kind warning, 10 of kind notice; GitHub shows 10 of a kind; every other format "
         "has all",
         "pruneaudit: 12 findings are waived",
-        f"pruneaudit: Fail: {report['summary']}",
+        f"pruneaudit: {report['summary']}",
     ]
 
 
 def test_the_last_line_is_the_summary() -> None:
     assert lines(samples.small())[-2:] == [
         "pruneaudit: 1 finding is waived",
-        f"pruneaudit: Fail: {samples.small()['summary']}",
+        f"pruneaudit: {samples.small()['summary']}",
     ]
     report = samples.small() | {"outcome": "pass", "summary": "All is well.", "findings": []}
-    assert lines(report) == ["pruneaudit: Pass: All is well."]
+    assert lines(report) == ["pruneaudit: All is well."]

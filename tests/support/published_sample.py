@@ -112,7 +112,7 @@ def report() -> dict[str, Any]:
         "format": "pruneaudit/published/1",
         "title": "Do these numbers follow from each other?",
         "outcome": "fail",
-        "summary": "The published numbers do not all hold: of 4 checks 1 holds, 2 do not hold, 1 is open.",
+        "summary": "Fail: of 4 checks 1 holds, 2 do not hold, 1 is open.",
         "audit": {"name": "paper", "file": "paper.yaml", "digest": "ab" * 32},
         "overrides": [{"key": "title", "value": "Do these numbers follow from each other?"}],
         "tool": {"name": "pruneaudit", "version": "0.1.0"},
@@ -141,5 +141,5 @@ def bare_report() -> dict[str, Any]:
     return report() | {
         "outcome": "pass", "checks": [], "findings": [], "waivers": [], "overrides": [], "files": [], "contracts": [],
         "source": {"title": "A made-up paper", "authors": [], "url": None, "revision": None, "accessed": None},
-        "summary": "Nothing stands against the published numbers: there was nothing to check.",
+        "summary": "Pass: there was nothing to check.",
     }  # fmt: skip

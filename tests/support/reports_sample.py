@@ -22,8 +22,8 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
         "format": "pruneaudit/report/1",
         "title": f"SmolLM2-135M, which of its {blocks} layers can go?",
         "outcome": "fail",
-        "summary": "One of three claims is contradicted: removing three layers chosen by interchange costs "
-        "+86.4 % to +131 % perplexity, against the +60 % it names.",
+        "summary": "Fail: 1 of 3 claims is contradicted, 1 is open, 1 is supported; 1 of 3 claims is not backed by the "
+        "protocol it names; the two tests of redundancy diverge on this checkpoint; 2 findings failed and 1 open.",
         "audit": {"name": "smollm2-135m", "file": "smollm2-135m.yaml", "digest": facts.digest("audit")},
         "overrides": [{"key": "data.scoring.prompts", "value": "16"}],
         "tool": {"name": "pruneaudit", "version": "0.1.0", "measuring_code": "1"},
@@ -98,7 +98,7 @@ def small() -> Report:
 def bare(blocks: int = 4) -> Report:
     """A report in which nothing was measured: every figure that may be missing is."""
     report = sample(blocks=blocks, budgets=(1, 2), draws=2)
-    report |= {"outcome": "open", "summary": "Nothing was measured, so nothing is decided.", "environment": None}
+    report |= {"outcome": "open", "summary": "Open: nothing was measured, so nothing is decided.", "environment": None}
     report |= {
         "begin_token": None,
         "noise_floor": None,

@@ -12,9 +12,10 @@ from math import inf
 from checker.core import statistics
 from checker.core.questions import Values
 from checker.core.statistics import Estimate
+from checker.core.words import enumerated
 from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import PredictionRow
-from checker.judge.form import Answer, BackingRow, SelectsRow, row_of
+from checker.judge.form import Answer, BackingRow, ClaimRow, SelectsRow, row_of
 from checker.selection.select import select
 
 PREDICTING_P = 0.05  # at most, of scores that are said to predict
@@ -35,6 +36,17 @@ class Backing:
     def row(self) -> BackingRow:
         figure = value_row(self.estimate) if self.estimate else {"value": None, "interval": None}
         return row_of(BackingRow, self, **figure)
+
+
+def of_named(claim: ClaimRow) -> tuple[Answer, str]:
+    """Whether the protocol that a claim names backs it, and why; na where it names none, or none could back it."""
+    protocol, readings = claim["protocol"], claim["protocols"]
+    if protocol is None or all(reading["backs"] == "na" for reading in readings.values()):
+        return "na", ""
+    for name, reading in readings.items():
+        if name == protocol:
+            return reading["backs"], reading["why"]
+    return "open", f"only {enumerated(readings)} are held against claims"
 
 
 def of_pair(distances: Distances, protocol: str, pair: tuple[int, int], bound: float) -> Backing:

@@ -10,6 +10,7 @@ from checker.core.records import PROTOCOLS, Claim
 from checker.core.rule import Result, failed, passed, rule
 from checker.core.words import counted
 from checker.judge.case import Case, each_claim
+from checker.judge.claims.backing import of_named
 from checker.judge.figures.form import ArmRow, distance_of
 from checker.judge.form import BoundsRow
 from checker.spec.claims.comparison import Comparison
@@ -56,6 +57,29 @@ def _verdict(case: Case, claim: Claim, against: str, conclude: Callable[[str], R
     """``conclude`` where a claim's verdict is ``against``, passed where it is another."""
     row = case.verdict(claim)
     return conclude(row["message"]) if row["verdict"] == against else passed(f"{row['verdict']}: {row['message']}")
+
+
+@rule(
+    "claim",
+    level="error",
+    why="A reader takes the test that a claim names for its ground. Where that very test does not admit the blocks, or "
+    "its scores do not go with what removal costs here, the claim has another ground or none, whatever it measured "
+    "(Garcia, arXiv 2605.16234).",
+    remedy="Name the protocol that backs the claim, or state the measured cost as that alone and name no protocol.",
+    waive="When the published text says itself that the test it names does not bear the claim out.",
+    nothing="no claim about the redundancy or removal of layers names a protocol",
+)
+@each_claim(Removal, Redundancy)
+def not_backed(case: Case, claim: Removal | Redundancy) -> Result | None:
+    """The protocol that a claim names does not back it."""
+    answer, why = of_named(case.verdict(claim))
+    if answer == "na":
+        return None
+    if answer == "open":
+        return shape.undecided(f"it is open whether {claim.protocol} backs the claim, which rests on it: {why}")
+    if answer == "no":
+        return failed(f"found that {claim.protocol} does not back the claim ({why}); expected the claim's ground")
+    return passed(f"{claim.protocol} backs it: {why}")
 
 
 @rule(

@@ -8,7 +8,7 @@ from checker.judge.figures.form import BaselineRow
 from checker.judge.form import AnyReport, EvaluationRow, PromptsRow, Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Table, pairs_of
-from checker.reports.tables.words import MARKS, OUTCOMES
+from checker.reports.tables.words import MARKS
 from checker.spec.policies import PolicyRow
 
 _UNKNOWN = "not recorded"
@@ -120,9 +120,14 @@ _FAILS = {"note": "every finding", "warning": "warnings and errors", "error": "e
 
 
 def verdict(report: AnyReport) -> str:
-    """The outcome with its mark, and the summary."""
-    outcome = report["outcome"]
-    return f"{MARKS[outcome]} {OUTCOMES[outcome]}: {report['summary']}"
+    """The sentence of the verdict, behind its mark."""
+    return f"{MARKS[report['outcome']]} {report['summary']}"
+
+
+def sentence(report: AnyReport) -> tuple[str, str]:
+    """The sentence of the verdict in two parts: what came out, which formats set off, and the rest."""
+    came_out, _, rest = report["summary"].partition(": ")
+    return came_out, rest
 
 
 def policy(report: AnyReport) -> str:
