@@ -42,7 +42,8 @@ _RULES_HEAD = """# The rules
 
 A report holds every rule of its kind, as passed, failed, open (undecided or not measured) or not applicable, with the
 reason: the family `published` where numbers were published, the others where they were measured. Of both kinds are
-`spec/values-overridden`, `policy/unknown-rule`, `policy/too-many-waivers` and the family `waiver`. `pruneaudit rules`
+`spec/values-overridden`, `policy/unknown-rule`, `policy/too-many-waivers`, `policy/too-long-waiver` and the family
+`waiver`. `pruneaudit rules`
 lists all rules, `pruneaudit explain RULE` shows one.
 
 * A level says how grave a failed or open finding is: note, warning or error. `--fail-on` names the least level that

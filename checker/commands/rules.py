@@ -18,6 +18,7 @@ from checker.spec import policies
 
 _FIELDS = ("slug", "level", "summary", "why", "remedy", "waive")
 _DEFAULT = "default"
+_APART = ("rules", "extends", "sources", "waivers", "commanded")  # keys of a policy that have no line of their own
 
 
 @command("rules", "pruneaudit rules --json\npruneaudit rules --policy release\npruneaudit rules smollm2-135m")
@@ -71,8 +72,8 @@ def _in_force(policy: Policy) -> Mapping[str, Any]:
 
 def _values(policy: Policy) -> Iterator[str]:
     """What the policy says beside the levels of rules."""
-    yield f"Built on: {', '.join(policy.extends) or 'nothing'}"
-    shown = {name: value for name, value in policies.row(policy).items() if name not in ("rules", "extends", "sources")}
+    yield f"Built on: {', '.join(map(str, policy.extends)) or 'nothing'}"
+    shown = {name: value for name, value in policies.row(policy).items() if name not in _APART}
     written = {name: _written(value) for name, value in shown.items()}
     names, values = max(map(len, written)), max(map(len, written.values()))
     for name, value in written.items():

@@ -36,7 +36,7 @@ def waivers(file: str, out: Path | None, overrides: Sequence[str], as_json: bool
     """
     audit, _ = any_audit(file, overrides, attached=False)
     matched = _matched(audit, out)
-    listed = standings(audit, RULES.keys(), matched, date.today().isoformat())
+    listed = standings(audit, RULES, matched, date.today().isoformat())
     if as_json:
         tell(json.dumps([row(standing) for standing in listed], indent=2))
     else:

@@ -239,8 +239,28 @@ class Waiver:
     location: Location
     claim: str | None = None
 
+    @property
+    def without_folder(self) -> Waiver:
+        return replace(self, location=self.location.without_folder)
+
 
 COMPLETENESS = "evidence/incomplete"  # neither policy nor waiver touches it: an incomplete run never passes
+
+
+@dataclass(frozen=True)
+class BuiltOn:
+    """A policy that another is built on: a ready one, or a file by its base name."""
+
+    name: str
+    sha256: str  # of its text
+    ready: bool = False
+    version: int | None = None  # where its text names one
+
+    def __str__(self) -> str:
+        """Words that no file can pose as a ready policy in: whatever it is called, `file` stands before it."""
+        version = [] if self.version is None else [f"version {self.version}"]
+        marks = ", ".join([*(["ready"] if self.ready else []), *version, f"sha256 {self.sha256[:12]}…"])
+        return f"{'' if self.ready else 'file '}{self.name} ({marks})"
 
 
 @dataclass(frozen=True)
@@ -260,7 +280,10 @@ class Policy:
     minimum_pairs: float | None = None  # share of the comparable adjacent pairs
     minimum_draws: int | None = None  # random ones, at each budget that a claim speaks of
     maximum_waivers: int | None = None
-    extends: tuple[str, ...] = ()  # the policies that this one is built on, nearest first
+    maximum_waiver_days: int | None = None  # from the day of judging
+    waivers: tuple[Waiver, ...] = ()  # of a policy file
+    commanded: bool = False  # whether the command line names it, and not the audit file
+    extends: tuple[BuiltOn, ...] = ()  # the policies that this one is built on, nearest first
     sources: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where it is set; others have their default
 
     def level(self, rule: str, default: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -18,7 +18,7 @@ class AnyCase(Generic[A]):
 
     audit: A
     today: str  # ISO date
-    known_rules: frozenset[str]  # of both kinds
+    known_rules: Mapping[str, Rule[Any]]  # of both kinds
     # Known once all other rules have concluded.
     matched_waivers: frozenset[int] = field(default=frozenset(), kw_only=True)
 
@@ -56,6 +56,7 @@ class Rule(Generic[C]):
     waive: str
     check: Callable[[C], Conclusion]
     nothing: str = ""  # empty where it yields a result whatever the case
+    of_claims: bool = False  # whether each of its results is of one claim
 
     def results(self, case: C) -> list[Result]:
         """What it concludes of a case, at least one result."""
@@ -73,7 +74,8 @@ def rule(
 
     def made(check: Callable[[C], Conclusion]) -> Rule[C]:
         slug = f"{family}/{check.__name__.replace('_', '-')}"
-        return Rule(slug, level, str(check.__doc__).strip(), why, remedy, waive, check, nothing)
+        of_claims = getattr(check, "of_claims", False)
+        return Rule(slug, level, str(check.__doc__).strip(), why, remedy, waive, check, nothing, of_claims)
 
     return made
 

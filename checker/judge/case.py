@@ -57,6 +57,7 @@ def each_claim(
                 if result := check(case, claim):
                     yield replace(result, claim=claim.id)
 
+        vars(of_case)["of_claims"] = True
         return of_case
 
     return made

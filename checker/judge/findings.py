@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from checker.core.canonical import from_json
+from checker.core.records import Policy
 from checker.core.rule import C, Finding, not_applicable, weighs
-from checker.core.words import counted
+from checker.core.words import counted, enumerated
 from checker.judge import waivers
 from checker.judge.form import AnyReport, AuditOutcome, FindingRow, row_of
 from checker.judge.rules import Result, Rule
 from checker.judge.waivers import Standing
+from checker.spec import policies
 
+About = tuple[str, str | None]  # a rule, and the claim or the published item that it looks at
 _EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "open": 3}
 
 
@@ -43,7 +46,7 @@ def conclude(rules: Mapping[str, Rule[C]], case: C) -> Conclusions:
     about_waivers = [rule for rule in rules.values() if rule.slug.startswith("waiver/")]
     others = [rule for rule in rules.values() if rule not in about_waivers]
     first = [pair for rule in others for pair in _of_rule(rule, case)]
-    waived, matched = waivers.applied(case.audit.waivers, [finding for finding, _ in first], case.today)
+    waived, matched = waivers.applied(case.audit, [finding for finding, _ in first], case.today)
     case = replace(case, matched_waivers=frozenset(matched))
     last = [pair for rule in about_waivers for pair in _of_rule(rule, case)]
     return Conclusions(
@@ -70,6 +73,18 @@ def outcome_of(findings: Iterable[Finding], fail_on: str) -> AuditOutcome:
     """fail or open where a finding at or above ``fail_on`` (error where it is ``never``) is so and not waived."""
     outcomes = {f.outcome for f in findings if weighs(f.level, f.waived, fail_on)}
     return "fail" if "fail" in outcomes else "open" if "open" in outcomes else "pass"
+
+
+def came_out(outcome: AuditOutcome, policy: Policy, against: Sequence[About], findings: Iterable[Finding]) -> str:
+    """The outcome as the sentence of the verdict begins; where it passes in spite of what stands ``against`` it, with
+    who lets it: a policy that gives these rules another level, or waivers."""
+    if outcome != "pass" or not against:
+        return outcome.capitalize()
+    waived = {(finding.rule, finding.claim) for finding in findings if finding.waived is not None}
+    passing = [about for about in against if about in waived]
+    under = dict.fromkeys(policies.set_by(policy, about[0]) for about in against if about not in waived)
+    waivers = f" with {counted(len(passing), 'finding')} waived" if passing else ""
+    return f"Pass{f' under {enumerated(under)}' if under else ''}{waivers}"
 
 
 def _of_rule(rule: Rule[C], case: C) -> Iterator[tuple[Finding, Result]]:

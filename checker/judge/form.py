@@ -17,7 +17,7 @@ from checker.spec.policies import PolicyRow
 Answer = Literal["yes", "no", "open", "na"]
 Unit = Literal["percent", "nats", "times", ""]
 AuditOutcome = Literal["pass", "fail", "open"]
-WaiverState = Literal["active", "expired", "unknown", "unmatched"]
+WaiverState = Literal["active", "expired", "refused", "unknown", "unmatched"]
 R = TypeVar("R")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from checker import __version__
 from checker.core.canonical import digest
+from checker.core.records import Policy
 from checker.core.rule import AnyCase
 from checker.core.words import counted
 from checker.judge import findings, waivers
 from checker.judge.findings import Conclusions
-from checker.judge.form import PUBLISHED_FORMAT, PublishedFacts, PublishedReport
+from checker.judge.form import PUBLISHED_FORMAT, AuditOutcome, PublishedFacts, PublishedReport
 from checker.judge.rules import PUBLISHED, RULES
 from checker.published import rules as published
 from checker.published.publication import Publication, PublishedContract
@@ -25,14 +26,14 @@ _ORDER = ("pass", "fail", "open")  # what holds first
 def judge(publication: Publication, today: date | None = None) -> PublishedReport:
     """The report of an audit of published numbers, in the form of schemas/published.schema.json."""
     day = (today or date.today()).isoformat()
-    conclusions = findings.conclude(PUBLISHED, AnyCase(publication, day, frozenset(RULES)))
+    conclusions = findings.conclude(PUBLISHED, AnyCase(publication, day, RULES))
     outcome = findings.outcome_of(conclusions.findings, publication.policy.fail_on)
     checks = _checks(conclusions)
     return {
         "format": PUBLISHED_FORMAT,
         "title": publication.title,
         "outcome": outcome,
-        "summary": _summary(outcome, checks, conclusions),
+        "summary": _summary(outcome, checks, conclusions, publication.policy),
         **_facts(publication),
         "policy": policies.row(publication.policy),
         "waivers": [waivers.row(standing) for standing in conclusions.standings],
@@ -82,8 +83,9 @@ def _checks(conclusions: Conclusions) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: _ORDER.index(row["outcome"]))
 
 
-def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusions) -> str:
+def _summary(outcome: AuditOutcome, checks: list[dict[str, Any]], conclusions: Conclusions, policy: Policy) -> str:
     """The verdict in one sentence."""
+    came_out = findings.came_out(outcome, policy, _against(conclusions, policy), conclusions.findings)
     outcomes = Counter(check["outcome"] for check in checks)
     words = {"pass": ("holds", "hold"), "fail": ("does not hold", "do not hold"), "open": ("is open", "are open")}
     decided = ", ".join(f"{outcomes[name]} {words[name][outcomes[name] != 1]}" for name in _ORDER)
@@ -94,7 +96,18 @@ def _summary(outcome: str, checks: list[dict[str, Any]], conclusions: Conclusion
         parts.append(f"{counted(further, 'finding')} about the audit itself")
     if conclusions.waived:
         parts.append(conclusions.waived)
-    return f"{outcome.capitalize()}: {'; '.join(parts)}."
+    return f"{came_out}: {'; '.join(parts)}."
+
+
+def _against(conclusions: Conclusions, policy: Policy) -> list[findings.About]:
+    """What stands against the numbers by rules that are errors of their own; what is switched off may well do."""
+    rules = {slug: policy.level(slug, rule.level) for slug, rule in published.RULES.items() if rule.level == "error"}
+    found = [finding for finding in conclusions.findings if finding.rule in rules]
+    return [
+        (finding.rule, finding.claim)
+        for finding in found
+        if finding.outcome in ("fail", "open") or rules[finding.rule] == "off"
+    ]
 
 
 def _not_tested(publication: Publication) -> list[str]:

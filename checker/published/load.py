@@ -74,7 +74,7 @@ def _publication(opened: spec.Opened, policy: Policy, tables: Mapping[int, Score
         overrides=opened.overrides,
         source=Source(**_values(document, ("published", "source"))),
         models=_by_key(document, "models", PublishedModel),
-        waivers=spec.waivers(document),
+        waivers=policies.waivers(document),
         policy=policy,
         contracts=_by_key(document, "contracts", PublishedContract),
         baselines=tuple(_record(document, where, Baseline, id=f"baseline-{number}") for number, where in baselines),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from checker.checkpoints import model_card
@@ -14,9 +15,11 @@ from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverR
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, sealed_report
+from checker.release.replay import judging_of
 from checker.reports.format import environment
 from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.words import MARKS
+from checker.spec.policies import built_on
 
 LONGEST = 40  # lines of a block, markers included
 _CLAIMS, _WAIVERS, _BUDGETS, _RESULTS = 12, 5, 6, 20  # at most so many are listed
@@ -32,12 +35,13 @@ class Source:
     pack: Pack
     report: Report
     audit: Mapping[str, Any]
+    day: date  # of judging
 
 
 def source(pack: Pack) -> Source:
     """The report and the audit of a pack; EvidenceDamaged where they are not what packs hold."""
     audit = pack.mapping("audit.json", "the audit as `pack` resolved it")
-    return Source(pack, sealed_report(pack), audit)
+    return Source(pack, sealed_report(pack), audit, judging_of(pack).day)
 
 
 def written(text: str, source: Source, file: str, *, block_only: bool = False) -> str:
@@ -84,6 +88,7 @@ def block(source: Source) -> str:
         model=_model(report["model"]),
         texts=_texts(report["contracts"]),
         metric=_cut(f"{report['regime']['metric']['name']}. {report['regime']['metric']['sentence']}", _LONG),
+        judged=_cut(f"as of {source.day}, under {_policy(report)}", _LONG),
         removal=_removal(report["regime"]["removal"]),
         not_tested=_cut(" ".join(report["not_tested"]), _LONG),
         waivers=[_waiver(waiver) for waiver in waivers[:_WAIVERS]],
@@ -125,6 +130,12 @@ def _model(model: ModelRow) -> str:
     digest = f"sha256 {model['digest']}" if model["digest"] else "weights not hashed"
     quantised = f", de-quantised from {model['quantization']}" if model["quantization"] else ""
     return _cut(f"{model['source']}, {model['blocks']} blocks, {model['dtype']}{quantised}, {digest}", _LONG)
+
+
+def _policy(report: Report) -> str:
+    """The policies that the verdict rests on; their marks tell a ready one from a file of its name."""
+    built = built_on(report["policy"]["extends"])
+    return f"a policy built on {built}" if built else "the audit's own policy"
 
 
 def _texts(contracts: ContractsRow) -> str:

@@ -91,7 +91,7 @@ def portable(audit: Audit) -> Audit:
         evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
         selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),
         claims=tuple(claim.without_folders() for claim in audit.claims),
-        waivers=tuple(replace(waiver, location=waiver.location.without_folder) for waiver in audit.waivers),
+        waivers=tuple(waiver.without_folder for waiver in audit.waivers),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,7 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
     audit = judged.audit
     answers, records = _read(evidence, audit, day)
     environment = records.pop(("environment", audit.name), [None])[-1]
+    _check_day(environment or {}, day)
     listed = [(name, key, content) for (name, key), contents in sorted(records.items()) for content in contents]
     report = _judge(audit, answers, listed, environment, day)
     tool = {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE}
@@ -112,6 +113,17 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
     }
     encoded = {name: canonical(value).encode() for name, value in values.items()}
     return {**encoded, "audit.yaml": audit.text.encode(), "rows.jsonl": _rows(evidence, answers)}
+
+
+def _check_day(environment: Mapping[str, Any], day: date) -> None:
+    """UsageError where a run is to be judged as of a day on which it was not measured yet: waivers of then would hold.
+
+    The clock is that of the machine that seals.
+    """
+    finished = environment.get("finished") or environment.get("started")
+    if finished and day < (measured := datetime.fromisoformat(finished).astimezone().date()):
+        expected = f"{measured}, when the evidence was measured, or a later day"
+        raise UsageError.at("--day", f"{day}", expected, "leave it out, or name a day since then")
 
 
 def _rows(evidence: Path, answers: Sequence[Answer]) -> bytes:

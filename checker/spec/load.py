@@ -22,7 +22,6 @@ from checker.core.records import (
     ScoringContract,
     Statistics,
     TextSource,
-    Waiver,
 )
 from checker.spec import claims, consistency, policies, schema, sources
 from checker.spec import document as documents
@@ -244,16 +243,8 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=from_json(Statistics, data.get("statistics", {})),
         claims=claims.claims(document),
-        waivers=waivers(document),
+        waivers=policies.waivers(document),
         policy=policy,
-    )
-
-
-def waivers(document: Document) -> tuple[Waiver, ...]:
-    """The waivers of a document without mistakes."""
-    return tuple(
-        Waiver(**{**waiver, "expires": str(waiver["expires"])}, location=document.place(("waivers", number)))
-        for number, waiver in enumerate(document.data.get("waivers", ()))
     )
 
 

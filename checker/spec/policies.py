@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Literal, TypedDict, cast
@@ -11,13 +12,15 @@ from typing import Any, Literal, TypedDict, cast
 from checker.core import resources
 from checker.core.canonical import from_json
 from checker.core.errors import InvalidAudit
-from checker.core.records import COMPLETENESS, Location, Policy
+from checker.core.records import COMPLETENESS, BuiltOn, Location, Policy, Waiver
 from checker.spec import document as documents
 from checker.spec import schema
 from checker.spec.document import Document, Where
 
 LONGEST = 8  # policies that one may be built on, each on the next
 OPTION = "--policy "
+READY = "ready/"  # before the places of ready policies: no base name of a file has a slash
+_OF_ONE = ("extends", "rules", "version", "waivers")  # keys whose value a policy does not just take over
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,16 @@ class Layer:
     document: Document
     where: Where
     name: str = ""  # of the ready policy or the file; empty for the one that the chain begins with
+    ready: bool = False
 
     def section(self) -> Mapping[str, Any]:
         section: Mapping[str, Any] = self.document.get(*self.where) or {}
         return section
+
+    def built_on(self) -> BuiltOn:
+        """How reports name it."""
+        digest = hashlib.sha256(self.document.text.encode()).hexdigest()
+        return BuiltOn(self.name, digest, self.ready, self.section().get("version"))
 
 
 def ready() -> tuple[str, ...]:
@@ -62,6 +71,10 @@ def load(name: str) -> Policy:
 def layers(document: Document, where: Where = ("policy",)) -> tuple[Layer, ...]:
     """The policy at ``where`` and those it is built on, nearest first; their mistakes are added to the document's."""
     chain = [Layer(document, where)]
+    if where and chain[0].section().get("waivers"):
+        found, expected = "waivers in an audit file's policy", "those of the audit file, or of a policy file"
+        remedy = "move them to `waivers` of the audit file"
+        document.complain((*where, "waivers"), found, expected, remedy, key=(*where, "waivers"))
     files: list[Path] = []
     while (reference := chain[-1].document.sound(*chain[-1].where, "extends")) is not None:
         file = _file(chain[-1], reference)
@@ -72,7 +85,7 @@ def layers(document: Document, where: Where = ("policy",)) -> tuple[Layer, ...]:
         if following is None:
             break
         files.append(file)
-        chain.append(Layer(following, (), PurePath(name).name))
+        chain.append(Layer(following, (), PurePath(name).name, not _is_path(reference)))
     document.mistakes += [mistake for layer in chain[1:] for mistake in layer.document.mistakes]
     return tuple(chain)
 
@@ -90,11 +103,25 @@ def merged(chain: Iterable[Layer]) -> Policy:
             del rules[hidden], sources[f"rules.{hidden}"]
         rules |= own
         sources |= {f"rules.{rule}": _origin(layer, "rules", rule) for rule in own}
-        further = {key: value for key, value in layer.section().items() if key not in ("extends", "rules")}
+        further = {key: value for key, value in layer.section().items() if key not in _OF_ONE}
         values |= further
         sources |= {key: _origin(layer, key) for key in further}
-    extends = [layer.name for layer in chain[1:]]
-    return from_json(Policy, {**values, "rules": rules, "extends": extends, "sources": sources})
+    policy = from_json(Policy, {**values, "rules": rules, "sources": sources})
+    nearest = next((layer for layer in chain if "waivers" in layer.section()), chain[0])
+    return replace(
+        policy,
+        waivers=tuple(waiver.without_folder for waiver in waivers(nearest.document, (*nearest.where, "waivers"))),
+        commanded=len(chain) > 1 and _commanded(chain[0]),
+        extends=tuple(layer.built_on() for layer in chain[1:]),
+    )
+
+
+def waivers(document: Document, where: Where = ("waivers",)) -> tuple[Waiver, ...]:
+    """The waivers of a document without mistakes."""
+    return tuple(
+        Waiver(**{**document.get(*item), "expires": str(document.get(*item, "expires"))}, location=document.place(item))
+        for item in document.items(*where)
+    )
 
 
 class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
@@ -111,13 +138,53 @@ class PolicyRow(TypedDict):  # the policy in force as report.json publishes it
     minimum_pairs: float | None
     minimum_draws: int | None
     maximum_waivers: int | None
-    extends: Sequence[str]
+    maximum_waiver_days: int | None
+    waivers: Sequence[PolicyWaiverRow]
+    commanded: bool
+    extends: Sequence[BuiltOnRow]
     sources: Mapping[str, str]
 
 
+class PlaceRow(TypedDict):
+    file: str
+    line: int
+    column: int
+
+
+class PolicyWaiverRow(TypedDict):  # of a policy file
+    rule: str
+    claim: str | None
+    reason: str
+    expires: str
+    location: PlaceRow
+
+
+class BuiltOnRow(TypedDict):
+    name: str
+    sha256: str
+    ready: bool
+    version: int | None
+
+
 def row(policy: Policy) -> PolicyRow:
-    values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(policy).items()}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(policy).items()}
     return cast(PolicyRow, values)
+
+
+def built_on(rows: Iterable[BuiltOnRow]) -> str:
+    """The policies that one is built on, nearest first, as reports name them; empty where there is none."""
+    return ", ".join(str(BuiltOn(**row)) for row in rows)
+
+
+def set_by(policy: Policy, rule: str) -> str:
+    """Whose policy gives a rule its level, in words."""
+    place = policy.source(rule) or ""
+    if place.startswith(documents.OVERRIDE):
+        return "a level that --set gives"
+    if place.startswith(READY):
+        return f"the policy {place.removeprefix(READY).partition(':')[0]}"
+    files = [base.name for base in policy.extends if not base.ready and place.startswith(f"{base.name}:")]
+    return f"the policy file {files[0]}" if files else "the audit's own policy"
 
 
 def unknown_rules(policy: Policy, known: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -208,4 +275,6 @@ def _origin(layer: Layer, *key: str) -> str:
     """Where a value is set, as reports name it."""
     where = (*layer.where, *key)
     place = layer.document.keys.get(where) or layer.document.place(where)
-    return place.file if place.file.startswith(documents.OVERRIDE) else place.place
+    if place.file.startswith(documents.OVERRIDE):
+        return place.file
+    return f"{READY if layer.ready else ''}{place.place}"

@@ -115,14 +115,13 @@ def test_judging_under_a_policy_of_the_command_line(tmp_path: Path, measured: Pa
     found = report(measured)
     assert found["policy"] == policies.row(policies.load("release"))
     assert found["overrides"] == [{"key": "policy", "value": '{extends: "release"}'}]
-    assert "Policy, built on release, review: fails on warnings and errors, requires interchange" in " ".join(
-        done.out.split()
-    )
-    assert "found 20 evaluation windows; expected at least 22, as the policy demands (release:" in " ".join(
+    built = ", ".join(map(str, policies.load("release").extends))
+    assert f"Policy, built on {built}: fails on warnings and errors, requires interchange" in " ".join(done.out.split())
+    assert "found 20 evaluation windows; expected at least 22, as the policy demands (ready/release:" in " ".join(
         done.out.split()
     )
     page = (measured / "report.html").read_text(encoding="utf-8")
-    assert "<dt>Policy</dt><dd>built on release, review: fails on warnings and errors" in page
+    assert f"<dt>Policy</dt><dd>built on {built}: fails on warnings and errors" in page
 
 
 def test_set_goes_before_policy_wherever_it_stands(tmp_path: Path, measured: Path, command: Command) -> None:
@@ -201,7 +200,7 @@ def test_rules_show_what_is_in_force_and_where_it_is_set(command: Command) -> No
     assert (done.code, done.err) == (0, "")
     policy = policies.load("release")
     values, levels = done.out.split("\n\n")
-    assert values.splitlines()[0] == "Built on: release, review"
+    assert values.splitlines()[0] == f"Built on: {policy.extends[0]}, {policy.extends[1]}"
     assert [line.split() for line in values.splitlines()[1:]] == [
         ["fail_on", "warning", policy.sources["fail_on"]],
         ["required_methods", "interchange,", "replacement,", "random", policy.sources["required_methods"]],
@@ -215,11 +214,12 @@ def test_rules_show_what_is_in_force_and_where_it_is_set(command: Command) -> No
         ["minimum_pairs", "0.5", policy.sources["minimum_pairs"]],
         ["minimum_draws", "39", policy.sources["minimum_draws"]],
         ["maximum_waivers", "any", "default"],
+        ["maximum_waiver_days", "90", policy.sources["maximum_waiver_days"]],
     ]
     shown = {line.split()[0]: line for line in levels.splitlines()}
     assert list(shown) == list(RULES)
     place = policy.sources["rules.protocol/undisclosed"]
-    assert place.startswith("review:")
+    assert place.startswith("ready/review:")
     assert f"error ({place}; else warning) " in shown["protocol/undisclosed"]
     assert shown["claim/contradicted"].split()[1:3] == ["error", "The"]
 
@@ -239,7 +239,7 @@ def test_rules_of_an_audit_file(tmp_path: Path, command: Command) -> None:
     write(tmp_path, 'policy: {extends: review, rules: {claim: "off", claim/contradicted: warning}}')
     done = command("rules", "sample.yaml")
     assert done.code == 0
-    assert done.out.startswith("Built on: review\n")
+    assert done.out.startswith("Built on: review (ready, version 1, sha256 ")
     levels = {line.split()[0]: line.split()[1] for line in done.out.split("\n\n")[1].splitlines()}
     assert (levels["claim/undecided"], levels["claim/contradicted"]) == ("off", "warning")
     other = command("rules", "sample.yaml", "--policy", "research")
@@ -261,10 +261,10 @@ def test_rules_of_a_policy_that_names_none_that_exists(tmp_path: Path, command: 
 
 # --- waivers ---------------------------------------------------------------------------------------------------------
 
-GOOD = f"  - {{rule: {DIVERGENT}, reason: Agreed., expires: {SOON}}}"
+GOOD = f"  - {{rule: {DIVERGENT}, claim: two-blocks, reason: Agreed., expires: {SOON}}}"
 BAD = (
     f"  - {{rule: {DIVERGENT}, claim: twins, reason: Old., expires: {PAST}}}",
-    f"  - {{rule: protocol/undisclosd, reason: A slip., expires: {SOON}}}",
+    f"  - {{rule: protocol/undisclosd, claim: twins, reason: A slip., expires: {SOON}}}",
     f"  - {{rule: protocol/undisclosed, claim: twin, reason: Another., expires: {SOON}}}",
     f"  - {{rule: data/begin-token, reason: Left over., expires: {SOON}}}",
 )
@@ -280,8 +280,8 @@ def test_waivers_are_listed_and_held_against_the_evidence(tmp_path: Path, measur
     done = command("waivers", "sample.yaml")
     assert done == Done(
         0,
-        f"sample.yaml: 1 waiver\n\n✓ active: {DIVERGENT}, the whole audit\n"
-        f"  sample.yaml:14:5: holds until {SOON}, 30 days left; matches 2 findings\n  reason: Agreed.\n",
+        f"sample.yaml: 1 waiver\n\n✓ active: {DIVERGENT}, claim two-blocks\n"
+        f"  sample.yaml:14:5: holds until {SOON}, 30 days left; matches 1 finding\n  reason: Agreed.\n",
         "",
     )
     measured.rename(tmp_path / "elsewhere")
@@ -308,7 +308,7 @@ def test_each_waiver_that_is_wrong_is_named(tmp_path: Path, measured: Path, comm
         "renew it with a new reason",
         "  reason: Old.",
         "",
-        "✗ unknown: protocol/undisclosd, the whole audit",
+        "✗ unknown: protocol/undisclosd, claim twins",
         "  sample.yaml:16:5: found a waiver of rule 'protocol/undisclosd'; expected a rule that exists; did you mean "
         "'protocol/undisclosed'?",
         "  reason: A slip.",
@@ -361,18 +361,73 @@ def test_waivers_are_counted_and_shown_in_every_report_for_readers(
 ) -> None:
     write(tmp_path, "waivers:", GOOD, BAD[0])
     done = command("judge", "sample.yaml", "--format", "html", "--format", "md", "--format", "text", "--format", "json")
-    assert "2 waived (1 active waiver)" in " ".join(done.out.split())
+    assert "1 waived (1 active waiver)" in " ".join(done.out.split())
     assert "Waivers: 1 active, 1 expired" in done.out
     for name in ("report.html", "report.md", "report.txt"):
         text = " ".join((measured / name).read_text(encoding="utf-8").split())
         assert "1 active, 1 expired" in text
         assert "Agreed." in text
         assert SOON in text.replace("\\", "")
-    assert report(measured)["summary"].endswith("2 waived (1 active waiver).")
+    assert report(measured)["summary"].endswith("1 waived (1 active waiver).")
+
+
+def test_a_verdict_is_waived_by_a_policy_of_the_command_line_alone(
+    tmp_path: Path, measured: Path, command: Command
+) -> None:
+    """Neither by the audit file, nor by a policy that it names; and then the sentence says that it was."""
+    own = f"{{rule: claim/contradicted, claim: two-blocks, reason: Agreed., expires: {SOON}}}"
+    wrong = ("--set", "claims.0.perplexity_increase.at_most=5")
+    (tmp_path / "gate.yaml").write_text(f"waivers: [{own}]\n", encoding="utf-8")
+    for more in (f"waivers: [{own}]", "policy: {extends: gate.yaml}"):
+        write(tmp_path, more)
+        done = command("judge", "sample.yaml", *wrong, "--format", "json")
+        assert done.code == 1
+        told = " ".join(done.out.split())
+        assert "✗ Fail: 1 of 2 claims is contradicted, 1 is supported; " in told
+        assert "error waiver/of-a-verdict: " in told
+        assert "the waiver of claim/contradicted waives a verdict, which an audit file cannot" in told
+        assert [row["state"] for row in report(measured)["waivers"]] == ["refused"]
+        assert command("waivers", "sample.yaml").code == 1
+    write(tmp_path)
+    done = command("judge", "sample.yaml", *wrong, "--policy", "gate.yaml", "--format", "json", "--format", "md")
+    assert done.code == 0
+    begins = "Pass with 1 finding waived: 1 of 2 claims is contradicted, 1 is supported; "
+    assert f"✓ {begins}" in " ".join(done.out.split())
+    assert report(measured)["summary"].startswith(begins)
+    assert "**✓ Pass with 1 finding waived:** 1 of 2 claims" in (measured / "report.md").read_text(encoding="utf-8")
+    assert [(row["state"], row["location"]) for row in report(measured)["waivers"]] == [("active", "gate.yaml:1:11")]
+
+
+@pytest.mark.parametrize(
+    ("more", "begins"),
+    [
+        (("--policy", "research"), "Pass under the policy research: 1 of 2 claims is contradicted, 1 is supported; "),
+        (("--policy", "./soft.yaml"), "Pass under the policy file soft.yaml: 1 of 2 claims is contradicted, "),
+        (("--set", "policy.rules.claim/contradicted=note"), "Pass under a level that --set gives: 1 of 2 claims is "),
+        ((), "Pass under the audit's own policy: 1 of 2 claims is contradicted, 1 is supported; "),
+    ],
+)
+def test_who_lets_a_contradicted_claim_pass_stands_in_front(
+    more: tuple[str, ...], begins: str, tmp_path: Path, measured: Path, command: Command
+) -> None:
+    """In the terminal and in every report: never that nothing stands against it."""
+    write(tmp_path, 'policy: {rules: {claim: "off"}}' if not more else "")
+    (tmp_path / "soft.yaml").write_text("rules: {claim/contradicted: warning}\n", encoding="utf-8")
+    wrong = ("--set", "claims.0.perplexity_increase.at_most=5")
+    done = command("judge", "sample.yaml", *wrong, *more, "--format", "json", "--format", "md", "--format", "html")
+    assert done.code == 0
+    assert f"✓ {begins}" in " ".join(done.out.split())
+    assert report(measured)["summary"].startswith(begins)
+    came_out, rest = begins.split(": ", 1)
+    assert f"**✓ {came_out}:** {rest}" in (measured / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    page = (measured / "report.html").read_text(encoding="utf-8").replace("&#39;", "'")
+    assert f"</span>{came_out}</strong> <span>{rest}" in page
 
 
 def test_a_hostile_waiver_drives_no_terminal(tmp_path: Path, measured: Path, command: Command) -> None:
-    write(tmp_path, "waivers:", f'  - {{rule: {DIVERGENT}, reason: "a\\u001b[31m\\u202e", expires: {SOON}}}')
+    write(
+        tmp_path, "waivers:", f'  - {{rule: {DIVERGENT}, claim: twins, reason: "a\\u001b[31m\\u202e", expires: {SOON}}}'
+    )
     done = command("waivers", "sample.yaml")
     assert done.code == 0
     assert "\x1b" not in done.out

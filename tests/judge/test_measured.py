@@ -27,6 +27,7 @@ from checker.core.store import Store
 from checker.judge.measured import exit_code, judge, outcome_of
 from checker.judge.rules import MEASURED, RULES
 from checker.spec import contracts
+from checker.judge.waivers import refused
 
 TODAY = date(2030, 6, 15)
 Report = dict[str, Any]
@@ -253,8 +254,8 @@ def waived(report: Report, rule: str) -> dict[str, str | None]:
 
 def test_a_waived_finding_stays_visible_and_no_longer_counts(judged: Judge) -> None:
     made = claim("a", "removal", layers=(4, 6), at_most=5.0, protocol="interchange")
-    audit = samples.an_audit(claims=(made,), waivers=(waiver("claim/contradicted", claim="a"),))
-    report = judged(audit=audit)
+    policy = Policy(waivers=(waiver("claim/contradicted", claim="a"),), commanded=True)
+    report = judged(audit=samples.an_audit(claims=(made,), policy=policy))
     assert findings(report, "claim/contradicted")[0]["outcome"] == "fail"
     assert waived(report, "claim/contradicted") == {"a": "agreed with the reviewers"}
     assert report["outcome"] == "pass"
@@ -262,17 +263,57 @@ def test_a_waived_finding_stays_visible_and_no_longer_counts(judged: Judge) -> N
     assert [row["outcome"] for row in findings(report, "waiver/unmatched")] == ["pass"]
 
 
-def test_a_waiver_without_a_claim_waives_all_of_a_rules_findings(judged: Judge) -> None:
+def test_a_waiver_of_a_rule_about_claims_names_its_claim(judged: Judge) -> None:
     one = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT, claim=samples.TWINS),)))
-    every = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT),)))
     assert waived(one, DIVERGENT) == {samples.TWO_BLOCKS: None, samples.TWINS: "agreed with the reviewers"}
-    assert set(waived(every, DIVERGENT).values()) == {"agreed with the reviewers"}
+    none = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT),)))
+    assert set(waived(none, DIVERGENT).values()) == {None}
+    assert [(row["outcome"], row["message"]) for row in findings(none, "waiver/unknown")] == [
+        ("fail", f"audit.yaml:20:5: found a waiver of {DIVERGENT} that names no claim; expected the claim that is "
+         "meant; add `claim`")
+    ]  # fmt: skip
+    assert none["outcome"] == "fail"
+
+
+VERDICT = waiver("claim/contradicted", claim="wrong")
+WRONG = claim("wrong", "removal", layers=(4, 6), at_most=5.0)
+
+
+@pytest.mark.parametrize("rule", ["claim/contradicted", "claim/not-backed", "claim/vacuous"])
+@pytest.mark.parametrize("commanded", [False, True])
+def test_whose_waiver_of_a_verdict_counts(rule: str, commanded: bool) -> None:
+    made = waiver(rule, claim="wrong")
+    assert refused(samples.an_audit(waivers=(made,), policy=Policy(commanded=commanded))) == (made,)
+    assert refused(samples.an_audit(policy=Policy(waivers=(made,), commanded=commanded))) == (
+        () if commanded else (made,)
+    )
+
+
+def test_a_waiver_of_a_verdict_in_the_audit_file_is_a_finding_and_waives_nothing(judged: Judge) -> None:
+    report = judged(audit=samples.an_audit(claims=(WRONG,), waivers=(VERDICT,)))
+    assert waived(report, "claim/contradicted") == {"wrong": None}
+    assert [row["outcome"] for row in findings(report, "waiver/of-a-verdict")] == ["fail"]
+    assert [row["state"] for row in report["waivers"]] == ["refused"]
+    assert report["summary"].startswith("Fail: the one claim is contradicted; ")
+
+
+def test_a_verdict_that_a_policy_of_the_command_line_waives_stands_in_the_sentence(judged: Judge) -> None:
+    report = judged(audit=samples.an_audit(claims=(WRONG,), policy=Policy(waivers=(VERDICT,), commanded=True)))
+    assert waived(report, "claim/contradicted") == {"wrong": "agreed with the reviewers"}
+    assert [row["state"] for row in report["waivers"]] == ["active"]
+    assert report["summary"].startswith("Pass with 1 finding waived: the one claim is contradicted; ")
+
+
+def test_a_policy_that_never_fails_lets_nothing_pass(judged: Judge) -> None:
+    report = judged(audit=samples.an_audit(claims=(WRONG,), policy=Policy(fail_on="never")))
+    assert (report["outcome"], exit_code(report, "never")) == ("fail", 0)
+    assert report["summary"].startswith("Fail: the one claim is contradicted; ")
 
 
 @pytest.mark.parametrize(
     ("made", "rule"),
     [
-        (waiver(DIVERGENT, expires="2030-06-14"), "waiver/expired"),
+        (waiver(DIVERGENT, expires="2030-06-14", claim=samples.TWINS), "waiver/expired"),
         (waiver("data/contract-not-pinned"), "waiver/unmatched"),
         (waiver(DIVERGENT, claim=samples.DIVERGE), "waiver/unmatched"),
         (waiver("regime/no-such-rule"), "waiver/unknown"),
@@ -288,14 +329,14 @@ def test_a_waiver_that_waives_nothing_is_a_finding(made: Any, rule: str, judged:
 
 
 def test_an_expired_waiver_matches_and_no_longer_waives(judged: Judge) -> None:
-    report = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT, expires="2030-06-14"),)))
+    report = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT, expires="2030-06-14", claim=samples.TWINS),)))
     assert [row["outcome"] for row in findings(report, "waiver/unmatched")] == ["pass"]
     assert [row["outcome"] for row in findings(report, "waiver/expired")] == ["fail"]
 
 
 def test_a_waiver_holds_on_its_last_day(judged: Judge) -> None:
-    report = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT, expires="2030-06-15"),)))
-    assert None not in waived(report, DIVERGENT).values()
+    report = judged(audit=samples.an_audit(waivers=(waiver(DIVERGENT, expires="2030-06-15", claim=samples.TWINS),)))
+    assert waived(report, DIVERGENT)[samples.TWINS] == "agreed with the reviewers"
 
 
 def test_findings_about_waivers_are_not_waived(judged: Judge) -> None:
@@ -332,7 +373,7 @@ def test_a_family_has_a_level_and_its_rules_may_have_their_own(judged: Judge) ->
 
 def test_every_waiver_is_in_the_report_with_its_state(judged: Judge) -> None:
     made = (
-        waiver(DIVERGENT, expires="2030-06-20"),
+        waiver(DIVERGENT, expires="2030-06-20", claim=samples.TWO_BLOCKS),
         waiver(DIVERGENT, expires="2030-06-14", claim=samples.TWINS),
         waiver("regime/no-such-rule"),
         waiver("evidence/incomplete"),
@@ -340,14 +381,14 @@ def test_every_waiver_is_in_the_report_with_its_state(judged: Judge) -> None:
     )
     report = judged(audit=samples.an_audit(waivers=made))
     assert [(row["rule"], row["state"], row["days_left"], row["findings"]) for row in report["waivers"]] == [
-        (DIVERGENT, "active", 5, 2),
+        (DIVERGENT, "active", 5, 1),
         (DIVERGENT, "expired", -1, 1),
         ("regime/no-such-rule", "unknown", 200, 0),
         ("evidence/incomplete", "unknown", 200, 0),
         ("data/begin-token", "unmatched", 200, 0),
     ]
     assert {row["location"] for row in report["waivers"]} == {"audit.yaml:20:5"}
-    assert report["summary"].endswith(", 2 waived (1 active waiver).")
+    assert report["summary"].endswith(", 1 waived (1 active waiver).")
 
 
 def test_a_policy_may_put_up_with_no_waiver_and_that_cannot_be_waived(judged: Judge) -> None:

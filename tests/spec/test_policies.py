@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from referencing import Registry, Resource
 
 from checker.core import resources
 from checker.core.errors import InvalidAudit
-from checker.core.records import Audit, MethodSettings, Policy
+from checker.core.records import Audit, BuiltOn, Location, MethodSettings, Policy, Waiver
 from checker.core.rule import Level
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
@@ -87,9 +88,11 @@ def test_every_key_arrives() -> None:
         minimum_pairs=0.25,
         minimum_draws=19,
         maximum_waivers=5,
-        extends=("plain.yaml",),
+        maximum_waiver_days=400,
+        extends=found.extends,
         sources=found.sources,
     )
+    assert [(base.name, base.ready) for base in found.extends] == [("plain.yaml", False)]
     text = (SPECS / "accept" / "every_key.yaml").read_text(encoding="utf-8").splitlines()
     for key, place in found.sources.items():
         file, line, column = place.split(":")
@@ -98,7 +101,7 @@ def test_every_key_arrives() -> None:
     assert set(found.sources) == {
         "fail_on", "rules.protocol/undisclosed", "rules.claim/undecided", "required_methods", "required_budgets",
         "minimum_windows", "maximum_interval_width_percent", "minimum_confidence", "maximum_margin", "maximum_within",
-        "minimum_resamples", "minimum_pairs", "minimum_draws", "maximum_waivers",
+        "minimum_resamples", "minimum_pairs", "minimum_draws", "maximum_waivers", "maximum_waiver_days",
     }  # fmt: skip
 
 
@@ -110,7 +113,7 @@ def test_the_nearest_value_counts_and_its_place_is_known(write: Write) -> None:
     assert (found.required_methods, found.sources["required_methods"]) == (("cka",), "near.yaml:3:1"), "a whole list"
     assert (found.minimum_windows, found.sources["minimum_windows"]) == (30, "far.yaml:3:1")
     assert (found.maximum_waivers, found.sources["maximum_waivers"]) == (0, "near.yaml:4:1"), "0 is a value"
-    assert found.extends == ("near.yaml", "far.yaml")
+    assert [base.name for base in found.extends] == ["near.yaml", "far.yaml"]
 
 
 def test_the_level_of_a_rule_goes_before_that_of_its_family_and_near_before_far(write: Write) -> None:
@@ -175,7 +178,8 @@ def test_a_path_starts_at_the_file_that_names_it_or_at_the_working_directory(
     assert in_force(audit).minimum_windows == 40
     assert in_force(audit, "policy={extends: strict.yaml}").minimum_windows == 50
     assert policies.load("strict.yaml").minimum_windows == 50
-    assert policies.load("../audits/ours/strict.yaml").extends == ("strict.yaml", "base.yml"), "no folder is named"
+    named = [base.name for base in policies.load("../audits/ours/strict.yaml").extends]
+    assert named == ["strict.yaml", "base.yml"], "no folder is named"
 
 
 def test_no_file_can_pose_as_a_ready_policy(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +187,68 @@ def test_no_file_can_pose_as_a_ready_policy(write: Write, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert policies.load("release").fail_on == "warning"
     assert policies.load("./release").fail_on == "never"
+
+
+def test_a_ready_policy_has_a_mark_that_no_file_has(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is called release, even with the words of the mark in its name, is reported as a file."""
+    text = (resources.audits() / "policies" / "release.yaml").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (ready, _), mark = policies.load("release").extends, hashlib.sha256(text).hexdigest()
+    assert ready == BuiltOn("release", mark, ready=True, version=1)
+    assert str(ready) == f"release (ready, version 1, sha256 {mark[:12]}…)"
+    for name in ("release", str(ready)):
+        (tmp_path / name).write_bytes(text)
+        posing, review = policies.load(f"./{name}").extends
+        assert (posing.ready, posing.sha256) == (False, mark)
+        assert str(posing) == f"file {name} (version 1, sha256 {mark[:12]}…)"
+        assert review.ready
+
+
+def test_the_place_of_a_ready_policys_value_is_none_that_a_file_has(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("release", "fail_on: warning\n")
+    monkeypatch.chdir(tmp_path)
+    assert policies.load("./release").sources == {"fail_on": "release:1:1"}
+    assert re.fullmatch(r"ready/release:\d+:1", policies.load("release").sources["fail_on"])
+
+
+def test_who_sets_a_level_is_known_in_words(write: Write) -> None:
+    write("ours.yaml", "extends: research\nrules: {data: note}\n")
+    found = in_force(write("a.yaml", an_audit("policy: {extends: ours.yaml, rules: {model: note}}\n")))
+    told = [policies.set_by(found, f"{family}/any") for family in ("claim", "data", "model")]
+    assert told == ["the policy research", "the policy file ours.yaml", "the audit's own policy"]
+
+
+# --- waivers ---------------------------------------------------------------------------------------------------------
+
+WAIVER = "{rule: claim/contradicted, claim: a, reason: Agreed., expires: 2030-07-01}"
+
+
+def test_the_waivers_of_a_policy_file_and_whether_the_command_line_names_it(write: Write) -> None:
+    gate = write("gate.yaml", f"waivers: [{WAIVER}]\n")
+    above = write("above.yaml", "extends: gate.yaml\n")
+    made = Waiver("claim/contradicted", "Agreed.", "2030-07-01", Location("gate.yaml", 1, 11), "a")
+    for path in (gate, above):
+        assert (policies.load(str(path)).waivers, policies.load(str(path)).commanded) == ((made,), True)
+        named = in_force(write("a.yaml", an_audit("")), f"policy={{extends: {path}}}")
+        assert (named.waivers, named.commanded) == ((made,), True)
+        own = in_force(write("a.yaml", an_audit(f"policy: {{extends: {path.name}}}\n")), "policy.fail_on=note")
+        assert (own.waivers, own.commanded) == ((made,), False)
+    nearest = write("nearest.yaml", "extends: gate.yaml\nwaivers: []\n")
+    assert policies.load(str(nearest)).waivers == (), "a list takes the place of its list"
+
+
+def test_a_policy_inside_an_audit_file_has_no_waivers_of_its_own(write: Write) -> None:
+    path = write("a.yaml", an_audit(f"policy: {{waivers: [{WAIVER}]}}\n"))
+    with pytest.raises(InvalidAudit) as caught:
+        in_force(path)
+    assert str(caught.value) == (
+        f"{path}:7:10: found waivers in an audit file's policy; expected those of the audit file, or of a policy file; "
+        "move them to `waivers` of the audit file"
+    )
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
@@ -234,6 +300,8 @@ def test_an_odd_path_is_a_mistake(name: str) -> None:
         policies.load(name)
 
 
+_OF_ONE = {"extends", "version"}  # what no policy takes over from the one it is built on
+
 # --- the schema ------------------------------------------------------------------------------------------------------
 
 
@@ -257,9 +325,9 @@ def test_the_levels_of_the_schema_are_those_of_the_records() -> None:
     schema = policies.policy_schema()
     assert schema["$defs"]["level"]["enum"] == [*get_args(Level), "off"]
     assert schema["properties"]["fail_on"]["enum"] == [*get_args(Level), "never"]
-    assert set(schema["properties"]) - {"extends"} == set(vars(Policy())) - {"extends", "sources"}
-    for name in set(schema["properties"]) - {"extends"}:
-        default = schema["properties"][name].get("default")
+    assert set(schema["properties"]) - _OF_ONE == set(vars(Policy())) - {"extends", "sources", "commanded"}
+    for name in set(schema["properties"]) - _OF_ONE:
+        default = {**schema["$defs"].get(name, {}), **schema["properties"][name]}.get("default")
         assert policies.row(Policy())[name] == default
 
 
@@ -291,7 +359,10 @@ def test_a_damaged_policy_is_read_or_rejected_but_never_crashes(tmp_path: Path, 
     ("policy", "told"),
     [
         (Policy(), "the audit's own: fails on errors"),
-        (Policy(fail_on="never", extends=("research",)), "built on research: fails on nothing"),
+        (
+            Policy(fail_on="never", extends=(BuiltOn("research", "ab" * 32, ready=True, version=1),)),
+            "built on research (ready, version 1, sha256 abababababab…): fails on nothing",
+        ),
         (
             Policy("note", {"claim": "off"}, ("random",), (1, 3), 1200, 7.5, maximum_waivers=0),
             "the audit's own: fails on every finding, requires random, at budgets 1, 3, at least 1,200 windows, "
@@ -399,4 +470,6 @@ def test_no_ready_policy_passes_an_incomplete_run(name: str, judged: Callable[..
 def test_the_report_says_what_was_in_force(judged: Callable[..., Any]) -> None:
     report = judged("release")
     assert report["policy"] == policies.row(policies.load("release"))
-    assert report["policy"]["extends"] == ["release", "review"]
+    assert [(base["name"], base["ready"]) for base in report["policy"]["extends"]] == [
+        ("release", True), ("review", True)
+    ]  # fmt: skip

@@ -58,7 +58,7 @@ def publication(block: Mapping[str, Any], **keys: Any) -> Publication:
 
 
 def results(rule: Rule[Any], block: Mapping[str, Any]) -> list[Result]:
-    return rule.results(AnyCase(publication(block), "2030-06-15", frozenset(RULES)))
+    return rule.results(AnyCase(publication(block), "2030-06-15", RULES))
 
 
 # --- a report, made up -----------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ _POLICY: dict[str, Any] = {
     "fail_on": "error", "rules": {}, "required_methods": [], "required_budgets": [], "minimum_windows": None,
     "maximum_interval_width_percent": None, "minimum_confidence": None, "maximum_margin": None, "maximum_within": None,
     "minimum_resamples": None, "minimum_pairs": None, "minimum_draws": None, "maximum_waivers": None,
-    "extends": [], "sources": {},
+    "maximum_waiver_days": None, "waivers": [], "commanded": False, "extends": [], "sources": {},
 }  # fmt: skip
 
 

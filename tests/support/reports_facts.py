@@ -172,13 +172,19 @@ def policy() -> Report:
         "minimum_pairs": 0.5,
         "minimum_draws": 39,
         "maximum_waivers": None,
-        "extends": ["ours.yaml", "release"],
+        "maximum_waiver_days": None,
+        "waivers": [],
+        "commanded": False,
+        "extends": [
+            {"name": "ours.yaml", "sha256": digest("ours"), "ready": False, "version": None},
+            {"name": "release", "sha256": digest("release"), "ready": True, "version": 1},
+        ],
         "sources": {
-            "fail_on": "release:7:1",
+            "fail_on": "ready/release:7:1",
             "rules.selection": "smollm2-135m.yaml:52:18",
             "rules.protocol/undisclosed": "ours.yaml:4:3",
-            "required_methods": "release:11:1",
-            "minimum_windows": "release:14:1",
+            "required_methods": "ready/release:11:1",
+            "minimum_windows": "ready/release:14:1",
             "maximum_interval_width_percent": "--set policy.maximum_interval_width_percent=10",
         },
     }

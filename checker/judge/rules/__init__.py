@@ -31,8 +31,10 @@ _OF_BOTH_KINDS: tuple[Rule[AnyCase[AnyAudit]], ...] = (
     spec.values_overridden,
     policy.unknown_rule,
     policy.too_many_waivers,
+    policy.too_long_waiver,
     waiver.expired,
     waiver.unknown,
+    waiver.of_a_verdict,
     waiver.unmatched,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from checker.core.questions import counted_windows
 from checker.core.records import AnyAudit
@@ -11,6 +12,7 @@ from checker.core.words import counted, listed
 from checker.judge.case import Case
 from checker.judge.figures.form import ArmRow
 from checker.spec.claims.comparison import Comparison
+from checker.judge.waivers import of as waivers_of
 from checker.spec.claims.removal import Removal
 from checker.spec.policies import unknown_rules
 
@@ -317,6 +319,30 @@ def too_many_waivers(case: AnyCase[AnyAudit]) -> Result | None:
     if number > most:
         return failed(f"{sentence}; expected at most {most}, as {_demanded(case, 'maximum_waivers')}; take some out")
     return passed(f"{sentence}; allowed are at most {most}")
+
+
+@rule(
+    "policy",
+    level="error",
+    why="A waiver is meant to end. One that runs for years is a level that nobody set; a policy may say how far ahead "
+    "its last day may lie.",
+    remedy="Give it an earlier last day, and renew it with a new reason when that has come.",
+    waive="Never; shorten the waiver.",
+    nothing="the policy bounds no waiver's time, or nothing is waived",
+)
+def too_long_waiver(case: AnyCase[AnyAudit]) -> Iterator[Result]:
+    """A waiver holds for longer than the policy allows."""
+    most = case.audit.policy.maximum_waiver_days
+    if most is None:
+        return
+    for waiver in waivers_of(case.audit):
+        days = (date.fromisoformat(waiver.expires) - date.fromisoformat(case.today)).days
+        subject = f"{waiver.location.place}: waiver of {waiver.rule}"
+        if days > most:
+            demanded = _demanded(case, "maximum_waiver_days")
+            yield failed(f"{subject} holds for {days} days from {case.today}; expected at most {most}, as {demanded}")
+        else:
+            yield passed(f"{subject} holds until {waiver.expires}; allowed are at most {counted(most, 'day')}")
 
 
 def _demanded(case: AnyCase[AnyAudit], key: str) -> str:

@@ -10,6 +10,7 @@ from checker.reports.tables import numbers
 from checker.reports.tables.table import Table, pairs_of
 from checker.reports.tables.words import MARKS
 from checker.spec.policies import PolicyRow
+from checker.spec.policies import built_on
 
 _UNKNOWN = "not recorded"
 
@@ -133,7 +134,7 @@ def sentence(report: AnyReport) -> tuple[str, str]:
 def policy(report: AnyReport) -> str:
     """The policy in force, in a line."""
     rules = report["policy"]
-    built = f"built on {', '.join(rules['extends'])}" if rules["extends"] else "the audit's own"
+    built = f"built on {built_on(rules['extends'])}" if rules["extends"] else "the audit's own"
     parts = [f"fails on {_FAILS[rules['fail_on']]}"]
     if rules["required_methods"]:
         parts.append(f"requires {', '.join(rules['required_methods'])}")
@@ -146,6 +147,8 @@ def policy(report: AnyReport) -> str:
     parts += _bounds(rules)
     if rules["maximum_waivers"] is not None:
         parts.append(f"at most {numbers.count(rules['maximum_waivers'])} waivers")
+    if rules["maximum_waiver_days"] is not None:
+        parts.append(f"each for at most {numbers.count(rules['maximum_waiver_days'])} days")
     if rules["rules"]:
         parts.append(f"levels set: {numbers.count(len(rules['rules']))}")
     return f"{built}: {', '.join(parts)}"
