@@ -26,8 +26,8 @@ from checker.core.rule import Finding
 from checker.core.store import Store
 from checker.judge.measured import exit_code, judge, outcome_of
 from checker.judge.rules import MEASURED, RULES
-from checker.spec import contracts
 from checker.judge.waivers import refused
+from checker.spec import contracts
 
 TODAY = date(2030, 6, 15)
 Report = dict[str, Any]

@@ -11,8 +11,8 @@ from checker.core.rule import AnyCase, Result, failed, passed, rule, undecided
 from checker.core.words import counted, listed
 from checker.judge.case import Case
 from checker.judge.figures.form import ArmRow
-from checker.spec.claims.comparison import Comparison
 from checker.judge.waivers import of as waivers_of
+from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.removal import Removal
 from checker.spec.policies import unknown_rules
 

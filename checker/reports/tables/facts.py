@@ -9,8 +9,7 @@ from checker.judge.form import AnyReport, EvaluationRow, PromptsRow, Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Table, pairs_of
 from checker.reports.tables.words import MARKS
-from checker.spec.policies import PolicyRow
-from checker.spec.policies import built_on
+from checker.spec.policies import PolicyRow, built_on
 
 _UNKNOWN = "not recorded"
 
