@@ -92,6 +92,7 @@ class PromptsRow(ContractRow):  # all that fixes a distance
     tokens: int
     positions: str
     assembly: str
+    independent: bool  # whether the rows are declared independent of each other
     kinds: Mapping[str, int]
 
 

@@ -173,6 +173,7 @@ def _prompts(
         "tokens": contract.tokens,
         "positions": contract.positions,
         "assembly": contract.assembly,
+        "independent": contract.independent,
         "special_tokens": contract.special_tokens,
         "batch_tokens": contract.batch_tokens,
         "dtype": dtype,

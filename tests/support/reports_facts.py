@@ -262,6 +262,7 @@ def scoring() -> Report:
         "tokens": 64,
         "positions": "all",
         "assembly": "rows",
+        "independent": True,
         "special_tokens": "tokenizer",
         "batch_tokens": 1024,
         "dtype": "float32",

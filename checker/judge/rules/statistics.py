@@ -208,8 +208,6 @@ def _loose(case: Case) -> Iterator[str]:
     left_out = blocks - len(case.audit.geometry(blocks).candidates)
     if 2 * left_out > blocks:
         yield f"a `selection` that leaves out {left_out} of {blocks} blocks (default none)"
-    if case.audit.scoring.independent:
-        yield "`data.scoring.independent: true`, as declared (default false)"
 
 
 # Thresholds, and on which side of its default one is looser: below it, or above.

@@ -12,6 +12,7 @@ from checker.reports.tables.words import MARKS
 from checker.spec.policies import PolicyRow, built_on
 
 _UNKNOWN = "not recorded"
+_INDEPENDENT = ", which the audit declares independent of each other"
 
 
 def model(report: Report) -> Table:
@@ -58,7 +59,7 @@ def _prompts(contract: PromptsRow) -> list[tuple[str, str | None]]:
         (
             "Prompts",
             f"{numbers.count(contract['prompts'])} of {numbers.count(contract['tokens'])} tokens, "
-            f"assembled as {contract['assembly']}",
+            f"assembled as {contract['assembly']}{_INDEPENDENT if contract['independent'] else ''}",
         ),
         ("Kinds of prompt", kinds or "none named"),
         ("Positions", contract["positions"]),
