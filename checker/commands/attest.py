@@ -12,7 +12,7 @@ from checker.core.canonical import canonical
 from checker.core.escape import json_text
 from checker.release import attest as in_toto
 from checker.release.pack import open_pack
-from checker.release.verify import verify
+from checker.release.verify import reproducing
 
 
 @command("attest", "pruneaudit attest packs/smollm2-135m --to attestations")
@@ -24,7 +24,10 @@ def attest(folder: Path, to: Path | None) -> None:
     One holds the standard test-result predicate: a test for every rule. The other holds the claims and their verdicts.
     Only a pack that reproduces is attested. How to sign the statements is said on stderr.
     """
-    statements = in_toto.statements(verify(open_pack(folder)))
+    verified = reproducing(open_pack(folder), "a signature")
+    for note in verified.notes:
+        tell(f"note: {note}", error=True)
+    statements = in_toto.statements(verified)
     if to is None:
         for statement in statements.values():
             tell(json_text(canonical(statement)))

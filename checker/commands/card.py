@@ -14,6 +14,7 @@ from checker.core.errors import UsageError
 from checker.core.files import replace
 from checker.release import card_block
 from checker.release.pack import open_pack
+from checker.release.verify import reproducing
 
 
 @command(
@@ -32,11 +33,15 @@ def card(pack: Path, path: Path | None, check: bool, dry_run: bool, block_only: 
     """Writes the outcome of a sealed audit into a model card: one marked block, and a few keys of its front matter.
 
     The same block again replaces itself; everything else in the text stays byte for byte. Nothing is sent anywhere. The
-    front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`.
+    front matter gets `base_model` (of a hub model, where the card names none), a tag, and `model-index`. Only a pack
+    that reproduces is written.
     """
     if check and path is None:
         raise UsageError.at("--check", "no --card", "the card to check", "name it: --card README.md")
-    source = card_block.source(open_pack(pack))
+    verified = reproducing(open_pack(pack), "a place on a card")
+    for said in verified.notes:
+        tell(f"note: {said}", error=True)
+    source = card_block.source(verified.pack)
     if path is None:
         tell(card_block.block(source))
         return

@@ -144,6 +144,7 @@ class EvaluationFacts:
     shared_letters: int = 0  # in the longest run
     shared_tokens: int = 0  # likewise
     shared_windows: float = 0.0  # the share of windows of which at least half stands there
+    begin_token: bool = False  # whether a begin token can be put before it, whose effect is then measured
     repeats: tuple[int, ...] = ()  # windows that add little but what stands in earlier ones
 
     @property

@@ -239,6 +239,8 @@ def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) ->
         missing = sum(answer is None for answer in answers)
         if missing:
             yield f"{what}: {missing} of {len(answers)} are not measured; {finish}"
+    if evidence.facts.evaluation and evidence.facts.evaluation.begin_token and _begin_token(evidence) is None:
+        yield f"the loss without and with the begin token is not measured; {finish}"
     if audit.model.dtype != "float32" and noise_floor(evidence) is None:
         yield f"the numerical floor of {audit.model.dtype} is not measured; {finish}"
 

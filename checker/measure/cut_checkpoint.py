@@ -22,7 +22,7 @@ from torch import nn
 
 from checker.checkpoints.config import cut_settings
 from checker.checkpoints.digests import weights_digest
-from checker.checkpoints.files import locate
+from checker.checkpoints.files import Files, Stamp, locate
 from checker.core.errors import CannotRun, UsageError
 from checker.core.files import check_free, named, scratch
 from checker.core.layouts import Layout
@@ -60,6 +60,7 @@ def write(
     """
     check_free(to, "export", "--to")
     files = fetch(source)
+    stamps = files.stamps()
     if digest is not None and (own := weights_digest(files)) != digest:
         raise UsageError.at(
             files.folder,
@@ -70,7 +71,7 @@ def write(
     tokenizer = load_tokenizer(files)
     # Handed over without a name of its own here, so that ``save`` can let go of the model before it loads its copy.
     return save(
-        load_model(files, source.dtype, _CPU),
+        _loaded(files, source.dtype, stamps),
         tokenizer,
         layout,
         to,
@@ -78,6 +79,12 @@ def write(
         shard=max_shard_size,
         own_code=bool(files.code),
     )
+
+
+def _loaded(files: Files, dtype: str, stamps: Mapping[Path, Stamp]) -> nn.Module:
+    model = load_model(files, dtype, _CPU)
+    files.check_unchanged(stamps)
+    return model
 
 
 def save(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from checker.checkpoints import model_card
 from checker.checkpoints.digests import check_pin, weights_digest
-from checker.checkpoints.files import Files
+from checker.checkpoints.files import Files, Stamp
 from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun
@@ -57,6 +57,7 @@ class Prepared:
     cuts: Mapping[Text, texts.Cut]
     begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
     tokenizer: Any
+    stamps: Mapping[Path, Stamp]  # of the model's files, before they were hashed
 
 
 def prepare(
@@ -75,6 +76,7 @@ def prepare(
     progress, started = progress or NoProgress(), datetime.now(UTC)
     progress.say(f"reading the model's files: {audit.model.kind}")
     files = fetch(audit.model, hub_cache)
+    stamps = files.stamps()
     weights = weights_digest(files)
     check_pin(audit.model, files, weights)
     card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
@@ -88,6 +90,8 @@ def prepare(
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
     evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer)
     cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
+    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
+    evaluation_facts = replace(evaluation_facts, begin_token=begin_token is not None)
     known = Facts(model, scoring_facts, with_overlap(evaluation_facts, evaluation, scoring))
     selecting = audit.selecting or audit.scoring
     if selecting.source.kind != "self_generated":  # else the model is needed first
@@ -95,7 +99,6 @@ def prepare(
     elif tokenizer.bos_token_id is None:
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
-    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
     for text, cut in cuts.items():
         _check_vocabulary(architecture.embeddings, text, cut.batches)
     _check_vocabulary(architecture.embeddings, "evaluation", begin_token or ())
@@ -103,7 +106,7 @@ def prepare(
         progress.say("reading the checkpoints that claims name")
         known = replace(known, checkpoints=tuple(_checkpoints(audit, files, architecture)))
         audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
-    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer)
+    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer, stamps)
 
 
 def _checkpoints(audit: Audit, files: Files, model: slots.Architecture) -> Iterator[CheckpointFacts]:

@@ -192,7 +192,9 @@ class _Session:
     def _load(self, dtype: str) -> Engine:
         """An engine that is proved to give the model's own logits."""
         self.progress.say(f"loading the model ({dtype})")
-        stack = BlockStack(load_model(self.prepared.files, dtype, device_of(self.audit.model)), self.audit.model.blocks)
+        model = load_model(self.prepared.files, dtype, device_of(self.audit.model))
+        self.prepared.files.check_unchanged(self.prepared.stamps)
+        stack = BlockStack(model, self.audit.model.blocks)
         engine = Engine(stack)
         prove(engine.stack, self.cuts["scoring"].batches[0])
         return engine

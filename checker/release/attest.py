@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from checker.core.canonical import canonical
-from checker.core.errors import EvidenceMissing, UsageError
+from checker.core.errors import EvidenceMissing
 from checker.core.files import write_new
 from checker.core.rule import weighs
 from checker.judge.form import FindingRow, Report
@@ -37,16 +37,9 @@ _RANK = {"passed": 0, "warned": 1, "failed": 2}
 def statements(verified: Verified) -> dict[str, dict[str, Any]]:
     """The statements of a pack that reproduces, by name.
 
-    UsageError where it does not reproduce, EvidenceMissing where the pack does not know the model's files.
+    EvidenceMissing where the pack does not know the model's files.
     """
     pack = verified.pack
-    if verified.differences:
-        raise UsageError.at(
-            pack.folder,
-            "a pack that does not reproduce",
-            "one that does, nothing else is worth a signature",
-            f"see: pruneaudit verify {pack.folder}",
-        )
     root = pack.json("artifacts.json")["root"]
     if root is None:
         raise EvidenceMissing.at(

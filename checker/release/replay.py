@@ -34,6 +34,7 @@ _FACTS: Mapping[str, type[Any]] = {
     "evaluation": EvaluationFacts,
     "checkpoint": CheckpointFacts,
 }
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[0-9A-Za-z.+-]{0,40}", re.ASCII)
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
 _ALONE = Path("/alone").absolute()  # where an audit file of a pack is taken to lie: with no other file beside it
 
@@ -160,6 +161,7 @@ def judging_of(pack: Pack) -> JudgedBy:
     try:
         day, tool, policy = stated["day"], stated["tool"], stated["policy"]
         complete = _fits(tool, Mapping[str, str]) and set(tool) == {"name", "version", "measuring_code"}
+        complete = complete and tool["name"] == "pruneaudit" and _VERSION.fullmatch(tool["version"]) is not None
         if complete and policy in ("audit", "given") and len(stated) == 3:
             return JudgedBy(date.fromisoformat(day), tool, policy)
     except (KeyError, TypeError, ValueError):

@@ -25,7 +25,7 @@ import numpy as np
 from checker import __version__, reports
 from checker.checkpoints import digests as artifacts
 from checker.core.canonical import canonical
-from checker.core.errors import EvidenceDamaged, PruneauditError
+from checker.core.errors import EvidenceDamaged, PruneauditError, UsageError
 from checker.core.files import beginning
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
@@ -88,6 +88,19 @@ def verify(pack: Pack) -> Verified:
         *_artifacts(pack, report),
     ]
     return Verified(pack, judged_by, report, tuple(differences), _count(stated), tuple(_notes(judged_by)))
+
+
+def reproducing(pack: Pack, worth: str) -> Verified:
+    """As ``verify``; UsageError where the report does not follow from the rows. ``worth`` is what nothing else is."""
+    verified = verify(pack)
+    if verified.differences:
+        raise UsageError.at(
+            pack.folder,
+            "a pack that does not reproduce",
+            f"one that does, nothing else is worth {worth}",
+            f"see: pruneaudit verify {pack.folder}",
+        )
+    return verified
 
 
 def _judged(audit: Audit, store: RecordingStore, judged_by: JudgedBy) -> Report:

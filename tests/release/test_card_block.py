@@ -8,16 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import empty_pack
+import pack_mutations as mutations
 import pytest
 import reports_sample
+import sealed_run
 import tiny_audit
 from markdown_it import MarkdownIt
 
 from checker import cli
 from checker.checkpoints import model_card
+from checker.core.canonical import canonical
 from checker.release import card_block
 from checker.release.pack import open_pack
 from checker.spec import policies
@@ -50,6 +54,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text(TITLE, encoding="utf-8", newline="")
     empty_pack.write(tmp_path / "pack", reports_sample.small())
+    # A made-up report follows from no rows; that those of a card do is tested below.
+    monkeypatch.setattr("checker.commands.card.reproducing", lambda pack, _: SimpleNamespace(pack=pack, notes=()))
     return tmp_path
 
 
@@ -406,10 +412,29 @@ def _without(packages: str, here: Path, *arguments: str) -> subprocess.Completed
 
 
 def test_without_torch_and_without_the_library(here: Path) -> None:
-    refused = _without("huggingface_hub", here, "card", "pack", "--card", "README.md")
+    pack = str(sealed_run.sealed_small(here / "real").folder)
+    refused = _without("huggingface_hub", here, "card", pack, "--card", "README.md")
     assert (refused.returncode, refused.stdout) == (4, "")
     assert refused.stderr.startswith("found no package huggingface_hub; expected it, to write a card's front matter")
     assert (here / "README.md").read_text(encoding="utf-8") == TITLE
-    done = _without("huggingface_hub", here, "card", "pack", "--card", "README.md", "--block-only")
+    done = _without("huggingface_hub", here, "card", pack, "--card", "README.md", "--block-only")
     assert (done.returncode, done.stdout, done.stderr) == (0, "wrote README.md\n", "")
-    assert _without("markdown_it,huggingface_hub", here, "card", "pack").returncode == 0
+    assert _without("markdown_it,huggingface_hub", here, "card", pack).returncode == 0
+
+
+def test_a_report_that_does_not_follow_from_its_rows_gets_no_card(tmp_path: Path, command: Command) -> None:
+    made = sealed_run.sealed_small(tmp_path)
+    card = tmp_path / "README.md"
+    card.write_text(TITLE, encoding="utf-8")
+    report = json.loads(made.contents["report.json"])
+    report["outcome"], report["summary"] = "pass", "Nothing stands against the audit's claims."
+    forged = mutations.mended({**made.contents, "report.json": canonical(report).encode()})
+    pack = mutations.put(tmp_path / "forged", forged)
+    message = (
+        f"{pack}: found a pack that does not reproduce; expected one that does, nothing else is worth a place on a "
+        f"card; see: pruneaudit verify {pack}\n"
+    )
+    for options in ((), ("--card", card), ("--card", card, "--check"), ("--card", card, "--dry-run", "--block-only")):
+        assert command("card", pack, *options) == (2, "", message)
+    assert card.read_text(encoding="utf-8") == TITLE
+    assert command("card", made.folder, "--card", card) == (0, f"wrote {card}\n", "")

@@ -382,6 +382,16 @@ def test_a_pack_of_another_version_says_so(folder: Path, contents: mutations.Con
     assert 'report.json: tool.version: found "9.9.8"; expected "9.9.9"' in done.err
 
 
+@pytest.mark.parametrize(("key", "value"), [("name", "lookalike"), ("version", "certified"), ("version", "0.1.0 (ok)")])
+def test_a_tool_that_is_not_this_one(folder: Path, small: mutations.Contents, key: str, value: str) -> None:
+    report = json.loads(small["report.json"])
+    report["tool"][key] = value
+    sealed = {**small, "report.json": canonical(report).encode()}
+    found = forged(folder, sealed, "judging.json", lambda made: {**made, "tool": {**made["tool"], key: value}})
+    assert found.code == 5
+    assert "expected the day of judging, the tool and whose policy" in found.message
+
+
 # --- expectations ----------------------------------------------------------------------------------------------------
 
 
