@@ -25,7 +25,7 @@ import numpy as np
 from checker import __version__, reports
 from checker.checkpoints import digests as artifacts
 from checker.core.canonical import canonical
-from checker.core.errors import EvidenceDamaged, PruneauditError, UsageError
+from checker.core.errors import EvidenceDamaged, PruneauditError, UsageError, bounded
 from checker.core.files import beginning
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
@@ -37,6 +37,7 @@ from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_o
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 T = TypeVar("T")
 _ABSENT = object()
+_LONGEST_PLACE = 400  # characters; keys are a stranger's
 _STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _FOLLOWS = "the report does not follow from its rows: do not rely on it, and ask whoever sealed it"
 
@@ -141,7 +142,7 @@ def _compared(file: str, expected: Any, found: Any, place: str = "") -> Iterator
         for number, (ours, stated) in enumerate(zip_longest(expected, found, fillvalue=_ABSENT)):
             yield from _compared(file, ours, stated, f"{place}[{_label(number, ours, stated)}]")
     elif not _equal(expected, found):
-        yield Difference(file, place or "the whole", found, expected)
+        yield Difference(file, bounded(place, _LONGEST_PLACE) or "the whole", found, expected)
 
 
 def _label(number: int, *rows: Any) -> str:

@@ -382,6 +382,13 @@ def test_a_pack_of_another_version_says_so(folder: Path, contents: mutations.Con
     assert 'report.json: tool.version: found "9.9.8"; expected "9.9.9"' in done.err
 
 
+def test_an_endless_key_is_not_repeated_in_full(folder: Path, small: mutations.Contents, command: Command) -> None:
+    found = forged(folder, small, "audit.json", lambda audit: {**audit, "k" * 50_000: 1})
+    done = command("verify", folder)
+    assert (found.code, done.code, done.out) == (1, 1, "")
+    assert max(map(len, done.err.splitlines())) < 2000
+
+
 @pytest.mark.parametrize(("key", "value"), [("name", "lookalike"), ("version", "certified"), ("version", "0.1.0 (ok)")])
 def test_a_tool_that_is_not_this_one(folder: Path, small: mutations.Contents, key: str, value: str) -> None:
     report = json.loads(small["report.json"])
