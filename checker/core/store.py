@@ -92,8 +92,9 @@ class Store:
         if in_memory:
             self._connect(":memory:", create)
             return
-        if not path.is_file() and (path.exists() or path.is_symlink()):
-            found = lacking(path) if path.exists() else "a link that leads nowhere"
+        there = path.exists()  # looked at first: another run may make the file in between
+        if not path.is_file() and (there or path.is_symlink()):
+            found = lacking(path) if there else "a link that leads nowhere"
             raise CannotRun.at(path, found, "a file, or nothing", "take it away, or choose another --out")
         log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))  # as SQLite calls them
         present = [file for file in (log, index) if file.exists()]
