@@ -255,9 +255,9 @@ def test_a_merge_is_no_list_and_no_slice_but_a_table() -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     to = tmp_path / "new" / "layers.txt"
-    write_new(to, "3,5\n", "export", "--to")
+    write_new({to: b"3,5\n"}, "export", "--to")
     with pytest.raises(UsageError, match="export overwrites nothing"):
-        write_new(to, "4\n", "export", "--to")
+        write_new({to: b"4\n"}, "export", "--to")
     assert to.read_bytes() == b"3,5\n"
 
 
