@@ -165,6 +165,7 @@ class CounterexampleRow(figures.ValueRow):  # a pair that a claim about many fai
 class ClaimRow(figures.IntervalRow):
     id: str
     says: str
+    decided: str
     kind: str
     scope: str
     protocol: str | None

@@ -33,7 +33,7 @@ def judge(audit: Audit, store: Store, today: date | None = None) -> Report:
     origin = origin_of(store, evidence.audit, evidence.facts)
     figures, gaps = report_figures(evidence, environment, origin)
     day = (today or date.today()).isoformat()
-    conclusions = findings.conclude(MEASURED, Case(audit, day, RULES, evidence.facts, figures, gaps))
+    conclusions = findings.conclude(MEASURED, Case(evidence.audit, day, RULES, evidence.facts, figures, gaps))
     outcome = outcome_of(conclusions.findings, audit.policy.fail_on)
     return {
         "format": "pruneaudit/report/1",

@@ -108,7 +108,7 @@ def block(source: Source) -> str:
 def _claim_cells(claim: ClaimRow) -> tuple[str, ...]:
     """Claim, measured with its interval, what backs it, class of evidence, verdict."""
     return (
-        _cut(f"{claim['id']}: {claim['says']}", _SHORT),
+        _cut(f"{claim['id']}: {claim['decided']}", _SHORT),
         claims.measured(claim) or "–",
         _backing(claim),
         claim["evidence"],
@@ -195,7 +195,7 @@ def _results(report: Report) -> list[Result]:
     for claim in report["claims"]:
         if claim["kind"] != "removal" or claim["value"] is None or claim["unit"] != "percent":
             continue
-        settings: dict[str, Any] = {"claim": _plain(claim["says"]), "verdict": claim["verdict"]}
+        settings: dict[str, Any] = {"claim": _plain(claim["decided"]), "verdict": claim["verdict"]}
         if claim["interval"] is not None:
             settings["interval"] = [_digits(end) for end in claim["interval"]]
         name = f"Perplexity increase in percent, claim {_plain(claim['id'])}"

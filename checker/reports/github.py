@@ -50,6 +50,8 @@ def _closing(report: AnyReport, kinds: Mapping[str, list[str]]) -> Iterator[str]
         yield f"pruneaudit: not shown: {', '.join(left)}; GitHub shows {SHOWN} of a kind; every other format has all"
     if waived := claims.waived(report):
         yield f"pruneaudit: {waived} {'finding is' if waived == 1 else 'findings are'} waived"
+    for name, told in claims.decided(report):
+        yield escape.no_command(f"pruneaudit: {name}, {told}")
     yield escape.no_command(f"pruneaudit: {report['summary']}")
 
 

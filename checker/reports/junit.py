@@ -51,6 +51,7 @@ def _properties(suite: Xml.Element, report: AnyReport) -> None:
         ("outcome", report["outcome"]),
         ("waived", str(claims.waived(report))),
         ("version", report["tool"]["version"]),
+        *claims.decided(report),
     ):
         Xml.SubElement(properties, "property", name=name, value=value)
 

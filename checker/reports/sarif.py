@@ -60,6 +60,7 @@ def _run(report: AnyReport, slugs: Sequence[str]) -> Json:
             "summary": report["summary"],
             "waived": claims.waived(report),
             **_subject(report),
+            **_claims(report),
         },
     }
 
@@ -69,6 +70,13 @@ def _subject(report: AnyReport) -> Json:
     if "model" in report:
         return {"model": report["model"]["source"], "modelDigest": report["model"]["digest"]}
     return {"source": report["source"]["title"], "evidence": report["evidence"]}
+
+
+def _claims(report: AnyReport) -> Json:
+    """Each claim's verdict and what it is of; published items have their statements in their findings."""
+    if "model" not in report:
+        return {}
+    return {"claims": [{key: claim[key] for key in ("id", "decided", "verdict")} for claim in report["claims"]]}
 
 
 def _driver(report: AnyReport, slugs: Sequence[str]) -> Json:

@@ -99,7 +99,8 @@ def _claims(report: Report) -> list[str]:
         bound = f", bound {claim.bound}" if claim.bound else ""
         known = "" if claim.measured == numbers.NOT_MEASURED else "measured "
         figure = f", {known}{claim.measured}{bound}" if claim.measured else ""
-        lines += [f"  {claim.verdict.mark} {claim.id}: {claim.verdict.text}{figure}", f"      {claim.says}"]
+        lines += [f"  {claim.verdict.mark} {claim.id}: {claim.verdict.text}{figure}", f"      {claim.decided}"]
+        lines += [f"      In its own words: {claim.says}"] if claim.says else []
         lines += [f"      {claim.message}", *_backing(claim)]
     return lines
 

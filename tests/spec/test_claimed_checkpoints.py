@@ -77,7 +77,10 @@ def test_the_blocks_that_a_checkpoint_lacks_are_measured(report: dict[str, Any])
     assert derived["verdict"] == "supported"
     assert derived["value"] == stated["value"]
     assert derived["message"] == stated["message"]
-    assert derived["says"] == "Removing the blocks that pruned lacks raises perplexity by at most 1e+06 %."
+    assert derived["says"] == (
+        "Removing the blocks that pruned lacks costs at most 1e+06 % perplexity, on this very text; "
+        "rests on replacement."
+    )
     assert claim(report, "trained")["value"] == stated["value"]
 
 

@@ -14,6 +14,7 @@ from checker.core.records import Claim
 from checker.judge import claims as judged
 from checker.release.replay import portable, resolved
 from checker.spec import claims, load
+from checker.spec.claims import numbers
 from checker.spec.claims.removal import Removal
 from checker.spec.claims.transfer import Transfer
 from checker.spec.schema import audit_schema
@@ -64,6 +65,81 @@ def test_stored_runs_know_a_claim_again(text: str, key: str) -> None:
     made = claim(text)
     assert digest(made.stated()) == key
     assert digest(replace(made, id="b", says="Otherwise.", location=replace(made.location, line=99)).stated()) == key
+
+
+ON = "on a population of texts like this one"
+
+
+@pytest.mark.parametrize(
+    ("text", "decided"),
+    [
+        (REMOVAL, f"removing blocks 4 and 6 costs at most 20 % perplexity, {ON}; rests on interchange"),
+        (CHOSEN, "removing the 2 blocks that interchange chooses costs 8 % perplexity within 3 %, on this very text; "
+         "names no protocol"),
+        (PUBLISHED, "removing block 5 costs 2 % perplexity, and all of its interval gives a perplexity from 27 to 32, "
+         f"{ON}; names no protocol"),
+        (CUT, f"removing the blocks that pruned lacks costs at most 30 % perplexity, {ON}; names no protocol"),
+        (REMOVAL.replace("kind", "about: tasks, kind"), "removing blocks 4 and 6 costs at most 20 % perplexity and "
+         f"leaves tasks as they are, {ON}; rests on interchange"),
+        ("{id: a, kind: redundant, pair: [5, 4], below: 0.1, protocol: interchange}",
+         f"the distance of blocks 4 and 5 is below 0.1 nats under interchange, {ON}; rests on interchange"),
+        ("{id: a, kind: redundant, pairs: all, below: 3, scope: contract}",
+         "the distance of any two blocks is below 3 nats under replacement and under interchange, on this very text; "
+         "names no protocol"),
+        ("{id: a, kind: comparison, better: interchange, worse: replacement, budget: 2}",
+         f"removing 2 blocks by replacement costs more than by interchange, {ON}; names no protocol"),
+        ("{id: a, kind: comparison, better: sleb, worse: cka, budget: 1, at_least: 2}",
+         f"removing 1 block by cka costs at least 2 times as much as by sleb, {ON}; names no protocol"),
+        ("{id: a, kind: regime, removal: interchange-safer, budget: 2}",
+         "removals of 2 blocks are in the regime `interchange-safer`"),
+        ("{id: a, kind: regime, metric: low}", "the distances of neighbouring blocks are in the regime `low`"),
+        ("{id: a, kind: transfer, to: a model of 40 layers}",
+         "what holds for this checkpoint holds for a model of 40 layers"),
+    ],
+)  # fmt: skip
+def test_what_is_decided_is_said_in_words_made_of_the_keys(text: str, decided: str) -> None:
+    """Whatever the claim says itself; and without words of its own it says just that."""
+    made = claim(text)
+    assert claims.decided(made) == decided
+    assert made.says == f"{decided[0].upper()}{decided[1:]}."
+    assert claims.decided(replace(made, says="At most 1 %.")) == decided
+
+
+def test_the_blocks_of_a_checkpoint_are_named_once_they_are_known() -> None:
+    made = claim(CUT)
+    assert isinstance(made, Removal)
+    assert claims.decided(replace(made, layers=(4, 6))).startswith(
+        "removing the blocks that pruned lacks, blocks 4 and 6, costs at most 30 % perplexity, "
+    )
+
+
+@pytest.mark.parametrize(
+    ("says", "found"),
+    [
+        ("Three layers can go for at most 20 % perplexity.", [("blocks", 3.0), ("percent", 20.0)]),
+        ("Twenty-one consecutive decoder layers", [("blocks", 21.0)]),
+        ("3 of the 30 layers; 3 to 5 per cent, 1,000 %, 0,5 % and 1e12 %",
+         [("blocks", 3.0), *(("percent", value) for value in (3.0, 5.0, 1000.0, 0.5, 1e12))]),
+        ("-2.5 % and \u22121 percent", [("percent", -2.5), ("percent", -1.0)]),
+        ("twice, 2.5x, 3-fold, 4 times, 5×", [("times", value) for value in (2.0, 2.5, 3.0, 4.0, 5.0)]),
+        ("below 0.10 nats", [("nats", 0.1)]),
+        ("SmolLM2-135M: layers 14 and 15, Table 3, 2605.16234, a 30-layer model, at budget 5, the two tests", []),
+    ],
+)  # fmt: skip
+def test_the_numbers_that_words_state(says: str, found: list[tuple[str, float]]) -> None:
+    assert [(each.unit, each.value) for each in numbers.stated(says)] == found
+
+
+@pytest.mark.parametrize(
+    ("says", "key", "agrees"),
+    [
+        ("+4 %", 4.0, True), ("+4 %", -4.0, False), ("4 %", -4.0, True), ("-4 %", -4.0, True), ("4 %", 4.3, False),
+        ("4.10 %", 4.1, True), ("20.1235 %", 20.123456, True), ("0 %", 0.0, True), ("0 %", 1e-9, False),
+    ],
+)  # fmt: skip
+def test_numbers_are_compared_as_numbers(says: str, key: float, agrees: bool) -> None:
+    (found,) = numbers.stated(says)
+    assert found.agrees(key) is agrees
 
 
 def test_a_claim_told_from_a_checkpoint_is_the_same_whatever_its_folder_and_layers() -> None:

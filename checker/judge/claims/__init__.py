@@ -17,6 +17,7 @@ from checker.judge.claims.kind import Kind
 from checker.judge.figures.costs import error_rate
 from checker.judge.figures.distances import pair_of
 from checker.judge.form import BoundsRow, ClaimRow
+from checker.spec import claims as stated
 
 KINDS: dict[type[Claim], Kind[Any]] = {
     module.KIND.record: module.KIND for module in (removal, redundancy, comparison, regime, transfer)
@@ -42,6 +43,7 @@ def _row(figures: Figures, claim: Claim, decision: Decision) -> ClaimRow:
     return {
         "id": claim.id,
         "says": claim.says,
+        "decided": stated.decided(claim),
         "kind": claim.kind,
         "scope": claim.scope,
         "protocol": claim.protocol,

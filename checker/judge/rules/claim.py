@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from checker.core import rule as shape
 from checker.core.records import PROTOCOLS, Claim
 from checker.core.rule import Result, failed, passed, rule
-from checker.core.words import counted
+from checker.core.words import counted, enumerated
 from checker.judge.case import Case, each_claim
 from checker.judge.claims.backing import of_named
 from checker.judge.figures.form import ArmRow, distance_of
 from checker.judge.form import BoundsRow
+from checker.spec.claims import KINDS, decided, numbers
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
 from checker.spec.claims.removal import Removal
@@ -173,6 +174,37 @@ def scope_unlike_figure(_: Case, claim: Removal) -> Result:
     if value_alone == (claim.scope == "contract"):
         return passed(sentence)
     return failed(f"{sentence}; expected {expected}")
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="A claim is decided by its keys, and read in its words. Where these state another number, the verdict is of "
+    "another claim than the one that is read.",
+    remedy="State the same number in `says` and in the keys, or leave `says` out: a sentence is then made of the keys.",
+    waive="When the other number is no part of the claim, as that of another model in the same sentence.",
+    nothing="no claim's own words state a number of percent, layers, times or nats",
+)
+@each_claim(Claim)
+def says_another_number(case: Case, claim: Claim) -> Result | None:
+    """A claim's own words state a number that none of its keys has."""
+    said = list(numbers.stated(claim.says))
+    if not said:
+        return None
+    keys = list(KINDS[claim.kind].numbers(claim))
+    made = [(each.unit, each.value) for each in numbers.stated(decided(claim))]  # of keys that are words, as `to`
+    whole = [("blocks", float(case.figures["model"]["blocks"]))]  # "of 30 layers" counts the model's own
+    known = [(unit, number) for unit, number in [*keys, *made, *whole] if number is not None]
+    other = [each for each in said if not any(each.unit == unit and each.agrees(number) for unit, number in known)]
+    words = ", ".join(dict.fromkeys(f'"{each.written}"' for each in said))
+    if not other:
+        return passed(f"found {words} in the claim's words, as in its keys")
+    first = other[0]
+    if (first.unit, None) in keys:
+        return shape.undecided(f'found "{first.written}" in the claim\'s words; how many it removes is not known')
+    stated = [f"{number:g}" for unit, number in keys if unit == first.unit and number is not None]
+    expected = f"{enumerated(stated, 'or')}, as in its keys" if stated else "none, as no key of it has one"
+    return failed(f'found "{first.written}" in the claim\'s words; expected {expected}')
 
 
 @rule(

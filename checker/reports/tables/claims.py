@@ -30,7 +30,8 @@ class ClaimView:
     """One claim, ready to be shown."""
 
     id: str
-    says: str
+    says: str  # empty where the claim has no words of its own
+    decided: str
     about: str
     verdict: Cell
     measured: str
@@ -82,6 +83,13 @@ def together(findings: list[FindingView]) -> list[FindingView]:
         rules.setdefault(finding.message, []).append(finding.rule)
     first = {finding.message: finding for finding in reversed(findings)}
     return [replace(first[message], rule=", ".join(dict.fromkeys(names))) for message, names in rules.items()]
+
+
+def decided(report: AnyReport) -> list[tuple[str, str]]:
+    """Each measured claim with its verdict and what was decided of it, for formats without tables."""
+    if "model" not in report:
+        return []
+    return [(f"claim {claim['id']}", f"{claim['verdict']}: {claim['decided']}") for claim in report["claims"]]
 
 
 def waiver_counts(report: AnyReport) -> str:
@@ -145,7 +153,8 @@ def _claim(claim: ClaimRow) -> ClaimView:
     rests = f"rests on {claim['protocol']}" if claim["protocol"] else "names no protocol"
     return ClaimView(
         id=claim["id"],
-        says=claim["says"],
+        says="" if claim["says"] == sentence(claim["decided"]) else claim["says"],
+        decided=sentence(claim["decided"]),
         about=f"{claim['kind']} claim, scope {claim['scope']}, {claim['evidence']} evidence, {rests}",
         verdict=verdict(claim),
         measured=measured(claim),

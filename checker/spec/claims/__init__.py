@@ -1,4 +1,4 @@
-"""One module per kind of claim: its record, what a schema cannot say of it, and its sentence.
+"""One module per kind of claim: its record, what a schema cannot say of it, and what is decided of it in words.
 
 Each module exposes ``KIND``. How a kind is decided stands in `judge/claims`.
 """
@@ -26,6 +26,11 @@ def check(document: Document, where: Where) -> None:
         exactly_one(document, where, *kind.one_of)
     if kind.check is not None:
         kind.check(document, where)
+
+
+def decided(claim: Claim) -> str:
+    """What is decided of a claim, in words made of its keys alone, whatever it says."""
+    return KINDS[claim.kind].decided(claim)
 
 
 def claims(document: Document) -> tuple[Claim, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from checker.core.records import Claim
-from checker.spec.claims.kind import Kind
+from checker.core.words import counted
+from checker.spec.claims.kind import Kind, Numbers, on_texts, rests_on
 from checker.spec.document import Document, Where
 
 
@@ -20,9 +21,14 @@ class Comparison(Claim):
     at_least: float = 1.0  # times; 1: strictly more
 
 
-def _sentence(claim: Comparison) -> str:
+def _decided(claim: Comparison) -> str:
     times = f"at least {claim.at_least:g} times as much as" if claim.at_least > 1 else "more than"
-    return f"At budget {claim.budget}, {claim.worse} costs {times} {claim.better}."
+    removing = f"removing {counted(claim.budget, 'block')} by {claim.worse} costs {times} by {claim.better}"
+    return f"{removing}, {on_texts(claim)}; {rests_on(claim)}"
+
+
+def _numbers(claim: Comparison) -> Numbers:
+    return ("times", claim.at_least), ("blocks", claim.budget)
 
 
 def _check(document: Document, where: Where) -> None:
@@ -32,4 +38,4 @@ def _check(document: Document, where: Where) -> None:
         document.complain((*where, "worse"), found, "two methods", remedy)
 
 
-KIND = Kind(Comparison, _sentence, check=_check)
+KIND = Kind(Comparison, _decided, _numbers, check=_check)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from checker.core.records import Claim
-from checker.spec.claims.kind import Kind, stated
+from checker.spec.claims.kind import Kind, Numbers, on_texts, rests_on, stated
 from checker.spec.document import Document, Where
 
 
@@ -29,12 +29,17 @@ def _values(document: Document, where: Where) -> dict[str, Any]:
     return values | {"pair": sorted(values["pair"])} if "pair" in values else values
 
 
-def _sentence(claim: Redundancy) -> str:
+def _decided(claim: Redundancy) -> str:
+    pairs = "any two neighbouring blocks" if claim.pairs == "adjacent" else "any two blocks"
     if claim.pair is not None:
-        pairs = "Blocks {} and {}".format(*claim.pair)
-    else:
-        pairs = "Any two neighbouring blocks" if claim.pairs == "adjacent" else "Any two blocks"
-    return f"{pairs} are redundant: their distance is below {claim.below:g} nats."
+        pairs = "blocks {} and {}".format(*claim.pair)
+    under = f"under {claim.protocol}" if claim.protocol else "under replacement and under interchange"
+    distance = f"the distance of {pairs} is below {claim.below:g} nats {under}"
+    return f"{distance}, {on_texts(claim)}; {rests_on(claim)}"
 
 
-KIND = Kind(Redundancy, _sentence, one_of=("pair", "pairs"), values=_values)
+def _numbers(claim: Redundancy) -> Numbers:
+    return ("nats", claim.below), ("blocks", 2)
+
+
+KIND = Kind(Redundancy, _decided, _numbers, one_of=("pair", "pairs"), values=_values)

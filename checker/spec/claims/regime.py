@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from checker.core.records import Claim
-from checker.spec.claims.kind import Kind
+from checker.core.words import counted
+from checker.spec.claims.kind import Kind, Numbers
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,14 @@ class Regime(Claim):
     budget: int | None = None
 
 
-def _sentence(claim: Regime) -> str:
+def _decided(claim: Regime) -> str:
     if claim.removal is not None:
-        return f"Removals of {claim.budget} blocks are `{claim.removal}`."
-    return f"The distances are in the regime `{claim.metric}`."
+        return f"removals of {counted(claim.budget or 0, 'block')} are in the regime `{claim.removal}`"
+    return f"the distances of neighbouring blocks are in the regime `{claim.metric}`"
 
 
-KIND = Kind(Regime, _sentence, one_of=("metric", "removal"))
+def _numbers(claim: Regime) -> Numbers:
+    return () if claim.budget is None else (("blocks", claim.budget),)
+
+
+KIND = Kind(Regime, _decided, _numbers, one_of=("metric", "removal"))

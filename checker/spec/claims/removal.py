@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from checker.core.records import Claim, Interval
-from checker.core.words import numbered
-from checker.spec.claims.kind import Kind, exactly_one, stated
+from checker.core.words import counted, enumerated
+from checker.spec.claims.kind import Kind, Numbers, exactly_one, on_texts, rests_on, stated
 from checker.spec.document import Document, Where
 
 FROM_CHECKPOINT = "from-checkpoint"  # in an audit file, in the place of the layers
@@ -81,25 +81,35 @@ def _precision(document: Document, where: Where) -> float:
     return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
 
 
-def _sentence(claim: Removal) -> str:
+def _decided(claim: Removal) -> str:
+    blocks = ""
     if claim.layers is not None:
-        blocks = numbered("block", claim.layers)
-    elif claim.checkpoint is not None and claim.from_checkpoint:
-        blocks = f"the blocks that {PurePath(claim.checkpoint).name} lacks"
-    else:
-        blocks = f"the {claim.budget} blocks that {claim.method} chooses"
-    tasks = ", so tasks are still done as well" if claim.about == "tasks" else ""
-    return f"Removing {blocks} raises perplexity by {_increase(claim)}{tasks}."
+        blocks = f"block{'' if len(claim.layers) == 1 else 's'} {enumerated(sorted(claim.layers))}"
+    elif claim.method is not None:
+        blocks = f"the {counted(claim.budget or 0, 'block')} that {claim.method} chooses"
+    if claim.checkpoint is not None and claim.from_checkpoint:
+        known = f", {blocks}," if blocks else ""
+        blocks = f"the blocks that {PurePath(claim.checkpoint).name} lacks{known}"
+    tasks = " and leaves tasks as they are" if claim.about == "tasks" else ""
+    return f"removing {blocks} costs {_increase(claim)}{tasks}, {on_texts(claim)}; {rests_on(claim)}"
 
 
 def _increase(claim: Removal) -> str:
     if claim.at_most is not None:
-        return f"at most {claim.at_most:g} %"
-    if claim.interval is None:
-        return f"{claim.equals:g} % (within {claim.within:g})"
+        return f"at most {claim.at_most:g} % perplexity"
+    if claim.interval is None or claim.scope == "contract":
+        return f"{claim.equals:g} % perplexity within {claim.within:g} %"
     low, high = claim.interval
-    ends = f"{low:g} to {high:g} %" if claim.interval_unit == "percent" else f"a perplexity of {low:g} to {high:g}"
-    return f"{claim.equals:g} % ({ends})"
+    if claim.interval_unit == "percent":
+        return f"{claim.equals:g} % perplexity, and all of its interval lies from {low:g} to {high:g} %"
+    return f"{claim.equals:g} % perplexity, and all of its interval gives a perplexity from {low:g} to {high:g}"
+
+
+def _numbers(claim: Removal) -> Numbers:
+    yield "blocks", claim.budget if claim.layers is None else len(claim.layers)
+    percents = [claim.at_most, claim.equals, claim.within]
+    percents += claim.interval if claim.interval and claim.interval_unit == "percent" else ()
+    yield from (("percent", number) for number in percents if number is not None)
 
 
 def _check(document: Document, where: Where) -> None:
@@ -135,4 +145,4 @@ def _interval(document: Document, where: Where) -> None:
         document.complain(where, f"an interval from {low:g} to {high:g}", "its lower end first", remedy)
 
 
-KIND = Kind(Removal, _sentence, ("layers", "method"), _check, _values)
+KIND = Kind(Removal, _decided, _numbers, ("layers", "method"), _check, _values)

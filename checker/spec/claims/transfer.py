@@ -16,8 +16,8 @@ class Transfer(Claim):
     to: str
 
 
-def _sentence(claim: Transfer) -> str:
-    return f"What holds for this checkpoint holds for {claim.to}."
+def _decided(claim: Transfer) -> str:
+    return f"what holds for this checkpoint holds for {claim.to}"
 
 
-KIND = Kind(Transfer, _sentence)
+KIND = Kind(Transfer, _decided)
