@@ -42,7 +42,8 @@ SECTIONS: Mapping[str, str] = {
     "model": "{kind: directory, path: model, dtype: float32, device: cpu}",
     "data": f"""
   scoring:
-    {{kind: rows, path: prompts.jsonl, prompts: {PROMPTS}, tokens: {PROMPT_TOKENS}, batch_tokens: 96, independent: true}}
+    {{kind: rows, path: prompts.jsonl, prompts: {PROMPTS}, tokens: {PROMPT_TOKENS}, batch_tokens: 96,
+      independent: true}}
   evaluation:
     {{kind: file, path: evaluation.txt, words: {WORDS}, window: {WINDOW}, stride: {STRIDE}, batch_tokens: 256}}""",
     "budgets": "[1, 2]",
