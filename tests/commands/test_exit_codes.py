@@ -11,7 +11,7 @@ import pytest
 import torch
 from command_line import Command
 
-CLAIM = "kind: removal, layers: [1, 3], protocol: interchange"
+CLAIM = "kind: removal, layers: [1, 3]"
 # Measured cost of removing blocks 1 and 3: 5.6 %, with an interval that holds 6 %.
 SUPPORTED = f"claims=[{{id: bearable, {CLAIM}, scope: contract, perplexity_increase: {{at_most: 6}}}}]"
 UNDECIDED = f"claims=[{{id: hardly, {CLAIM}, perplexity_increase: {{at_most: 6}}}}]"

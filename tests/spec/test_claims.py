@@ -79,8 +79,8 @@ ON = "on a population of texts like this one"
         (PUBLISHED, "removing block 5 costs 2 % perplexity, and all of its interval gives a perplexity from 27 to 32, "
          f"{ON}; names no protocol"),
         (CUT, f"removing the blocks that pruned lacks costs at most 30 % perplexity, {ON}; names no protocol"),
-        (REMOVAL.replace("kind", "about: tasks, kind"), "removing blocks 4 and 6 costs at most 20 % perplexity and "
-         f"leaves tasks as they are, {ON}; rests on interchange"),
+        (REMOVAL.replace("kind", "about: tasks, kind"), "removing blocks 4 and 6 leaves tasks as they are and "
+         f"costs at most 20 % perplexity, {ON}; rests on interchange"),
         ("{id: a, kind: redundant, pair: [5, 4], below: 0.1, protocol: interchange}",
          f"the distance of blocks 4 and 5 is below 0.1 nats under interchange, {ON}; rests on interchange"),
         ("{id: a, kind: redundant, pairs: all, below: 3, scope: contract}",

@@ -231,7 +231,10 @@ def test_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     assert (claims["metric"].metric, claims["removal"].removal, claims["removal"].budget) == ("divergent", "tied", 2)
     assert claims["larger"].to == "a larger checkpoint"
-    assert claims["twins"].says == "Blocks 1 and 2 are redundant: their distance is below 0.1 nats."
+    assert claims["twins"].says == (
+        "The distance of blocks 1 and 2 is below 0.1 nats under averaging, on a population of texts like this one; "
+        "rests on averaging."
+    )
     assert all(claim.says for claim in audit.claims)
 
 
@@ -242,10 +245,14 @@ def test_a_published_interval_speaks_of_a_population_and_pairs_may_be_all(monkey
     assert (published.equals, published.interval, published.interval_unit) == (10.2, (27.0, 29.5), "perplexity")
     assert (published.scope, published.about, claims["one-layer"].about) == ("population", "tasks", "perplexity")
     assert published.says == (
-        "Removing block 2 raises perplexity by 10.2 % (a perplexity of 27 to 29.5), so tasks are still done as well."
+        "Removing block 2 leaves tasks as they are and costs 10.2 % perplexity, and all of its interval gives a "
+        "perplexity from 27 to 29.5, on a population of texts like this one; names no protocol."
     )
     assert (claims["neighbours"].pair, claims["neighbours"].pairs) == (None, "adjacent")
-    assert claims["neighbours"].says == ("Any two neighbouring blocks are redundant: their distance is below 0.1 nats.")
+    assert claims["neighbours"].says == (
+        "The distance of any two neighbouring blocks is below 0.1 nats under replacement, on a population of texts "
+        "like this one; rests on replacement."
+    )
 
 
 @pytest.mark.parametrize(("written", "within"), [("10", 0.5), ("10.2", 0.05), ("10.20", 0.005), ("1.5e+2", 5.0)])

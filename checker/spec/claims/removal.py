@@ -90,8 +90,8 @@ def _decided(claim: Removal) -> str:
     if claim.checkpoint is not None and claim.from_checkpoint:
         known = f", {blocks}," if blocks else ""
         blocks = f"the blocks that {PurePath(claim.checkpoint).name} lacks{known}"
-    tasks = " and leaves tasks as they are" if claim.about == "tasks" else ""
-    return f"removing {blocks} costs {_increase(claim)}{tasks}, {on_texts(claim)}; {rests_on(claim)}"
+    tasks = "leaves tasks as they are and " if claim.about == "tasks" else ""
+    return f"removing {blocks} {tasks}costs {_increase(claim)}, {on_texts(claim)}; {rests_on(claim)}"
 
 
 def _increase(claim: Removal) -> str:
