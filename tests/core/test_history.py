@@ -34,7 +34,7 @@ from checker.measure.engine import Engine
 
 Report = dict[str, Any]
 Command = Callable[..., int]
-CLAIM = "claims=[{id: cheap, kind: removal, layers: [1, 3], perplexity_increase: {at_most: 40}, protocol: interchange}]"
+CLAIM = "claims=[{id: cheap, kind: removal, layers: [1, 3], perplexity_increase: {at_most: 40}}]"
 BASE = Layout.base(tiny_audit.BLOCKS)
 
 

@@ -169,7 +169,8 @@ def test_a_stopped_run_resumes_and_recomputes_nothing(
     with Store(stopped.out / "evidence.db", create=False) as store:
         halfway = judge(load.check(folder / "long.yaml").audit, store)
     assert {claim["verdict"] for claim in halfway["claims"]} == {"open"}
-    assert exit_code(halfway, "error") == 3
+    assert exit_code(halfway, "error") != 0, "the distances that are there may already refuse what rests on them"
+    assert "open" in [row["outcome"] for row in halfway["findings"] if row["rule"] == "evidence/incomplete"]
     spent = halfway["cost"]["seconds"]
     assert (spent is None) == (stopped.signal is signal.SIGKILL), "an interrupted run still writes what it took"
 
