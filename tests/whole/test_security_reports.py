@@ -95,8 +95,8 @@ def test_a_huge_report_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read.read_report(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'report.json'}: found no valid report: 64000001 bytes, where 64000000 are more than any run "
-        "writes; expected what run or judge wrote; judge again"
+        f"{tmp_path / 'report.json'}: found no valid report: more than 64000000 bytes, which no run writes; "
+        "expected what run or judge wrote; judge again"
     )
 
 
@@ -155,7 +155,7 @@ def test_init_writes_through_no_link(name: str, tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit) as done:
         init.main(["org/name", "--out", str(tmp_path / "x.yaml")], standalone_mode=False)
     assert done.value.code == 2
-    assert f"{tmp_path / name}: found a file; expected none" in capsys.readouterr().err
+    assert f"{tmp_path / name}: found something there; expected nothing, init overwrites nothing" in capsys.readouterr().err
     assert not (tmp_path / "elsewhere").exists()
 
 
