@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from command_line import command
 
 __all__ = ["command"]
+
+
+@pytest.fixture
+def eight_blocks_predict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the sample's eight blocks show that a protocol predicts: of so few shifts no p below 1 / 16 can come."""
+    for module in ("checker.judge.claims.backing", "checker.judge.rules.protocol"):
+        monkeypatch.setattr(f"{module}.PREDICTING_P", 1 / 16)

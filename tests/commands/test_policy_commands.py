@@ -20,6 +20,8 @@ from checker.core.store import Store
 from checker.judge.rules import RULES
 from checker.spec import policies
 
+pytestmark = pytest.mark.usefixtures("eight_blocks_predict")
+
 # The audit of tests/evidence_sample.py as a file. Model and texts are not at hand, and not needed.
 AUDIT = f"""\
 pruneaudit: 1

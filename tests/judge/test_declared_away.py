@@ -20,6 +20,8 @@ from checker.core.store import Store
 from checker.judge.measured import exit_code, judge
 from checker.spec import policies
 
+pytestmark = pytest.mark.usefixtures("eight_blocks_predict")
+
 TODAY = date(2030, 6, 15)
 WINDOWS = 24
 Report = dict[str, Any]

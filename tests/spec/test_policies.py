@@ -33,6 +33,8 @@ from checker.reports.tables import facts
 from checker.spec import policies
 from checker.spec.schema import audit_schema
 
+pytestmark = pytest.mark.usefixtures("eight_blocks_predict")
+
 READY = ("release", "research", "review")
 TODAY = date(2030, 6, 15)
 Write = Callable[..., Path]

@@ -155,7 +155,10 @@ def test_init_writes_through_no_link(name: str, tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit) as done:
         init.main(["org/name", "--out", str(tmp_path / "x.yaml")], standalone_mode=False)
     assert done.value.code == 2
-    assert f"{tmp_path / name}: found something there; expected nothing, init overwrites nothing" in capsys.readouterr().err
+    assert (
+        f"{tmp_path / name}: found something there; expected nothing, init overwrites nothing"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "elsewhere").exists()
 
 
