@@ -33,8 +33,8 @@ class Layer:
     ready: bool = False
 
     def section(self) -> Mapping[str, Any]:
-        section: Mapping[str, Any] = self.document.get(*self.where) or {}
-        return section
+        section = self.document.get(*self.where)
+        return section if isinstance(section, Mapping) else {}  # of anything else the schema's check complains
 
     def built_on(self) -> BuiltOn:
         """How reports name it."""
