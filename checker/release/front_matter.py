@@ -19,7 +19,7 @@ import yaml
 from yaml import MappingNode, SequenceNode
 
 from checker.checkpoints.model_card import NAME, Refused, compose, front_matter, line_break, values_of, yaml_problem
-from checker.core.errors import CannotRun, UsageError
+from checker.core.errors import CannotRun, UsageError, bounded
 
 KEYS = ("base_model", "tags", "model-index")
 TASK = "Layer removal, audited by pruneaudit"  # by this name our results are found again
@@ -82,7 +82,7 @@ def merged(text: str, metadata: Metadata, file: str = NAME) -> str:
 
 def _edited(inner: str, metadata: Metadata) -> str:
     """The front matter with what is missing in it; as it is where nothing is."""
-    node, before = compose(inner), yaml.load(inner, _FAST) or {}
+    node, before = compose(inner), _typed(inner)
     lines, editor = _lines(metadata), _editor(node)
     with _taken_by("ruamel.yaml"):
         ours, root = editor.load(lines), editor.load(inner if node else "{}")
@@ -96,6 +96,14 @@ def _edited(inner: str, metadata: Metadata) -> str:
         return inner
     # Front matter that is nothing but comments has no root that could hold them.
     return written.getvalue() if node else inner + written.getvalue()
+
+
+def _typed(inner: str) -> Values:
+    """The front matter with its types."""
+    try:
+        return yaml.load(inner, _FAST) or {}
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # a month 13, `!!int ""`
+        raise Refused(f"front matter with a value that is not of its type ({bounded(str(error), 80)})") from None
 
 
 def _put(key: str, root: Any, ours: Any, before: Values, values: Values) -> bool:

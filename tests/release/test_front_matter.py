@@ -250,6 +250,8 @@ REFUSED = {
     "<<: {a: 1}\n": "the key `<<` in the front matter, which hides another",
     "a: [\n": "front matter that is not YAML (expected the node content, but found '<stream end>', line 3)",
     "a: {b: 1, b: 2}\n": "front matter that ruamel.yaml does not take (DuplicateKeyError)",
+    "a: 2030-13-45\n": "front matter with a value that is not of its type (month must be in 1..12)",
+    "a: !!int ''\n": "front matter with a value that is not of its type (string index out of range)",
     f"a: {'[' * 21}\n": "front matter that is nested more than 20 levels deep",
     "tags: one\n": "`tags` that are not a list of words",
     "tags: [[a]]\n": "`tags` that are not a list of words",
