@@ -57,13 +57,15 @@ def fetch(source: ModelSource, hub_cache: Path | None = None) -> Files:
 
 
 def load_tokenizer(files: Files) -> Any:
-    """The tokenizer that lies with the weights; CannotRun where there is none that loads."""
+    """The tokenizer that lies with the weights; CannotRun where there is none that loads and takes a text."""
     if NO_TOKENIZER in files.warnings:
         raise CannotRun.at(
             files.folder, "no tokenizer files beside the weights", "the model's own tokenizer", COPY_TOKENIZER
         )
     with quiet(), redirect_stderr(io.StringIO()), _alone(files) as folder, _explained(files, folder, "tokenizer"):
-        return AutoTokenizer.from_pretrained(str(folder), **_options(files))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **_options(files))
+        tokenizer.decode(tokenizer("a")["input_ids"])  # settings of another type are met only here
+        return tokenizer
 
 
 def build_without_weights(files: Files) -> nn.Module:

@@ -135,6 +135,13 @@ def test_a_folder_without_a_tokenizer(copied: Path) -> None:
     )
 
 
+def test_a_tokenizer_that_loads_and_takes_no_text(copied: Path) -> None:
+    settings = copied / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "model_max_length": "64"}))
+    with pytest.raises(CannotRun, match=r"found a tokenizer that does not load \(TypeError: '>' not supported"):
+        load_tokenizer(from_folder(copied))
+
+
 # --- the hub's cache -------------------------------------------------------------------------------------------------
 
 
