@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from checker.core.errors import RESTORE, EvidenceDamaged, refuse_file, refuse_unreadable
 from checker.core.files import beginning
@@ -34,6 +34,15 @@ def restored(kind: type[R], record: object, place: str) -> R:
         return from_json(kind, record, place)
     except NotOfKind as error:
         raise EvidenceDamaged.at(error.place, error.found, error.expected, RESTORE) from None
+
+
+def restored_row(kind: type[R], record: object, place: str) -> R:
+    """As ``restored``, of a TypedDict: what is missing in the record is None, and what is no key of it is left out."""
+    try:
+        row: R = value_of(kind, record, place)
+    except NotOfKind as error:
+        raise EvidenceDamaged.at(error.place, error.found, error.expected, RESTORE) from None
+    return row
 
 
 def from_json(kind: type[R], record: object, place: str = "") -> R:
@@ -71,8 +80,12 @@ def value_of(hint: Any, value: Any, place: str = "") -> Any:
         kinds = parts[:1] * len(value) if parts[1:] == (...,) else parts
         if len(kinds) == len(value):
             return tuple(value_of(kinds[number], item, f"{place}[{number}]") for number, item in enumerate(value))
+    elif origin is abc.Sequence and isinstance(value, list):
+        return [value_of(parts[0], item, f"{place}[{number}]") for number, item in enumerate(value)]
     elif origin is abc.Mapping and isinstance(value, dict):
         return {key: value_of(parts[1], item, f"{place}, {key}") for key, item in value.items()}
+    elif is_typeddict(hint) and isinstance(value, dict):
+        return values_of(hint, {name: value.get(name) for name in hint.__annotations__}, place)
     elif is_dataclass(hint):
         return from_json(hint, value, place)  # type: ignore[arg-type]
     elif _fits(hint, value):
@@ -91,7 +104,9 @@ def _fits(hint: Any, value: Any) -> bool:
 
 def _name(hint: Any) -> str:
     words = {int: "a whole number of at least 0", float: "a number", str: "text", bool: "true or false"}
-    return words.get(hint, str(hint).replace("typing.", ""))
+    if is_dataclass(hint) or is_typeddict(hint):
+        return "a mapping"
+    return words.get(hint, str(hint).replace("typing.", "").replace("collections.abc.", ""))
 
 
 def canonical(value: Any) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
-from checker.core.canonical import digest
+from checker.core.canonical import digest, restored_row
 from checker.core.errors import NotFinite
 from checker.core.facts import AmountRow, Facts, ModelFacts, RunRow, StopRow
 from checker.core.records import Audit, EvaluationContract, ScoringContract
@@ -44,9 +44,10 @@ def other_runs(store: Store, audit: Audit, known: Facts) -> list[RunRow]:
     """The runs of this audit that decided a claim of it on another amount of text, in order, each outcome once."""
     own, measures = amount(audit, known), _measures(audit, known.model)
     outcomes: dict[str, RunRow] = {}
-    for run in store.read_records(_RUN, audit.name):
+    for record in store.read_records(_RUN, audit.name):
+        run = restored_row(RunRow, record, f"{store.path}, run")
         verdicts = {claim.id: run["verdicts"].get(digest(claim.stated())) for claim in audit.claims}
-        if run["measures"] == measures and run["amount"] != own and any(verdicts.values()):
+        if record.get("measures") == measures and run["amount"] != own and any(verdicts.values()):
             outcomes.setdefault(digest([run["amount"], verdicts]), {"amount": run["amount"], "verdicts": verdicts})
     return list(outcomes.values())
 
@@ -84,7 +85,8 @@ def forget_stop(store: Store, audit: Audit, model: ModelFacts) -> None:
 
 def read_stop(store: Store, audit: Audit, model: ModelFacts) -> StopRow | None:
     """Where the last run of this audit met a value that is not finite; None where it came to its end."""
-    return cast(StopRow | None, store.read_record(_STOP, _stop_key(audit, model)) or None)
+    record = store.read_record(_STOP, _stop_key(audit, model))
+    return restored_row(StopRow, record, f"{store.path}, stopped") if record else None
 
 
 def _stop_key(audit: Audit, model: ModelFacts) -> str:

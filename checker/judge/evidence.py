@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
-from checker.core.canonical import restored
+from checker.core.canonical import restored, restored_row
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
@@ -18,6 +18,10 @@ from checker.spec.contracts import ContractName, contracts, digests_under, scope
 from checker.spec.sources import text_identity
 
 TextFacts = TypeVar("TextFacts", ScoringFacts, EvaluationFacts)
+
+
+class _Read(TypedDict):  # a text that a run read
+    identity: str
 
 
 def stored_evidence(audit: Audit, store: Store) -> Evidence:
@@ -88,7 +92,7 @@ def _identity(source: TextSource, store: Store) -> str:
         if not store.sealed:
             return text_identity(source)
     record = store.read_record("text", source.identity)
-    return str(record["identity"]) if record else "never read"
+    return restored_row(_Read, record, f"{store.path}, text")["identity"] if record else "never read"
 
 
 def _restored_text(kind: type[TextFacts], record: Mapping[str, Any], place: str) -> TextFacts:
@@ -98,6 +102,8 @@ def _restored_text(kind: type[TextFacts], record: Mapping[str, Any], place: str)
         raise EvidenceDamaged.at(
             f"{place}, repeats", f"{list(found.repeats)!r:.80}", f"numbers below {units}, ascending", RESTORE
         )
+    if isinstance(found, ScoringFacts) and len(found.kinds) not in (0, units):
+        raise EvidenceDamaged.at(f"{place}, kinds", f"{len(found.kinds)} of them", f"one for each of {units}", RESTORE)
     if isinstance(found, EvaluationFacts) and not 0 <= found.shared_windows <= 1:
         raise EvidenceDamaged.at(f"{place}, shared_windows", str(found.shared_windows), "a share", RESTORE)
     return found

@@ -203,6 +203,11 @@ class FindingRow(TypedDict):
     waived: str | None
 
 
+class SpentRow(TypedDict):  # what the run's own record says that it took
+    seconds: float | None
+    peak_memory_bytes: int | None
+
+
 class CostRow(TypedDict):  # what measuring took
     layouts: int
     block_runs: int

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import compress
-from typing import Any, cast
+from typing import Any
 
 from checker import __version__
-from checker.core.canonical import digest
+from checker.core.canonical import digest, restored_row
 from checker.core.facts import ScoringFacts
 from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence
@@ -42,6 +42,7 @@ from checker.judge.form import (
     ModelRow,
     PromptsRow,
     ReportFigures,
+    SpentRow,
     ThresholdsRow,
     row_of,
 )
@@ -207,13 +208,13 @@ def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, A
     evaluation = [question.layout for question in planned.evaluation]
     evaluation += [removal.layout for removal in chosen.sets]
     taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
-    return row_of(CostRow, taken, **{name: record.get(name) for name in ("seconds", "peak_memory_bytes")})
+    return row_of(CostRow, taken, **restored_row(SpentRow, record, "the record of the environment"))
 
 
 def _environment(record: Mapping[str, Any] | None) -> EnvironmentRow | None:
     if record is None:
         return None
-    return cast(EnvironmentRow, {name: record.get(name) for name in EnvironmentRow.__annotations__})
+    return restored_row(EnvironmentRow, record, "the record of the environment")
 
 
 def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:

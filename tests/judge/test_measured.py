@@ -19,6 +19,7 @@ from evidence_sample import Sample, claim, waiver
 from folders import ROOT, TESTS
 
 from checker import reports
+from checker.core import history
 from checker.core.errors import DigestMismatch, EvidenceDamaged, EvidenceMissing
 from checker.core.questions import Question
 from checker.core.records import Audit, MethodSettings, Policy, Statistics
@@ -515,6 +516,7 @@ def test_damaged_evidence_is_refused(damage: str, store: Store, tmp_path: Path, 
     [
         ("scoring", {"repeats": [3, 16]}, "repeats: found [3, 16]; expected numbers below 16, ascending"),
         ("scoring", {"repeats": [3, 3]}, "repeats: found [3, 3]; expected numbers below 16, ascending"),
+        ("scoring", {"kinds": ["news"] * 17}, "kinds: found 17 of them; expected one for each of 16"),
         ("evaluation", {"repeats": [9, 2]}, "repeats: found [9, 2]; expected numbers below 20, ascending"),
         ("evaluation", {"repeats": ["a"]}, "repeats[0]: found 'a'; expected a whole number of at least 0"),
         ("evaluation", {"shared_windows": -0.5}, "shared_windows: found -0.5; expected a share"),
@@ -535,6 +537,39 @@ def test_facts_of_texts_that_no_run_writes(
         judge(audit, store)
     remedy = "restore the file, or measure again with --fresh"
     assert str(caught.value) == f"{store.path}, {name}, {message}; {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("environment", {"threads": "two"}, "threads: found 'two'; expected a whole number of at least 0"),
+        ("environment", {"seconds": []}, "seconds: found []; expected a number"),
+        ("environment", {"python": None}, "python: found None; expected text"),
+        ("run", {"amount": []}, "amount: found []; expected a mapping"),
+        ("run", {"amount": None}, "amount: found None; expected a mapping"),
+        ("run", {"verdicts": {"x": "yes"}}, "verdicts, x: found 'yes'; expected Literal['supported', "),
+    ],
+)
+def test_records_of_runs_that_no_run_writes(
+    name: str, content: dict[str, Any], message: str, store: Store, judged: Judge
+) -> None:
+    judged()
+    audit = samples.an_audit()
+    run: dict[str, Any] = {"measures": "x", "verdicts": {}, "amount": history.amount(audit, Sample().facts)}
+    store.write_record(name, audit.name, (run if name == "run" else samples.environment()) | content)
+    place = f"{store.path}, run" if name == "run" else "the record of the environment"
+    with pytest.raises(EvidenceDamaged) as caught:
+        judge(audit, store)
+    assert str(caught.value).startswith(f"{place}, {message}")
+
+
+@pytest.mark.parametrize("content", [{"identity": 1}, {"other": "x"}])
+def test_a_record_of_a_text_without_its_name_is_damage(content: dict[str, Any], store: Store, judged: Judge) -> None:
+    judged()
+    audit = samples.an_audit()
+    store.write_record("text", audit.scoring.source.identity, content)
+    with pytest.raises(EvidenceDamaged, match=r"text, identity: found (1|None); expected text"):
+        judge(audit, store)
 
 
 def test_evidence_of_an_older_text_is_not_taken(store: Store, tmp_path: Path) -> None:
