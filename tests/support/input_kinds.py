@@ -28,10 +28,12 @@ from pack_mutations import LITERALS
 
 from checker import reports
 from checker.checkpoints import files, model_card, model_facts
+from checker.core import history
 from checker.core.facts import Facts
 from checker.core.records import Audit, ModelSource
 from checker.core.store import Store, _bound
 from checker.judge import measured, published
+from checker.judge.evidence import stored_evidence
 from checker.published import importing
 from checker.published.importers.importer import Request
 from checker.published.load import any_audit
@@ -298,12 +300,16 @@ def evidence(folder: Path) -> tuple[Make, Feed]:
     """A store as `judge` reads it: bytes changed, or cells changed and, of records, their digests mended."""
     sealed_run.sealed_small(folder)
     database, path = folder / "run" / "evidence.db", folder / "fuzzed" / "evidence.db"
+    audit = load.check(folder / "sample.yaml", attached=False).audit
+    with Store(database) as store:
+        history.write_run(
+            store, audit, stored_evidence(audit, store).facts, {claim.id: "open" for claim in audit.claims}
+        )
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("PRAGMA journal_mode=DELETE")
         records = connection.execute("SELECT number, name, key, content FROM records").fetchall()
     whole = database.read_bytes()
-    audit = load.check(folder / "sample.yaml", attached=False).audit
     path.parent.mkdir()
 
     def make(rng: Random) -> tuple[bytes, tuple[Any, ...] | None]:
@@ -347,15 +353,15 @@ def report_files(folder: Path) -> tuple[Make, Feed]:
 
 
 KINDS = {
-    "audit": Kind(0.05, audits),
-    "policy": Kind(0.07, policy_files),
-    "published": Kind(0.03, published_audits),
-    "safetensors": Kind(0.22, safetensors),
-    "gguf": Kind(0.22, gguf),
-    "config": Kind(0.2, configs),
-    "prepare": Kind(0.003, prepared),
-    "card": Kind(0.047, cards),
-    "table": Kind(0.15, tables),
-    "evidence": Kind(0.01, evidence),
-    "report": Kind(0.02, report_files),
+    "audit": Kind(0.03, audits),
+    "policy": Kind(0.05, policy_files),
+    "published": Kind(0.012, published_audits),
+    "safetensors": Kind(0.28, safetensors),
+    "gguf": Kind(0.3, gguf),
+    "config": Kind(0.15, configs),
+    "prepare": Kind(0.002, prepared),
+    "card": Kind(0.015, cards),
+    "table": Kind(0.153, tables),
+    "evidence": Kind(0.006, evidence),
+    "report": Kind(0.002, report_files),
 }
