@@ -165,5 +165,5 @@ def test_one_random_draw_at_another_budget(judged: Judge) -> None:
     found = stopped_by(judged(methods=methods))
     assert "policy/required-method" not in found, "there is a random control"
     assert found["policy/too-few-draws"].startswith(
-        "found 0 random draws at budget 2; expected at least 21, which is all there are, as the policy demands (rel"
+        "found 0 random draws at budget 2; expected at least 21, which is all there are, as the policy demands"
     )
