@@ -1,4 +1,4 @@
-"""Perplexity from per-window losses, intervals, rank correlations, Holm (design, 3.2 and 3.5).
+"""Perplexity from per-window losses, intervals, Holm (design, 3.2 and 3.5).
 
 Units are prompts for distances and evaluation windows for losses. Intervals come from weights put on them, as
 ``resampling`` does it.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
+from math import exp, expm1, inf, isfinite, log, log1p, sqrt
 from typing import Any, Literal, final
 
 import numpy as np
@@ -117,7 +117,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) ->
     None where the denominator's mean, or its mean without one unit, is not positive. Where only the numerator's is not,
     as for blocks that commute (interchange distance 0), the ratio stands and its interval is on the linear scale.
     """
-    above, below = _paired(numerator=numerator, denominator=denominator)
+    above, below = paired(numerator=numerator, denominator=denominator)
     sample = resample(weighted_quotient(weighted_mean(above), weighted_mean(below)), len(above), settings)
     if not np.isfinite(sample.everything).all():
         return None
@@ -197,71 +197,6 @@ def ratio_of_costs(
     better, worse, base, counts = _windows(tokens, better_nll=better_nll, worse_nll=worse_nll, base_nll=base_nll)
     quotient = weighted_quotient(weighted_cost(worse - base, counts), weighted_cost(better - base, counts))
     return _log_estimate(resample(quotient, len(counts), _scored(settings, counts)), settings)
-
-
-def spearman(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
-    """Spearman's rank correlation of two score lists [units], ties given their average rank; None if one is constant.
-
-    Interval: Fisher's z, standard error sqrt((1 + r^2 / 2) / (n - 3)) (Bonett and Wright, Psychometrika 65, 2000). That
-    of a perfect correlation would have no width; it is given the inner end of the next smaller one that n ranks allow.
-    """
-    x, y = (ranks - ranks.mean() for ranks in map(_ranks, _paired(first=a, second=b)))
-    spread = sqrt(float(x @ x) * float(y @ y))
-    if spread == 0.0:
-        return None
-    units, r = len(x), max(-1.0, min(1.0, float(x @ y) / spread))
-    most = 1.0 - 12.0 / (units * (units**2 - 1.0))
-    return _correlation(r, units, most, confidence, lambda inner: sqrt((1.0 + inner**2 / 2.0) / (units - 3)))
-
-
-def kendall(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate | None:
-    """Kendall's rank correlation tau-b of two score lists [units]; None if one is constant.
-
-    Interval: Fisher's z, standard error sqrt(0.437 / (n - 4)) (Fieller, Hartley and Pearson, Biometrika 44, 1957), with
-    the inner end of the next smaller correlation that n ranks allow where it is perfect.
-    """
-    x, y = (np.sign(values[:, None] - values[None, :]) for values in _paired(first=a, second=b))
-    spread = sqrt(float((x * x).sum()) * float((y * y).sum()))
-    if spread == 0.0:
-        return None
-    units, tau = len(x), max(-1.0, min(1.0, float((x * y).sum()) / spread))
-    most = 1.0 - 4.0 / (units * (units - 1.0))
-    return _correlation(tau, units, most, confidence, lambda _: sqrt(0.437 / (units - 4)))
-
-
-def shifted_p(a: ArrayLike, b: ArrayLike) -> tuple[float, float] | None:
-    """One-sided p of Spearman's rank correlation of two lists [blocks], and the smallest that so many can reach.
-
-    The null are all circular shifts of one list and of its reversal, which keep how smooth it is in depth: neighbouring
-    blocks are alike, so two smooth lists that have nothing to do with each other often rank alike by chance, and a test
-    for independent units takes that for a relation. Lists that drift from end to end, as random walks do, still pass
-    at 0.05 in about a tenth of cases. None if a list is constant.
-    """
-    x, y = (ranks - ranks.mean() for ranks in map(_ranks, _paired(first=a, second=b)))
-    if not (x.any() and y.any()):
-        return None
-    units = len(x)
-    shifts = (np.arange(units)[:, None] + np.arange(units)) % units
-    products = np.concatenate([y[shifts] @ x, y[::-1][shifts] @ x])
-    reached = int(np.count_nonzero(products >= products[0] - 1e-9 * float(np.abs(products).max())))
-    return reached / (2 * units), 1 / (2 * units)
-
-
-def _correlation(value: float, units: int, most: float, confidence: float, error: Callable[[float], float]) -> Estimate:
-    """A correlation with its interval: ``error`` is the standard error of Fisher's z, ``most`` the largest correlation
-    below a perfect one."""
-    interval = None
-    if units >= MINIMUM_UNITS:
-        inner = max(-most, min(most, value))
-        half = float(_special().ndtri(_upper_share(confidence))) * error(inner)
-        interval = min(value, tanh(atanh(inner) - half)), max(value, tanh(atanh(inner) + half))
-    return Estimate(value, interval, units, None, "fisher")
-
-
-def _ranks(values: Values) -> Values:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    average = np.cumsum(counts) - (counts - 1) / 2.0
-    return np.asarray(average[inverse], dtype=np.float64)
 
 
 def p_value(mean: float, standard_error: float, degrees: float, threshold: float) -> float:
@@ -392,6 +327,11 @@ def student_quantile(confidence: float, degrees: float) -> float:
     return float(_special().stdtrit(degrees, _upper_share(confidence)))
 
 
+def normal_quantile(confidence: float) -> float:
+    """How many standard errors a two-sided normal interval reaches to each side."""
+    return float(_special().ndtri(_upper_share(confidence)))
+
+
 def _special() -> Any:
     from scipy import special  # here, because it takes a quarter of a second to import and judging rarely needs it
 
@@ -433,7 +373,8 @@ def _finite(name: str, values: ArrayLike, dimensions: int = 1) -> Values:
     return array
 
 
-def _paired(**units: ArrayLike) -> list[Values]:
+def paired(**units: ArrayLike) -> list[Values]:
+    """Arrays of finite numbers, as many in each; ValueError names the first that is not."""
     arrays = [_finite(name, values) for name, values in units.items()]
     if len({len(array) for array in arrays}) > 1:
         lengths = ", ".join(f"{name} {len(array)}" for name, array in zip(units, arrays, strict=True))
@@ -443,7 +384,7 @@ def _paired(**units: ArrayLike) -> list[Values]:
 
 def _windows(tokens: ArrayLike, **losses: ArrayLike) -> list[Values]:
     """Losses and last the token counts; what a window that scores no token says of a loss was not measured."""
-    *arrays, counts = _paired(**losses, tokens=tokens)
+    *arrays, counts = paired(**losses, tokens=tokens)
     if (counts < 0.0).any() or not counts.any():
         raise ValueError(f"tokens: found {counts.min():g} to {counts.max():g}; expected how many each window scored")
     return [*(np.where(counts > 0.0, array, 0.0) for array in arrays), counts]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from checker.core import resampling, statistics
+from checker.core import rank_correlation, resampling, statistics
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 
@@ -202,15 +202,15 @@ def test_normal_units_are_hardly_ever_too_skewed(units: int) -> None:
 
 def test_the_null_of_a_rank_correlation_are_all_shifts_and_their_reversals() -> None:
     rising = np.arange(12.0)
-    assert statistics.shifted_p(rising, rising) == (1 / 24, 1 / 24)
-    assert statistics.shifted_p(rising, -rising) == (1.0, 1 / 24)
-    assert statistics.shifted_p(rising, np.ones(12)) is None
+    assert rank_correlation.shifted_p(rising, rising) == (1 / 24, 1 / 24)
+    assert rank_correlation.shifted_p(rising, -rising) == (1.0, 1 / 24)
+    assert rank_correlation.shifted_p(rising, np.ones(12)) is None
     first, second = np.random.default_rng(3).standard_normal((2, 9))
     ranks = [scipy_stats.rankdata(values) for values in (first, second)]
     orders = [np.roll(values, shift) for values in (ranks[1], ranks[1][::-1]) for shift in range(9)]
     correlations = [np.corrcoef(ranks[0], order)[0, 1] for order in orders]
     expected = sum(value >= correlations[0] - 1e-12 for value in correlations) / 18
-    assert statistics.shifted_p(first, second) == pytest.approx((expected, 1 / 18))
+    assert rank_correlation.shifted_p(first, second) == pytest.approx((expected, 1 / 18))
 
 
 @pytest.mark.parametrize("blocks", [12, 24, 32])
@@ -218,7 +218,7 @@ def test_lists_that_are_smooth_in_depth_seldom_predict_each_other_by_chance(bloc
     generator, kernel = np.random.default_rng(blocks), np.array([1.0, 3.0, 4.0, 3.0, 1.0]) / 12
     lists = generator.standard_normal((4000, 2, blocks + 4))
     smooth = [[np.convolve(values, kernel, "valid") for values in pair] for pair in lists]
-    by_shifts = np.mean([(statistics.shifted_p(*pair) or (1.0,))[0] <= 0.05 for pair in smooth])
-    by_units = np.mean([(statistics.spearman(*pair, 0.9) or NOTHING).interval[0] > 0 for pair in smooth])
+    by_shifts = np.mean([(rank_correlation.shifted_p(*pair) or (1.0,))[0] <= 0.05 for pair in smooth])
+    by_units = np.mean([(rank_correlation.spearman(*pair, 0.9) or NOTHING).interval[0] > 0 for pair in smooth])
     assert by_shifts <= 0.07
     assert by_units > 0.08, "which is what a test for independent blocks gives"

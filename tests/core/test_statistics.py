@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from checker.core import resampling, statistics
+from checker.core.rank_correlation import kendall, spearman
 from checker.core.records import Statistics
 from checker.core.statistics import Estimate
 
@@ -450,7 +451,7 @@ def test_catastrophic_losses_stay_finite():
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=40))
 def test_spearman_is_that_of_scipy_stats_ties_included(pairs):
     a, b = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
-    estimate = statistics.spearman(a, b)
+    estimate = spearman(a, b)
     if len(set(a)) == 1 or len(set(b)) == 1:
         assert estimate is None
         return
@@ -463,12 +464,16 @@ def test_the_interval_is_fishers_with_the_error_of_bonett_and_wright():
     r = scipy_stats.spearmanr(a, b).statistic
     half = scipy_stats.norm.ppf(0.95) * math.sqrt((1 + r * r / 2) / 7)
     expected = (math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
-    assert statistics.spearman(a, b, confidence=0.9).interval == pytest.approx(expected)
+    assert spearman(a, b, confidence=0.9).interval == pytest.approx(expected)
 
 
 def test_spearman_sees_ranks_only():
     a, b = some_distances(12, 1), some_distances(12, 2)
-    plain, other, opposite = statistics.spearman(a, b), statistics.spearman(np.exp(a), b**3), statistics.spearman(-a, b)
+    plain, other, opposite = (
+        spearman(a, b),
+        spearman(np.exp(a), b**3),
+        spearman(-a, b),
+    )
     assert other == plain
     assert opposite.value == pytest.approx(-plain.value)
     assert opposite.interval == pytest.approx((-plain.interval[1], -plain.interval[0]))
@@ -476,17 +481,17 @@ def test_spearman_sees_ranks_only():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_perfect_correlation_is_not_certain(sign):
-    perfect = statistics.spearman(np.arange(8), sign * np.arange(8))
-    swapped = statistics.spearman(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
+    perfect = spearman(np.arange(8), sign * np.arange(8))
+    swapped = spearman(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
     assert perfect.value == sign
     assert sorted(map(abs, perfect.interval)) == pytest.approx([min(map(abs, swapped.interval)), 1.0])
 
 
 def test_spearman_without_enough_blocks():
-    assert statistics.spearman(np.arange(7), np.arange(7)).interval is None
-    assert statistics.spearman([1.0], [2.0]) is None
+    assert spearman(np.arange(7), np.arange(7)).interval is None
+    assert spearman([1.0], [2.0]) is None
     with pytest.raises(ValueError, match="first 2, second 3"):
-        statistics.spearman([1, 2], [1, 2, 3])
+        spearman([1, 2], [1, 2, 3])
 
 
 def tau_by_counting(a, b):
@@ -506,7 +511,7 @@ def tau_by_counting(a, b):
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=40))
 def test_kendall_is_that_of_scipy_stats_ties_included(pairs):
     a, b = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
-    estimate = statistics.kendall(a, b)
+    estimate = kendall(a, b)
     if len(set(a)) == 1 or len(set(b)) == 1:
         assert estimate is None
         return
@@ -528,8 +533,8 @@ def test_kendall_is_that_of_scipy_stats_ties_included(pairs):
     ],
 )
 def test_kendall_of_closed_cases(a, b, expected):
-    assert statistics.kendall(a, b).value == pytest.approx(expected)
-    assert statistics.kendall(b, a).value == pytest.approx(expected)
+    assert kendall(a, b).value == pytest.approx(expected)
+    assert kendall(b, a).value == pytest.approx(expected)
 
 
 def test_kendalls_interval_is_fishers_with_the_error_of_fieller():
@@ -537,14 +542,18 @@ def test_kendalls_interval_is_fishers_with_the_error_of_fieller():
     tau = scipy_stats.kendalltau(a, b).statistic
     half = scipy_stats.norm.ppf(0.95) * math.sqrt(0.437 / 6)
     expected = (math.tanh(math.atanh(tau) - half), math.tanh(math.atanh(tau) + half))
-    assert statistics.kendall(a, b, confidence=0.9).interval == pytest.approx(expected)
-    wide, narrow = (statistics.kendall(a, b, confidence=confidence).interval for confidence in (0.99, 0.8))
+    assert kendall(a, b, confidence=0.9).interval == pytest.approx(expected)
+    wide, narrow = (kendall(a, b, confidence=confidence).interval for confidence in (0.99, 0.8))
     assert wide[0] < expected[0] < narrow[0] < tau < narrow[1] < expected[1] < wide[1]
 
 
 def test_kendall_sees_ranks_only():
     a, b = some_distances(12, 1), some_distances(12, 2)
-    plain, other, opposite = statistics.kendall(a, b), statistics.kendall(np.exp(a), b**3), statistics.kendall(-a, b)
+    plain, other, opposite = (
+        kendall(a, b),
+        kendall(np.exp(a), b**3),
+        kendall(-a, b),
+    )
     assert other == plain
     assert opposite.value == pytest.approx(-plain.value)
     assert opposite.interval == pytest.approx((-plain.interval[1], -plain.interval[0]))
@@ -552,20 +561,20 @@ def test_kendall_sees_ranks_only():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_perfect_kendall_is_not_certain(sign):
-    perfect = statistics.kendall(np.arange(8), sign * np.arange(8))
-    swapped = statistics.kendall(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
+    perfect = kendall(np.arange(8), sign * np.arange(8))
+    swapped = kendall(np.arange(8), sign * np.array([1, 0, 2, 3, 4, 5, 6, 7]))
     assert perfect.value == sign
     assert sorted(map(abs, perfect.interval)) == pytest.approx([min(map(abs, swapped.interval)), 1.0])
 
 
 def test_kendall_without_enough_blocks():
-    assert statistics.kendall(np.arange(7), np.arange(7)).interval is None
-    assert statistics.kendall(np.arange(8), np.arange(8)).interval is not None
-    assert statistics.kendall([1.0], [2.0]) is None
+    assert kendall(np.arange(7), np.arange(7)).interval is None
+    assert kendall(np.arange(8), np.arange(8)).interval is not None
+    assert kendall([1.0], [2.0]) is None
     with pytest.raises(ValueError, match="first 2, second 3"):
-        statistics.kendall([1, 2], [1, 2, 3])
+        kendall([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="second"):
-        statistics.kendall([1.0, 2.0], [1.0, math.nan])
+        kendall([1.0, 2.0], [1.0, math.nan])
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5])
@@ -576,7 +585,7 @@ def test_kendalls_interval_covers_what_it_says(tau, blocks):
     held = 0
     for _ in range(600):
         x, noise = generator.standard_normal((2, blocks))
-        low, high = statistics.kendall(x, r * x + math.sqrt(1 - r * r) * noise).interval
+        low, high = kendall(x, r * x + math.sqrt(1 - r * r) * noise).interval
         held += low <= tau <= high
     assert 0.92 <= held / 600 <= 0.98
 
@@ -736,7 +745,7 @@ def test_further_units_with_too_few_units_for_an_interval():
 
 
 def test_a_rank_correlation_cannot_be_given_further_blocks():
-    assert statistics.further_units(statistics.spearman(some_distances(12, 1), some_distances(12, 2)), 0.0) is None
+    assert statistics.further_units(spearman(some_distances(12, 1), some_distances(12, 2)), 0.0) is None
 
 
 def test_further_units_of_a_bootstrap_look_at_the_end_that_faces_the_threshold():

@@ -7,7 +7,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from checker.core import statistics
+from checker.core import rank_correlation, statistics
 from checker.core.questions import PORTIONS, RemovalSet, Values
 from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs
@@ -44,8 +44,8 @@ def _ranks(distances: Distances, a: str, b: str) -> AgreementRow:
     if len(common) >= 5:
         confidence = distances.evidence.audit.statistics.confidence
         x, y = ([table[block] for block in common] for table in tables)
-        row["spearman"] = _row(statistics.spearman(x, y, confidence))
-        row["kendall"] = _row(statistics.kendall(x, y, confidence))
+        row["spearman"] = _row(rank_correlation.spearman(x, y, confidence))
+        row["kendall"] = _row(rank_correlation.kendall(x, y, confidence))
     return row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from checker.core import statistics
+from checker.core import rank_correlation, statistics
 from checker.core.records import PROTOCOLS
 from checker.core.statistics import Estimate
 from checker.judge.figures.distances import Distances, pair_of, value_row
@@ -45,7 +45,7 @@ def _prediction(
     blocks = sorted((scores.keys() & costs.keys()) - set(distances.problem.geometry.exclude))
     x, y = ({block: table[block] for block in blocks} for table in (scores, costs))
     correlation = distances.correlation(x, y)
-    shifted = correlation and statistics.shifted_p(list(x.values()), list(y.values()))
+    shifted = correlation and rank_correlation.shifted_p(list(x.values()), list(y.values()))
     return {
         "method": method,
         "rank_correlation": correlation and correlation.value,

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from checker.core import statistics
+from checker.core import rank_correlation, statistics
 from checker.core.errors import EvidenceMissing
 from checker.core.layouts import Geometry
 from checker.core.questions import PORTIONS, Evidence, Problem, Values
@@ -86,7 +86,7 @@ class Distances:
         if len(common) < 4:
             return None
         x, y = ([table[block] for block in common] for table in (a, b))
-        return statistics.spearman(x, y, self.evidence.audit.statistics.confidence)
+        return rank_correlation.spearman(x, y, self.evidence.audit.statistics.confidence)
 
     def _select(self, method: str, budget: int, geometry: Geometry, ties: str) -> dict[tuple[int, ...], float]:
         """How often each set is chosen on resampled prompts, shared evenly among the resolutions of ties.
