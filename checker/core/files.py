@@ -14,8 +14,6 @@ from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-from psutil import pid_exists
-
 from checker.core.errors import UsageError
 
 
@@ -72,6 +70,8 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
 
 def _clear(place: Path, mark: str) -> None:
     """Takes away what dead processes of this machine left in a folder."""
+    from psutil import pid_exists  # here, because judging writes no scratch folder and need not wait for it
+
     for left in place.glob(f"{mark}*"):
         number = left.name.removeprefix(mark).partition("-")[0]
         if number.isdigit() and not pid_exists(int(number)):
