@@ -33,6 +33,7 @@ documents:
 	$(BIN)/pruneaudit validate audits/*.yaml audits/papers/*.yaml
 
 tests:
+	$(BIN)/python -m compileall -q checker
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 wheel: $(INSTALLED)

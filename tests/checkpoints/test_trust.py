@@ -8,6 +8,7 @@ import pickle
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import tiny_audit
@@ -269,7 +270,9 @@ def test_a_gguf_files_neighbours_are_not_read(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": false}')
     seen: list[set[str]] = []
     monkeypatch.setattr(
-        models.AutoTokenizer, "from_pretrained", lambda path, **_: seen.append({p.name for p in Path(path).iterdir()})
+        models.AutoTokenizer,
+        "from_pretrained",
+        lambda path, **_: seen.append({p.name for p in Path(path).iterdir()}) or MagicMock(),
     )
     models.load_tokenizer(locate(ModelSource("gguf", path=str(tmp_path / "tiny.gguf"))))
     assert seen == [{"tiny.gguf"}]

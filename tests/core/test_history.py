@@ -220,21 +220,21 @@ def test_answers_on_other_prompts_than_the_contracts_are_damaged(
 def test_text_that_is_extended_until_a_claim_is_decided(folder: Path, command: Command) -> None:
     """Open on too few windows, then supported: the report of the second run says so, and how often judged."""
     run = ("run", folder / "audit.yaml", "--out", folder / "out", "--set", CLAIM)
-    assert command(*run, "--set", "data.evaluation.words=150") == 3
+    assert command(*run, "--set", "data.evaluation.words=150") == 1
     assert findings(folder, "evidence/rerun-until-settled") == [
         ("pass", "open on 12 prompts and 9 windows, and no run on another amount of text is known")
     ]
-    assert command(*run) == 0
+    assert command(*run) == 1, "a random model's removal that any choice would match"
     told = "supported on 12 prompts and 20 windows; found it open on 12 prompts and 9 windows; expected one amount of "
     fired = [("fail", f"{told}text, fixed beforehand")]
     assert findings(folder, "evidence/rerun-until-settled") == fired
-    assert command("judge", *run[1:]) == 0
+    assert command("judge", *run[1:]) == 1
     assert findings(folder, "evidence/rerun-until-settled") == fired
 
 
 def test_the_same_run_again_is_one_run(folder: Path, command: Command) -> None:
     run = ("run", folder / "audit.yaml", "--out", folder / "out", "--set", CLAIM)
-    assert [command(*run), command(*run)] == [0, 0]
+    assert [command(*run), command(*run)] == [1, 1]
     assert findings(folder, "evidence/rerun-until-settled") == [
         ("pass", "supported on 12 prompts and 20 windows, and no run on another amount of text is known")
     ]
