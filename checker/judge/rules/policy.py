@@ -200,12 +200,10 @@ def _width(interval: Sequence[float], increase: float | None) -> float:
 def loosened(case: Case) -> Iterator[Result]:
     """The audit or a claim sets a looser threshold than the policy allows."""
     policy, declared = case.audit.policy, case.audit.statistics
-    if policy.minimum_confidence is not None:
-        yield _held(case, "confidence", declared.confidence, "minimum_confidence", policy.minimum_confidence)
-    if policy.maximum_margin is not None:
-        yield _held(case, "margin", declared.margin, "maximum_margin", policy.maximum_margin)
-    if policy.minimum_resamples is not None:
-        yield _held(case, "resamples", declared.resamples, "minimum_resamples", policy.minimum_resamples)
+    for demand in ("minimum_confidence", "maximum_margin", "minimum_resamples"):
+        key, bound = demand.partition("_")[2], getattr(policy, demand)
+        if bound is not None:
+            yield _held(case, key, getattr(declared, key), demand, bound)
     if policy.maximum_within is not None:
         for claim in case.audit.claims_of(Removal):
             if claim.equals is not None:
