@@ -47,9 +47,6 @@ TRUST = f"read that code, then say `model.trust_remote_code: true` in the audit 
 OWN_CODE = f"`auto_map` names code that comes with the model; where transformers does not load it without, {TRUST}"
 
 
-Stamp = tuple[int, int, int, int]  # of a file: size, times of the last writing and the last change, inode
-
-
 class NotCached(FileMissing):
     """A hub model, or part of it, is not in the cache; downloading it is the remedy."""
 
@@ -80,26 +77,11 @@ class Files:
         found = [NO_TOKENIZER] if self.config is not None and not self.tokenizer else []
         return (*found, *([OWN_CODE] if self.untrusted_code else []))
 
-    def stamps(self) -> dict[Path, Stamp]:
-        """What the system says of every file that a run reads; it changes whenever a file is written or exchanged."""
-        read = filter(None, (self.config, self.index, *self.weights, *self.tokenizer, *self.code))
-        return {path: _stamp(path.stat()) for path in read}
-
-    def check_unchanged(self, stamps: Mapping[Path, Stamp]) -> None:
-        """CannotRun where a file was written or exchanged since its ``stamps``: what was loaded is not what was
-        hashed."""
-        for path, stamp in self.stamps().items():
-            if stamp != stamps[path]:
-                raise CannotRun.at(
-                    path,
-                    "that the file was changed while it was read",
-                    "the bytes whose digest was taken",
-                    "see that nothing writes there, and run again; nothing of this model was measured",
-                )
-
-
-def _stamp(about: os.stat_result) -> Stamp:
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """Every file that a run reads."""
+        settings = filter(None, (self.config, self.index))
+        return (*settings, *self.weights, *self.tokenizer, *self.code)
 
 
 def default_hub_cache(environment: Mapping[str, str] | None = None) -> Path:

@@ -8,13 +8,15 @@ import platform
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-from checker.core.errors import UsageError
+from checker.core.errors import CannotRun, UsageError
+
+Stamp = tuple[int, int, int, int]  # of a file: size, times of the last writing and the last change, inode
 
 
 def opened(path: Path) -> BufferedReader:
@@ -34,6 +36,24 @@ def beginning(path: Path, most: int) -> bytes:
     """The first ``most`` bytes of a regular file and, where it has more, one further; OSError as for ``opened``."""
     with opened(path) as file:
         return file.read(most + 1)
+
+
+def stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    """What the system says of files; it changes whenever one is written or exchanged."""
+    known = {path: path.stat() for path in paths}
+    return {path: (it.st_size, it.st_mtime_ns, it.st_ctime_ns, it.st_ino) for path, it in known.items()}
+
+
+def check_unchanged(before: Mapping[Path, Stamp]) -> None:
+    """CannotRun where a file was written or exchanged since its stamp: what was read is not what was hashed."""
+    for path, stamp in stamps(before).items():
+        if stamp != before[path]:
+            raise CannotRun.at(
+                path,
+                "that the file was changed while it was read",
+                "the bytes whose digest was taken",
+                "see that nothing writes there, and run again; nothing of it was measured",
+            )
 
 
 def absolute(path: Path) -> Path:

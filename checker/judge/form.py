@@ -54,6 +54,7 @@ class EnvironmentRow(TypedDict):  # where the figures were measured
     processor: str
     device: str
     threads: int | None
+    attention: str | None
     started: str | None
     finished: str | None
 

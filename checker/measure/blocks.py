@@ -95,6 +95,12 @@ class BlockStack:
     def __len__(self) -> int:
         return len(self.blocks)
 
+    @property
+    def attention(self) -> str | None:
+        """The implementation of attention that the library chose; another moves values in their last digits."""
+        chosen: str | None = getattr(text_config(self.model), "_attn_implementation", None)
+        return chosen
+
     @torch.inference_mode()
     def enter(self, ids: torch.Tensor) -> Entrance:
         """Runs the model's own forward on ``ids`` (W, T) with the blocks standing still, and keeps what enters them."""

@@ -22,9 +22,9 @@ from torch import nn
 
 from checker.checkpoints.config import cut_settings
 from checker.checkpoints.digests import weights_digest
-from checker.checkpoints.files import Files, Stamp, locate
+from checker.checkpoints.files import Files, locate
 from checker.core.errors import CannotRun, UsageError
-from checker.core.files import check_free, named, scratch
+from checker.core.files import Stamp, check_free, check_unchanged, named, scratch, stamps
 from checker.core.layouts import Layout
 from checker.core.records import ModelSource
 from checker.core.slots import Marks, difference, shown
@@ -60,7 +60,7 @@ def write(
     """
     check_free(to, "export", "--to")
     files = fetch(source)
-    stamps = files.stamps()
+    before = stamps(files.read)
     if digest is not None and (own := weights_digest(files)) != digest:
         raise UsageError.at(
             files.folder,
@@ -71,7 +71,7 @@ def write(
     tokenizer = load_tokenizer(files)
     # Handed over without a name of its own here, so that ``save`` can let go of the model before it loads its copy.
     return save(
-        _loaded(files, source.dtype, stamps),
+        _loaded(files, source.dtype, before),
         tokenizer,
         layout,
         to,
@@ -81,9 +81,9 @@ def write(
     )
 
 
-def _loaded(files: Files, dtype: str, stamps: Mapping[Path, Stamp]) -> nn.Module:
+def _loaded(files: Files, dtype: str, before: Mapping[Path, Stamp]) -> nn.Module:
     model = load_model(files, dtype, _CPU)
-    files.check_unchanged(stamps)
+    check_unchanged(before)
     return model
 
 

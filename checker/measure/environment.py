@@ -15,7 +15,9 @@ import torch
 import transformers
 
 
-def record(device: torch.device, started: datetime, before: Mapping[str, Any] | None) -> dict[str, Any]:
+def record(
+    device: torch.device, attention: str | None, started: datetime, before: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The environment's record once a run is over; times of an earlier run of the same audit are added."""
     now = datetime.now(UTC)
     return {
@@ -26,6 +28,7 @@ def record(device: torch.device, started: datetime, before: Mapping[str, Any] | 
         "processor": processor_name(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "attention": attention or (before.get("attention") if before else None),
         "started": before["started"] if before else started.isoformat(timespec="seconds"),
         "finished": now.isoformat(timespec="seconds"),
         "seconds": round((before["seconds"] if before else 0.0) + (now - started).total_seconds(), 1),

@@ -39,7 +39,7 @@ def own_forward_explained() -> Iterator[None]:
             raise
         raise CannotRun.at(
             None,
-            f"that the model's own forward fails ({_in_one_sentence(error)})",
+            f"that the model's own forward fails ({in_one_sentence(error)})",
             "it to run",
             "its code does not fit this version of transformers, or its configuration does not fit its code; use the "
             "version that the model was written for, or ask its author",
@@ -55,7 +55,7 @@ def architecture_explained() -> Iterator[None]:
         if isinstance(error, PruneauditError) or is_memory(error):
             raise
         raise CannotRun(
-            f"run block by block, the model raised {_in_one_sentence(error)}; expected each block to need only "
+            f"run block by block, the model raised {in_one_sentence(error)}; expected each block to need only "
             "hidden states and its slot's side inputs; this architecture cannot be audited by this version"
         ) from error
 
@@ -63,7 +63,7 @@ def architecture_explained() -> Iterator[None]:
 _LONGEST = 300  # letters of a stranger's message
 
 
-def _in_one_sentence(error: Exception) -> str:
+def in_one_sentence(error: Exception) -> str:
     """The error's kind and the first line of its message; what follows is advice for the library's users."""
     first = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {first[:_LONGEST]}" if first else type(error).__name__

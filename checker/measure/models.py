@@ -19,6 +19,7 @@ from checker.core.errors import CannotRun
 from checker.core.files import scratch
 from checker.core.records import ModelSource
 from checker.core.words import listed
+from checker.measure.explained import in_one_sentence
 from checker.measure.quiet import quiet
 
 
@@ -187,9 +188,8 @@ def _explained(files: Files, folder: Path, what: str) -> Iterator[None]:
                 "that code to be trusted, or none to be needed",
                 TRUST,
             ) from error
-        first_line = str(error).strip().split("\n")[0]  # what follows is advice for users of the library
-        first_line = first_line.replace(str(folder), str(files.folder))
+        reason = in_one_sentence(error).replace(str(folder), str(files.folder))
         raise CannotRun(
-            f"{files.folder}: found a {what} that does not load ({type(error).__name__}: {first_line}); expected one "
-            "that this version of transformers reads"
+            f"{files.folder}: found a {what} that does not load ({reason}); expected one that this version of "
+            "transformers reads"
         ) from error

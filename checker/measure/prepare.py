@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from checker.checkpoints import model_card
 from checker.checkpoints.digests import check_pin, weights_digest
-from checker.checkpoints.files import Files, Stamp
+from checker.checkpoints.files import Files
 from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun
 from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.files import Stamp, check_unchanged, stamps
 from checker.core.layouts import Layout
 from checker.core.questions import Text
 from checker.core.records import Audit
@@ -23,6 +24,8 @@ from checker.measure.fallbacks import fallbacks
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
 from checker.spec import claimed_checkpoints
+from checker.spec.contracts import contracts
+from checker.spec.sources import text_file
 
 
 class Progress(Protocol):
@@ -76,7 +79,7 @@ def prepare(
     progress, started = progress or NoProgress(), datetime.now(UTC)
     progress.say(f"reading the model's files: {audit.model.kind}")
     files = fetch(audit.model, hub_cache)
-    stamps = files.stamps()
+    model_stamps = stamps(files.read)
     weights = weights_digest(files)
     check_pin(audit.model, files, weights)
     card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
@@ -85,6 +88,7 @@ def prepare(
     packed = described.quantization is not None and files.config is not None
     model = slots.in_facts(described, architecture, packed=packed)
     progress.say("tokenising the texts")
+    text_stamps = stamps(filter(None, (text_file(contract.source) for contract in contracts(audit).values())))
     tokenizer = load_tokenizer(files)
     model = replace(model, fallbacks=fallbacks(files, tokenizer))
     scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
@@ -98,6 +102,7 @@ def prepare(
         known = with_selection(known, cuts, *texts.selection(selecting, tokenizer))
     elif tokenizer.bos_token_id is None:
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
+    check_unchanged(text_stamps)
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     for text, cut in cuts.items():
         _check_vocabulary(architecture.embeddings, text, cut.batches)
@@ -106,7 +111,7 @@ def prepare(
         progress.say("reading the checkpoints that claims name")
         known = replace(known, checkpoints=tuple(_checkpoints(audit, files, architecture)))
         audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
-    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer, stamps)
+    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer, model_stamps)
 
 
 def _checkpoints(audit: Audit, files: Files, model: slots.Architecture) -> Iterator[CheckpointFacts]:

@@ -19,6 +19,7 @@ from checker.core import history
 from checker.core.canonical import digest
 from checker.core.errors import EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
+from checker.core.files import check_unchanged
 from checker.core.layouts import Layout
 from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
 from checker.core.store import Store
@@ -179,7 +180,8 @@ class _Session:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
         if before is None or self.loaded is not None:
-            content = environment.record(device_of(self.audit.model), self.prepared.started, before)
+            attention = self.loaded and self.loaded.stack.attention
+            content = environment.record(device_of(self.audit.model), attention, self.prepared.started, before)
             self.store.write_record("environment", self.audit.name, content)
 
     @property
@@ -193,7 +195,7 @@ class _Session:
         """An engine that is proved to give the model's own logits."""
         self.progress.say(f"loading the model ({dtype})")
         model = load_model(self.prepared.files, dtype, device_of(self.audit.model))
-        self.prepared.files.check_unchanged(self.prepared.stamps)
+        check_unchanged(self.prepared.stamps)
         stack = BlockStack(model, self.audit.model.blocks)
         engine = Engine(stack)
         prove(engine.stack, self.cuts["scoring"].batches[0])

@@ -16,6 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +81,7 @@ def verify(pack: Pack) -> Verified:
         report = _read(pack, _judged, audit, store, judged_by)
         unread = list(_unread(pack, store))
     differences = [
+        *_day(report, judged_by),
         *_compared("audit.json", json.loads(canonical(resolved(audit))), pack.json("audit.json")),
         *unread,
         *_compared("report.json", _without_tool(report), _without_tool(stated)),
@@ -208,6 +210,17 @@ def _artifacts(pack: Pack, report: Report) -> Iterator[Difference]:
     if files:
         weights = artifacts.weights_digest_of(files)
         yield from _compared("artifacts.json", report["model"]["digest"], weights, "the digest of the weights")
+
+
+def _day(report: Report, judged_by: JudgedBy) -> Iterator[Difference]:
+    """A run cannot be judged as of a day before it was measured: waivers of then would hold."""
+    environment = report["environment"]
+    finished = environment and (environment["finished"] or environment["started"])
+    # A day of slack: whoever sealed it went by the calendar of a place that is not known here.
+    if finished and judged_by.day < (measured := datetime.fromisoformat(finished).date()) - timedelta(days=1):
+        yield Difference(
+            "judging.json", "day", judged_by.day.isoformat(), f"{measured}, when it was measured, or later"
+        )
 
 
 def _notes(judged_by: JudgedBy) -> Iterator[str]:

@@ -1,17 +1,21 @@
-"""What the library takes in the place of what a GGUF file says: told, or refused where it makes another model."""
+"""What the library takes in the place of what files say: told, or refused where it makes another model."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tiny_files import entry, gguf_bytes, gguf_text, tensor_info
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from checker.checkpoints.files import Files
 from checker.core.errors import CannotRun
 from checker.measure.fallbacks import fallbacks
+from checker.measure.models import load_tokenizer
 
 BYTE_LEVEL = SimpleNamespace(backend_tokenizer=SimpleNamespace(pre_tokenizer=pre_tokenizers.ByteLevel()))
 OWN_SPLIT = SimpleNamespace(
@@ -81,3 +85,32 @@ def test_rotary_angles_scaled_by_nothing_are_read(tmp_path: Path, kind: str) -> 
 def test_the_one_architecture_whose_scaling_is_read(tmp_path: Path) -> None:
     yarn = entry("gpt-oss.rope.scaling.type", 8, gguf_text("yarn"))
     assert fallbacks(gguf(tmp_path, yarn, architecture="gpt-oss"), OWN_SPLIT) == ()
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def tokenizer_of(folder: Path, named: str) -> tuple[Files, Any]:
+    """A tokenizer of words and single letters that splits at white space, under the class that is ``named``."""
+    words = ["<unk>", "it", "km", "the", "they", *"abcdefghijklmnopqrstuvwxyz"]
+    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>").save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": named}))
+    (folder / "config.json").write_text("{}")
+    names = ("tokenizer.json", "tokenizer_config.json")
+    files = Files("directory", folder, folder / "config.json", (), tuple(folder / name for name in names))
+    return files, load_tokenizer(files)
+
+
+def test_a_class_that_builds_another_tokenizer_than_the_one_in_the_file_is_told(tmp_path: Path) -> None:
+    (sentence,) = fallbacks(*tokenizer_of(tmp_path, "Qwen2Tokenizer"))
+    assert sentence == (
+        "a tokenizer.json that gives other token ids than Qwen2Tokenizer, the class that its settings name and that "
+        "this version of transformers builds anew"
+    )
+
+
+def test_a_tokenizer_that_is_what_its_file_says(tmp_path: Path) -> None:
+    assert fallbacks(*tokenizer_of(tmp_path, "PreTrainedTokenizerFast")) == ()

@@ -399,6 +399,14 @@ def test_a_tool_that_is_not_this_one(folder: Path, small: mutations.Contents, ke
     assert "expected the day of judging, the tool and whose policy" in found.message
 
 
+def test_a_day_before_the_evidence_was_measured(folder: Path, small: mutations.Contents) -> None:
+    found = forged(folder, small, "judging.json", lambda made: {**made, "day": "2025-12-30"})
+    assert found.code == 1
+    assert found.message.startswith(
+        'judging.json: day: found "2025-12-30"; expected "2026-01-01, when it was measured, or later"; '
+    )
+
+
 # --- expectations ----------------------------------------------------------------------------------------------------
 
 

@@ -239,6 +239,7 @@ def environment() -> Report:
         "processor": "a two-core server processor",
         "device": "cpu",
         "threads": 2,
+        "attention": "sdpa",
         "started": "2026-05-20T10:14:03Z",
         "finished": "2026-05-20T10:17:38Z",
     }

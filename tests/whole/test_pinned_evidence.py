@@ -20,7 +20,7 @@ from checker.core.layouts import Layout
 from checker.core.records import COMPLETENESS
 from checker.core.store import Store
 from checker.judge.measured import judge
-from checker.measure import cut_checkpoint
+from checker.measure import cut_checkpoint, texts
 from checker.measure import run as measure
 from checker.spec import load
 
@@ -59,6 +59,25 @@ def test_a_file_that_changes_between_its_digest_and_its_loading(
         assert store.count() == 0
     monkeypatch.setattr(measure, "load_model", load_model)
     audit(path, out=tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", ["prompts.jsonl", "evaluation.txt"])
+def test_a_text_that_changes_between_its_reading_and_its_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tiny_audit.write(tmp_path)
+    read = texts.evaluation
+
+    def swapped(*arguments: Any) -> Any:
+        cut = read(*arguments)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes())
+        return cut
+
+    monkeypatch.setattr(texts, "evaluation", swapped)
+    message = f"{tmp_path / name}: found that the file was changed while it was read; expected the bytes whose digest"
+    with pytest.raises(CannotRun, match=re.escape(message)):
+        audit(path, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_export_of_weights_that_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,8 @@ def cost(report: Report) -> Table:
 
 
 def environment(report: Report) -> Table:
-    titles = ("Device", "Processor", "Threads", "Platform", "Python", "torch", "transformers", "Started", "Finished")
+    titles = ("Device", "Processor", "Threads", "Attention", "Platform", "Python", "torch", "transformers", "Started",
+              "Finished")  # fmt: skip
     machine: Mapping[str, object] = report["environment"] or {}
     rows = [(title, machine[title.lower()]) for title in titles if machine.get(title.lower()) is not None]
     return pairs_of("machine", "Where the figures were measured", [(title, str(value)) for title, value in rows])
