@@ -180,7 +180,7 @@ class _Session:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
         if before is None or self.loaded is not None:
-            attention = self.loaded and self.loaded.stack.attention
+            attention = None if self.loaded is None else self.loaded.stack.attention
             content = environment.record(device_of(self.audit.model), attention, self.prepared.started, before)
             self.store.write_record("environment", self.audit.name, content)
 
