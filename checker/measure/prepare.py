@@ -104,9 +104,10 @@ def prepare(
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     check_unchanged(text_stamps)
     _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
+    embeddings = architecture.embeddings or model.vocabulary
     for text, cut in cuts.items():
-        _check_vocabulary(architecture.embeddings, text, cut.batches)
-    _check_vocabulary(architecture.embeddings, "evaluation", begin_token or ())
+        _check_vocabulary(embeddings, text, cut.batches)
+    _check_vocabulary(embeddings, "evaluation", begin_token or ())
     if claimed_checkpoints.naming_one(audit):
         progress.say("reading the checkpoints that claims name")
         known = replace(known, checkpoints=tuple(_checkpoints(audit, files, architecture)))

@@ -45,7 +45,7 @@ class Architecture:
     shapes: tuple[str, ...]  # digests of the blocks' names and shapes
     parameters: tuple[int, ...]  # that removing the block alone saves
     shared: tuple[tuple[tuple[int, ...], int], ...]  # blocks that hold the same parameters, and how many
-    embeddings: int  # rows
+    embeddings: int | None  # token ids that it embeds, where it says so
 
 
 def of_files(files: Files, stack: str | None = None) -> Architecture:
@@ -58,8 +58,15 @@ def of_model(model: Any, stack: str | None = None) -> Architecture:
     blocks = list(find_stack(model, stack))
     own, shared = _parameters(model, blocks)
     shapes = [sorted([name, list(tensor.shape)] for name, tensor in block.state_dict().items()) for block in blocks]
-    embeddings = model.get_input_embeddings().weight.shape[0]
-    return Architecture(marks_of(model, blocks), tuple(map(digest, shapes)), own, shared, int(embeddings))
+    return Architecture(marks_of(model, blocks), tuple(map(digest, shapes)), own, shared, _embeddings(model))
+
+
+def _embeddings(model: Any) -> int | None:
+    """How many token ids a model embeds; None where its own code does not say where it embeds them."""
+    try:
+        return int(model.get_input_embeddings().weight.shape[0])
+    except (NotImplementedError, AttributeError):
+        return None
 
 
 def marks_of(model: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Marks, ...]:

@@ -160,6 +160,13 @@ def test_blocks_whose_origin_is_open(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_that_does_not_say_where_it_embeds_tokens() -> None:
+    model = build("llama")
+    model.get_input_embeddings = lambda: (_ for _ in ()).throw(NotImplementedError("please override"))
+    assert slots.of_model(model).embeddings is None
+    assert slots.of_model(build("llama")).embeddings == LLAMA["vocab_size"]
+
+
 CODE = """
 from transformers import LlamaConfig, LlamaForCausalLM
 class OwnConfig(LlamaConfig):
