@@ -11,6 +11,8 @@ COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 KINDS = ("layer_types", "layers_block_type", "block_types")
 _LEADING = ("max_window_layers", "first_k_dense_replace", "num_dense_layers")
 _OF_BLOCKS = re.compile(r"layer|block|_idxs?$")
+_HEADS, _WIDTHS = ("num_attention_heads", "n_head", "num_heads"), ("hidden_size", "n_embd", "d_model", "n_embed", "dim")
+_LARGEST = 1 << 31
 _LONGEST = 100_000  # entries of a list that a pattern stands for
 _NOT_OF_BLOCKS = re.compile(r"token_ids?$|_tokens$|^architectures$")
 
@@ -28,6 +30,25 @@ def announced(config: Mapping[str, Any]) -> int | None:
     if stated is None and kinds:
         return len(kinds)
     return stated if type(stated) is int else None
+
+
+def cache_values(config: Mapping[str, Any], blocks: int) -> int | None:
+    """Numbers per token in the cache of keys and values of plain attention in every block.
+
+    None where some blocks do something else, keys and values are compressed, or heads are not counted as usual.
+    """
+    kinds: list[Any] = next((config[name] for name in KINDS if isinstance(config.get(name), list)), [])
+    if config.get("kv_lora_rank") or any("attention" not in str(kind) or "linear" in str(kind) for kind in kinds):
+        return None
+    heads = next((config[name] for name in _HEADS if config.get(name)), None)
+    hidden = next((config[name] for name in _WIDTHS if config.get(name)), None)
+    shared = config.get("num_key_value_heads") or config.get("num_kv_heads")
+    if type(heads) is not int or type(hidden) is not int:
+        return None
+    keys = 1 if config.get("multi_query") is True else shared or heads
+    width = config.get("head_dim") or hidden // heads
+    whole = type(keys) is int and type(width) is int and 0 < keys < _LARGEST and 0 < width < _LARGEST
+    return 2 * blocks * keys * width if whole else None
 
 
 def cut_settings(settings: Mapping[str, Any], blocks: int, slots: Sequence[int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from checker.checkpoints.config import COUNTS, announced, of_text
+from checker.checkpoints.config import COUNTS, announced, cache_values, of_text
 from checker.checkpoints.digests import file_sha256, listing_digest
 from checker.checkpoints.files import FETCH_AGAIN, Files
 from checker.checkpoints.gguf import GgufArray, read_gguf
@@ -44,6 +44,7 @@ def facts(files: Files, source: ModelSource) -> ModelFacts:
         kind=source.kind,
         revision=files.revision,
         remote_code=bool(files.code),
+        weight_bytes=sum(path.stat().st_size for path in files.weights),
     )
 
 
@@ -72,6 +73,7 @@ def _of_folder(files: Files, path: Path, stack: str | None) -> ModelFacts:
         tokenizer_digest=listing_digest({path.name: file_sha256(path) for path in files.tokenizer}),
         quantization=kind,
         notes=notes,
+        cache_values=cache_values(config, count),
     )
 
 
@@ -108,13 +110,14 @@ def _of_gguf(files: Files) -> ModelFacts:
             path, f"one of {parts} parts of a model", "a whole one", "merge the parts with `llama-gguf-split --merge`"
         )
     architecture = _printable(header.metadata.get("general.architecture"))
-    size, context = f"{architecture}.vocab_size", f"{architecture}.context_length"
+    count, size = f"{architecture}.block_count", f"{architecture}.vocab_size"
+    context = f"{architecture}.context_length"
     tensors = [tensor for tensor in header.tensors if not tensor.constant]
     kind, notes = _stored_as(tensors, {})
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     sizes = {size: tokens.length if isinstance(tokens, GgufArray) else None, **header.metadata}
     return _model_facts(
-        _stack(files, tensors, _number(path, sizes, (f"{architecture}.block_count",)), "blk"),
+        _stack(files, tensors, _number(path, sizes, (count,)), "blk"),
         tensors,
         architecture=architecture,
         slot_kinds=(),
@@ -124,12 +127,31 @@ def _of_gguf(files: Files) -> ModelFacts:
         tokenizer_digest=header.tokenizer_digest,
         quantization=kind,
         notes=notes,
+        cache_values=cache_values(_attention(header.metadata, architecture), _number(path, sizes, (count,))),
     )
 
 
-def _model_facts(blocks: Sequence[Sequence[Tensor]], tensors: Iterable[Tensor], **known: Any) -> ModelFacts:
+def _attention(metadata: Mapping[str, Any], architecture: str) -> dict[str, Any]:
+    """A GGUF header's settings of attention, under the names that config.json has for them."""
+    names = {
+        "hidden_size": "embedding_length",
+        "num_attention_heads": "attention.head_count",
+        "num_key_value_heads": "attention.head_count_kv",
+        "head_dim": "attention.key_length",
+        "kv_lora_rank": "attention.kv_lora_rank",
+    }
+    return {name: metadata.get(f"{architecture}.{key}") for name, key in names.items()}
+
+
+def _model_facts(
+    blocks: Sequence[Sequence[Tensor]], tensors: Sequence[Tensor], vocabulary: int, **known: Any
+) -> ModelFacts:
     """``facts`` still sets what depends on the source: its name, kind and revision."""
+    inside = {tensor.name for numbers in stacks(tensors).values() for block in numbers.values() for tensor in block}
+    embeddings = [t for t in tensors if t.name not in inside and len(t.shape) == 2 and t.shape[0] == vocabulary]
     return ModelFacts(
+        vocabulary=vocabulary,
+        embedding_parameters=sum(tensor.elements for tensor in embeddings),
         source="",
         kind="",
         blocks=len(blocks),

@@ -8,7 +8,7 @@ or, for Python files alone, done where both the audit file and the command line 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,23 +35,24 @@ class FileMissing(CannotRun):
     """A file that the model needs is not there."""
 
 
-def check_agreed(source: ModelSource, repeated: bool) -> None:
-    """UsageError unless audit file and command line agree on whether code that comes with the model may run.
+def check_agreed(sources: Mapping[str, ModelSource], repeated: bool) -> None:
+    """UsageError unless audit file and command line agree on whether code that comes with models may run.
 
-    ``repeated`` is whether the command line has ``--trust-remote-code``.
+    ``sources`` go by their sections in the audit file; ``repeated`` is whether the command line has
+    ``--trust-remote-code``.
     """
-    setting = "model.trust_remote_code"
-    if source.trust_remote_code and not repeated:
+    trusting = [section for section, source in sources.items() if source.trust_remote_code]
+    if trusting and not repeated:
         raise UsageError.at(
-            setting,
+            f"{trusting[0]}.trust_remote_code",
             f"true in the audit file, and no {OPTION} on the command line",
             "both, because code that comes with the model runs with all your rights",
             f"read that code, then add {OPTION}",
         )
-    if repeated and not source.trust_remote_code:
+    if repeated and not trusting:
         raise UsageError.at(
             OPTION,
-            f"it on the command line, and no `{setting}: true` in the audit file",
+            f"it on the command line, and no `{next(iter(sources))}.trust_remote_code: true` in the audit file",
             "both",
             "leave the option out, or say so in the audit file, where readers see it",
         )

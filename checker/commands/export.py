@@ -49,7 +49,7 @@ def export(
         raise UsageError.at("--to", "none", "the folder that the checkpoint shall be", "name one that is not there")
     else:
         source = exports.model_source(out, content, audit)
-        check_agreed(source, trust_remote_code)
+        check_agreed({"model": source}, trust_remote_code)
         require_measuring()
         from checker.measure import cut_checkpoint
 

@@ -8,7 +8,7 @@ from typing import TypedDict, final
 
 from checker.core.canonical import digest
 from checker.core.records import Verdict
-from checker.core.slots import AllMarks, Comparison
+from checker.core.slots import NOT_COMPARED, AllMarks, Comparison
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class ModelFacts:
     card: CardFacts | None = None  # None where no card lies beside the weights
     marks: AllMarks | None = None  # what the slots are; None where only headers and config.json were read
     shared_parameters: tuple[tuple[tuple[int, ...], int], ...] = ()  # blocks with their common ones, counted once
+    embedding_parameters: int = 0  # of tensors outside the blocks with a row for each entry of the vocabulary
+    weight_bytes: int | None = None  # of the files that hold the weights
+    cache_values: int | None = None  # that the cache of keys and values holds per token; None where that is not known
     headers: str | None = None  # digest of the shapes that headers give, where others stand in ``block_shapes``
 
     @property
@@ -97,14 +100,12 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class CheckpointFacts:
-    """What the weights of the pruned checkpoint that a claim names say of it, held against the audited model's."""
+class ProvenanceFacts:
+    """What the weights of a checkpoint say of it, held against the audited model's."""
 
-    claim: str  # its id
-    name: str  # of the folder
     blocks: int
     layout: str | None  # None where a block's origin is open, or there are more blocks than slots
-    removed: tuple[int, ...]  # blocks of the audited model that it lacks, as far as none is open
+    removed: tuple[int, ...]  # blocks of the audited model that it lacks; none where an origin is open
     cut: bool  # whether its blocks are the audited model's in order, retrained or not
     done: str  # what was done to the blocks, in words
     retrained: tuple[int, ...]  # places
@@ -114,6 +115,13 @@ class CheckpointFacts:
     config: tuple[str, ...] = ()  # fields of config.json that do not fit
     twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
     slots: Comparison | None = None  # whether its blocks run in slots like the model's; None: not compared
+
+    @property
+    def why_another(self) -> str | None:
+        """Why a layout of the model is not the checkpoint, or may not be, whatever its blocks: its slots are others."""
+        if self.slots is None:
+            return f"{NOT_COMPARED}; run the audit again"
+        return self.slots.why if self.slots.state != "same" else None
 
 
 @final
@@ -146,11 +154,41 @@ class EvaluationFacts:
     shared_windows: float = 0.0  # the share of windows of which at least half stands there
     begin_token: bool = False  # whether a begin token can be put before it, whose effect is then measured
     repeats: tuple[int, ...] = ()  # windows that add little but what stands in earlier ones
+    scored_bytes: tuple[int, ...] = ()  # UTF-8 bytes of the scored tokens, per window; empty where they are not known
 
     @property
     def overlaps(self) -> bool:
         """Whether it shares more than chance with a text that layers are chosen on."""
         return max(self.shared_letters, self.shared_tokens) >= SHARED_RUN or self.shared_windows >= SHARED_WINDOWS
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What a checkpoint turned out to be, and what its own tokenizer makes of the texts."""
+
+    name: str
+    model: ModelFacts
+    scoring: ScoringFacts
+    evaluation: EvaluationFacts
+    unlike: str | None = None  # the first window and token that are not the model's; None where all are
+    provenance: ProvenanceFacts | None = None
+    no_provenance: str = ""  # why its weights are not held against the model's
+
+    @property
+    def layout(self) -> str | None:
+        """The layout of the model's blocks that it is, healed or not, where that is known."""
+        return None if self.provenance is None else self.provenance.layout
+
+    def no_distance(self, base: ModelFacts) -> str | None:
+        """Why there is no distance from ``base`` to it; None where there is one."""
+        if self.unlike or self.model.vocabulary == base.vocabulary:
+            return self.unlike
+        return f"its vocabulary has {self.model.vocabulary} entries, and the model's {base.vocabulary}"
+
+    @property
+    def own(self) -> Facts:
+        """The facts of the checkpoint as an audited model's."""
+        return Facts(self.model, self.scoring, self.evaluation)
 
 
 @dataclass(frozen=True)
@@ -161,7 +199,11 @@ class Facts:
     scoring: ScoringFacts | None = None
     evaluation: EvaluationFacts | None = None
     selection: ScoringFacts | None = None  # the text that losses are taken on
-    checkpoints: tuple[CheckpointFacts, ...] = ()  # those that claims name
+    checkpoints: tuple[CheckpointFacts, ...] = ()
+
+    def checkpoint(self, name: str | None) -> CheckpointFacts | None:
+        """The facts of the checkpoint of a name, where it was read."""
+        return next((fact for fact in self.checkpoints if fact.name == name), None)
 
 
 # What two texts share by more than chance. Names and phrases run to 50 letters in a million letters of encyclopedia

@@ -107,6 +107,12 @@ class Layout:
         """The slots of a stack of ``blocks`` that it leaves out, ascending."""
         return tuple(sorted(set(range(blocks)) - set(self.slots)))
 
+    def within(self, blocks: int) -> bool:
+        """Whether a stack of ``blocks`` has its slots, each once and in order, and the blocks in them."""
+        held = [block for place in self.places for block, _ in place.weights]
+        ascending = all(low < high for low, high in pairwise(self.slots))
+        return bool(held) and ascending and max(*held, *self.slots) < blocks
+
     def __str__(self) -> str:
         return self._text
 

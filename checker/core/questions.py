@@ -18,7 +18,8 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 
 Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
 HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
-Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32"]
+# Two hold this baseline against another on the scoring text: that in float32; of a checkpoint, the audited model's.
+Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32", "model"]
 Span = tuple[int, int]  # the first and the last block of a run, inclusive
 
 # Pooled quantities are not means over prompts: they are measured anew on portions of them, (from, to) in quarters. The
@@ -130,6 +131,7 @@ class Evidence:
     audit: Audit
     facts: Facts
     answers: Callable[[Question], Values | None]
+    checkpoints: Mapping[str, Evidence] = field(default_factory=dict)  # the same of each checkpoint that was read
 
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))

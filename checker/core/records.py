@@ -75,6 +75,18 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """A further model under the audit's contracts: what is released, and measured as it is."""
+
+    name: str
+    source: ModelSource
+    location: Location
+    deletions: bool = False  # whether the cost of deleting each single block of it is measured
+    healed: bool = False  # declared to have been trained after blocks were removed
+    by_path: bool = False  # whether a claim names its folder, and nothing declares it
+
+
+@dataclass(frozen=True)
 class TextSource:
     """Where a text comes from. Only the fields of its ``kind`` are set."""
 
@@ -321,6 +333,7 @@ class Audit:
     policy: Policy
     further_selections: tuple[Selection, ...] = ()  # the same methods under other constraints
     selecting: ScoringContract | None = None  # text that losses are taken on; None: the scoring text
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     @property
     def places(self) -> Mapping[str, Location]:
@@ -331,6 +344,10 @@ class Audit:
         """The claims of the given kinds, in the order of the audit file."""
         kinds: tuple[type[C] | type[D], ...] = (kind, *others)
         return (claim for claim in self.claims if isinstance(claim, kinds))
+
+    def of_checkpoint(self, checkpoint: Checkpoint) -> Audit:
+        """What is asked of a checkpoint: this audit of that model, without claims."""
+        return replace(self, model=checkpoint.source, checkpoints=(), claims=(), selecting=None)
 
     @property
     def selections(self) -> tuple[Selection, ...]:

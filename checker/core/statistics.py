@@ -186,6 +186,27 @@ def increase(variant_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, set
     return replace(difference, value=percent(difference.value), interval=interval, scale="percent")
 
 
+def bits_per_byte(nll: ArrayLike, scored_bytes: ArrayLike, settings: Statistics) -> Estimate:
+    """Sum of NLL / ln 2 / UTF-8 bytes, both per unit; Student's t on the log scale."""
+    losses, counts = _windows(scored_bytes, nll=nll)
+    sample = resample(weighted_mean(losses / log(2.0), counts), len(counts), _scored(settings, counts))
+    return _log_estimate(sample, settings) or replace(_linear_estimate(sample, settings), log_standard_error=None)
+
+
+def loss_increase(variant_nll: ArrayLike, base_nll: ArrayLike, settings: Statistics) -> Estimate | None:
+    """``100 * (loss / base loss - 1)`` percent over the same units of text: the increase of bits per byte.
+
+    None where a loss is not positive, on all units or without one of them.
+    """
+    variant, base = paired(variant_nll=variant_nll, base_nll=base_nll)
+    quotient = weighted_quotient(weighted_mean(variant), weighted_mean(base))
+    found = _log_estimate(resample(quotient, len(base), settings), settings)
+    if found is None:
+        return None
+    interval = found.interval and (100.0 * (found.interval[0] - 1.0), 100.0 * (found.interval[1] - 1.0))
+    return replace(found, value=100.0 * (found.value - 1.0), interval=interval, scale="percent")
+
+
 def ratio_of_costs(
     better_nll: ArrayLike, worse_nll: ArrayLike, base_nll: ArrayLike, tokens: ArrayLike, settings: Statistics
 ) -> Estimate | None:

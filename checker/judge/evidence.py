@@ -9,12 +9,12 @@ from typing import Any, TypedDict, TypeVar
 
 from checker.core.canonical import restored, restored_row
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
-from checker.core.facts import EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
 from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
 from checker.core.records import Audit, TextSource
-from checker.core.store import Store
-from checker.spec import claimed_checkpoints
-from checker.spec.contracts import ContractName, contracts, digests_under, scopes, together
+from checker.core.store import Scope, Store
+from checker.spec import checkpoint_facts
+from checker.spec.contracts import against, contract_digests, contracts, digests_under, scopes, together
 from checker.spec.sources import text_identity
 
 TextFacts = TypeVar("TextFacts", ScoringFacts, EvaluationFacts)
@@ -39,8 +39,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     scoring = store.read_record("scoring", digests["scoring"])
     selection = store.read_record("selection", digests["selection"]) if audit.selecting else scoring
     evaluation = store.read_record("evaluation", together(digests))
-    recorded = partial(store.read_record, claimed_checkpoints.RECORD)
-    checkpoints = claimed_checkpoints.restore(audit, model, recorded, str(store.path))
+    recorded = partial(store.read_record, checkpoint_facts.RECORD)
+    checkpoints = checkpoint_facts.restore(audit, model, together(digests), recorded, str(store.path))
     facts = Facts(
         model,
         _restored_text(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
@@ -48,11 +48,24 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
         _restored_text(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
         checkpoints,
     )
-    return Evidence(claimed_checkpoints.with_layers(audit, checkpoints), facts, _answers(store, facts, digests))
+    under = scopes(str(model.digest), digests)
+    others = {each.name: _of_checkpoint(audit, each, under, store) for each in checkpoints}
+    return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others)
 
 
-def _answers(store: Store, facts: Facts, digests: Mapping[ContractName, str]) -> Callable[[Question], Values | None]:
-    under = scopes(str(facts.model.digest), digests)
+def _of_checkpoint(audit: Audit, fact: CheckpointFacts, model: Mapping[Text, Scope], store: Store) -> Evidence:
+    """The evidence of a checkpoint, as that of an audited model; ``model`` is under what the model's is stored."""
+    checkpoint = next(each for each in audit.checkpoints if each.name == fact.name)
+    own, place = audit.of_checkpoint(checkpoint), f"{store.path}, checkpoint {fact.name}"
+    _check_model(fact.model, place)
+    _check_text(fact.scoring, place)
+    _check_text(fact.evaluation, place)
+    under = scopes(str(fact.model.digest), contract_digests(own, fact.own))
+    under["model"] = against(under["scoring"], model["scoring"])
+    return Evidence(own, fact.own, _answers(store, fact.own, under))
+
+
+def _answers(store: Store, facts: Facts, under: Mapping[Text, Scope]) -> Callable[[Question], Values | None]:
     sizes = _sizes(facts)
 
     @cache
@@ -81,6 +94,7 @@ def _sizes(facts: Facts) -> dict[Text, tuple[int, int]]:
         "scoring": prompts,
         "selection": (facts.selection.batches, facts.selection.prompts) if facts.selection else (0, 0),
         "float32": prompts,
+        "model": prompts,
         "evaluation": (facts.evaluation.batches, len(facts.evaluation.scored)) if facts.evaluation else (0, 0),
         "begin_token": (1, 3),  # the sums without and with it, and the tokens scored
     }
@@ -97,6 +111,12 @@ def _identity(source: TextSource, store: Store) -> str:
 
 def _restored_text(kind: type[TextFacts], record: Mapping[str, Any], place: str) -> TextFacts:
     found = restored(kind, record, place)
+    _check_text(found, place)
+    return found
+
+
+def _check_text(found: ScoringFacts | EvaluationFacts, place: str) -> None:
+    """EvidenceDamaged where a text's facts do not fit each other."""
     units = found.prompts if isinstance(found, ScoringFacts) else len(found.scored)
     if list(found.repeats) != sorted(set(found.repeats)) or any(unit >= units for unit in found.repeats):
         raise EvidenceDamaged.at(
@@ -106,11 +126,20 @@ def _restored_text(kind: type[TextFacts], record: Mapping[str, Any], place: str)
         raise EvidenceDamaged.at(f"{place}, kinds", f"{len(found.kinds)} of them", f"one for each of {units}", RESTORE)
     if isinstance(found, EvaluationFacts) and not 0 <= found.shared_windows <= 1:
         raise EvidenceDamaged.at(f"{place}, shared_windows", str(found.shared_windows), "a share", RESTORE)
-    return found
+    if isinstance(found, EvaluationFacts) and len(found.scored_bytes) not in (0, units):
+        raise EvidenceDamaged.at(
+            f"{place}, scored_bytes", f"{len(found.scored_bytes)} of them", f"one for each of {units}", RESTORE
+        )
 
 
 def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
     model = restored(ModelFacts, record, f"{place}, model")
+    _check_model(model, place)
+    return model
+
+
+def _check_model(model: ModelFacts, place: str) -> None:
+    """EvidenceDamaged where a model's facts do not fit each other."""
     lengths = {len(model.block_parameters), len(model.block_shapes)}
     if lengths != {model.blocks}:  # a number alone would let a small file ask for any amount of memory
         raise EvidenceDamaged.at(
@@ -121,4 +150,3 @@ def _restored_model(record: Mapping[str, Any], place: str) -> ModelFacts:
         )
     if model.misfit:
         raise EvidenceDamaged.at(f"{place}, model", model.misfit, "an entry for every block", RESTORE)
-    return model

@@ -267,6 +267,7 @@ class ReportFigures(Header):  # what rules look at: a report without their findi
     differences: Sequence[figures.DifferenceRow]
     stability: Sequence[figures.StabilityRow]
     claims: Sequence[ClaimRow]
+    released: figures.ReleasedRow | None
     cost: CostRow
     evidence: NotRequired[EvidenceRow]
     not_tested: Sequence[str]

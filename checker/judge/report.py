@@ -17,12 +17,12 @@ from checker.core.canonical import digest, restored_row
 from checker.core.facts import ScoringFacts
 from checker.core.layouts import Layout, pairs_within
 from checker.core.questions import Evidence
-from checker.core.records import ScoringContract
+from checker.core.records import Audit, ScoringContract
 from checker.core.statistics import perplexity
 from checker.core.store import MEASURING_CODE
 from checker.judge.claims import decide
 from checker.judge.claims.decision import Figures
-from checker.judge.figures import agreement, costs
+from checker.judge.figures import agreement, costs, released
 from checker.judge.figures import arms as arm_figures
 from checker.judge.figures import blocks as block_figures
 from checker.judge.figures import pairs as pair_figures
@@ -31,6 +31,7 @@ from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import RegimeRow
 from checker.judge.figures.pairs import noise_floor
+from checker.judge.figures.released import Released
 from checker.judge.form import (
     BeginTokenRow,
     ContractsRow,
@@ -77,7 +78,8 @@ def report_figures(
         "metric": block_figures.metric(distance, removal_figures.overlap(sets, audit)),
         "removal": removal_figures.removal(cost, sets),
     }
-    figures = Figures(distance, cost, sets, rows, regime, prediction)
+    checkpoints = released.of_evidence(cost)
+    figures = Figures(distance, cost, sets, rows, regime, prediction, checkpoints)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     report: ReportFigures = {
         **_header(evidence),
@@ -99,11 +101,13 @@ def report_figures(
         "differences": agreement.differences(cost, chosen.sets),
         "stability": agreement.stability(distance),
         "claims": decide(figures, audit.claims),
+        "released": released.rows(cost, checkpoints),
         "cost": _cost(evidence, asked, chosen, environment or {}),
         "not_tested": _not_tested(evidence),
         "evidence": origin,
     }
-    return report, tuple(_gaps(evidence, distance, cost, chosen))
+    gaps = (*_gaps(evidence, distance, cost, chosen), *_checkpoint_gaps(audit, checkpoints))
+    return report, gaps
 
 
 def _header(evidence: Evidence) -> Header:
@@ -217,33 +221,50 @@ def _environment(record: Mapping[str, Any] | None) -> EnvironmentRow | None:
     return restored_row(EnvironmentRow, record, "the record of the environment")
 
 
+_FINISH = "run the audit to its end"
+
+
 def _gaps(evidence: Evidence, distance: Distances, cost: Costs, chosen: Arms) -> Iterable[str]:
     """What the audit asks for and is not measured."""
     audit, blocks = evidence.audit, cost.blocks
-    finish = "run the audit to its end"
     selecting = {method.name for method in audit.methods}  # an arm without distances is a gap of its own
     for name in scored_by(audit):
         if name not in distance.by_method and name not in selecting:
-            yield f"{name}: its distances are not all measured; {finish}"
+            yield f"{name}: its distances are not all measured; {_FINISH}"
     yield from chosen.gaps
     if cost.base is None:
-        yield f"the baseline's perplexity is not measured; {finish}"
+        yield f"the baseline's perplexity is not measured; {_FINISH}"
     removals = dict.fromkeys(removal.layout for removal in chosen.sets)
     compared = dict.fromkeys(removal.layout for removal in chosen.sets if not removal.draw)
     asked: dict[str, list[object]] = {
         "removal sets": [cost.nll(layout) for layout in removals],
         "KL and top-1 agreement of arms": [cost.per_token(name, at) for at in compared for name in ("kl", "top1")],
-        "removals that claims name": [cost.nll(layout) for layout in claimed_layouts(audit, blocks)],
+        "removals that claims or checkpoints name": [
+            cost.nll(layout) for layout in claimed_layouts(audit, evidence.facts)
+        ],
         "single deletions": [cost.singles.get(block) for block in range(blocks)],
     }
     for what, answers in asked.items():
         missing = sum(answer is None for answer in answers)
         if missing:
-            yield f"{what}: {missing} of {len(answers)} are not measured; {finish}"
+            yield f"{what}: {missing} of {len(answers)} are not measured; {_FINISH}"
     if evidence.facts.evaluation and evidence.facts.evaluation.begin_token and _begin_token(evidence) is None:
-        yield f"the loss without and with the begin token is not measured; {finish}"
+        yield f"the loss without and with the begin token is not measured; {_FINISH}"
     if audit.model.dtype != "float32" and noise_floor(evidence) is None:
-        yield f"the numerical floor of {audit.model.dtype} is not measured; {finish}"
+        yield f"the numerical floor of {audit.model.dtype} is not measured; {_FINISH}"
+
+
+def _checkpoint_gaps(audit: Audit, checkpoints: Mapping[str, Released]) -> Iterable[str]:
+    """What is not measured of the checkpoints."""
+    for checkpoint in audit.checkpoints:
+        known = checkpoints.get(checkpoint.name)
+        if known is None or known.own.base is None:
+            yield f"the checkpoint {checkpoint.name} is not measured; {_FINISH}"
+        elif known.distance is None and not known.fact.no_distance(known.evidence.facts.model):
+            yield f"how far the checkpoint {checkpoint.name} is from the model is not measured; {_FINISH}"
+        elif checkpoint.deletions and len(known.own.singles) < known.own.blocks:
+            missing = known.own.blocks - len(known.own.singles)
+            yield f"{missing} of {known.own.blocks} single deletions of {checkpoint.name} are not measured; {_FINISH}"
 
 
 def _not_tested(evidence: Evidence) -> list[str]:

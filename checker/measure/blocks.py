@@ -155,6 +155,20 @@ class BlockStack:
         with self._patched(stand_still):
             return self._forward(ids)
 
+    def let_go(self) -> None:
+        """Gives the memory of the blocks' own weights back: from here on only ``leave`` works."""
+        inside = {id(part) for block in self.blocks for part in block.modules()}
+        outside = {
+            id(weight)
+            for part in self.model.modules()
+            if id(part) not in inside
+            for weight in part.parameters(recurse=False)
+        }
+        for block in self.blocks:
+            for weight in block.parameters():
+                if id(weight) not in outside:
+                    weight.data = torch.empty(0, dtype=weight.dtype, device=weight.device)
+
     def same_shapes(self, block: int, slot: int) -> bool:
         """Whether a block's weights fit a slot."""
         held, needed = (_weights(self.blocks[number]) for number in (block, slot))

@@ -103,21 +103,27 @@ class Engine:
             node.state = known.hidden
 
     @torch.inference_mode()
-    def baseline_gap(self, batch: Batch, reference: Engine) -> Values:
-        """KL(reference baseline || this baseline) per unit, in nats: the numerical floor of this model's dtype.
-
-        NotFinite names the unit.
-        """
+    def last_states(self, batch: Batch) -> torch.Tensor:
+        """Hidden states (W, T, D) of a batch after the unchanged model's last block."""
         with memory_explained(batch.ids.numel()):
-            ids = batch.ids.to(self.stack.device)
-            pairs = []
-            for engine in (reference, self):
-                entrance = engine.stack.enter(ids)
-                pairs.append(scored_logits(engine.stack, batch, ids, run_through(engine.stack, engine.base, entrance)))
-            rows = [
-                kl_divergence(torch.log_softmax(theirs, -1), torch.log_softmax(ours, -1))
-                for (_, theirs), (_, ours) in zip(*pairs, strict=True)
-            ]
-        floor: Values = by_unit(torch.cat(rows), batch).mean(1)
-        check_values(batch, self.base, "kl", floor)
-        return floor
+            self.block_runs += len(self.stack)
+            return run_through(self.stack, self.base, self.stack.enter(batch.ids.to(self.stack.device)))
+
+    @torch.inference_mode()
+    def gap(self, batch: Batch, reference: BlockStack, states: torch.Tensor) -> tuple[Values, Values]:
+        """How far this model is from another one, whose last hidden states (W, T, D) on the batch are given.
+
+        KL(reference || this) averaged over a unit's scored positions, in nats, and the share of them where the most
+        likely token is the same; both per unit. Both vocabularies are of one size. NotFinite names the unit.
+        """
+        kl, top1 = [], []
+        with memory_explained(batch.ids.numel()):
+            theirs = scored_logits(reference, batch, batch.ids.to(reference.device), states)
+            ours = scored_logits(self.stack, batch, batch.ids.to(self.stack.device), self.last_states(batch))
+            for (_, before), (_, now) in zip(theirs, ours, strict=True):
+                first = before.to(now.device)
+                top1.append((first.argmax(-1) == now.argmax(-1)).float())
+                kl.append(kl_divergence(torch.log_softmax(first, -1), torch.log_softmax(now, -1)))
+        distance, agreement = (by_unit(torch.cat(rows), batch).mean(1) for rows in (kl, top1))
+        check_values(batch, self.base, "kl", distance)
+        return distance, agreement

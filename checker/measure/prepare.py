@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
 from checker.checkpoints import model_card
 from checker.checkpoints.digests import check_pin, weights_digest
-from checker.checkpoints.files import Files
+from checker.checkpoints.files import Files, locate
 from checker.checkpoints.model_facts import facts
 from checker.checkpoints.trust import check_agreed
-from checker.core.errors import CannotRun
-from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.errors import CannotRun, NotFinite
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ProvenanceFacts, ScoringFacts
 from checker.core.files import Stamp, check_unchanged, stamps
 from checker.core.layouts import Layout
 from checker.core.questions import Text
-from checker.core.records import Audit
+from checker.core.records import Audit, Checkpoint, ModelSource
 from checker.measure import slots, texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
-from checker.spec import claimed_checkpoints
+from checker.spec import checkpoint_facts
 from checker.spec.contracts import contracts
 from checker.spec.sources import text_file
 
@@ -50,17 +52,38 @@ class NoProgress:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A model whose files were found, hashed and described; no weight is loaded."""
+
+    source: ModelSource
+    files: Files
+    stamps: Mapping[Path, Stamp]  # before they were hashed
+    facts: ModelFacts
+    architecture: slots.Architecture
+    tokenizer: Any
+
+
+@dataclass(frozen=True)
+class PreparedCheckpoint:
+    """A checkpoint that was found, and the texts as its own tokenizer cuts them."""
+
+    checkpoint: Checkpoint
+    found: Found
+    cuts: Mapping[Text, texts.Cut]
+    facts: CheckpointFacts
+
+
+@dataclass(frozen=True)
 class Prepared:
     """An audit whose model was found and whose texts were read and cut; no weight is loaded and nothing is written."""
 
     audit: Audit
     started: datetime
-    files: Files
+    found: Found
     facts: Facts
     cuts: Mapping[Text, texts.Cut]
     begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
-    tokenizer: Any
-    stamps: Mapping[Path, Stamp]  # of the model's files, before they were hashed
+    checkpoints: tuple[PreparedCheckpoint, ...] = ()
 
 
 def prepare(
@@ -70,58 +93,110 @@ def prepare(
     *,
     trust_remote_code: bool = False,
 ) -> Prepared:
-    """Finds the model, holds its weights against their pin, and cuts the texts into windows.
+    """Finds the model and the checkpoints, holds their weights against their pins, and cuts the texts into windows.
 
-    ``trust_remote_code`` is the command line's word on code that comes with the model; the audit's own must be the
-    same. Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
+    ``trust_remote_code`` is the command line's word on code that comes with them; the audit's own must be the same.
+    Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
     """
-    check_agreed(audit.model, trust_remote_code)
+    further = {f"checkpoints.{each.name}": each.source for each in audit.checkpoints}
+    check_agreed({"model": audit.model, **further}, trust_remote_code)
     progress, started = progress or NoProgress(), datetime.now(UTC)
     progress.say(f"reading the model's files: {audit.model.kind}")
-    files = fetch(audit.model, hub_cache)
-    model_stamps = stamps(files.read)
-    weights = weights_digest(files)
-    check_pin(audit.model, files, weights)
-    card = model_card.facts(files.folder) if audit.model.kind in ("directory", "hub") else None
-    described = replace(facts(files, audit.model), digest=weights, card=card)
-    architecture = slots.of_files(files, audit.model.blocks)
-    packed = described.quantization is not None and files.config is not None
-    model = slots.in_facts(described, architecture, packed=packed)
+    found = _find(audit.model, hub_cache)
     progress.say("tokenising the texts")
-    text_stamps = stamps(filter(None, (text_file(contract.source) for contract in contracts(audit).values())))
-    tokenizer = load_tokenizer(files)
-    model = replace(model, fallbacks=fallbacks(files, tokenizer))
-    scoring, scoring_facts = texts.scoring(audit.scoring, tokenizer)
-    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, tokenizer)
-    cuts: dict[Text, texts.Cut] = {"scoring": scoring, "evaluation": evaluation}
-    begin_token = texts.begin_token_windows(audit.evaluation, tokenizer)
-    evaluation_facts = replace(evaluation_facts, begin_token=begin_token is not None)
-    known = Facts(model, scoring_facts, with_overlap(evaluation_facts, evaluation, scoring))
+    before = stamps(filter(None, (text_file(contract.source) for contract in contracts(audit).values())))
+    cuts, scoring, evaluation = _cut(audit, found)
+    begin_token = texts.begin_token_windows(audit.evaluation, found.tokenizer)
+    evaluation = replace(evaluation, begin_token=begin_token is not None)
+    known = Facts(found.facts, scoring, with_overlap(evaluation, cuts["evaluation"], cuts["scoring"]))
     selecting = audit.selecting or audit.scoring
     if selecting.source.kind != "self_generated":  # else the model is needed first
-        known = with_selection(known, cuts, *texts.selection(selecting, tokenizer))
-    elif tokenizer.bos_token_id is None:
+        known = with_selection(known, cuts, *texts.selection(selecting, found.tokenizer))
+    elif found.tokenizer.bos_token_id is None:
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
-    check_unchanged(text_stamps)
-    _check_context(model, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
-    embeddings = architecture.embeddings or model.vocabulary
+    _check_windows(found, cuts)
+    _check_vocabulary(found, "evaluation", begin_token or ())
+    prepared = Prepared(audit, started, found, known, cuts, begin_token)
+    checkpoints = tuple(_checkpoint(prepared, each, progress, hub_cache) for each in audit.checkpoints)
+    check_unchanged(before)
+    known = replace(known, checkpoints=tuple(each.facts for each in checkpoints))
+    audit = checkpoint_facts.with_layers(audit, known)
+    return replace(prepared, audit=audit, facts=known, checkpoints=checkpoints)
+
+
+def _find(source: ModelSource, hub_cache: Path | None) -> Found:
+    files = fetch(source, hub_cache)
+    before = stamps(files.read)
+    weights = weights_digest(files)
+    check_pin(source, files, weights)
+    card = model_card.facts(files.folder) if source.kind in ("directory", "hub") else None
+    described = replace(facts(files, source), digest=weights, card=card)
+    architecture = slots.of_files(files, source.blocks)
+    packed = described.quantization is not None and files.config is not None
+    model = slots.in_facts(described, architecture, packed=packed)
+    tokenizer = load_tokenizer(files)
+    return Found(source, files, before, replace(model, fallbacks=fallbacks(files, tokenizer)), architecture, tokenizer)
+
+
+def _cut(audit: Audit, found: Found) -> tuple[dict[Text, texts.Cut], ScoringFacts, EvaluationFacts]:
+    """The texts that every model is measured on, as this one's tokenizer cuts them."""
+    scoring, scoring_facts = texts.scoring(audit.scoring, found.tokenizer)
+    evaluation, evaluation_facts = texts.evaluation(audit.evaluation, found.tokenizer)
+    return {"scoring": scoring, "evaluation": evaluation}, scoring_facts, evaluation_facts
+
+
+def _check_windows(found: Found, cuts: Mapping[Text, texts.Cut]) -> None:
+    _check_context(found.facts, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     for text, cut in cuts.items():
-        _check_vocabulary(embeddings, text, cut.batches)
-    _check_vocabulary(embeddings, "evaluation", begin_token or ())
-    if claimed_checkpoints.naming_one(audit):
-        progress.say("reading the checkpoints that claims name")
-        known = replace(known, checkpoints=tuple(_checkpoints(audit, files, architecture)))
-        audit = claimed_checkpoints.with_layers(audit, known.checkpoints)
-    return Prepared(audit, started, files, known, cuts, begin_token, tokenizer, model_stamps)
+        _check_vocabulary(found, text, cut.batches)
 
 
-def _checkpoints(audit: Audit, files: Files, model: slots.Architecture) -> Iterator[CheckpointFacts]:
-    """The facts of the checkpoints that claims name, their slots held against the model's."""
-    named = claimed_checkpoints.naming_one(audit)
-    for claim, fact in zip(named, claimed_checkpoints.read(audit, files), strict=True):
-        layout = None if fact.layout is None else Layout.parse(fact.layout)
-        compared = slots.compared(model, files, Path(str(claim.checkpoint)), layout, audit.model.blocks)
-        yield replace(fact, slots=compared)
+def _checkpoint(
+    prepared: Prepared, checkpoint: Checkpoint, progress: Progress, hub_cache: Path | None
+) -> PreparedCheckpoint:
+    """A checkpoint's files, its own windows, and where its weights come from."""
+    progress.say(f"reading the checkpoint {checkpoint.name}")
+    with named(checkpoint.name):
+        found = _find(_trusting(checkpoint, prepared.found), hub_cache)
+        cuts, scoring, evaluation = _cut(prepared.audit, found)
+        _check_windows(found, cuts)
+        unlike = _first_unlike(prepared.cuts, cuts)
+        origin, reason = _provenance(prepared, found)
+    read = CheckpointFacts(checkpoint.name, found.facts, scoring, evaluation, unlike, origin, reason)
+    return PreparedCheckpoint(checkpoint, found, cuts, read)
+
+
+def _trusting(checkpoint: Checkpoint, base: Found) -> ModelSource:
+    """The source of a checkpoint; one that nothing declares runs the code that the audit lets the model run."""
+    if not (checkpoint.by_path and base.files.code):
+        return checkpoint.source
+    trusting = replace(checkpoint.source, trust_remote_code=True)
+    return trusting if slots.same_code(locate(trusting), base.files) else checkpoint.source
+
+
+def _first_unlike(base: Mapping[Text, texts.Cut], own: Mapping[Text, texts.Cut]) -> str | None:
+    """Where a checkpoint's own tokenizer first gives another token id than the model's; None where it never does."""
+    for text in ("scoring", "evaluation"):
+        windows = zip_longest(base[text].windows, own[text].windows)
+        for number, (theirs, ours) in enumerate(windows):
+            unit = f"{own[text].batches[0].name} {number} of the {text} text"
+            if theirs is None or ours is None:
+                return f"{unit} is there for one of the two alone"
+            for place, (expected, token) in enumerate(zip_longest(theirs.ids, ours.ids)):
+                if token != expected:
+                    return f"{unit}, position {place}: token id {token}, and {expected} with the model's tokenizer"
+    return None
+
+
+def _provenance(prepared: Prepared, found: Found) -> tuple[ProvenanceFacts | None, str]:
+    """What the weights say of a checkpoint, its slots held against the model's; or why that is not known."""
+    try:
+        known = checkpoint_facts.provenance_facts(prepared.audit, prepared.found.files, found.files)
+    except CannotRun as error:
+        return None, str(error)
+    layout = None if known.layout is None else Layout.parse(known.layout)
+    compared = slots.held_against(prepared.found.architecture, found.architecture, layout)
+    return replace(known, slots=compared), ""
 
 
 def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, facts: ScoringFacts) -> Facts:
@@ -154,8 +229,9 @@ def _check_context(model: ModelFacts, longest: int) -> None:
         )
 
 
-def _check_vocabulary(embeddings: int, text: Text, batches: Iterable[texts.Batch]) -> None:
+def _check_vocabulary(found: Found, text: Text, batches: Iterable[texts.Batch]) -> None:
     """A token that the model has no embedding for would fail in its forward, on some devices beyond recovery."""
+    embeddings = found.architecture.embeddings or found.facts.vocabulary
     for batch in batches:
         if int(batch.ids.max()) < embeddings:
             continue
@@ -166,3 +242,14 @@ def _check_vocabulary(embeddings: int, text: Text, batches: Iterable[texts.Batch
             f"ids below {embeddings}, the model's number of embeddings",
             "the tokenizer does not belong to these weights; use the one that the model was trained with",
         )
+
+
+@contextmanager
+def named(checkpoint: str) -> Iterator[None]:
+    """Around work on a checkpoint: what goes wrong is said of it, and not of the model."""
+    try:
+        yield
+    except NotFinite as error:
+        raise NotFinite(f"{error.layout} of checkpoint {checkpoint}", error.unit, error.kind) from error
+    except CannotRun as error:
+        raise CannotRun(f"checkpoint {checkpoint}: {error}") from error

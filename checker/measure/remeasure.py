@@ -18,8 +18,9 @@ import numpy as np
 
 from checker.core.errors import CannotRun
 from checker.core.store import Answer, Store
+from checker.measure.answering import TEXTS
 from checker.measure.prepare import Prepared, Progress
-from checker.measure.run import TEXTS, measure
+from checker.measure.run import measure
 
 # Absolute (nats, or shares) plus relative. Between machines and batch sizes, distances move by some 4e-4 in float32.
 TOLERANCE: Mapping[str, tuple[float, float]] = {

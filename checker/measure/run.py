@@ -7,10 +7,9 @@ were read and found in order; and until then nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
@@ -21,21 +20,29 @@ from checker.core.errors import EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.files import check_unchanged
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, Values
+from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text
 from checker.core.store import Store
 from checker.measure import environment, passes, texts
+from checker.measure.answering import TEXTS, Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model
-from checker.measure.prepare import NoProgress, Prepared, Progress, with_selection
+from checker.measure.prepare import (
+    Found,
+    NoProgress,
+    Prepared,
+    PreparedCheckpoint,
+    Progress,
+    named,
+    with_selection,
+)
 from checker.measure.proof import prove
+from checker.measure.released import DISTANT, Part, Released, keep, operations
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of
-from checker.spec import claimed_checkpoints
+from checker.spec import checkpoint_facts
 from checker.spec.contracts import contract_digests, contracts, scopes, together
 from checker.spec.sources import text_identity
-
-TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # on which layouts are measured
 
 
 def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
@@ -58,19 +65,22 @@ class _Session:
         self.prepared, self.store, self.progress = prepared, store, progress
         self.audit, self.facts, self.cuts = prepared.audit, prepared.facts, dict(prepared.cuts)
         self.model_facts = prepared.facts.model
-        self.loaded: Engine | None = None
+        self.base = Layout.base(self.model_facts.blocks)
+        self.attention: str | None = None  # of the last model that was loaded
+        self.measured = False  # whether one was
+        self.own = Answering(self.audit, store, {}, self.cuts, self._load, self._tick)
         if self.facts.selection is None:
             self.facts = self._generate()
         self.digests = contract_digests(self.audit, self.facts)
-        self.scopes = scopes(str(self.model_facts.digest), self.digests)
+        self.own.scopes = scopes(str(self.model_facts.digest), self.digests)
         self._check_tokens()
-        self.base = Layout.base(self.model_facts.blocks)
 
     def run(self) -> Facts:
         try:
             self._measure_all()
+            self._measure_checkpoints()
         except BaseException:
-            if self.loaded is not None:  # what a run took counts, though it did not reach its end
+            if self.measured:  # what a run took counts, though it did not reach its end
                 self._write_environment()
             raise
         self._write_environment()
@@ -83,47 +93,13 @@ class _Session:
         problem = problem_of(self.audit, self.model_facts)
         self._announce(planned)
         # What scoring methods ask first, together: one prefix tree for each text.
-        self._ensure([question for question in planned.scoring if question.span is None])
-        ask = Ask(self._answer, self.base, self.cuts["selection"].batches[0].positions)
+        self.own.ensure([question for question in planned.scoring if question.span is None])
+        ask = Ask(self.own.answer, self.base, self.cuts["selection"].batches[0].positions)
         evaluation = self._evaluation_questions(planned, arms(self.audit, problem, ask).sets)
         self._announce(planned, evaluation)
-        self._ensure(evaluation)
+        self.own.ensure(evaluation)
         self._measure_begin_token()
         self._measure_floor()
-
-    def _answer(self, questions: Sequence[Question]) -> dict[Question, Values]:
-        """Stored answers; what has none is measured first."""
-        self._ensure(questions)
-        return {question: self._stored(question) for question in questions}
-
-    def _ensure(self, questions: Collection[Question]) -> None:
-        """Measures what is not stored, batch by batch; what is pooled, over all batches together."""
-        begin = self.audit.scoring.begin_tokens_before
-        batch_tokens = (self.audit.selecting or self.audit.scoring).batch_tokens
-        for text in TEXTS:
-            asked = [question for question in questions if question.text == text]
-            apart = [question for question in asked if not question.pooled]
-            for number, batch in enumerate(self.cuts[text].batches):
-                if missing := self._missing(apart, number):
-                    passes.on_batch(self.engine, batch, begin, missing, partial(self._put, number), self._tick)
-            for question in asked:
-                if question.pooled and self._missing([question], 0):
-                    answers = passes.on_text(self.engine.stack, question, self.cuts[text], begin, batch_tokens)
-                    for answered, values in answers.items():
-                        self._put(0, answered, values)
-
-    def _missing(self, questions: Iterable[Question], batch: int) -> list[Question]:
-        return [question for question in questions if not self.store.has(self.scopes[question.text], question, batch)]
-
-    def _put(self, batch: int, question: Question, values: Values) -> None:
-        self.store.put(self.scopes[question.text], question, batch, values)
-
-    def _stored(self, question: Question) -> Values:
-        parts = 1 if question.pooled else len(self.cuts[question.text].batches)
-        values = self.store.get(self.scopes[question.text], question, parts)
-        if values is None:
-            raise EvidenceDamaged(f"found no answer for {question.layout} right after measuring it")
-        return values
 
     def _generate(self) -> Facts:
         """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
@@ -133,10 +109,10 @@ class _Session:
         key = digest([weights, self.audit.model.dtype, seed, contract.prompts, contract.tokens])
         stored = self.store.read_record("generated", key)
         if stored is None:
-            begin = int(self.prepared.tokenizer.bos_token_id)
-            stored = {"ids": passes.sample(self.engine.stack.model, begin, contract.prompts, contract.tokens, seed)}
+            begin = int(self.prepared.found.tokenizer.bos_token_id)
+            stored = {"ids": passes.sample(self.own.engine.stack.model, begin, contract.prompts, contract.tokens, seed)}
             self.store.write_record("generated", key, stored)
-        cut, facts = texts.generated(contract, stored["ids"], self.prepared.tokenizer)
+        cut, facts = texts.generated(contract, stored["ids"], self.prepared.found.tokenizer)
         return with_selection(self.facts, self.cuts, cut, facts)
 
     def _check_tokens(self) -> None:
@@ -161,65 +137,95 @@ class _Session:
         assert self.facts.selection is not None
         for model in (audit.model, audit.model.unpinned):  # an audit that is pinned later can be judged
             self.store.write_record("model", model.identity, asdict(self.model_facts))
-        for claim, fact in zip(claimed_checkpoints.naming_one(audit), self.facts.checkpoints, strict=True):
-            key = claimed_checkpoints.key(self.model_facts.digest, claim)
-            self.store.write_record(claimed_checkpoints.RECORD, key, asdict(fact))
+        for checkpoint, fact in zip(audit.checkpoints, self.facts.checkpoints, strict=True):
+            for source in (checkpoint.source, checkpoint.source.unpinned):
+                named = replace(checkpoint, source=source)
+                key = checkpoint_facts.key(self.model_facts.digest, named, together(digests))
+                self.store.write_record(checkpoint_facts.RECORD, key, asdict(fact))
         for contract in contracts(audit).values():
             self.store.write_record("text", contract.source.identity, {"identity": text_identity(contract.source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
         self.store.write_record("selection", digests["selection"], asdict(self.facts.selection))
         # Overlap depends on all texts, so the evaluation's facts are kept per set of contracts.
         self.store.write_record("evaluation", together(digests), asdict(self.facts.evaluation))
-        if self.store.read_record(artifacts.RECORD, str(self.model_facts.digest)) is None:
-            read = {"files": artifacts.file_digests(self.prepared.files)}
-            self.store.write_record(artifacts.RECORD, str(self.model_facts.digest), read)
+        for found in (self.prepared.found, *(each.found for each in self.prepared.checkpoints)):
+            if self.store.read_record(artifacts.RECORD, str(found.facts.digest)) is None:
+                read = {"files": artifacts.file_digests(found.files)}
+                self.store.write_record(artifacts.RECORD, str(found.facts.digest), read)
         overrides = [list(override) for override in audit.overrides]
         self.store.write_record("audit", audit.name, {"text": audit.text, "overrides": overrides})
 
     def _write_environment(self) -> None:
         """Where and how long it was measured; runs of one audit add up, and one that measured nothing adds nothing."""
         before = self.store.read_record("environment", self.audit.name)
-        if before is None or self.loaded is not None:
-            attention = None if self.loaded is None else self.loaded.stack.attention
-            content = environment.record(device_of(self.audit.model), attention, self.prepared.started, before)
+        if before is None or self.measured:
+            device = device_of(self.audit.model)
+            content = environment.record(device, self.attention, self.prepared.started, before)
             self.store.write_record("environment", self.audit.name, content)
 
-    @property
-    def engine(self) -> Engine:
-        """The engine on the model, which is loaded when something is to be measured."""
-        if self.loaded is None:
-            self.loaded = self._load(self.audit.model.dtype)
-        return self.loaded
+    def _load(self) -> Engine:
+        return self._engine(self.prepared.found, self.audit.model.dtype, self.cuts)
 
-    def _load(self, dtype: str) -> Engine:
+    def _engine(self, found: Found, dtype: str, cuts: Mapping[Text, texts.Cut], name: str = "the model") -> Engine:
         """An engine that is proved to give the model's own logits."""
-        self.progress.say(f"loading the model ({dtype})")
-        model = load_model(self.prepared.files, dtype, device_of(self.audit.model))
-        check_unchanged(self.prepared.stamps)
+        self.progress.say(f"loading {name} ({dtype})")
+        model = load_model(found.files, dtype, device_of(found.source))
+        check_unchanged(found.stamps)
         stack = BlockStack(model, self.audit.model.blocks)
-        engine = Engine(stack)
-        prove(engine.stack, self.cuts["scoring"].batches[0])
-        return engine
+        prove(stack, cuts["scoring"].batches[0])
+        self.attention, self.measured = stack.attention, True
+        return Engine(stack)
 
     def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> tuple[Question, ...]:
-        questions = dict.fromkeys(planned.evaluation)
+        questions = dict.fromkeys((*planned.evaluation, *self._raw_questions()))
         removals = [(removal.layout, removal.draw) for removal in sets]
-        removals += [(layout, False) for layout in claimed_layouts(self.audit, self.model_facts.blocks)]
+        removals += [(layout, False) for layout in claimed_layouts(self.audit, self.facts)]
         for layout, draw in removals:
             quantities: tuple[Quantity, ...] = ("nll",) if draw else ("nll", "kl", "top1")
             questions |= dict.fromkeys(Question("evaluation", quantity, layout) for quantity in quantities)
         return tuple(questions)
 
+    def _raw_questions(self) -> Iterator[Question]:
+        """How far the model's own blocks, cut as a checkpoint was, are from the model: as its own are told."""
+        for layout, _ in checkpoint_facts.raw_removals(self.audit, self.facts).values():
+            yield from (Question("scoring", quantity, layout) for quantity in DISTANT)
+
+    def _measure_checkpoints(self) -> None:
+        """One after the other; of the model only its last states and its head stay, and only where they are needed."""
+        released = [
+            Released(
+                self.audit,
+                self.store,
+                each,
+                self.own,
+                self.model_facts,
+                partial(self._engine_of, each),
+                self.progress,
+            )
+            for each in self.prepared.checkpoints
+        ]
+        if not released:
+            return
+        self.progress.expect(sum(each.work() for each in released))
+        reference = keep(self.own, {number for each in released for number in each.distant()})
+        for each in released:
+            with named(each.name):
+                each.measure(reference)
+
+    def _engine_of(self, prepared: PreparedCheckpoint) -> Engine:
+        name = f"the checkpoint {prepared.checkpoint.name}"
+        return self._engine(prepared.found, prepared.checkpoint.source.dtype, prepared.cuts, name)
+
     def _measure_begin_token(self) -> None:
         """Summed NLL of one window without and with the begin token, and the tokens scored."""
         question = Question("begin_token", "nll", self.base)
         windows = self.prepared.begin_token
-        if windows is None or not self._missing([question], 0):
+        if windows is None or not self.own.missing([question], 0):
             return
         sums: list[float] = []
         for batch in windows:
-            self.engine.measure(batch, {self.base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
-        self._put(0, question, np.array([*sums, windows[0].positions], dtype=np.float64))
+            self.own.engine.measure(batch, {self.base: {"nll"}}, lambda _, __, values: sums.extend(values), self._tick)
+        self.own.put(0, question, np.array([*sums, windows[0].positions], dtype=np.float64))
 
     def _measure_floor(self) -> None:
         """In a low-precision dtype: KL between the float32 baseline and this dtype's, per prompt (design, 3.1)."""
@@ -227,12 +233,14 @@ class _Session:
             return
         question = Question("float32", "kl", self.base)
         batches = self.cuts["scoring"].batches
-        missing = [number for number in range(len(batches)) if self._missing([question], number)]
+        missing = [number for number in range(len(batches)) if self.own.missing([question], number)]
         if not missing:
             return
-        reference = self._load("float32")
+        reference = self._engine(self.prepared.found, "float32", self.cuts)
         for number in missing:
-            self._put(number, question, self.engine.baseline_gap(batches[number], reference))
+            states = reference.last_states(batches[number])
+            distances, _ = self.own.engine.gap(batches[number], reference.stack, states)
+            self.own.put(number, question, distances)
 
     def _announce(self, planned: Plan, evaluation: Sequence[Question] = ()) -> None:
         """Announces how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
@@ -246,16 +254,14 @@ class _Session:
         layouts = [question for question in questions if question.text == text and question.span is None]
         work = 0.0
         for number, batch in enumerate(self.cuts[text].batches):
-            missing = {question.layout for question in self._missing(layouts, number)}
+            missing = {question.layout for question in self.own.missing(layouts, number)}
             prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
             work += len(prefixes) * self._operations("block", batch.ids.numel())
             work += len(missing) * self._operations("head", batch.positions * len(batch.ids))
         return work
 
-    def _operations(self, part: Literal["block", "head"], tokens: int) -> float:
-        model = self.model_facts
-        parameters = sum(model.block_parameters) / model.blocks if part == "block" else model.hidden * model.vocabulary
-        return 2.0 * parameters * tokens
+    def _operations(self, part: Part, tokens: int) -> float:
+        return operations(self.model_facts, part, tokens)
 
-    def _tick(self, part: Literal["block", "head"], tokens: int) -> None:
+    def _tick(self, part: Part, tokens: int) -> None:
         self.progress.advance(self._operations(part, tokens))

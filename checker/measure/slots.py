@@ -163,9 +163,14 @@ def of_checkpoint(path: Path, base: Files, stack: str | None = None) -> Architec
     files = locate(ModelSource("directory", path=str(path)))
     if base.code:
         trusted = locate(ModelSource("directory", path=str(path), trust_remote_code=True))
-        if _code(trusted) == _code(base):
+        if same_code(trusted, base):
             files = trusted
     return of_files(files, stack)
+
+
+def same_code(files: Files, other: Files) -> bool:
+    """Whether the code that comes with two models is the same, to the byte."""
+    return _code(files) == _code(other)
 
 
 def _code(files: Files) -> dict[str, str]:
@@ -177,9 +182,16 @@ def compared(
 ) -> Comparison:
     """Whether the blocks of a checkpoint run in slots like those of ``layout``; ``files`` are the base's."""
     if layout is None:
-        return Comparison("open", "which block each of its blocks was is not decided")
+        return held_against(base, base, layout)
     try:
         known = of_checkpoint(checkpoint, files, stack)
     except CannotRun as error:
         return Comparison("open", f"its slots could not be told: {error}")
-    return core_slots.compared(base.marks, known.marks, layout.slots)
+    return held_against(base, known, layout)
+
+
+def held_against(base: Architecture, checkpoint: Architecture, layout: Layout | None) -> Comparison:
+    """As ``compared``, of two architectures that are known."""
+    if layout is None:
+        return Comparison("open", "which block each of its blocks was is not decided")
+    return core_slots.compared(base.marks, checkpoint.marks, layout.slots)

@@ -16,7 +16,7 @@ from checker.core.canonical import digest
 from checker.core.errors import CannotRun
 from checker.core.facts import EvaluationFacts, ScoringFacts
 from checker.core.records import EvaluationContract, ScoringContract, SpecialTokens
-from checker.measure import repeats
+from checker.measure import repeats, token_bytes
 from checker.measure.repeats import Stretch
 from checker.measure.text_rows import kept, read_whole
 from checker.spec.sources import text_identity
@@ -133,8 +133,19 @@ def evaluation(contract: EvaluationContract, tokenizer: Any) -> tuple[Cut, Evalu
         scored=tuple(window.last - window.first + 1 for window in windows),
         batches=len(cut.batches),
         repeats=tuple(sorted(repeats.repeated(stretches))),
+        scored_bytes=_scored_bytes(windows, contract, len(prefix), token_bytes.ends(tokenizer, text, ids)),
     )
     return cut, facts
+
+
+def _scored_bytes(
+    windows: Sequence[Window], contract: EvaluationContract, prefix: int, ends: token_bytes.Ends | None
+) -> tuple[int, ...]:
+    """UTF-8 bytes of the scored tokens of each window; none where the tokenizer does not tell them."""
+    if ends is None:
+        return ()
+    scored = [(window.first - prefix + 1, window.last - prefix + 1) for window in windows]
+    return token_bytes.of_windows(ends, contract, scored)
 
 
 def _added(windows: Sequence[Window], contract: EvaluationContract, prefix: int) -> Iterator[tuple[int, ...]]:

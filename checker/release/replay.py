@@ -88,6 +88,10 @@ def portable(audit: Audit) -> Audit:
         audit,
         path=PurePath(audit.path).name,
         model=_without_folder(audit.model),
+        checkpoints=tuple(
+            replace(each, source=_without_folder(each.source), location=each.location.without_folder)
+            for each in audit.checkpoints
+        ),
         scoring=replace(audit.scoring, source=_without_folder(audit.scoring.source)),
         evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
         selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),

@@ -10,7 +10,7 @@ from checker.core.words import counted
 from checker.judge.form import PUBLISHED_FORMAT, AnyReport, Report
 from checker.reports import published
 from checker.reports.format import Format
-from checker.reports.tables import arms, claims, costs, distances, facts, numbers
+from checker.reports.tables import arms, claims, costs, distances, facts, numbers, released
 from checker.reports.tables.comparison import Comparison, comparisons, groups
 from checker.reports.tables.table import Table
 
@@ -24,7 +24,7 @@ def summary(report: AnyReport, width: int = 80) -> str:
         parts = [*published.lines(safe), _waivers(safe)]
     else:
         head = [safe["title"], facts.verdict(safe), f"Policy, {facts.policy(safe)}"]
-        parts = [head, _regime(safe), _arms(safe), _claims(safe), _findings(safe), _waivers(safe)]
+        parts = [head, _regime(safe), _arms(safe), _released(safe), _claims(safe), _findings(safe), _waivers(safe)]
     room = max(40, width)
     text = "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
     return escape.no_command(text)
@@ -64,6 +64,19 @@ def _arms(report: Report) -> list[str]:
         left += ["native forms"] if native else []
         lines.append(f"  In the report beside these: {', '.join(left)}.")
     return lines
+
+
+def _released(report: Report) -> list[str]:
+    """Each checkpoint's perplexity beside the model's and the raw removal's."""
+    lines = []
+    for checkpoint in released.checkpoints(report):
+        lines.append(f"  {checkpoint.heading}")
+        rows = {row[0].text: row[1:] for row in checkpoint.table.rows}
+        titles = [column.title for column in checkpoint.table.columns][1:]
+        for name in ("Perplexity", "Perplexity increase", "KL from the model, nats"):
+            cells = [f"{title} {cell}" for title, cell in zip(titles, rows[name], strict=True) if cell.text != "–"]
+            lines.append(f"    {name}: {'; '.join(cells)}")
+    return ["What is released", *lines] if lines else []
 
 
 def _every(overview: Table) -> list[str]:

@@ -15,6 +15,7 @@ from checker.core.records import Audit, MethodSettings
 from checker.selection.arms import arms, compared_within, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
 from checker.selection.methods import METHODS
+from checker.spec import checkpoint_facts
 from checker.spec.claims.removal import Removal
 
 
@@ -87,18 +88,20 @@ def plan(audit: Audit, facts: Facts) -> Plan:
         distances(Ask(first, problem.base), problem)
     expected = arms(audit, problem, Ask(adaptive, problem.base)).sets
     deletions = [problem.base.without([block]) for block in range(problem.blocks)]
-    known = list(dict.fromkeys([problem.base, *deletions, *claimed_layouts(audit, problem.blocks)]))
+    known = list(dict.fromkeys([problem.base, *deletions, *claimed_layouts(audit, facts)]))
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout: None for removal in expected}
     taken = cost(audit, facts, [first.questions, *adaptive.steps], [*known, *sets])
     return Plan(first.questions, evaluation, len(sets), taken, tuple(_notes(audit, facts)))
 
 
-def claimed_layouts(audit: Audit, blocks: int) -> Iterable[Layout]:
-    """The removals that claims state by their layers."""
+def claimed_layouts(audit: Audit, facts: Facts) -> Iterable[Layout]:
+    """The removals that claims state by their layers, and those that checkpoints were made from."""
+    blocks = facts.model.blocks
     for claim in audit.claims_of(Removal):
         if claim.layers is not None and not claim.beyond(blocks):
             yield Layout.base(blocks).without(claim.layers)
+    yield from (layout for layout, _ in checkpoint_facts.raw_removals(audit, facts).values())
 
 
 def _notes(audit: Audit, facts: Facts) -> Iterable[str]:

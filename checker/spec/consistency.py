@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from checker.core.canonical import from_json
 from checker.core.facts import ModelFacts
 from checker.core.records import MethodSettings, Selection, Statistics
-from checker.spec import claims
+from checker.spec import checkpoints, claims
 from checker.spec.document import Document, Where
 
 
@@ -21,6 +21,7 @@ def check(document: Document) -> None:
     _selection_names(document)
     _regions(document)
     _claim_ids(document)
+    checkpoints.check(document)
     for where in document.items("claims"):
         claims.check(document, where)
 

@@ -47,7 +47,12 @@ def scopes(weights: str, digests: Mapping[ContractName, str]) -> dict[Text, Scop
         "begin_token": "evaluation",
         "float32": "scoring",
     }
-    return {text: Scope(weights, digests[name]) for text, name in under.items()}
+    return {text: Scope(weights, digests[name]) for text, name in under.items() if name in digests}
+
+
+def against(own: Scope, model: Scope) -> Scope:
+    """What all questions share about how far a checkpoint is from the model, on one text under one contract each."""
+    return Scope(own.model, digest([own.contract, model.model, model.contract]))
 
 
 def contract_digest(contract: ScoringContract | EvaluationContract, text: str, tokenizer: str, dtype: str) -> str:

@@ -17,13 +17,12 @@ from checker.core.records import (
     Audit,
     EvaluationContract,
     MethodSettings,
-    ModelSource,
     Policy,
     ScoringContract,
     Statistics,
     TextSource,
 )
-from checker.spec import claims, consistency, policies, schema, sources
+from checker.spec import checkpoints, claims, consistency, policies, schema, sources
 from checker.spec import document as documents
 from checker.spec.document import Document, Where
 
@@ -114,10 +113,10 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     facts, notes = None, []
     if attached:
         notes = _check_texts(document)
-        for where in document.items("claims"):
-            _existing(document, (*where, "checkpoint"), folder=True)
-        facts, more = _model_facts(document, hub_cache)
-        notes += more
+        facts, more = _model_facts(document, ("model",), hub_cache)
+        if more and facts is None:
+            more = [f"budgets, pairs, layers and windows were not held against the model: {note}" for note in more]
+        notes += [*more, *_check_checkpoints(document, hub_cache)]
         if facts is not None:
             consistency.check_blocks(document, facts)
     if document.mistakes:
@@ -201,22 +200,42 @@ def _check_sha256(document: Document, where: Where, file: Path) -> None:
         document.complain((*where, "sha256"), f"a file with sha256 {digest}", f"{pinned}, as pinned here", remedy)
 
 
-def _model_facts(document: Document, hub_cache: Path | None) -> tuple[ModelFacts | None, list[str]]:
-    """What the model's headers say, or why that is not known; a path that leads nowhere is a mistake."""
-    kind = document.sound("model", "kind")
-    if kind in ("directory", "gguf") and _existing(document, ("model", "path"), folder=kind == "directory") is None:
+def _check_checkpoints(document: Document, hub_cache: Path | None) -> list[str]:
+    """Looks at the headers of every checkpoint; the notes say which are not at hand."""
+    notes = []
+    for name, where in checkpoints.declared(document).items():
+        _, more = _model_facts(document, where, hub_cache)
+        notes += [f"checkpoint {name}: {note}" for note in more]
+    for where in checkpoints.by_path(document):
+        value = (*where, "checkpoint")
+        written = document.get(*value)
+        near = schema.closest(written, checkpoints.declared(document))
+        if near and not document.resolve(value, written).exists():
+            expected = "a name in `checkpoints`, or a folder"
+            document.complain(
+                value, f"`{written}`, no checkpoint's name and no folder", expected, f"did you mean `{near}`?"
+            )
+        else:
+            _existing(document, value, folder=True)
+    return notes
+
+
+def _model_facts(document: Document, where: Where, hub_cache: Path | None) -> tuple[ModelFacts | None, list[str]]:
+    """What the headers of a model say, or why that is not known; a path that leads nowhere is a mistake."""
+    kind = document.sound(*where, "kind")
+    if kind in ("directory", "gguf") and _existing(document, (*where, "path"), folder=kind == "directory") is None:
         return None, []
-    if document.doubted(("model",)) or kind is None:
+    if document.doubted(where) or kind is None:
         return None, []
-    source = _model(document)
+    source = checkpoints.source(document, where)
     try:
         found = files.locate(source, hub_cache)
         return model_facts.facts(found, source), list(found.warnings)
     except model_facts.NotAudited as error:
-        document.complain(("model",), error.what, "a model that can be audited", error.only)
+        document.complain(where, error.what, "a model that can be audited", error.only)
         return None, []
     except CannotRun as error:
-        return None, [f"budgets, pairs, layers and windows were not held against the model: {error}"]
+        return None, [str(error)]
 
 
 def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...], policy: Policy) -> Audit:
@@ -225,13 +244,15 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
     protocols = {name: dict(settings) for name, settings in data.get("protocols", DEFAULT_PROTOCOLS).items()}
     methods = tuple(_method(method, budgets) for method in data.get("methods", DEFAULT_METHODS))
     selections = tuple(consistency.selection(document, where) for where in consistency.selections(document))
+    model = checkpoints.source(document, ("model",))
     return Audit(
         name=file.stem,
         title=data.get("title", file.stem),
         path=str(absolute(file)),
         text=document.text,
         overrides=overrides,
-        model=_model(document),
+        model=model,
+        checkpoints=checkpoints.checkpoints(document, model),
         scoring=_scoring(document, ("data", "scoring")),
         evaluation=_evaluation(document),
         protocols=protocols,
@@ -246,13 +267,6 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         waivers=policies.waivers(document),
         policy=policy,
     )
-
-
-def _model(document: Document) -> ModelSource:
-    section = dict(document.data["model"])
-    if "path" in section:
-        section["path"] = str(document.resolve(("model", "path"), section["path"]))
-    return ModelSource(**section)
 
 
 def _text(document: Document, where: Where) -> TextSource:

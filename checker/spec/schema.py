@@ -271,7 +271,7 @@ def _unknown_key(document: Document, where: Where, error: ValidationError) -> Wo
     key, schema = str(where[-1]), _schema(error)
     found = f"the unknown key `{key}` in {_name(where[:-1])}"
     if "patternProperties" in schema:
-        return found, *_NAMES[where[0] == "published"]
+        return found, *_NAMES[where[0] in ("published", "checkpoints")]
     known = list(schema.get("properties", {}))
     holder = document.get(*where[:-1])
     if not known:

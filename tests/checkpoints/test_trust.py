@@ -126,7 +126,7 @@ def test_one_word_alone_is_not_enough(said: bool, repeated: bool, message: str, 
         prepare(audit, trust_remote_code=repeated)
     assert str(caught.value) == message
     assert not ran.exists()
-    check_agreed(audit.model, said)
+    check_agreed({"model": audit.model}, said)
 
 
 def test_the_commands_ask_for_both_words(folder: Path, ran: Path) -> None:

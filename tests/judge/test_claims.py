@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import count
 from math import exp, expm1, log, log1p, sqrt
@@ -12,8 +13,9 @@ import pytest
 from evidence_sample import Sample, claim
 from scipy import stats as scipy_stats
 
+from checker.core.layouts import Layout
+from checker.core.questions import Question
 from checker.core.records import MethodSettings, Statistics
-from checker.core.slots import Comparison
 
 COST = 100 * expm1(0.08)  # of blocks 4 and 6, in percent
 SPAN = "[7.924, 8.735]"
@@ -570,32 +572,71 @@ def test_rows_repeat_what_the_audit_says() -> None:
 # --- claims that name a checkpoint -----------------------------------------------------------------------------------
 
 
+def released(**changes: Any) -> Sample:
+    """The sample with its checkpoint, whose claim is made anew; ``healing`` is what training won, nats per token."""
+    return replace(samples.with_checkpoint(), **changes)
+
+
+def of_checkpoint(**keys: Any) -> Any:
+    made = removal(checkpoint="pruned", **keys)
+    return replace(made, layers=None, from_checkpoint=True)
+
+
 @pytest.mark.parametrize(
-    ("slots", "reason"),
+    ("healing", "at_most", "raw", "own"),
     [
-        (Comparison("same"), None),
-        (Comparison("differ", "block 5 ran elsewhere"), "pruned is not what was measured: block 5 ran elsewhere"),
-        (Comparison("open", "no model"), "whether pruned is what was measured is open: no model"),
-        (
-            None,
-            "whether pruned is what was measured is open: what the slots of its blocks are was not compared; "
-            "run the audit again",
-        ),
+        (0.0, 5.0, "contradicted", "contradicted"),
+        (0.06, 5.0, "contradicted", "supported"),  # healed
+        (0.0, 10.0, "supported", "supported"),
+        (-0.06, 10.0, "supported", "contradicted"),  # training broke it
     ],
 )
-@pytest.mark.parametrize("stated", [True, False])
-def test_what_was_measured_is_not_quoted_for_a_checkpoint_of_other_slots(
-    slots: Comparison | None, reason: str | None, stated: bool
-) -> None:
-    named = removal(checkpoint="/x/pruned", scope="contract", at_most=100.0)
-    if not stated:
-        named = replace(named, layers=None, from_checkpoint=True)
-    row = replace(Sample(), checkpoints=(samples.checkpoint_facts(claim="a", slots=slots),)).verdict(named)
-    if reason is None:
-        assert (row["verdict"], row["value"]) == ("supported", pytest.approx(COST, abs=0.01))
-    else:
-        assert (row["verdict"], row["value"]) == ("open", None)
-        assert row["message"] == f"{reason}; claimed of this very text: at most 100 %"
+def test_a_checkpoint_is_decided_by_its_own_cost(healing: float, at_most: float, raw: str, own: str) -> None:
+    sample = released(healing=healing)
+    assert sample.verdict(removal(at_most=at_most))["verdict"] == raw
+    assert sample.verdict(of_checkpoint(at_most=at_most))["verdict"] == own
+
+
+def test_what_stands_beside_a_checkpoints_cost() -> None:
+    row = released(healing=0.06).verdict(of_checkpoint(at_most=100.0))
+    assert row["value"] == pytest.approx(100 * expm1(0.02))
+    assert re.fullmatch(
+        rf"pruned, as it is, costs \+2\.02 % perplexity \[\S+, \S+\]; removing blocks 4, 6 alone costs \+{COST:.2f} % "
+        r"\[7\.924, 8\.735\], and what came after it changed -5\.82 % \[-5\.824, -5\.824\]; claimed: at most 100 %",
+        row["message"],
+    )
+
+
+def test_a_layout_that_only_the_claim_knows_is_said_to_be_stated() -> None:
+    unknown = samples.checkpoint_facts(provenance=None, no_provenance="it is a GGUF file")
+    row = released(checkpoints=(unknown,)).verdict(removal(checkpoint="pruned", at_most=100.0))
+    assert "; removing blocks 4, 6 (as stated, not found in the weights) alone costs " in row["message"]
+
+
+def test_other_tokens_leave_perplexity_open_and_name_the_key_that_decides() -> None:
+    unlike = samples.checkpoint_facts(unlike="prompt 0, position 3: token id 17, and 45 with the model's tokenizer")
+    row = released(checkpoints=(unlike,)).verdict(of_checkpoint(at_most=100.0))
+    assert (row["verdict"], row["value"]) == ("open", None)
+    assert row["message"] == (
+        "the perplexity of pruned is not comparable with the model's: prompt 0, position 3: token id 17, and 45 with "
+        "the model's tokenizer; claim `bits_per_byte_increase` in its place; claimed: at most 100 %"
+    )
+
+
+def test_a_checkpoint_that_was_not_measured_is_open() -> None:
+    for sample in (released(checkpoints=()), released(withheld={Question("evaluation", "nll", Layout.base(6))})):
+        row = sample.verdict(of_checkpoint(at_most=100.0))
+        assert (row["verdict"], row["message"]) == (
+            "open",
+            "what pruned costs is not measured, run the audit to its end; claimed: at most 100 %",
+        )
+
+
+def test_bits_per_byte_are_held_against_the_models() -> None:
+    row = released(healing=0.06).verdict(of_checkpoint(at_most=100.0, measure="bits_per_byte"))
+    assert row["value"] == pytest.approx(100.0 * 0.02 / Sample().nll, rel=1e-6)
+    assert row["message"].startswith("pruned, as it is, costs +")
+    assert " % bits per byte [" in row["message"]
 
 
 # --- what cannot exist -----------------------------------------------------------------------------------------------

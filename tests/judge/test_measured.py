@@ -453,7 +453,7 @@ def test_partly_missing_evidence_opens_what_needs_it_and_nothing_else(judged: Ju
     assert [row["message"] for row in findings(report, "evidence/incomplete")] == [
         "removal sets: 1 of 23 are not measured; run the audit to its end",
         "KL and top-1 agreement of arms: 2 of 8 are not measured; run the audit to its end",
-        "removals that claims name: 1 of 1 are not measured; run the audit to its end",
+        "removals that claims or checkpoints name: 1 of 1 are not measured; run the audit to its end",
     ]
     assert [row["regime"] for row in report["regime"]["removal"]] == ["tied", "open"]
     assert report["outcome"] == "open"
@@ -491,7 +491,7 @@ def test_a_claim_about_a_removal_that_was_not_measured_is_a_gap(judged: Judge) -
     report = judged(audit=samples.an_audit(claims=(claim("a", "removal", layers=(0, 1), at_most=20.0),)))
     assert verdicts(report) == {"a": "open"}
     assert [row["message"] for row in findings(report, "evidence/incomplete")] == [
-        "removals that claims name: 1 of 1 are not measured; run the audit to its end"
+        "removals that claims or checkpoints name: 1 of 1 are not measured; run the audit to its end"
     ]
 
 

@@ -138,4 +138,4 @@ def _figures(sample: Sample, costs: np.ndarray) -> Figures:
     evidence = Evidence(sample.audit, sample.facts, answer)
     distances = Distances(evidence, problem_of(sample.audit, sample.model))
     unknown: Any = None
-    return Figures(distances, Costs(evidence), (), (), unknown, ())
+    return Figures(distances, Costs(evidence), (), (), unknown, (), {})

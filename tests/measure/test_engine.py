@@ -477,7 +477,7 @@ def test_nan_weights_are_named_before_anything_is_measured() -> None:
     with pytest.raises(NotFinite, match=r"layout \(0,1,2,3\), prompt 0: found a logit that is not a finite number"):
         prove(engine.stack, batch_of())
     with pytest.raises(NotFinite, match=r"layout \(0,1,2,3\), prompt 0"):
-        engine.baseline_gap(batch_of(), Engine(stack_of("llama")))
+        gap(engine, Engine(stack_of("llama")))
     # Where the broken block is gone, nothing is wrong.
     assert np.isfinite(measured(engine, batch_of(), {BASE.without([2]): ("nll",)})[BASE.without([2]), "nll"]).all()
 
@@ -646,15 +646,38 @@ def test_low_precision_is_close_to_float32(family: str, dtype: torch.dtype) -> N
         assert np.isfinite(values).all()
         np.testing.assert_allclose(values.mean(), theirs[key].mean(), rtol=0.1, atol=0.02, err_msg=str(key))
     assert np.array_equal(ours[BASE, "kl"], np.zeros(3))
-    gap = engine.baseline_gap(batch, exact)
-    assert gap.shape == (3,)
-    assert gap.min() > -1e-6
-    assert 0 < gap.mean() < 0.02
+    distances, agreement = gap(engine, exact)
+    assert distances.shape == agreement.shape == (3,)
+    assert distances.min() > -1e-6
+    assert 0 < distances.mean() < 0.02
+    assert agreement.mean() > 0.9
 
 
 def test_the_gap_of_a_baseline_to_itself_is_nothing() -> None:
     engine = Engine(stack_of("llama"))
-    assert np.array_equal(engine.baseline_gap(batch_of(), engine), np.zeros(3))
+    distances, agreement = gap(engine, engine)
+    assert np.array_equal(distances, np.zeros(3))
+    assert np.array_equal(agreement, np.ones(3))
+
+
+def gap(engine: Engine, reference: Engine) -> tuple[Values, Values]:
+    return engine.gap(batch_of(), reference.stack, reference.last_states(batch_of()))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_model_whose_blocks_were_let_go_of_still_gives_its_logits(family: str) -> None:
+    """Of its blocks nothing stays but what is used outside of them too; the gap to it is that to the whole model."""
+    reference, other = Engine(BlockStack(build(family))), Engine(BlockStack(build(family)))
+    for weight in other.stack.blocks[1].parameters():
+        weight.data.mul_(1.1)
+    states = reference.last_states(batch_of())
+    before = other.gap(batch_of(), reference.stack, states)
+    reference.stack.let_go()
+    after = other.gap(batch_of(), reference.stack, states)
+    assert sum(weight.numel() for block in reference.stack.blocks for weight in block.parameters()) == 0
+    assert float(before[0].mean()) > 0.0
+    for whole, kept in zip(before, after, strict=True):
+        assert np.array_equal(whole, kept)
 
 
 # --- the divergence --------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ ON = "on a population of texts like this one"
          "names no protocol"),
         (PUBLISHED, "removing block 5 costs 2 % perplexity, and all of its interval gives a perplexity from 27 to 32, "
          f"{ON}; names no protocol"),
-        (CUT, f"removing the blocks that pruned lacks costs at most 30 % perplexity, {ON}; names no protocol"),
+        (CUT, f"the checkpoint pruned costs at most 30 % perplexity, {ON}; names no protocol"),
         (REMOVAL.replace("kind", "about: tasks, kind"), "removing blocks 4 and 6 leaves tasks as they are and "
          f"costs at most 20 % perplexity, {ON}; rests on interchange"),
         ("{id: a, kind: redundant, pair: [5, 4], below: 0.1, protocol: interchange}",
@@ -109,7 +109,7 @@ def test_the_blocks_of_a_checkpoint_are_named_once_they_are_known() -> None:
     made = claim(CUT)
     assert isinstance(made, Removal)
     assert claims.decided(replace(made, layers=(4, 6))).startswith(
-        "removing the blocks that pruned lacks, blocks 4 and 6, costs at most 30 % perplexity, "
+        "the checkpoint pruned, which lacks blocks 4 and 6, costs at most 30 % perplexity, "
     )
 
 
@@ -145,9 +145,9 @@ def test_numbers_are_compared_as_numbers(says: str, key: float, agrees: bool) ->
 def test_a_claim_told_from_a_checkpoint_is_the_same_whatever_its_folder_and_layers() -> None:
     made = claim(CUT)
     assert isinstance(made, Removal)
-    assert made.checkpoint == "/here/pruned"
-    assert replace(made, checkpoint="/there/pruned", layers=(4, 6)).stated() == made.stated()
-    assert replace(made, checkpoint="/there/other").stated() != made.stated()
+    assert (made.checkpoint, made.from_checkpoint) == ("pruned", True)
+    assert replace(made, layers=(4, 6)).stated() == made.stated()
+    assert replace(made, checkpoint="other").stated() != made.stated()
 
 
 def test_nought_is_stated() -> None:

@@ -15,12 +15,21 @@ from typing import Any, Literal
 import numpy as np
 
 from checker.core.canonical import digest
-from checker.core.facts import CardFacts, CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
+from checker.core.facts import (
+    CardFacts,
+    CheckpointFacts,
+    EvaluationFacts,
+    Facts,
+    ModelFacts,
+    ProvenanceFacts,
+    ScoringFacts,
+)
 from checker.core.history import amount
 from checker.core.layouts import Layout
 from checker.core.questions import Evidence, Question, Values
 from checker.core.records import (
     Audit,
+    Checkpoint,
     Claim,
     EvaluationContract,
     Location,
@@ -40,7 +49,7 @@ from checker.judge.report import report_figures
 from checker.selection import plan
 from checker.spec import claims as stated
 from checker.spec import contracts
-from checker.spec.claimed_checkpoints import with_layers
+from checker.spec.checkpoint_facts import RECORD, key, raw_removals, with_layers
 
 Layers = tuple[int, ...]
 PROMPTS, WINDOWS, WINDOW_TOKENS = 16, 20, 60
@@ -147,11 +156,9 @@ def card_facts(**changes: Any) -> CardFacts:
     return replace(base, **changes)
 
 
-def checkpoint_facts(**changes: Any) -> CheckpointFacts:
-    """A checkpoint of the claim on two blocks: the model without them, and nothing else done."""
-    base = CheckpointFacts(
-        claim=TWO_BLOCKS,
-        name="pruned",
+def provenance_facts(**changes: Any) -> ProvenanceFacts:
+    """Of a checkpoint: the model without two blocks, and nothing else done."""
+    base = ProvenanceFacts(
         blocks=6,
         layout="(0,1,2,3,5,7)",
         removed=(4, 6),
@@ -166,12 +173,23 @@ def checkpoint_facts(**changes: Any) -> CheckpointFacts:
     return replace(base, **changes)
 
 
+def checkpoint_facts(**changes: Any) -> CheckpointFacts:
+    """The checkpoint of the claim on two blocks, whose tokens are the model's."""
+    model = replace(model_facts(6), source="pruned", digest=digest("pruned weights"))
+    base = CheckpointFacts("pruned", model, scoring_facts(), evaluation_facts(), provenance=provenance_facts())
+    return replace(base, **changes)
+
+
+def checkpoint(**changes: Any) -> Checkpoint:
+    """As the audit file declares it."""
+    base = Checkpoint("pruned", ModelSource("directory", path="/elsewhere/pruned"), Location("audit.yaml", 20, 3))
+    return replace(base, **changes)
+
+
 def with_checkpoint() -> Sample:
     """The sample whose claim on two blocks names a checkpoint."""
-    named = tuple(
-        replace(each, checkpoint="/elsewhere/pruned") if each.id == TWO_BLOCKS else each for each in an_audit().claims
-    )
-    return Sample(an_audit(claims=named), checkpoints=(checkpoint_facts(),))
+    named = tuple(replace(each, checkpoint="pruned") if each.id == TWO_BLOCKS else each for each in an_audit().claims)
+    return Sample(an_audit(claims=named, checkpoints=(checkpoint(),)), checkpoints=(checkpoint_facts(),))
 
 
 def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
@@ -206,6 +224,7 @@ class Sample:
     withheld: Collection[Question] | Callable[[Question], bool] = ()
     texts_read: bool = True
     checkpoints: tuple[CheckpointFacts, ...] = ()
+    healing: float = 0.0  # nats per token that checkpoints have less than the raw removal
 
     def changed(self, **changes: Any) -> Sample:
         """The sample with other tables; names of the audit's own fields change the audit."""
@@ -223,12 +242,34 @@ class Sample:
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(with_layers(self.audit, self.checkpoints), self.facts, cache(self.answer))
+        others = {fact.name: self.of_checkpoint(fact) for fact in self.checkpoints if self.texts_read}
+        return Evidence(with_layers(self.audit, self.facts), self.facts, cache(self.answer), others)
+
+    def of_checkpoint(self, fact: CheckpointFacts) -> Evidence:
+        """What a run measures of a checkpoint: the losses of the model without the blocks that it lacks, healed."""
+        source = next(each for each in self.audit.checkpoints if each.name == fact.name)
+        raw = Layout.base(self.model.blocks).without((4, 6))
+
+        def answer(question: Question) -> Values | None:
+            if self._gone(question) or len(question.layout) < fact.model.blocks:
+                return None
+            if question.text == "model":
+                return (
+                    np.full(self.prompts, 0.8)
+                    if question.quantity == "top1"
+                    else self._over(self.prompts, 0.2, question)
+                )
+            losses = self._made(Question("evaluation", "nll", raw)) if question.text == "evaluation" else None
+            return None if losses is None else losses - WINDOW_TOKENS * self.healing
+
+        return Evidence(self.audit.of_checkpoint(source), fact.own, answer)
 
     def answer(self, question: Question) -> Values | None:
         """The stored answer; None where it is withheld, or the texts were never read."""
-        gone = self.withheld(question) if callable(self.withheld) else question in self.withheld
-        return None if gone or not self.texts_read else self._made(question)
+        return None if self._gone(question) or not self.texts_read else self._made(question)
+
+    def _gone(self, question: Question) -> bool:
+        return self.withheld(question) if callable(self.withheld) else question in self.withheld
 
     def figures(self) -> tuple[ReportFigures, tuple[str, ...]]:
         """The report's figures, and what is missing."""
@@ -247,7 +288,10 @@ class Sample:
 
     def _made(self, question: Question) -> Values | None:
         if question.text == "scoring":
-            return self._over(self.prompts, self._distances[question.layout], question)
+            if question.quantity == "top1":
+                return np.full(self.prompts, 0.75)
+            removed = sum(self.deletion[block] for block in question.layout.removed(self.model.blocks))
+            return self._over(self.prompts, self._distances.get(question.layout, removed), question)
         if question.text == "float32":
             low = self.audit.model.dtype != "float32"
             return self._over(self.prompts, self.floor, question) if low else None
@@ -343,6 +387,25 @@ def fill(store: Store, sample: Sample) -> None:
         contract = digests["evaluation" if question.text in ("evaluation", "begin_token") else "scoring"]
         for number, part in enumerate(np.array_split(values, batches[question.text])):
             store.put(Scope(weights, contract), question, number, part)
+    for fact in sample.checkpoints:
+        _fill_checkpoint(store, sample, fact, Scope(weights, digests["scoring"]))
+
+
+def _fill_checkpoint(store: Store, sample: Sample, fact: CheckpointFacts, model: Scope) -> None:
+    """What a run leaves of a checkpoint; ``model`` is under what the model's distances are stored."""
+    evidence = sample.of_checkpoint(fact)
+    under = contracts.scopes(str(fact.model.digest), contracts.contract_digests(evidence.audit, fact.own))
+    under["model"] = contracts.against(under["scoring"], model)
+    base = Layout.base(fact.model.blocks)
+    for question in (
+        Question("evaluation", "nll", base),
+        Question("model", "kl", base),
+        Question("model", "top1", base),
+    ):
+        values = evidence.answers(question)
+        assert values is not None
+        for number, part in enumerate(np.array_split(values, 2)):
+            store.put(under[question.text], question, number, part)
 
 
 def _write_records(store: Store, sample: Sample) -> dict[str, str]:
@@ -360,6 +423,8 @@ def _write_records(store: Store, sample: Sample) -> dict[str, str]:
     both = digest([digests["scoring"], digests["evaluation"]])
     store.write_record("evaluation", both, asdict(facts.evaluation))
     store.write_record("environment", audit.name, environment())
+    for source, fact in zip(audit.checkpoints, sample.checkpoints, strict=True):
+        store.write_record(RECORD, key(facts.model.digest, source, both), asdict(fact))
     return digests
 
 
@@ -379,7 +444,9 @@ def questions(sample: Sample) -> list[Question]:
         asked.append(Question("float32", "kl", base))
     whole = replace(sample, withheld=()).evidence
     removals = plan.arms(audit, plan.problem_of(audit, model), whole.ask).sets
-    layouts = [*(removal.layout for removal in removals), *plan.claimed_layouts(audit, model.blocks)]
+    layouts = [*(removal.layout for removal in removals), *plan.claimed_layouts(audit, sample.facts)]
     for layout in dict.fromkeys(layouts):
         asked += [Question("evaluation", quantity, layout) for quantity in ("nll", "kl", "top1")]
+    for layout, _ in raw_removals(audit, sample.facts).values():
+        asked += [Question("scoring", quantity, layout) for quantity in ("kl", "top1")]
     return list(dict.fromkeys(asked))

@@ -300,3 +300,98 @@ def evaluation() -> Report:
         "tokens_scored": 1389,
         "tokens_digest": digest("evaluation tokens"),
     }
+
+
+_UNLIKE = "prompt 0 of the scoring text, position 3: token id 17, and 45 with the model's tokenizer"
+
+
+def released(blocks: int) -> dict[str, Any]:
+    """One checkpoint that was cut and healed, and one of which little is known."""
+    base = _side(blocks, 134_515_008, 269_030_016, 29.87)
+    healed = _side(blocks - 3, 123_894_720, 247_789_440, 38.41, _figure(28.6, 21.2, 36.4), _figure(0.214, 0.187, 0.245))
+    raw = _side(blocks - 3, 123_894_720, None, 47.6, _figure(59.4, 48.0, 71.6), _figure(0.391, 0.344, 0.444))
+    kept = [block for block in range(blocks) if block not in (2, 4, 6)]
+    layout = f"({','.join(map(str, kept))})"
+    return {
+        "base": base,
+        "checkpoints": [
+            _checkpoint("healed")
+            | {
+                "healed": True,
+                "provenance": {
+                    "layout": layout,
+                    "removed": [2, 4, 6],
+                    "done": f"blocks 2, 4, 6 removed, {blocks - 3} of {blocks - 3} retrained",
+                    "retrained": blocks - 3,
+                    "change": 0.0217,
+                    "touched": ["model.norm.weight"],
+                    "open": [],
+                    "slots": None,
+                },
+                "own": healed,
+                "raw": {"layout": layout, "removed": [2, 4, 6], "found": True, **raw},
+                "healing": _figure(-19.3, -25.1, -13.1),
+                "bits_per_byte_increase": _figure(7.4, 5.6, 9.2),
+                "deletions": [
+                    {"block": 0, **_figure(1180.0, 902.0, 1540.0)},
+                    {"block": 1, **_figure(41.0, 30.5, 52.3)},
+                ],
+            },
+            _checkpoint("distilled")
+            | {
+                "quantization": "Q4_1",
+                "unlike": _UNLIKE,
+                "no_distance": _UNLIKE,
+                "no_provenance": "model.gguf: found a GGUF file; expected a folder of safetensors",
+                "own": _side(12, 81_912_576, 51_210_240, 44.02) | {"cache_bytes_per_token": None},
+            },
+        ],
+    }
+
+
+def _checkpoint(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "source": f"models/{name}",
+        "kind": "directory",
+        "digest": digest(name),
+        "architecture": "LlamaForCausalLM",
+        "quantization": None,
+        "tokenizer_digest": digest("tokenizer"),
+        "dtype": "float32",
+        "healed": False,
+        "unlike": None,
+        "no_distance": None,
+        "provenance": None,
+        "no_provenance": None,
+        "raw": None,
+        "healing": None,
+        "bits_per_byte_increase": None,
+        "deletions": [],
+    }
+
+
+def _side(
+    blocks: int,
+    parameters: int,
+    size: int | None,
+    perplexity: float,
+    increase: dict[str, Any] | None = None,
+    kl: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "blocks": blocks,
+        "parameters": parameters,
+        "embedding_parameters": 28_311_552,
+        "bytes": size,
+        "cache_bytes_per_token": 1536 * blocks,
+        "perplexity": _figure(perplexity, 0.85 * perplexity, 1.18 * perplexity),
+        "increase": increase,
+        "bits_per_byte": _figure(1.1325, 1.0774, 1.1876),
+        "kl": kl,
+        "top1_agreement": None if kl is None else _figure(0.7142, 0.6871, 0.7413),
+    }
+
+
+def _figure(value: float, low: float, high: float) -> dict[str, Any]:
+    return {"value": value, "interval": [low, high]}

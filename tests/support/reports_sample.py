@@ -48,12 +48,14 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
             "tokens": 1389,
             "effective_windows": 15.3,
             "nll_per_token": 3.3968,
+            "bits_per_byte": 1.1325,
         },
         "arms": arms,
         "ranges": ranges(arms),
         "random": [control(arms, budgets[len(budgets) // 2], draws)],
         **beside(tuple(methods.SCORED)[:3], blocks, budgets, arms),
         "claims": facts.claims(),
+        "released": facts.released(blocks),
         "policy": facts.policy(),
         "waivers": facts.waivers(),
         "findings": facts.findings(),
@@ -105,6 +107,7 @@ def bare(blocks: int = 4) -> Report:
         "classes": None,
         "kinds": [],
         "baseline": None,
+        "released": None,
         "protocols": [],
     }
     empty = ("prediction", "ranges", "random", "overrides", "scores", "agreement", "differences", "stability")

@@ -56,7 +56,7 @@ def prepared() -> prepare.Prepared:
 
 @pytest.fixture(scope="module")
 def stack(prepared: prepare.Prepared) -> BlockStack:
-    return BlockStack(load_model(prepared.files, "float32", device_of(prepared.audit.model)))
+    return BlockStack(load_model(prepared.found.files, "float32", device_of(prepared.audit.model)))
 
 
 def replaced(slot: int, block: int) -> Layout:
@@ -156,4 +156,4 @@ def whole_text(prepared: prepare.Prepared) -> list[int]:
     """The evaluation text's beginning as one sequence of token ids."""
     path = Path(str(prepared.audit.evaluation.source.path))
     words = path.read_text(encoding="utf-8").split()[:WORDS]
-    return list(load_tokenizer(prepared.files)(" ".join(words))["input_ids"])
+    return list(load_tokenizer(prepared.found.files)(" ".join(words))["input_ids"])

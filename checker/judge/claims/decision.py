@@ -14,6 +14,7 @@ from checker.core.statistics import Estimate
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
 from checker.judge.figures.form import ArmRow, Ends, PredictionRow, RegimeRow
+from checker.judge.figures.released import Released
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
 from checker.selection.plan import nothing_compared
@@ -52,6 +53,7 @@ class Figures:
     arms: Sequence[ArmRow]
     regime: RegimeRow
     prediction: Sequence[PredictionRow]
+    checkpoints: Mapping[str, Released]
 
     @property
     def audit(self) -> Audit:

@@ -73,6 +73,20 @@ class Costs:
         variant = self.nll(layout)
         return None if variant is None or self.tokens is None else statistics.perplexity(variant, self.tokens)
 
+    def perplexity_estimate(self, layout: Layout) -> Estimate | None:
+        """Perplexity of a layout with its interval, or None where it is not measured."""
+        losses = self.nll(layout)
+        if losses is None or self.tokens is None:
+            return None
+        return statistics.perplexity_interval(losses, self.tokens, self.statistics)
+
+    def bits_per_byte(self, layout: Layout) -> Estimate | None:
+        """Summed NLL per UTF-8 byte of the scored tokens; None where it is not measured, or bytes are not known."""
+        losses, evaluation = self.nll(layout), self.evidence.facts.evaluation
+        if losses is None or evaluation is None or not any(evaluation.scored_bytes):
+            return None
+        return statistics.bits_per_byte(losses, evaluation.scored_bytes, self.statistics)
+
     def per_token(self, quantity: str, layout: Layout) -> float | None:
         """Mean over scored positions of ``kl`` or ``top1``, whose answers are means per window."""
         values = self.evidence.answer("evaluation", "kl" if quantity == "kl" else "top1", layout)
@@ -97,6 +111,7 @@ def baseline(costs: Costs) -> BaselineRow | None:
     if costs.base is None or costs.tokens is None:
         return None
     estimate = statistics.perplexity_interval(costs.base, costs.tokens, costs.statistics)
+    bits = costs.bits_per_byte(costs.unchanged)
     return {
         "perplexity": estimate.value,
         "interval": pair_of(estimate.interval),
@@ -104,4 +119,5 @@ def baseline(costs: Costs) -> BaselineRow | None:
         "effective_windows": estimate.effective_units,
         "tokens": int(costs.tokens.sum()),
         "nll_per_token": float(costs.base.sum() / costs.tokens.sum()),
+        "bits_per_byte": bits and bits.value,
     }

@@ -158,6 +158,7 @@ class BaselineRow(IntervalRow):  # the unchanged model
     effective_windows: float | None  # independent ones that would say as much
     tokens: int
     nll_per_token: float
+    bits_per_byte: float | None  # of the scored tokens
 
 
 class ChosenRow(BudgetRow):  # what one method chose at one budget
@@ -250,3 +251,63 @@ class StabilityRow(TypedDict):  # one method on portions of its prompts
     halves: ValueRow | None
     portions: Sequence[PortionRow]
     further_prompts: Sequence[FurtherPromptsRow]
+
+
+class SideRow(TypedDict):  # one of the models that stand side by side: the audited one, a raw removal, a checkpoint
+    blocks: int
+    parameters: int
+    embedding_parameters: int
+    bytes: int | None  # of the files that hold the weights
+    cache_bytes_per_token: int | None  # of keys and values
+    perplexity: ValueRow | None
+    increase: ValueRow | None  # percent of the audited model's perplexity
+    bits_per_byte: ValueRow | None
+    kl: ValueRow | None  # nats per token, from the audited model, on the scoring text
+    top1_agreement: ValueRow | None
+
+
+class RawRow(SideRow):  # the removal of the model's own blocks that a checkpoint was made from
+    layout: str
+    removed: Sequence[int]
+    found: bool  # in the weights; else as a claim states it
+
+
+class ProvenanceRow(TypedDict):  # what a checkpoint's weights say of it
+    layout: str | None
+    removed: Sequence[int] | None
+    done: str | None
+    retrained: int
+    change: float | None
+    touched: Sequence[str]
+    open: Sequence[str]
+    slots: str | None  # why its slots are not the model's
+
+
+class DeletionRow(ValueRow):  # what deleting one more block costs, in percent
+    block: int
+
+
+class CheckpointRow(TypedDict):
+    name: str
+    source: str
+    kind: str
+    digest: str | None
+    architecture: str
+    quantization: str | None
+    tokenizer_digest: str
+    dtype: str
+    healed: bool  # as declared
+    unlike: str | None  # the first window and token that are not the model's
+    no_distance: str | None  # why there is no distance from the model
+    provenance: ProvenanceRow | None
+    no_provenance: str | None
+    own: SideRow
+    raw: RawRow | None
+    healing: ValueRow | None  # percent of the raw removal's perplexity
+    bits_per_byte_increase: ValueRow | None  # percent of the audited model's
+    deletions: Sequence[DeletionRow]
+
+
+class ReleasedRow(TypedDict):  # what is released, beside the audited model
+    base: SideRow
+    checkpoints: Sequence[CheckpointRow]

@@ -9,6 +9,7 @@ from checker.core.rule import AnyCase, Result, Rule
 from checker.judge.case import Case
 from checker.judge.rules import (
     card,
+    checkpoint,
     claim,
     data,
     evidence,
@@ -25,7 +26,7 @@ from checker.judge.rules import (
 from checker.published import rules as published
 from checker.published.publication import Publication
 
-_FAMILIES = (spec, model, data, protocol, selection, statistics, regime, claim, evidence, card, provenance)
+_FAMILIES = (spec, model, data, protocol, selection, statistics, regime, claim, evidence, card, checkpoint, provenance)
 _LAST = (policy, waiver)  # what they conclude rests on the other findings
 _OF_BOTH_KINDS: tuple[Rule[AnyCase[AnyAudit]], ...] = (
     spec.values_overridden,

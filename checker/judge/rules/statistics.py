@@ -12,7 +12,7 @@ from checker.core.rule import Result, failed, passed, rule, undecided
 from checker.core.statistics import MINIMUM_WINDOWS
 from checker.core.words import examples, listed
 from checker.judge.case import Case, each_claim
-from checker.judge.claims.removal import published_percent
+from checker.judge.claims.stated_cost import published_percent
 from checker.judge.figures.form import Ends, distance_of
 from checker.spec.claims.removal import Removal
 

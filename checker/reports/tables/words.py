@@ -30,6 +30,7 @@ class Section:
 
 SECTIONS: tuple[Section, ...] = (
     Section("claims", "Claims and the protocols behind them", "Claims"),
+    Section("released", "What is released", "What is released"),
     Section("regime", "Regime", "Regime"),
     Section("arms", "What removing layers costs", "Cost of removal"),
     Section("removed", "Which blocks each method removes", "Blocks removed"),
@@ -58,6 +59,14 @@ class Word:
 
 
 GLOSSARY: tuple[Word, ...] = (
+    Word("Checkpoint", "released",
+         "A further model that was measured as it is, with its own weights, blocks and tokenizer. A claim that names "
+         "it is decided by its own figures."),
+    Word("Raw removal", "released",
+         "The model's own blocks without those that the checkpoint lacks, and nothing else. What healing, merging or "
+         "retraining added is the difference between the two."),
+    Word("Bits per byte", "released",
+         "NLL of the scored tokens per UTF-8 byte of them, in bits. It does not depend on how tokenizers cut text."),
     Word("Block", "deletions",
          "One residual block of the decoder stack, numbered from 0. Removing layers means removing blocks."),
     Word("Replacement", "distances",

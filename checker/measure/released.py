@@ -1,0 +1,118 @@
+"""Checkpoints measured as they are, with one set of weights in memory at a time.
+
+How far a checkpoint is from the model needs the logits of both. Of the model, its last hidden states on each batch are
+kept, and norm and head to make logits of them again; its blocks are let go of before a checkpoint is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from checker.core.facts import ModelFacts
+from checker.core.layouts import Layout
+from checker.core.questions import Quantity, Question
+from checker.core.records import Audit
+from checker.core.store import Store
+from checker.measure.answering import Answering
+from checker.measure.blocks import BlockStack
+from checker.measure.engine import Engine
+from checker.measure.prepare import PreparedCheckpoint, Progress
+from checker.spec.contracts import against, contract_digests, scopes
+
+DISTANT: tuple[Quantity, ...] = ("kl", "top1")  # how far from the model something is, per prompt
+Part = Literal["block", "head"]
+
+
+def operations(model: ModelFacts, part: Part, tokens: int) -> float:
+    """Floating-point operations of one block, or of the head, on so many tokens."""
+    parameters = sum(model.block_parameters) / model.blocks if part == "block" else model.hidden * model.vocabulary
+    return 2.0 * parameters * tokens
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is left of the model: its norm and head, and its last hidden states (W, T, D) by the number of the batch."""
+
+    stack: BlockStack
+    states: Mapping[int, torch.Tensor]
+
+
+def keep(model: Answering, batches: Collection[int]) -> Reference | None:
+    """Lets go of the model's blocks; None where its states on no batch of the scoring text are needed any more."""
+    if not batches:
+        model.loaded = None
+        return None
+    engine = model.engine
+    states = {number: engine.last_states(model.cuts["scoring"].batches[number]) for number in sorted(batches)}
+    model.loaded = None  # whatever else is needed of it later is loaded again
+    engine.stack.let_go()
+    return Reference(engine.stack, states)
+
+
+class Released:
+    """One checkpoint and the questions about it."""
+
+    def __init__(
+        self,
+        audit: Audit,
+        store: Store,
+        prepared: PreparedCheckpoint,
+        model: Answering,
+        model_facts: ModelFacts,
+        load: Callable[[], Engine],
+        progress: Progress,
+    ) -> None:
+        self.facts, self.deletions, self.progress = prepared.facts, prepared.checkpoint.deletions, progress
+        self.incomparable = self.facts.no_distance(model_facts)
+        own = audit.of_checkpoint(prepared.checkpoint)
+        under = scopes(str(self.facts.model.digest), contract_digests(own, self.facts.own))
+        under["model"] = against(under["scoring"], model.scopes["scoring"])
+        self.answering = Answering(own, store, under, prepared.cuts, load, self._tick)
+        self.base = Layout.base(self.facts.model.blocks)
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    def questions(self) -> list[Question]:
+        """What is asked on the evaluation text."""
+        blocks = range(len(self.base)) if self.deletions else ()
+        layouts = [self.base, *(self.base.without([block]) for block in blocks)]
+        return [Question("evaluation", "nll", layout) for layout in layouts]
+
+    def distant(self) -> list[int]:
+        """The batches of the scoring text on which its distance from the model can be measured, and is not yet."""
+        batches = () if self.incomparable else self.answering.cuts["scoring"].batches
+        return [number for number in range(len(batches)) if self.answering.missing(self._distances, number)]
+
+    @property
+    def _distances(self) -> list[Question]:
+        return [Question("model", quantity, self.base) for quantity in DISTANT]
+
+    def measure(self, reference: Reference | None) -> None:
+        """Measures what is not stored yet, and lets go of the weights."""
+        self.answering.ensure(self.questions())
+        for number in self.distant():
+            assert reference is not None
+            batch, states = self.answering.cuts["scoring"].batches[number], reference.states[number]
+            values = self.answering.engine.gap(batch, reference.stack, states)
+            for question, answer in zip(self._distances, values, strict=True):
+                self.answering.put(number, question, answer)
+        self.answering.loaded = None
+
+    def work(self) -> float:
+        """Operations on the evaluation text that are left."""
+        left = 0.0
+        for number, batch in enumerate(self.answering.cuts["evaluation"].batches):
+            missing = {question.layout for question in self.answering.missing(self.questions(), number)}
+            prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
+            left += len(prefixes) * operations(self.facts.model, "block", batch.ids.numel())
+            left += len(missing) * operations(self.facts.model, "head", batch.positions * len(batch.ids))
+        return left
+
+    def _tick(self, part: Part, tokens: int) -> None:
+        self.progress.advance(operations(self.facts.model, part, tokens))

@@ -1,0 +1,123 @@
+"""What is released: the audited model, the raw removal, and the checkpoint that was made of it, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from checker.core.words import listed, numbered
+from checker.judge.figures.form import CheckpointRow, DeletionRow, SideRow, ValueRow
+from checker.judge.form import Report
+from checker.reports.tables import numbers
+from checker.reports.tables.table import Cell, Field, Table, increase, table, valued
+
+_NAMED = 5  # tensors
+_NONE = Cell("–")
+_Side = tuple[str, SideRow]  # heading, figures
+_Line = tuple[str, Callable[[SideRow], Cell]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One checkpoint: its heading, what was done to the model, in sentences, and its figures beside the model's."""
+
+    heading: str
+    sentences: tuple[str, ...]
+    table: Table
+    deletions: Table | None
+
+
+def checkpoints(report: Report) -> list[Shown]:
+    """Every checkpoint that was measured; none where the audit has none."""
+    released = report["released"]
+    if released is None:
+        return []
+    return [_shown(number, released["base"], row) for number, row in enumerate(released["checkpoints"])]
+
+
+def _shown(number: int, base: SideRow, row: CheckpointRow) -> Shown:
+    sides: list[_Side] = [("Model", base), (f"{row['name']}, as it is", row["own"])]
+    if row["raw"] is not None:
+        sides.insert(1, ("Raw removal", row["raw"]))
+    deletions = _deletions(number, row["deletions"]) if row["deletions"] else None
+    return Shown(_heading(row), tuple(_sentences(row)), _side_by_side(number, row["name"], sides), deletions)
+
+
+def _heading(row: CheckpointRow) -> str:
+    """What was done to the model's blocks, as far as it is known; never a removal where that is open."""
+    known = row["provenance"]
+    if known is None or known["done"] is None:
+        return f"{row['name']}: what was done to the model's blocks is open"
+    return f"{row['name']}: {known['done']}"
+
+
+def _sentences(row: CheckpointRow) -> list[str]:
+    sentences = []
+    known, raw = row["provenance"], row["raw"]
+    if known is None:
+        sentences.append(f"Its weights were not held against the model's: {row['no_provenance']}.")
+    else:
+        sentences += [f"Open: {reason}." for reason in known["open"][:_NAMED]]
+        if known["slots"]:
+            sentences.append(f"Its slots: {known['slots']}.")
+        if known["touched"]:
+            sentences.append(f"Outside of the blocks, other values in {listed(known['touched'], _NAMED)}.")
+    if raw is not None:
+        blocks = numbered("block", raw["removed"])
+        stated = "" if raw["found"] else ", as stated, not found in the weights"
+        sentences.append(f"The raw removal is the model without {blocks}{stated}, and nothing else.")
+    if row["healing"] is not None and raw is not None:
+        change = increase(row["healing"]["value"], row["healing"]["interval"])
+        sentences.append(f"What was done after the removal changed perplexity by {change}, paired by window.")
+    if row["unlike"]:
+        sentences.append(f"Its perplexity is not comparable with the model's: {row['unlike']}.")
+    elif row["no_distance"]:
+        sentences.append(f"There is no distance from the model: {row['no_distance']}.")
+    if row["quantization"]:
+        sentences.append(f"Its weights are stored quantised ({row['quantization']}).")
+    return sentences
+
+
+def _side_by_side(number: int, name: str, sides: Sequence[_Side]) -> Table:
+    lines: tuple[_Line, ...] = (
+        ("Blocks", lambda side: Cell(numbers.count(side["blocks"]))),
+        ("Parameters", lambda side: Cell(numbers.count(side["parameters"]))),
+        ("Parameters without embeddings", _without_embeddings),
+        ("Weights on disk", lambda side: _known(side["bytes"], numbers.size)),
+        ("Keys and values per token", lambda side: _known(side["cache_bytes_per_token"], numbers.size)),
+        ("Perplexity", lambda side: _figure(side["perplexity"], numbers.perplexity)),
+        ("Perplexity increase", lambda side: _increase(side["increase"])),
+        ("Bits per byte", lambda side: _figure(side["bits_per_byte"], numbers.perplexity)),
+        ("KL from the model, nats", lambda side: _figure(side["kl"], numbers.distance)),
+        ("Same most likely token", lambda side: _figure(side["top1_agreement"], numbers.share)),
+    )
+    fields: list[Field[_Line]] = [Field("What", lambda line: Cell(line[0]))]
+    fields += [
+        Field(heading, lambda line, side=side: line[1](side), numeric=True)  # type: ignore[misc]
+        for heading, side in sides
+    ]
+    return table(f"released-{number}", f"{name} beside the audited model", fields, lines)
+
+
+def _without_embeddings(side: SideRow) -> Cell:
+    return Cell(numbers.count(side["parameters"] - side["embedding_parameters"]))
+
+
+def _known(value: int | None, write: Callable[[int], str]) -> Cell:
+    return _NONE if value is None else Cell(write(value))
+
+
+def _figure(row: ValueRow | None, write: Callable[[float], str]) -> Cell:
+    return _NONE if row is None else valued(row, write)
+
+
+def _increase(row: ValueRow | None) -> Cell:
+    return _NONE if row is None else increase(row["value"], row["interval"])
+
+
+def _deletions(number: int, rows: Sequence[DeletionRow]) -> Table:
+    fields: list[Field[DeletionRow]] = [
+        Field("Block", lambda row: Cell(str(row["block"]))),
+        Field("Perplexity increase", lambda row: increase(row["value"], row["interval"]), numeric=True),
+    ]
+    return table(f"released-deletions-{number}", "Deleting one more block of the checkpoint", fields, rows)
