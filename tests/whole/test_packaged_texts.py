@@ -1,18 +1,23 @@
-"""The texts in audits/data: of enough words, clean, and apart from each other."""
+"""The texts and tasks in audits/: of enough words, clean, apart from each other, and balanced."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from folders import ROOT
 
 DATA = ROOT / "audits" / "data"
+TASKS = ROOT / "audits" / "tasks"
 RUN = 8  # words in a row
-FILES = sorted(path for path in DATA.iterdir() if path.suffix in (".txt", ".jsonl"))
+FILES = sorted(
+    path for folder in (DATA, TASKS) for path in folder.iterdir() if path.suffix in (".txt", ".jsonl", ".yaml")
+)
 
 
 def _words(text: str) -> list[str]:
@@ -26,6 +31,11 @@ def _runs(text: str) -> set[tuple[str, ...]]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _task(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    settings = yaml.safe_load((TASKS / f"{name}.yaml").read_text(encoding="utf-8"))
+    return settings, _rows(TASKS / settings["dataset_kwargs"]["data_files"]["test"])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -56,3 +66,50 @@ def test_the_training_text_shares_no_run_of_words_with_what_is_measured_on() -> 
     assert trained & _runs((DATA / "evaluation.txt").read_text(encoding="utf-8")) == set()
     for row in _rows(DATA / "prompts.jsonl"):
         assert trained & _runs(row["text"]) == set()
+    for row in _task("plain_facts")[1]:
+        assert trained & _runs(f"{row['question']} {row['choices'][row['answer']]}") == set()
+    for row in _task("next_in_line")[1]:
+        assert trained & _runs(f"{row['items']} {row['next']}") == set()
+
+
+def test_plain_facts_are_multiple_choice_of_four() -> None:
+    settings, rows = _task("plain_facts")
+    assert (settings["task"], settings["output_type"]) == ("plain_facts", "multiple_choice")
+    assert [metric["metric"] for metric in settings["metric_list"]] == ["acc", "acc_norm"]
+    assert 200 <= len(rows) <= 300
+    assert len({row["question"] for row in rows}) == len(rows)
+    for row in rows:
+        assert set(row) == {"subject", "question", "choices", "answer"}
+        assert len(set(row["choices"])) == len(row["choices"]) == 4
+        assert row["answer"] in range(4)
+        assert all(text and text == text.strip() for text in (row["subject"], row["question"], *row["choices"]))
+
+
+def test_the_right_answers_of_plain_facts_stand_in_every_place_alike() -> None:
+    _, rows = _task("plain_facts")
+    places = Counter(row["answer"] for row in rows)
+    assert max(places.values()) <= 0.3 * len(rows)
+    assert len(places) == 4
+
+
+def test_plain_facts_are_of_many_subjects() -> None:
+    _, rows = _task("plain_facts")
+    subjects = Counter(row["subject"] for row in rows)
+    assert len(subjects) >= 10
+    assert max(subjects.values()) <= 0.2 * len(rows)
+
+
+def test_next_in_line_asks_for_one_word_after_a_list() -> None:
+    settings, rows = _task("next_in_line")
+    assert (settings["task"], settings["output_type"]) == ("next_in_line", "generate_until")
+    assert [metric["metric"] for metric in settings["metric_list"]] == ["exact_match"]
+    assert settings["generation_kwargs"]["until"] == ["\n"]
+    assert settings["generation_kwargs"]["max_gen_toks"] <= 12
+    assert not settings["generation_kwargs"]["do_sample"]
+    assert 50 <= len(rows) <= 100
+    assert len({row["items"] for row in rows}) == len(rows)
+    pattern = settings["filter_list"][0]["filter"][0]["regex_pattern"]
+    for row in rows:
+        assert set(row) == {"subject", "items", "next"}
+        assert all(text and text == text.strip() for text in row.values())
+        assert re.fullmatch(pattern, row["next"])  # the harness keeps the first such word of what is generated
