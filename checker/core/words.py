@@ -32,3 +32,11 @@ def enumerated(names: Iterable[object], last: str = "and") -> str:
     """All names, the last after a word: ``a, b and c``; empty where there are none."""
     texts = [str(name) for name in names]
     return f" {last} ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
+def amount(number: float) -> str:
+    """A number of parameters as cards write it: 1.09 B, 218.1 M, 2,000."""
+    for unit, size in ((" B", 1e9), (" M", 1e6)):
+        if abs(number) >= size:
+            return f"{number / size:.4g}{unit}"
+    return f"{number:,.0f}"

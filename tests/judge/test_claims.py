@@ -676,3 +676,63 @@ def test_where_no_two_blocks_are_comparable_nothing_would_make_it_exist() -> Non
     assert row["message"] == (
         f"interchange cannot choose anything: {NONE}; no others are either; claimed: at most 10 %"
     )
+
+
+# --- claims about the numbers of files -------------------------------------------------------------------------------
+
+
+def of_files(kind: str, model: int = 8, own: int = 6, **keys: Any) -> Any:
+    """A claim about a checkpoint of ``own`` blocks of 1,000 parameters beside a model of ``model``."""
+    made = samples.checkpoint_facts(
+        model=replace(samples.checkpoint_facts().model, blocks=own, parameters=own * 1000 + 4000, weight_bytes=own * 10)
+    )
+    sample = released(model=samples.model_facts(model, weight_bytes=100), checkpoints=(made,))
+    return sample.verdict(claim("a", kind, of="pruned", scope="contract", **keys))
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "verdict", "value", "unit"),
+    [
+        ("parameters", {"quantity": "fewer", "equals": 2000.0}, "supported", 2000.0, ""),
+        ("parameters", {"quantity": "fewer", "equals": 1999.0}, "contradicted", 2000.0, ""),
+        ("parameters", {"quantity": "fewer", "equals": 1999.0, "within": 1.0}, "supported", 2000.0, ""),
+        ("parameters", {"quantity": "fewer_percent", "at_least": 16.6}, "supported", 100 / 6, "percent"),
+        ("parameters", {"quantity": "fewer_percent", "at_least": 16.7}, "contradicted", 100 / 6, "percent"),
+        ("parameters", {"quantity": "total", "at_most": 10_000.0}, "supported", 10_000.0, ""),
+        ("size", {"quantity": "total", "at_most": 59.0}, "contradicted", 60.0, ""),
+        ("size", {"quantity": "fewer_percent", "equals": 40.0}, "supported", 40.0, "percent"),
+        ("blocks", {"removed": 2}, "supported", 2.0, ""),
+        ("blocks", {"removed": 3}, "contradicted", 2.0, ""),
+    ],
+)
+def test_numbers_of_files_are_decided_exactly(
+    kind: str, keys: dict[str, Any], verdict: str, value: float, unit: str
+) -> None:
+    row = of_files(kind, **keys)
+    assert (row["verdict"], row["value"], row["unit"], row["interval"]) == (verdict, pytest.approx(value), unit, None)
+    assert row["scope"] == "contract"
+    assert {backing["backs"] for backing in row["protocols"].values()} == {"na"}
+
+
+def test_a_wrong_number_of_blocks_is_answered_with_the_arithmetic() -> None:
+    """Llama-3.1-8B, of which five of 32 blocks were taken, and four were claimed."""
+    block, rest = 218_112_000, 1_050_681_344
+    sizes = samples.model_facts(32, block_parameters=(block,) * 32, parameters=32 * block + rest)
+    made = samples.checkpoint_facts(
+        model=replace(sizes, blocks=27, block_parameters=(block,) * 27, parameters=27 * block + rest), provenance=None
+    )
+    sample = replace(released(model=sizes, checkpoints=(made,)), withheld=lambda _: True)
+    found = sample.verdict(claim("a", "blocks", of="pruned", removed=4))
+    assert found["verdict"] == "contradicted"
+    assert found["message"] == (
+        "pruned has 27 blocks and the model 32: 5 less; the 1.091 B parameters that are gone are 5 blocks of 218.1 M, "
+        "and 4 blocks would be 872.4 M; claimed: 4 blocks less"
+    )
+
+
+def test_numbers_of_a_checkpoint_that_was_not_read_are_open() -> None:
+    for kind, keys in (("blocks", {"removed": 3}), ("size", {"quantity": "total", "at_most": 5.0})):
+        row = released(checkpoints=()).verdict(claim("a", kind, of="pruned", **keys))
+        assert row["verdict"] == "open"
+        assert row["message"].startswith("the checkpoint was not read; run the audit; claimed: ")
+    assert of_files("size", quantity="total", at_most=5.0)["verdict"] == "contradicted"

@@ -30,7 +30,10 @@ PUBLISHED = (
 
 
 def claim(text: str) -> Claim:
-    (made,) = load.check_text(f"{MINIMAL}\nclaims: [{text}]\n", "a.yaml", Path("/here"), attached=False).audit.claims
+    declared = "checkpoints: {pruned: {kind: directory, path: pruned}}\n" if "of: pruned" in text else ""
+    (made,) = load.check_text(
+        f"{MINIMAL}\n{declared}claims: [{text}]\n", "a.yaml", Path("/here"), attached=False
+    ).audit.claims
     return made
 
 
@@ -93,6 +96,13 @@ ON = "on a population of texts like this one"
         ("{id: a, kind: regime, removal: interchange-safer, budget: 2}",
          "removals of 2 blocks are in the regime `interchange-safer`"),
         ("{id: a, kind: regime, metric: low}", "the distances of neighbouring blocks are in the regime `low`"),
+        ("{id: a, kind: parameters, of: pruned, fewer: {equals: 1.09e+9}}",
+         "the checkpoint pruned has 1,090,000,000 parameters fewer than the model, within 5,000,000"),
+        ("{id: a, kind: parameters, of: pruned, fewer_percent: {equals: 10.9, within: 0.1}}",
+         "the checkpoint pruned has 10.9 % fewer parameters than the model, within 0.1 %"),
+        ("{id: a, kind: size, of: pruned, total: {at_least: 100, at_most: 7000000000}}",
+         "the checkpoint pruned has at least 100 and at most 7,000,000,000 bytes of weights on disk"),
+        ("{id: a, kind: blocks, of: pruned, removed: 4}", "the checkpoint pruned has 4 blocks less than the model"),
         ("{id: a, kind: transfer, to: a model of 40 layers}",
          "what holds for this checkpoint holds for a model of 40 layers"),
     ],

@@ -8,9 +8,11 @@ from dataclasses import replace
 from checker.core.facts import CheckpointFacts, ModelFacts, ProvenanceFacts
 from checker.core.records import Checkpoint
 from checker.core.rule import Result, failed, passed, rule, undecided
-from checker.core.words import enumerated, listed
+from checker.core.words import amount, counted, enumerated, listed
 from checker.judge.case import Case
 from checker.judge.rules.provenance import traced
+from checker.spec.claims.blocks import Blocks
+from checker.spec.claims.parameters import Parameters
 
 _NAMED = 5  # items of a list
 _NONE = "no claim names a checkpoint"
@@ -88,3 +90,70 @@ def _changed(model: ModelFacts, fact: CheckpointFacts) -> Iterator[str]:
         yield f"a vocabulary of {fact.model.vocabulary} and not of {model.vocabulary}"
     if fact.model.context != model.context:
         yield f"a context of {fact.model.context} and not of {model.context}"
+
+
+@rule(
+    "checkpoint",
+    level="error",
+    why="Embeddings and the head stay when blocks go, so a share of blocks is a larger number than the share of "
+    "parameters that goes with them. A card that gives the one for the other promises a smaller model than it has.",
+    remedy="Give the share of parameters that the headers tell, or say that the number is a share of blocks.",
+    waive="Never; correct the number.",
+    nothing="no claim gives a share of parameters",
+)
+def layers_for_parameters(case: Case) -> Iterator[Result]:
+    """A share of blocks is given as a share of parameters."""
+    for claim in case.audit.claims_of(Parameters):
+        fact = case.facts.checkpoint(claim.of)
+        if claim.quantity != "fewer_percent":
+            continue
+        if fact is None:
+            yield undecided(f"{claim.of} was not read; run the audit", claim.id)
+            continue
+        model, own = case.facts.model, fact.model
+        blocks, parameters = (
+            100.0 * (1.0 - getattr(own, name) / getattr(model, name)) for name in ("blocks", "parameters")
+        )
+        sentence = f"{claim.of} has {blocks:.4g} % fewer blocks and {parameters:.4g} % fewer parameters than the model"
+        if claim.holds(blocks) and not claim.holds(parameters):
+            found = f"the share of blocks claimed as a share of parameters ({sentence})"
+            yield failed(f"found {found}; expected {parameters:.4g} %; correct the claim", claim.id)
+        else:
+            yield passed(f"{sentence}; the claim is not the one for the other", claim.id)
+
+
+@rule(
+    "checkpoint",
+    level="error",
+    why="A card says how many blocks were removed and how many parameters that saves. Where no choice of so many "
+    "blocks has so many parameters, one of the two numbers is wrong, whatever the checkpoint turns out to be.",
+    remedy="Count the blocks in the two configurations, and correct the number that does not fit.",
+    waive="When more than blocks was taken out of the model, and the card says so.",
+    nothing="no checkpoint has claims about its blocks and about its parameters",
+)
+def blocks_and_parameters(case: Case) -> Iterator[Result]:
+    """The numbers of blocks and of parameters that are said to be removed exclude each other."""
+    for blocks in case.audit.claims_of(Blocks):
+        for parameters in case.audit.claims_of(Parameters):
+            if parameters.of == blocks.of and parameters.quantity != "total":
+                yield replace(_fit(case.facts.model, blocks, parameters), claim=blocks.id)
+
+
+def _fit(model: ModelFacts, blocks: Blocks, parameters: Parameters) -> Result:
+    sizes = sorted(model.block_parameters)
+    least, most = sum(sizes[: blocks.removed]), sum(sizes[len(sizes) - blocks.removed :])
+    scale = 100.0 / model.parameters if parameters.quantity == "fewer_percent" else 1.0
+    low, high = parameters.bounds
+    several = counted(blocks.removed, "block")
+    if (low is None or most * scale >= low) and (high is None or least * scale <= high):
+        fits = f"as many parameters as {parameters.id} says, {_span(least, most)}, are in {several}"
+        return passed(f"{parameters.of}: {fits} of the model")
+    claimed = ((low if low is not None and most * scale < low else high) or 0.0) / scale
+    mean = sum(sizes) / len(sizes)
+    found = f"{_span(claimed, claimed)} parameters claimed by {parameters.id}, which are {claimed / mean:.3g} blocks"
+    expected = f"what {several} of the model can have: {_span(least, most)}"
+    return failed(f"{parameters.of}: found {found}; expected {expected}; correct one of the two numbers")
+
+
+def _span(least: float, most: float) -> str:
+    return amount(least) if least == most else f"{amount(least)} to {amount(most)}"

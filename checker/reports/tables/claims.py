@@ -122,6 +122,9 @@ def overrides(report: AnyReport) -> Table:
     return pairs_of("overrides", "Values of the audit file that were overridden with --set", rows)
 
 
+_OF_FILES = ("parameters", "size", "blocks")  # kinds of claims that are decided exactly, and have no interval
+
+
 def verdict(claim: ClaimRow) -> Cell:
     return Cell(claim["verdict"], "", VERDICTS[claim["verdict"]])
 
@@ -131,6 +134,8 @@ def measured(claim: ClaimRow) -> str:
     if claim["value"] is None:
         return "" if claim["unit"] == "" else numbers.NOT_MEASURED
     value = numbers.in_unit(claim["value"], claim["unit"])
+    if claim["kind"] in _OF_FILES:
+        return value if claim["unit"] else numbers.count(round(claim["value"]))
     return f"{value} {numbers.interval_in_unit(claim['interval'], claim['unit'])}"
 
 

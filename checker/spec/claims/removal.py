@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Literal
 
 from checker.core.records import Claim, Interval
 from checker.core.words import counted, enumerated
 from checker.spec import checkpoints
+from checker.spec.claims.file_number import precision
 from checker.spec.claims.kind import Kind, Numbers, exactly_one, on_texts, rests_on, stated
 from checker.spec.document import Document, Where
 
@@ -75,16 +75,10 @@ def _cost(document: Document, where: Where) -> dict[str, Any]:
     """A claimed increase, with what is left out filled in."""
     values = dict(document.get(*where))
     if "equals" in values:
-        values.setdefault("within", _precision(document, (*where, "equals")))
+        values.setdefault("within", precision(document, (*where, "equals")))
     if "interval" in values:
         values.setdefault("interval_unit", "percent")
     return values
-
-
-def _precision(document: Document, where: Where) -> float:
-    """Half a unit of the last digit that a number was written with: 0.05 for 10.2, 0.005 for 10.20."""
-    written = Decimal(document.written.get(where, repr(document.get(*where))).replace("_", ""))
-    return float(Decimal(5).scaleb(int(written.as_tuple().exponent) - 1))
 
 
 def _decided(claim: Removal) -> str:
