@@ -99,6 +99,35 @@ class ModelFacts:
         return sum(self.block_parameters[block] for block in blocks) + shared
 
 
+@final
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a task turned out to be; which of its documents were asked, and how."""
+
+    name: str
+    version: str
+    harness: str  # its version
+    output_type: str  # as the harness names it: multiple_choice, loglikelihood, loglikelihood_rolling, generate_until
+    metrics: tuple[str, ...]  # those kept per document
+    higher_is_better: tuple[bool, ...]  # per metric
+    documents: tuple[str, ...]  # the harness's hash of each, in order
+    whole: int  # documents that the task has
+    choices: tuple[int, ...]  # per document; empty where there are none
+    shots: int
+    requests: str  # digest of all that is asked, word for word
+    chat_template: str | None = None  # digest of the template that requests were written in
+
+    @property
+    def generates(self) -> bool:
+        """Whether answers are written by the model, and not chosen: such tasks run on whole models alone."""
+        return self.output_type == "generate_until"
+
+    @property
+    def chance(self) -> float | None:
+        """The score of guessing among the choices; None where there are none."""
+        return sum(1.0 / number for number in self.choices) / len(self.choices) if self.choices else None
+
+
 @dataclass(frozen=True)
 class ProvenanceFacts:
     """What the weights of a checkpoint say of it, held against the audited model's."""
@@ -200,6 +229,11 @@ class Facts:
     evaluation: EvaluationFacts | None = None
     selection: ScoringFacts | None = None  # the text that losses are taken on
     checkpoints: tuple[CheckpointFacts, ...] = ()
+    tasks: tuple[TaskFacts, ...] = ()
+
+    def task(self, name: str) -> TaskFacts | None:
+        """The facts of the task of a name, where it was read."""
+        return next((fact for fact in self.tasks if fact.name == name), None)
 
     def checkpoint(self, name: str | None) -> CheckpointFacts | None:
         """The facts of the checkpoint of a name, where it was read."""

@@ -14,12 +14,26 @@ from checker.core.layouts import Geometry, Layout
 from checker.core.records import Audit, Form, Statistics
 
 K = TypeVar("K")
+
+
+def requests_of(task: str) -> Text:
+    """The requests of a task as a text, whose units are the requests."""
+    return f"task/{task}"
+
+
+def documents_of(task: str) -> Text:
+    """The documents of a task as a text, whose units are the documents and whose quantities its metrics."""
+    return f"documents/{task}"
+
+
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
-Quantity = Literal["kl", "nll", "top1", "similarity"]  # of a layout
+Quantity = Literal["kl", "nll", "top1", "similarity", "greedy"]  # of a layout
 HiddenQuantity = Literal["cosine", "angle", "cka"]  # of a run of blocks of the unchanged model
-# Two hold this baseline against another on the scoring text: that in float32; of a checkpoint, the audited model's.
-Text = Literal["scoring", "selection", "evaluation", "begin_token", "float32", "model"]
+# A contract's text: scoring, selection or evaluation; begin_token, one window of the evaluation text without and with
+# it. Two hold this baseline against another on the scoring text: float32 against that in float32; of a checkpoint,
+# model against the audited model's. Of a task: its requests, and its documents, whose values are those of its metrics.
+Text = str
 Span = tuple[int, int]  # the first and the last block of a run, inclusive
 
 # Pooled quantities are not means over prompts: they are measured anew on portions of them, (from, to) in quarters. The
@@ -36,6 +50,7 @@ class Question:
     * ``kl``: KL to the baseline averaged over a unit's scored positions, in nats
     * ``nll``: summed NLL of a window's scored tokens, in nats
     * ``top1``: share of a window's scored positions where the most likely token is the baseline's
+    * ``greedy``: whether each of a window's scored tokens is the most likely one there: 1 or 0
     * ``similarity``: cosine of the layout's hidden states after the last block with the baseline's, mean over tokens
     * ``cosine``: cosine between a run's input and output, mean over tokens
     * ``angle``: arccos of that cosine at the last token, over pi
@@ -44,7 +59,7 @@ class Question:
     """
 
     text: Text
-    quantity: Quantity | HiddenQuantity | Literal["taylor"]
+    quantity: Quantity | HiddenQuantity | Literal["taylor"] | str  # of documents, a metric's name
     layout: Layout
     span: Span | None = None
 
@@ -135,6 +150,13 @@ class Evidence:
 
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))
+
+    def scores(self, task: str, metric: str, layout: Layout) -> Values | None:
+        """A layout's value of a metric per document of a task; None where it is not measured."""
+        known = self.facts.task(task)
+        if known is None or metric not in known.metrics:
+            return None
+        return self.answers(Question(documents_of(task), metric, layout))
 
     @property
     def of_prompts(self) -> Statistics:

@@ -86,6 +86,28 @@ class Checkpoint:
     by_path: bool = False  # whether a claim names its folder, and nothing declares it
 
 
+TaskSubject = Literal["model", "checkpoints", "claims", "arms"]  # what an audit's tasks are run on
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of lm-evaluation-harness: one of its own by its name, or a YAML file of the user's."""
+
+    name: str  # of the task; of a file, that in its name
+    location: Location
+    path: str | None = None  # absolute, once loaded; None: one of the harness's own
+    limit: int | None = None  # documents, the first ones; None: all
+    shots: int | None = None  # examples before each document; None: as the task says
+    metrics: tuple[str, ...] = ()  # empty: all that the task has
+    chance: float | None = None  # score of guessing, where choices do not tell it
+
+    @property
+    def identity(self) -> str:
+        """Digest of what is asked for, whatever the machine: the key of stored facts about it."""
+        keep = {key: value for key, value in asdict(self).items() if key not in ("location", "chance")}
+        return digest(keep | {"path": _base_name(self.path)})
+
+
 @dataclass(frozen=True)
 class TextSource:
     """Where a text comes from. Only the fields of its ``kind`` are set."""
@@ -334,6 +356,8 @@ class Audit:
     further_selections: tuple[Selection, ...] = ()  # the same methods under other constraints
     selecting: ScoringContract | None = None  # text that losses are taken on; None: the scoring text
     checkpoints: tuple[Checkpoint, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    tasks_on: tuple[TaskSubject, ...] = ("model", "checkpoints", "claims")
 
     @property
     def places(self) -> Mapping[str, Location]:

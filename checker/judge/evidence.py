@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, TypedDict, TypeVar
 
 from checker.core.canonical import restored, restored_row
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
-from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts
-from checker.core.questions import PORTIONS, Evidence, Question, Text, Values
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts, TaskFacts
+from checker.core.questions import PORTIONS, Evidence, Question, Text, Values, documents_of
 from checker.core.records import Audit, TextSource
 from checker.core.store import Scope, Store
 from checker.spec import checkpoint_facts
-from checker.spec.contracts import against, contract_digests, contracts, digests_under, scopes, together
+from checker.spec.contracts import (
+    TASK_RECORD,
+    against,
+    contract_digests,
+    contracts,
+    digests_under,
+    scopes,
+    task_scopes,
+    together,
+)
 from checker.spec.sources import text_identity
 
 TextFacts = TypeVar("TextFacts", ScoringFacts, EvaluationFacts)
@@ -41,19 +51,39 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     evaluation = store.read_record("evaluation", together(digests))
     recorded = partial(store.read_record, checkpoint_facts.RECORD)
     checkpoints = checkpoint_facts.restore(audit, model, together(digests), recorded, str(store.path))
+    tasks = tuple(_tasks(audit, store))
     facts = Facts(
         model,
         _restored_text(ScoringFacts, scoring, f"{store.path}, scoring") if scoring else None,
         _restored_text(EvaluationFacts, evaluation, f"{store.path}, evaluation") if evaluation else None,
         _restored_text(ScoringFacts, selection, f"{store.path}, selection") if selection else None,
         checkpoints,
+        tasks,
     )
     under = scopes(str(model.digest), digests)
-    others = {each.name: _of_checkpoint(audit, each, under, store) for each in checkpoints}
+    under |= task_scopes(str(model.digest), tasks, model.tokenizer_digest, audit.model.dtype)
+    others = {each.name: _of_checkpoint(audit, each, facts, under, store) for each in checkpoints}
     return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others)
 
 
-def _of_checkpoint(audit: Audit, fact: CheckpointFacts, model: Mapping[Text, Scope], store: Store) -> Evidence:
+def _tasks(audit: Audit, store: Store) -> Iterator[TaskFacts]:
+    """The facts of the tasks that a run read; EvidenceDamaged where they do not fit each other."""
+    for task in audit.tasks:
+        record = store.read_record(TASK_RECORD, task.identity)
+        if record is None:
+            continue
+        fact = restored(TaskFacts, record, f"{store.path}, task")
+        documents = len(fact.documents)
+        sound = fact.name == task.name and 0 < documents <= fact.whole and len(fact.choices) in (0, documents)
+        if not sound or len(fact.metrics) != len(fact.higher_is_better) or not all(fact.choices):
+            wrong = f"facts of {fact.name!r:.40} with {documents} documents and {len(fact.choices)} numbers of choices"
+            raise EvidenceDamaged.at(f"{store.path}, task", wrong, f"those of {task.name}", RESTORE)
+        yield fact
+
+
+def _of_checkpoint(
+    audit: Audit, fact: CheckpointFacts, known: Facts, model: Mapping[Text, Scope], store: Store
+) -> Evidence:
     """The evidence of a checkpoint, as that of an audited model; ``model`` is under what the model's is stored."""
     checkpoint = next(each for each in audit.checkpoints if each.name == fact.name)
     own, place = audit.of_checkpoint(checkpoint), f"{store.path}, checkpoint {fact.name}"
@@ -62,7 +92,9 @@ def _of_checkpoint(audit: Audit, fact: CheckpointFacts, model: Mapping[Text, Sco
     _check_text(fact.evaluation, place)
     under = scopes(str(fact.model.digest), contract_digests(own, fact.own))
     under["model"] = against(under["scoring"], model["scoring"])
-    return Evidence(own, fact.own, _answers(store, fact.own, under))
+    under |= task_scopes(str(fact.model.digest), known.tasks, fact.model.tokenizer_digest, own.model.dtype)
+    facts = replace(fact.own, tasks=known.tasks)
+    return Evidence(own, facts, _answers(store, facts, under))
 
 
 def _answers(store: Store, facts: Facts, under: Mapping[Text, Scope]) -> Callable[[Question], Values | None]:
@@ -97,6 +129,7 @@ def _sizes(facts: Facts) -> dict[Text, tuple[int, int]]:
         "model": prompts,
         "evaluation": (facts.evaluation.batches, len(facts.evaluation.scored)) if facts.evaluation else (0, 0),
         "begin_token": (1, 3),  # the sums without and with it, and the tokens scored
+        **{documents_of(task.name): (1, len(task.documents)) for task in facts.tasks},
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from checker.core.canonical import NotOfKind, from_json, value_of
 from checker.core.errors import InvalidAudit
-from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts
+from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts, TaskFacts
 from checker.core.questions import Question, Values
 from checker.core.records import Audit, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
@@ -33,6 +33,7 @@ _FACTS: Mapping[str, type[Any]] = {
     "selection": ScoringFacts,
     "evaluation": EvaluationFacts,
     "checkpoint": CheckpointFacts,
+    "task": TaskFacts,
 }
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[0-9A-Za-z.+-]{0,40}", re.ASCII)
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
@@ -97,6 +98,10 @@ def portable(audit: Audit) -> Audit:
         selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),
         claims=tuple(claim.without_folders() for claim in audit.claims),
         waivers=tuple(waiver.without_folder for waiver in audit.waivers),
+        tasks=tuple(
+            replace(each, path=each.path and PurePath(each.path).name, location=each.location.without_folder)
+            for each in audit.tasks
+        ),
     )
 
 

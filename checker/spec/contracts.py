@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Literal
 
 from checker.core.canonical import digest
-from checker.core.facts import EvaluationFacts, Facts, ScoringFacts
-from checker.core.questions import Text
+from checker.core.facts import EvaluationFacts, Facts, ScoringFacts, TaskFacts
+from checker.core.questions import Text, documents_of, requests_of
 from checker.core.records import Audit, EvaluationContract, ScoringContract
 from checker.core.store import Scope
 from checker.spec.sources import holds_rows
+
+TASK_RECORD = "task"
 
 ContractName = Literal["scoring", "selection", "evaluation"]
 
@@ -48,6 +50,24 @@ def scopes(weights: str, digests: Mapping[ContractName, str]) -> dict[Text, Scop
         "float32": "scoring",
     }
     return {text: Scope(weights, digests[name]) for text, name in under.items() if name in digests}
+
+
+def task_scopes(weights: str, tasks: Iterable[TaskFacts], tokenizer: str, dtype: str) -> dict[Text, Scope]:
+    """What all questions share about the requests of a task, and about its documents."""
+    under: dict[Text, Scope] = {}
+    for task in tasks:
+        asked = [
+            task.name,
+            task.version,
+            task.harness,
+            task.output_type,
+            list(task.documents),
+            task.requests,
+            task.shots,
+        ]
+        scope = Scope(weights, digest(["task", asked, task.chat_template, tokenizer, dtype]))
+        under |= dict.fromkeys((requests_of(task.name), documents_of(task.name)), scope)
+    return under
 
 
 def against(own: Scope, model: Scope) -> Scope:

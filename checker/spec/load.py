@@ -22,7 +22,7 @@ from checker.core.records import (
     Statistics,
     TextSource,
 )
-from checker.spec import checkpoints, claims, consistency, policies, schema, sources
+from checker.spec import checkpoints, claims, consistency, policies, schema, sources, tasks
 from checker.spec import document as documents
 from checker.spec.document import Document, Where
 
@@ -113,6 +113,7 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
     facts, notes = None, []
     if attached:
         notes = _check_texts(document)
+        _check_tasks(document)
         facts, more = _model_facts(document, ("model",), hub_cache)
         if more and facts is None:
             more = [f"budgets, pairs, layers and windows were not held against the model: {note}" for note in more]
@@ -200,6 +201,14 @@ def _check_sha256(document: Document, where: Where, file: Path) -> None:
         document.complain((*where, "sha256"), f"a file with sha256 {digest}", f"{pinned}, as pinned here", remedy)
 
 
+def _check_tasks(document: Document) -> None:
+    """Looks for the files that name tasks."""
+    for where, settings in tasks.items(document):
+        if tasks.is_file(settings["task"]):
+            value = (*where, "task") if isinstance(document.get(*where), dict) else where
+            _existing(document, value, folder=False)
+
+
 def _check_checkpoints(document: Document, hub_cache: Path | None) -> list[str]:
     """Looks at the headers of every checkpoint; the notes say which are not at hand."""
     notes = []
@@ -253,6 +262,8 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         overrides=overrides,
         model=model,
         checkpoints=checkpoints.checkpoints(document, model),
+        tasks=tasks.tasks(document),
+        tasks_on=tasks.subjects(document),
         scoring=_scoring(document, ("data", "scoring")),
         evaluation=_evaluation(document),
         protocols=protocols,
