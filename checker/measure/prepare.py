@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -21,10 +21,12 @@ from checker.core.files import Stamp, check_unchanged, stamps
 from checker.core.layouts import Layout
 from checker.core.questions import Text
 from checker.core.records import Audit, Checkpoint, ModelSource
-from checker.measure import slots, texts
+from checker.measure import harness, slots, task_requests, texts
 from checker.measure.fallbacks import fallbacks
+from checker.measure.harness import LoadedTask
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
+from checker.measure.task_requests import TokenRequests
 from checker.spec import checkpoint_facts
 from checker.spec.contracts import contracts
 from checker.spec.sources import text_file
@@ -65,12 +67,13 @@ class Found:
 
 @dataclass(frozen=True)
 class PreparedCheckpoint:
-    """A checkpoint that was found, and the texts as its own tokenizer cuts them."""
+    """A checkpoint that was found, and the texts and requests of tasks as its own tokenizer cuts them."""
 
     checkpoint: Checkpoint
     found: Found
     cuts: Mapping[Text, texts.Cut]
     facts: CheckpointFacts
+    requests: Mapping[str, TokenRequests] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Prepared:
     cuts: Mapping[Text, texts.Cut]
     begin_token: tuple[texts.Batch, texts.Batch] | None  # one window without and with it
     checkpoints: tuple[PreparedCheckpoint, ...] = ()
+    tasks: tuple[LoadedTask, ...] = ()
+    requests: Mapping[str, TokenRequests] = field(default_factory=dict)  # by task, as the model's tokenizer cuts them
 
 
 def prepare(
@@ -116,10 +121,14 @@ def prepare(
         raise CannotRun("data.selection: the model's tokenizer has no begin token to sample from; use another text")
     _check_windows(found, cuts)
     _check_vocabulary(found, "evaluation", begin_token or ())
-    prepared = Prepared(audit, started, found, known, cuts, begin_token)
+    tasks = tuple(_load_tasks(audit, progress))
+    requests = _cut_requests(audit, tasks, found)
+    prepared = Prepared(audit, started, found, known, cuts, begin_token, tasks=tasks, requests=requests)
     checkpoints = tuple(_checkpoint(prepared, each, progress, hub_cache) for each in audit.checkpoints)
     check_unchanged(before)
-    known = replace(known, checkpoints=tuple(each.facts for each in checkpoints))
+    known = replace(
+        known, checkpoints=tuple(each.facts for each in checkpoints), tasks=tuple(task.facts for task in tasks)
+    )
     audit = checkpoint_facts.with_layers(audit, known)
     return replace(prepared, audit=audit, facts=known, checkpoints=checkpoints)
 
@@ -145,6 +154,24 @@ def _cut(audit: Audit, found: Found) -> tuple[dict[Text, texts.Cut], ScoringFact
     return {"scoring": scoring, "evaluation": evaluation}, scoring_facts, evaluation_facts
 
 
+def _load_tasks(audit: Audit, progress: Progress) -> Iterator[LoadedTask]:
+    for task in audit.tasks:
+        progress.say(f"reading the task {task.name}")
+        yield harness.load(task)
+
+
+def _cut_requests(audit: Audit, tasks: Iterable[LoadedTask], found: Found) -> dict[str, TokenRequests]:
+    """The requests whose answers are likelihoods, in tokens; of others, the harness's own class takes care."""
+    cuts = {
+        task.facts.name: task_requests.cut(task, found.tokenizer, found.facts.context, audit.scoring.batch_tokens)
+        for task in tasks
+        if not task.facts.generates
+    }
+    for name, requests in cuts.items():
+        _check_vocabulary(found, f"task {name}", requests.cut.batches)
+    return cuts
+
+
 def _check_windows(found: Found, cuts: Mapping[Text, texts.Cut]) -> None:
     _check_context(found.facts, max(len(window.ids) for cut in cuts.values() for window in cut.windows))
     for text, cut in cuts.items():
@@ -162,8 +189,9 @@ def _checkpoint(
         _check_windows(found, cuts)
         unlike = _first_unlike(prepared.cuts, cuts)
         origin, reason = _provenance(prepared, found)
+        requests = _cut_requests(prepared.audit, prepared.tasks, found)
     read = CheckpointFacts(checkpoint.name, found.facts, scoring, evaluation, unlike, origin, reason)
-    return PreparedCheckpoint(checkpoint, found, cuts, read)
+    return PreparedCheckpoint(checkpoint, found, cuts, read, requests)
 
 
 def _trusting(checkpoint: Checkpoint, base: Found) -> ModelSource:
@@ -237,7 +265,7 @@ def _check_vocabulary(found: Found, text: Text, batches: Iterable[texts.Batch]) 
             continue
         window, position = (batch.ids >= embeddings).nonzero()[0].tolist()
         raise CannotRun.at(
-            f"data.{text}, {batch.name} {batch.units[window]}",
+            f"{text if text.startswith('task') else f'data.{text}'}, {batch.name} {batch.units[window]}",
             f"token id {int(batch.ids[window, position])} at position {position}",
             f"ids below {embeddings}, the model's number of embeddings",
             "the tokenizer does not belong to these weights; use the one that the model was trained with",

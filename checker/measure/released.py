@@ -6,7 +6,7 @@ kept, and norm and head to make logits of them again; its blocks are let go of b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +14,14 @@ import torch
 
 from checker.core.facts import ModelFacts
 from checker.core.layouts import Layout
-from checker.core.questions import Quantity, Question
-from checker.core.records import Audit
-from checker.core.store import Store
+from checker.core.questions import Quantity, Question, requests_of
 from checker.measure.answering import Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
+from checker.measure.harness import LoadedTask
 from checker.measure.prepare import PreparedCheckpoint, Progress
-from checker.spec.contracts import against, contract_digests, scopes
+from checker.measure.tasks import TaskRun
+from checker.spec.contracts import against, contract_digests, scopes, task_scopes
 
 DISTANT: tuple[Quantity, ...] = ("kl", "top1")  # how far from the model something is, per prompt
 Part = Literal["block", "head"]
@@ -58,9 +58,8 @@ class Released:
 
     def __init__(
         self,
-        audit: Audit,
-        store: Store,
         prepared: PreparedCheckpoint,
+        tasks: Sequence[LoadedTask],
         model: Answering,
         model_facts: ModelFacts,
         load: Callable[[], Engine],
@@ -68,10 +67,16 @@ class Released:
     ) -> None:
         self.facts, self.deletions, self.progress = prepared.facts, prepared.checkpoint.deletions, progress
         self.incomparable = self.facts.no_distance(model_facts)
+        audit, store = model.audit, model.store
         own = audit.of_checkpoint(prepared.checkpoint)
         under = scopes(str(self.facts.model.digest), contract_digests(own, self.facts.own))
         under["model"] = against(under["scoring"], model.scopes["scoring"])
-        self.answering = Answering(own, store, under, prepared.cuts, load, self._tick)
+        weights, tokenizer = str(self.facts.model.digest), self.facts.model.tokenizer_digest
+        under |= task_scopes(weights, (task.facts for task in tasks), tokenizer, own.model.dtype)
+        requests = {requests_of(name): known.cut for name, known in prepared.requests.items()}
+        self.answering = Answering(own, store, under, {**prepared.cuts, **requests}, load, self._tick)
+        on_tasks = tasks if "checkpoints" in audit.tasks_on else ()
+        self.tasks = TaskRun(on_tasks, prepared.requests, self.answering, prepared.found.tokenizer)
         self.base = Layout.base(self.facts.model.blocks)
 
     @property
@@ -102,6 +107,7 @@ class Released:
             values = self.answering.engine.gap(batch, reference.stack, states)
             for question, answer in zip(self._distances, values, strict=True):
                 self.answering.put(number, question, answer)
+        self.tasks.measure(self.base, [self.base])
         self.answering.loaded = None
 
     def work(self) -> float:

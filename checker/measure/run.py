@@ -20,7 +20,7 @@ from checker.core.errors import EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.files import check_unchanged
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text
+from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, requests_of
 from checker.core.store import Store
 from checker.measure import environment, passes, texts
 from checker.measure.answering import TEXTS, Answering
@@ -38,10 +38,11 @@ from checker.measure.prepare import (
 )
 from checker.measure.proof import prove
 from checker.measure.released import DISTANT, Part, Released, keep, operations
+from checker.measure.tasks import TaskRun
 from checker.selection.arms import arms
-from checker.selection.plan import Plan, claimed_layouts, plan, problem_of
+from checker.selection.plan import Plan, claimed_layouts, plan, problem_of, task_layouts
 from checker.spec import checkpoint_facts
-from checker.spec.contracts import contract_digests, contracts, scopes, together
+from checker.spec.contracts import TASK_RECORD, contract_digests, contracts, scopes, task_scopes, together
 from checker.spec.sources import text_identity
 
 
@@ -72,7 +73,10 @@ class _Session:
         if self.facts.selection is None:
             self.facts = self._generate()
         self.digests = contract_digests(self.audit, self.facts)
-        self.own.scopes = scopes(str(self.model_facts.digest), self.digests)
+        weights, tokenizer = str(self.model_facts.digest), self.model_facts.tokenizer_digest
+        tasks = task_scopes(weights, self.facts.tasks, tokenizer, self.audit.model.dtype)
+        self.own.scopes = scopes(weights, self.digests) | tasks
+        self.cuts |= {requests_of(name): requests.cut for name, requests in prepared.requests.items()}
         self._check_tokens()
 
     def run(self) -> Facts:
@@ -95,10 +99,12 @@ class _Session:
         # What scoring methods ask first, together: one prefix tree for each text.
         self.own.ensure([question for question in planned.scoring if question.span is None])
         ask = Ask(self.own.answer, self.base, self.cuts["selection"].batches[0].positions)
-        evaluation = self._evaluation_questions(planned, arms(self.audit, problem, ask).sets)
+        sets = arms(self.audit, problem, ask).sets
+        evaluation = self._evaluation_questions(planned, sets)
         self._announce(planned, evaluation)
         self.own.ensure(evaluation)
         self._measure_begin_token()
+        self._measure_tasks(sets)
         self._measure_floor()
 
     def _generate(self) -> Facts:
@@ -142,6 +148,8 @@ class _Session:
                 named = replace(checkpoint, source=source)
                 key = checkpoint_facts.key(self.model_facts.digest, named, together(digests))
                 self.store.write_record(checkpoint_facts.RECORD, key, asdict(fact))
+        for task, known in zip(audit.tasks, self.facts.tasks, strict=True):
+            self.store.write_record(TASK_RECORD, task.identity, asdict(known))
         for contract in contracts(audit).values():
             self.store.write_record("text", contract.source.identity, {"identity": text_identity(contract.source)})
         self.store.write_record("scoring", digests["scoring"], asdict(self.facts.scoring))
@@ -194,9 +202,8 @@ class _Session:
         """One after the other; of the model only its last states and its head stay, and only where they are needed."""
         released = [
             Released(
-                self.audit,
-                self.store,
                 each,
+                self.prepared.tasks,
                 self.own,
                 self.model_facts,
                 partial(self._engine_of, each),
@@ -215,6 +222,14 @@ class _Session:
     def _engine_of(self, prepared: PreparedCheckpoint) -> Engine:
         name = f"the checkpoint {prepared.checkpoint.name}"
         return self._engine(prepared.found, prepared.checkpoint.source.dtype, prepared.cuts, name)
+
+    def _measure_tasks(self, sets: Sequence[RemovalSet]) -> None:
+        """The tasks on the model and on the layouts that the audit names for it."""
+        prepared = self.prepared
+        if prepared.tasks:
+            self.progress.say("running the tasks")
+            layouts = task_layouts(self.audit, self.facts, sets)
+            TaskRun(prepared.tasks, prepared.requests, self.own, prepared.found.tokenizer).measure(self.base, layouts)
 
     def _measure_begin_token(self) -> None:
         """Summed NLL of one window without and with the begin token, and the tokens scored."""

@@ -105,9 +105,11 @@ def _row(source: TextSource, row: dict[str, Any], number: int) -> TextRow:
 
 
 def _file_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path, columns)
-        return
+    yield from _parquet_rows(path, columns) if path.suffix == ".parquet" else read_objects(path)
+
+
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines; CannotRun names a line that holds none."""
     for number, line in _lines(path):
         if not line.strip():
             continue

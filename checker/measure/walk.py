@@ -25,6 +25,9 @@ _REDUCED_ROWS = 16
 # Bytes of float32 logits that leave the head at a time.
 _LOGIT_BYTES = 64 << 20
 
+# How a quantity's values at a unit's positions become one; others are averaged.
+_OVER_POSITIONS: dict[Quantity, Callable[..., Values]] = {"nll": np.sum, "greedy": np.min}
+
 Rows = dict[Quantity, torch.Tensor]  # per scored position (W * K,)
 Emit = Callable[[Layout, Quantity, Values], None]
 Tick = Callable[[Literal["block", "head"], int], None]  # takes the tokens of each block run and of each exit
@@ -120,7 +123,7 @@ class Walk:
         self.tick("head", self.batch.positions * len(self.ids))
         for quantity in sorted(quantities):
             per_unit = by_unit(rows[quantity], self.batch)
-            answer = per_unit.sum(1) if quantity == "nll" else per_unit.mean(1)
+            answer = _OVER_POSITIONS.get(quantity, np.mean)(per_unit, axis=1)
             check_values(self.batch, layout, quantity, answer)
             self.emit(layout, quantity, answer)
             if self.keeps and answer.sum() < self.least:
@@ -140,7 +143,7 @@ class Walk:
         keep = is_base and self.compares
         if not keep and set(quantities) <= {"similarity"}:
             return rows  # the head is not needed
-        targets = self._targets() if "nll" in quantities else None
+        targets = self._targets() if {"nll", "greedy"} & set(quantities) else None
         for start, logits in scored_logits(self.stack, self.batch, self.ids, hidden):
             if keep:
                 self._keep_base(start, logits, positions)
@@ -171,8 +174,10 @@ class Walk:
 
     def _reduce(self, logits: torch.Tensor, where: slice, rows: Rows, targets: torch.Tensor | None) -> None:
         log_p = torch.log_softmax(logits, -1)
-        if targets is not None:
+        if targets is not None and "nll" in rows:
             rows["nll"][where] = -log_p.gather(1, targets[where, None]).squeeze(1)
+        if targets is not None and "greedy" in rows:
+            rows["greedy"][where] = (log_p.argmax(-1) == targets[where]).float()
         if "top1" in rows:
             assert self.base_top is not None
             most, top = logits.max(-1)

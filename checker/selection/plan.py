@@ -10,7 +10,7 @@ import numpy as np
 from checker.core.canonical import digest
 from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, pairs_within
-from checker.core.questions import PORTIONS, Answer, Ask, Problem, Question, Values
+from checker.core.questions import PORTIONS, Answer, Ask, Problem, Question, RemovalSet, Values
 from checker.core.records import Audit, MethodSettings
 from checker.selection.arms import arms, compared_within, scored_by
 from checker.selection.cost import TOKENS_PER_WORD, Cost, cost
@@ -102,6 +102,18 @@ def claimed_layouts(audit: Audit, facts: Facts) -> Iterable[Layout]:
         if claim.layers is not None and not claim.beyond(blocks):
             yield Layout.base(blocks).without(claim.layers)
     yield from (layout for layout, _ in checkpoint_facts.raw_removals(audit, facts).values())
+
+
+def task_layouts(audit: Audit, facts: Facts, sets: Iterable[RemovalSet]) -> list[Layout]:
+    """The layouts of the model that the audit's tasks are run on."""
+    layouts: list[Layout] = []
+    if "model" in audit.tasks_on:
+        layouts.append(Layout.base(facts.model.blocks))
+    if "claims" in audit.tasks_on:
+        layouts += claimed_layouts(audit, facts)
+    if "arms" in audit.tasks_on:
+        layouts += [removal.layout for removal in sets if not removal.draw]
+    return list(dict.fromkeys(layouts))
 
 
 def _notes(audit: Audit, facts: Facts) -> Iterable[str]:

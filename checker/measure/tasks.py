@@ -1,0 +1,58 @@
+"""Tasks on one model: its layouts answer all requests in one prefix tree, and the harness scores what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from checker.core.layouts import Layout
+from checker.core.questions import Quantity, Question, Values, documents_of, requests_of
+from checker.measure import harness
+from checker.measure.answering import Answering
+from checker.measure.harness import LoadedTask
+from checker.measure.task_requests import TokenRequests
+
+_ASKED: tuple[Quantity, ...] = ("nll", "greedy")  # of every request whose answer is a likelihood
+
+
+class TaskRun:
+    """The tasks of an audit on one model."""
+
+    def __init__(
+        self, tasks: Sequence[LoadedTask], requests: Mapping[str, TokenRequests], answering: Answering, tokenizer: Any
+    ) -> None:
+        self.tasks, self.requests, self.answering, self.tokenizer = tasks, requests, answering, tokenizer
+
+    def measure(self, base: Layout, layouts: Sequence[Layout]) -> None:
+        """Scores every layout on every task; tasks that are written answers to on the whole model, ``base``, alone."""
+        for task in self.tasks:
+            wanted = [base] if task.facts.generates else list(dict.fromkeys(layouts))
+            missing = [layout for layout in wanted if self._missing(task, layout)]
+            if not missing:
+                continue
+            if task.facts.generates:
+                written = harness.generated(task, self.answering.engine.stack.model, self.tokenizer)
+                self._keep(task, base, written)
+            else:
+                self._answer(task, missing)
+
+    def _missing(self, task: LoadedTask, layout: Layout) -> bool:
+        return bool(self.answering.missing(self._documents(task, layout), 0))
+
+    def _documents(self, task: LoadedTask, layout: Layout) -> list[Question]:
+        return [Question(documents_of(task.facts.name), metric, layout) for metric in task.facts.metrics]
+
+    def _answer(self, task: LoadedTask, layouts: Sequence[Layout]) -> None:
+        text, requests = requests_of(task.facts.name), self.requests[task.facts.name]
+        asked = {layout: [Question(text, quantity, layout) for quantity in _ASKED] for layout in layouts}
+        answers = self.answering.answer([question for questions in asked.values() for question in questions])
+        for layout, (nll, greedy) in asked.items():
+            self._keep(task, layout, requests.answers(answers[nll], answers[greedy]))
+
+    def _keep(self, task: LoadedTask, layout: Layout, answers: Sequence[Any]) -> None:
+        scores = task.scores(answers)
+        for question in self._documents(task, layout):
+            values: Values = np.array(scores[question.quantity], dtype=np.float64)
+            self.answering.put(0, question, values)
