@@ -6,27 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tiny_audit
 import tiny_tasks
-from lm_eval import evaluator
-from lm_eval.models.huggingface import HFLM
+from harness_answers import by_engine, by_harness, loaded
 
 from checker.core.errors import CannotRun
 from checker.core.layouts import Layout
-from checker.core.questions import Question, documents_of, requests_of
 from checker.core.records import Location, Task
-from checker.core.store import Scope, Store
 from checker.measure import harness, task_requests
-from checker.measure.answering import Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.cut_checkpoint import cut
-from checker.measure.engine import Engine
-from checker.measure.harness import LoadedTask
-from checker.measure.tasks import TaskRun
 
 PLACE = Location("audit.yaml", 3, 5)
 BASE = Layout.base(tiny_audit.BLOCKS)
@@ -39,49 +31,6 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def loaded(path: Path, **settings: Any) -> LoadedTask:
-    return harness.load(Task(path.stem, PLACE, str(path), **settings))
-
-
-def measured(
-    task: LoadedTask, tokenizer: Any, layouts: list[Layout], model: Any = None
-) -> dict[Layout, dict[str, Any]]:
-    """Per layout, the log-likelihoods of all requests and the values of every metric."""
-    stack = BlockStack(model or tiny_audit.build())
-    requests = {} if task.facts.generates else {task.facts.name: task_requests.cut(task, tokenizer, 64, 256)}
-    text, documents = requests_of(task.facts.name), documents_of(task.facts.name)
-    scopes = dict.fromkeys((text, documents), Scope("weights", "contract"))
-    cuts = {text: each.cut for each in requests.values()}
-    with Store(Path("tasks.db"), in_memory=True) as store:
-        audit: Any = SimpleNamespace(scoring=SimpleNamespace(begin_tokens_before=0, batch_tokens=256), selecting=None)
-        answering = Answering(audit, store, scopes, cuts, lambda: Engine(stack), lambda *_: None)
-        TaskRun([task], requests, answering, tokenizer).measure(BASE, layouts)
-        found: dict[Layout, dict[str, Any]] = {}
-        for layout in layouts:
-            part = {
-                metric: store.get(scopes[documents], Question(documents, metric, layout), 1)
-                for metric in task.facts.metrics
-            }
-            if requests:
-                asked = [Question(text, quantity, layout) for quantity in ("nll", "greedy")]
-                values = answering.answer(asked)
-                part["answers"] = requests[task.facts.name].answers(*(values[question] for question in asked))
-            found[layout] = part
-    return found
-
-
-def own(task: LoadedTask, tokenizer: Any, model: Any) -> dict[str, Any]:
-    """The harness's own class and evaluator on the same requests, one at a time."""
-    written = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, max_length=64)
-    ran = evaluator.evaluate(
-        lm=written, task_dict={"tasks": {task.facts.name: task.task}}, log_samples=True, bootstrap_iters=0
-    )
-    samples = ran["samples"][task.facts.name]
-    metrics = {metric: [float(sample[metric]) for sample in samples] for metric in task.facts.metrics}
-    answers = [response[0] for sample in samples for response in sample["resps"]]
-    return metrics | {"answers": answers, "documents": [sample["doc_hash"] for sample in samples]}
-
-
 @pytest.mark.parametrize("begin_token", [False, True])
 @pytest.mark.parametrize("layout", [BASE, DELETED])
 @pytest.mark.parametrize("output_type", ["multiple_choice", "loglikelihood"])
@@ -92,11 +41,11 @@ def test_likelihoods_and_metrics_equal_those_of_the_harnesss_own_class(
     task = loaded(tiny_tasks.write(tmp_path, "words", output_type, **more))
     tokenizer = tiny_audit.tokenizer(begin_token)
     tokenizer.eos_token = "</s>"
-    ours = measured(task, tokenizer, [layout])[layout]
+    ours = by_engine(task, tokenizer, BlockStack(tiny_audit.build()), [layout])[layout]
     model = tiny_audit.build().eval()
     if layout != BASE:
         cut(model, layout)
-    theirs = own(task, tokenizer, model)
+    theirs = by_harness(task, tokenizer, model)
     assert task.facts.documents == tuple(theirs["documents"])
     assert [value for value, _ in ours["answers"]] == pytest.approx([value for value, _ in theirs["answers"]], abs=1e-4)
     assert [greedy for _, greedy in ours["answers"]] == [greedy for _, greedy in theirs["answers"]]
@@ -129,8 +78,8 @@ def test_text_that_is_written_is_the_harnesss_own(tmp_path: Path) -> None:
     task, tokenizer = loaded(path), tiny_audit.tokenizer(True)
     tokenizer.eos_token = "</s>"
     assert task.facts.generates
-    ours = measured(task, tokenizer, [BASE])[BASE]
-    assert ours["exact_match"].tolist() == own(task, tokenizer, tiny_audit.build().eval())["exact_match"]
+    ours = by_engine(task, tokenizer, BlockStack(tiny_audit.build()), [BASE])[BASE]
+    assert ours["exact_match"].tolist() == by_harness(task, tokenizer, tiny_audit.build().eval())["exact_match"]
 
 
 def test_requests_of_one_shape_run_together_and_nothing_is_padded(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 import tiny_audit
 import torch
+from harness_answers import by_engine, by_harness, loaded
 from torch import nn
 
+from checker.core import resources
 from checker.core.layouts import Layout
 from checker.core.questions import Quantity, Values
 from checker.measure import prepare
 from checker.measure.blocks import BlockStack
+from checker.measure.cut_checkpoint import cut
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model, load_tokenizer
 from checker.measure.proof import prove
@@ -157,3 +160,40 @@ def whole_text(prepared: prepare.Prepared) -> list[int]:
     path = Path(str(prepared.audit.evaluation.source.path))
     words = path.read_text(encoding="utf-8").split()[:WORDS]
     return list(load_tokenizer(prepared.found.files)(" ".join(words))["input_ids"])
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = 24
+
+
+@pytest.mark.parametrize("subject", ["the model", "a layout", "a healed checkpoint"])
+def test_a_task_is_answered_as_the_harnesss_own_class_answers_it(prepared: prepare.Prepared, subject: str) -> None:
+    """Log-likelihoods to 1e-3; metrics exactly, save documents where two choices lie within that."""
+    files, tokenizer = prepared.found.files, prepared.found.tokenizer
+    task = loaded(resources.audits() / "tasks" / "plain_facts.yaml", limit=DOCUMENTS)
+    model = load_model(files, "float32", torch.device("cpu"))
+    base = Layout.base(BLOCKS)
+    layout = base.without(REMOVED) if subject == "a layout" else base
+    if subject == "a healed checkpoint":
+        cut(model, base.without(REMOVED))
+        generator = torch.Generator().manual_seed(0)
+        for weight in model.parameters():
+            weight.data.add_(0.01 * weight.std() * torch.randn(weight.shape, generator=generator))
+        layout = Layout.base(BLOCKS - len(REMOVED))
+    ours = by_engine(task, tokenizer, BlockStack(model), [layout], 512)[layout]
+    if subject == "a layout":
+        cut(model, layout)
+    theirs = by_harness(task, tokenizer, model, 512)
+    likelihoods = [value for value, _ in ours["answers"]]
+    assert likelihoods == pytest.approx([value for value, _ in theirs["answers"]], abs=1e-3)
+    near = [
+        number
+        for number in range(DOCUMENTS)
+        for best, second in [sorted(likelihoods[4 * number : 4 * number + 4])[:-3:-1]]
+        if best - second < 1e-3
+    ]
+    assert near == []
+    assert ours["acc"].tolist() == theirs["acc"]
+    assert ours["acc_norm"].tolist() == theirs["acc_norm"]
+    assert 0.25 < ours["acc"].mean() < 1.0
