@@ -74,7 +74,7 @@ def _of_pair(request: Request, tokenizer: Any, longest: int) -> Iterator[Window]
             before, after = after[:1], after[1:]
     if len(after) <= longest:
         ids = (before + after)[-(longest + 1) :]
-        yield Window(tuple(ids), len(ids) - len(after) - 1, len(ids) - 2)
+        yield Window(tuple(ids[:-1]), len(ids) - len(after) - 1, len(ids) - 2, ids[-1])
 
 
 def _of_text(request: Request, tokenizer: Any, longest: int) -> Iterator[Window]:
@@ -83,7 +83,7 @@ def _of_text(request: Request, tokenizer: Any, longest: int) -> Iterator[Window]
     while predicted < len(ids) - 1:
         end = min(predicted + longest, len(ids) - 1)
         start = max(0, end - longest) if predicted else 0
-        yield Window(tuple(ids[start : end + 1]), predicted - start, end - start - 1)
+        yield Window(tuple(ids[start:end]), predicted - start, end - start - 1, ids[end])
         predicted = end
 
 

@@ -30,7 +30,8 @@ class Batch:
     first: int  # the first position whose prediction is scored
     last: int  # the last one, inclusive; T - 1 has no next token in the window
     units: range  # which prompts or windows of the text these are
-    name: str  # what a unit is called: prompt or window
+    name: str  # what a unit is called: prompt, window or request
+    following: torch.Tensor | None = None  # (W, 1), the token after each window, where that is scored and not run
 
     @property
     def positions(self) -> int:
@@ -45,6 +46,7 @@ class Window:
     ids: tuple[int, ...]
     first: int
     last: int
+    following: int | None = None  # the token that the last position predicts, where it is none of the window's
 
 
 @dataclass(frozen=True)
@@ -188,12 +190,14 @@ def batches(windows: Sequence[Window], batch_tokens: int, name: str) -> Iterator
         while end < len(windows) and end - start < limit and _shape(windows[end]) == _shape(window):
             end += 1
         ids = torch.tensor([each.ids for each in windows[start:end]], dtype=torch.long)
-        yield Batch(ids, window.first, window.last, range(start, end), name)
+        following = [[each.following] for each in windows[start:end] if each.following is not None]
+        after = torch.tensor(following, dtype=torch.long) if following else None
+        yield Batch(ids, window.first, window.last, range(start, end), name, after)
         start = end
 
 
-def _shape(window: Window) -> tuple[int, int, int]:
-    return len(window.ids), window.first, window.last
+def _shape(window: Window) -> tuple[int, int, int, bool]:
+    return len(window.ids), window.first, window.last, window.following is None
 
 
 def begin_token_windows(contract: EvaluationContract, tokenizer: Any) -> tuple[Batch, Batch] | None:

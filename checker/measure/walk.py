@@ -188,9 +188,11 @@ class Walk:
             rows["kl"][where] = kl_divergence(self.base_log_p[where], log_p)
 
     def _targets(self) -> torch.Tensor:
-        if self.batch.last >= self.batch.ids.shape[1] - 1:
+        following = self.batch.following
+        ids = self.ids if following is None else torch.cat([self.ids, following.to(self.ids.device)], 1)
+        if self.batch.last >= ids.shape[1] - 1:
             raise ValueError("a window's last position has no next token; expected to score NLL before it")
-        return self.ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1)
+        return ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1)
 
 
 def scored_logits(
