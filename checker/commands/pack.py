@@ -12,7 +12,7 @@ from checker.commands.command import PATH, command, policy_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import EvidenceDamaged, UsageError
 from checker.release import seal as sealing
-from checker.release.verify import verify
+from checker.release.verify import stated_artifacts, verify
 
 
 @command(
@@ -56,3 +56,5 @@ def pack(out: Path, to: Path | None, file: str | None, overrides: Sequence[str],
         )
     else:
         tell(f"model root digest {root}")
+    for name, files in stated_artifacts(sealed)[1].items():
+        tell(f"checkpoint {name}: root digest {files['root'] or 'not recorded'}")

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="PACK", type=PATH)
 @click.option("--expect-pack", metavar="DIGEST", help="Digest of the pack, as you know it from elsewhere.")
 @click.option(
-    "--expect-model", metavar="DIGEST", help="The model's root digest, or the digest of its weights that audits pin."
+    "--expect-model",
+    metavar="DIGEST",
+    help="Root digest of the model or of a checkpoint, or the digest of its weights that audits pin.",
 )
 @click.option(
     "--expect-audit",
@@ -87,8 +89,10 @@ def _tell_reproduces(verified: Verified) -> None:
     tell(f"{pack.folder}: reproduces: {verified.figures} figures of the report follow from its rows, as of {day}")
     tell(f"the audit's outcome: {report['summary']}")
     tell(f"pack digest {pack.digest}")
-    root = pack.json("artifacts.json")["root"]
-    tell(f"model root digest {root or 'not recorded'}, weights {report['model']['digest']}")
+    (root, weights), *checkpoints = verification.model_digests(pack).values()
+    tell(f"model root digest {root or 'not recorded'}, weights {weights}")
+    for row, (own, digest) in zip(verification.released(report), checkpoints, strict=True):
+        tell(f"checkpoint {row['name']}: root digest {own or 'not recorded'}, weights {digest}")
     tell("not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them")
 
 
@@ -103,7 +107,7 @@ def _agrees(pack: Pack, number: int, seed: int | None, file: Path | None, trust_
         if not mean.agrees:
             tell(str(mean), error=True)
     agreeing = sum(mean.agrees for mean in means)
-    layouts = len({mean.layout for mean in means})
+    layouts = len({(mean.checkpoint, mean.layout) for mean in means})
     tell(f"measured again: {layouts} layouts, seed {drawn}: {agreeing} of {len(means)} means agree")
     return agreeing == len(means)
 
@@ -144,8 +148,9 @@ def _audit_of(pack: Pack, file: Path | None) -> Audit:
         if replay.resolved(replay.portable(local)) | {"policy": None} != replay.resolved(audit) | {"policy": None}:
             raise UsageError.at(file, "another audit than the pack's", "the same", "name its file")
         return local
-    selecting = audit.selecting or audit.scoring
-    if any(source.path for source in (audit.model, audit.scoring.source, audit.evaluation.source, selecting.source)):
+    texts = (audit.scoring, audit.selecting or audit.scoring, audit.evaluation)
+    paths = [model.path for model in (audit.model, *(checkpoint.source for checkpoint in audit.checkpoints))]
+    if any([*paths, *(text.source.path for text in texts)]):
         raise UsageError.at(
             pack.place("audit.yaml"),
             "a model or a text that is named by its path",
@@ -163,6 +168,9 @@ def _check_same(pack: Pack, prepared: Prepared) -> None:
     if known.selection is not None:
         for name, digest in contract_digests(prepared.audit, known).items():
             pairs.append((f"the {name} contract", digest, (contracts[name] or {}).get("digest", digest)))
+    for row in verification.released(report):
+        fact = known.checkpoint(row["name"])
+        pairs.append((f"the weights of the checkpoint {row['name']}", fact and fact.model.digest, row["digest"]))
     for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):
         pairs.append((f"the {name} text's tokens", text and text.tokens_digest, contracts[name]["tokens_digest"]))
     for what, digest, expected in pairs:

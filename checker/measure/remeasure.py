@@ -17,10 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from checker.core.errors import CannotRun
-from checker.core.store import Answer, Store
+from checker.core.facts import Facts
+from checker.core.records import Audit
+from checker.core.store import Answer, Scope, Store
 from checker.measure.answering import TEXTS
 from checker.measure.prepare import Prepared, Progress
 from checker.measure.run import measure
+from checker.spec.contracts import against, contract_digests, scopes
 
 # Absolute (nats, or shares) plus relative. Between machines and batch sizes, distances move by some 4e-4 in float32.
 TOLERANCE: Mapping[str, tuple[float, float]] = {
@@ -40,6 +43,7 @@ class Compared:
     found: float
     measured: float
     dtype: str
+    checkpoint: str | None = None  # whose layout it is; None: the model's
 
     @property
     def agrees(self) -> bool:
@@ -48,8 +52,10 @@ class Compared:
 
     def __str__(self) -> str:
         absolute, relative = TOLERANCE[self.dtype]
+        whose = f" of the checkpoint {self.checkpoint}" if self.checkpoint is not None else ""
+        text = "scoring" if self.text == "model" else self.text  # on which a checkpoint is held against the model
         return (
-            f"rows.jsonl: {self.quantity} of {self.layout} on the {self.text} text: found a mean of "
+            f"rows.jsonl: {self.quantity} of {self.layout}{whose} on the {text} text: found a mean of "
             f"{self.found:.6g}; expected {self.measured:.6g}, as measured here, within {absolute:g} and {relative:.0%} "
             f"({self.dtype}); ask whoever sealed the pack how it was measured"
         )
@@ -65,40 +71,67 @@ def remeasure(
 ) -> list[Compared]:
     """Measures ``number`` of the layouts that ``answers`` are of again, drawn with ``seed``; all where there are fewer.
 
-    ``answers`` are a pack's, ``prepared`` is its audit with its own model and texts, ``place`` is the pack's folder,
-    for messages. Raises CannotRun where the texts here give another number of units.
+    Layouts are the model's and its checkpoints'. ``answers`` are a pack's, ``prepared`` is its audit with its own model
+    and texts, ``place`` is the pack's folder, for messages. Raises CannotRun where the texts here give another number
+    of units.
     """
     drawable = [answer for answer in answers if _drawable(answer)]
-    layouts = sorted({answer.layout for answer in drawable})
+    layouts = sorted({_drawn_by(answer) for answer in drawable})
     drawn = set(random.Random(seed).sample(layouts, min(number, len(layouts))))
-    taken = [answer for answer in drawable if answer.layout in drawn]
+    taken = [answer for answer in drawable if _drawn_by(answer) in drawn]
     with Store(place, in_memory=True) as store:
-        store.add(answer for answer in answers if not (_drawable(answer) and answer.layout in drawn))
+        store.add(answer for answer in answers if not (_drawable(answer) and _drawn_by(answer) in drawn))
         known = measure(prepared, store, progress)
         again = [store.answer(answer) for answer in taken]
-    assert known.evaluation is not None
-    scored = {"evaluation": np.mean(known.evaluation.scored)}
-    if known.selection is not None:
-        every = (prepared.audit.selecting or prepared.audit.scoring).special_tokens == "every_window"
-        scored["selection"] = np.float64(known.selection.tokens - 1 - every)
-    return _compared(taken, again, scored, prepared.audit.model.dtype)
+    return _compared(taken, again, _models(prepared.audit, known))
 
 
 def _drawable(answer: Answer) -> bool:
     """Whether an answer is of a layout, under a text that is measured for layouts."""
-    return answer.text in TEXTS and " " not in answer.asked
+    return answer.text in (*TEXTS, "model") and " " not in answer.asked
 
 
-def _compared(
-    taken: Sequence[Answer], again: Sequence[Answer | None], scored: Mapping[str, np.floating], dtype: str
-) -> list[Compared]:
-    values: dict[tuple[str, str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+def _drawn_by(answer: Answer) -> tuple[str, str]:
+    """A layout, and the weights that it is of."""
+    return answer.scope.model, answer.layout
+
+
+@dataclass(frozen=True)
+class _Of:
+    """What answers of one model under one contract are of."""
+
+    dtype: str
+    scored: float = 1.0  # mean number of scored tokens of a unit, where losses are summed over them
+    checkpoint: str | None = None
+
+
+def _models(audit: Audit, known: Facts) -> dict[Scope, _Of]:
+    """Whose answers stand under which weights and contract; of equal ones, the audited model's."""
+    own = scopes(str(known.model.digest), contract_digests(audit, known))
+    models: dict[Scope, _Of] = {}
+    for fact in known.checkpoints:
+        asked = audit.of_checkpoint(next(each for each in audit.checkpoints if each.name == fact.name))
+        under = scopes(str(fact.model.digest), contract_digests(asked, fact.own))
+        models[against(under["scoring"], own["scoring"])] = _Of(asked.model.dtype, checkpoint=fact.name)
+        models[under["evaluation"]] = _Of(asked.model.dtype, float(np.mean(fact.evaluation.scored)), fact.name)
+    assert known.evaluation is not None
+    assert known.selection is not None
+    every = (audit.selecting or audit.scoring).special_tokens == "every_window"
+    return models | {
+        own["scoring"]: _Of(audit.model.dtype),
+        own["selection"]: _Of(audit.model.dtype, float(known.selection.tokens - 1 - every)),
+        own["evaluation"]: _Of(audit.model.dtype, float(np.mean(known.evaluation.scored))),
+    }
+
+
+def _compared(taken: Sequence[Answer], again: Sequence[Answer | None], models: Mapping[Scope, _Of]) -> list[Compared]:
+    values: dict[tuple[Scope, str, str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for before, after in zip(taken, again, strict=True):
-        sealed, measured = values[before.text, before.asked, before.layout]
+        sealed, measured = values[before.scope, before.text, before.asked, before.layout]
         sealed += before.values.tolist()
         measured += [] if after is None else after.values.tolist()
     compared = []
-    for (text, quantity, layout), (sealed, measured) in values.items():
+    for (scope, text, quantity, layout), (sealed, measured) in values.items():
         if len(sealed) != len(measured):
             raise CannotRun.at(
                 "rows.jsonl",
@@ -106,7 +139,8 @@ def _compared(
                 f"{len(measured)}, as many as were measured here",
                 "use the model and texts of the pack",
             )
-        per = float(scored[text]) if quantity == "nll" else 1.0
+        model = models[scope]
+        per = model.scored if quantity == "nll" else 1.0
         means = float(np.mean(sealed)) / per, float(np.mean(measured)) / per
-        compared.append(Compared(text, quantity, layout, *means, dtype))
+        compared.append(Compared(text, quantity, layout, *means, model.dtype, model.checkpoint))
     return compared

@@ -1,7 +1,8 @@
 """A pack as in-toto statements about the model: what the rules found, and what became of each claim. Unsigned.
 
-Two statements (https://in-toto.io/Statement/v1) about one subject, the model's root digest (artifacts.json), which is
-also the subject of a signature by the OpenSSF's model-signing:
+Two statements (https://in-toto.io/Statement/v1) about the model's root digest (artifacts.json), which is also the
+subject of a signature by the OpenSSF's model-signing, and about those of the audit's checkpoints: whoever has only a
+released checkpoint finds what was decided of it by its own digest.
 
 * ``test-result``: the standard predicate, https://in-toto.io/attestation/test-result/v0.1. A test is a rule. It failed
   where a finding that counts under the audit's policy failed or is open; it warned where one failed or is open that is
@@ -24,7 +25,7 @@ from checker.core.files import write_new
 from checker.core.rule import weighs
 from checker.judge.form import FindingRow, Report
 from checker.release.pack import Pack
-from checker.release.verify import Verified
+from checker.release.verify import Verified, released, stated_artifacts
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -37,18 +38,20 @@ _RANK = {"passed": 0, "warned": 1, "failed": 2}
 def statements(verified: Verified) -> dict[str, dict[str, Any]]:
     """The statements of a pack that reproduces, by name.
 
-    EvidenceMissing where the pack does not know the model's files.
+    EvidenceMissing where the pack does not know the files of the model, or of a checkpoint.
     """
     pack = verified.pack
-    root = pack.json("artifacts.json")["root"]
-    if root is None:
+    model, checkpoints = stated_artifacts(pack)
+    roots = {pack.report["model"]["source"]: model["root"]}
+    roots |= {f"checkpoints.{name}": files["root"] for name, files in checkpoints.items()}
+    if unknown := [name for name, root in roots.items() if root is None]:
         raise EvidenceMissing.at(
             pack.place("artifacts.json"),
-            "no digests of the model's files",
+            "no digests of the model's files" if model["root"] is None else f"no digests of the files of {unknown[0]}",
             "those that a run records",
             "run the audit again, which measures nothing twice, and seal it again",
         )
-    subject = [{"name": pack.report["model"]["source"], "digest": {"sha256": root}}]
+    subject = [{"name": name, "digest": {"sha256": root}} for name, root in roots.items()]
     predicates = {"test-result": (TEST_RESULT, _test_result(pack)), "claims": (CLAIMS, _claims(verified))}
     return {
         name: {"_type": STATEMENT, "subject": subject, "predicateType": kind, "predicate": predicate}
@@ -107,6 +110,7 @@ def _claims(verified: Verified) -> dict[str, Any]:
         "tool": dict(verified.judged_by.tool),
         "audit": report["audit"],
         "weights": {"sha256": report["model"]["digest"]},
+        "checkpoints": {row["name"]: {"sha256": row["digest"]} for row in released(report)},
         "contracts": {name: row and row["digest"] for name, row in contracts.items()},
         "outcome": report["outcome"],
         "summary": report["summary"],

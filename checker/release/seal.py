@@ -103,7 +103,7 @@ def _contents(evidence: Path, judged: Judged, day: date) -> dict[str, bytes]:
     report = _judge(audit, answers, listed, environment, day)
     tool = {"name": "pruneaudit", "version": __version__, "measuring_code": MEASURING_CODE}
     values: dict[str, Any] = {
-        "artifacts.json": _artifacts(evidence, report["model"]["digest"]),
+        "artifacts.json": _artifacts(evidence, report),
         "audit.json": replay.resolved(audit),
         "contracts.json": report["contracts"],
         "environment.json": environment,
@@ -171,10 +171,18 @@ def _judge(
     return report
 
 
-def _artifacts(evidence: Path, weights: str | None) -> dict[str, Any]:
-    """sha256 of the model's files as the run read them; without them, where an older version measured."""
+def _artifacts(evidence: Path, report: Report) -> dict[str, Any]:
+    """sha256 of the files of the model and of every checkpoint that was read, and their root digests."""
+    checkpoints = report["released"]["checkpoints"] if report["released"] else []
     with Store(evidence, create=False) as store:
-        record = store.read_record(digests.RECORD, weights or "")
+        model = _files(store, report["model"]["digest"])
+        further = {row["name"]: _files(store, row["digest"]) for row in checkpoints}
+    return model | ({"checkpoints": further} if further else {})
+
+
+def _files(store: Store, weights: str | None) -> dict[str, Any]:
+    """sha256 of a model's files as the run read them; without them, where an older version measured."""
+    record = store.read_record(digests.RECORD, weights or "")
     files = record["files"] if record else {}
     return {"files": files, "root": digests.root_digest(files) if files else None}
 

@@ -14,7 +14,7 @@ import codecs
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -30,9 +30,10 @@ from checker.core.errors import EvidenceDamaged, PruneauditError, UsageError, bo
 from checker.core.files import beginning
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
+from checker.judge.figures.form import CheckpointRow
 from checker.judge.form import Report
 from checker.judge.measured import judge
-from checker.release.pack import LARGEST_TEXT, Pack, damaged
+from checker.release.pack import LARGEST_TEXT, Pack, damaged, sealed_report
 from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_of, resolved, store_of
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
@@ -196,20 +197,47 @@ def _prompts(pack: Pack, report: Report) -> Iterator[Difference]:
 
 
 def _artifacts(pack: Pack, report: Report) -> Iterator[Difference]:
-    """The files' digests give the root digest, and the digest under which the weights were measured."""
-    stated = pack.json("artifacts.json")
-    place = pack.place("artifacts.json")
-    if not isinstance(stated, dict) or set(stated) != {"files", "root"} or not isinstance(stated["files"], dict):
-        raise damaged(place, f"{stated!r:.80}", "files and root")
+    """The digests of each model's files give its root digest, and the digest under which its weights were measured."""
+    model, checkpoints = stated_artifacts(pack)
+    yield from _files(pack, model, report["model"]["digest"])
+    measured = {row["name"]: row["digest"] for row in released(report)}
+    yield from _compared("artifacts.json", sorted(measured), sorted(checkpoints), "checkpoints")
+    for name, files in checkpoints.items():
+        if name in measured:
+            yield from _files(pack, files, measured[name], f"checkpoints.{name}: ")
+
+
+def released(report: Report) -> Sequence[CheckpointRow]:
+    """The checkpoints that a report is about, beside its model."""
+    return report["released"]["checkpoints"] if report["released"] else ()
+
+
+def stated_artifacts(pack: Pack) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Files and root digest of the model, and of every checkpoint by its name; EvidenceDamaged where they are others.
+
+    The digests themselves are as they are stated.
+    """
+    stated, place = pack.json("artifacts.json"), pack.place("artifacts.json")
+    checkpoints = stated.pop("checkpoints", {}) if isinstance(stated, dict) else {}
+    if not isinstance(checkpoints, dict):
+        raise damaged(place, f"{checkpoints!r:.80}", "the files of each checkpoint, by its name")
+    for found in (stated, *checkpoints.values()):
+        if not isinstance(found, dict) or set(found) != {"files", "root"} or not isinstance(found["files"], dict):
+            raise damaged(place, f"{found!r:.80}", "files and root")
+    return stated, checkpoints
+
+
+def _files(pack: Pack, stated: Mapping[str, Any], measured: str | None, whose: str = "") -> Iterator[Difference]:
+    """Where the digests of one model's files are not those of its root, or not of the weights that were measured."""
     files = stated["files"]
     try:
         root = artifacts.root_digest(files) if files else None
     except (TypeError, ValueError) as error:
-        raise damaged(place, f"no digest ({error})", "sha256 digests") from error
-    yield from _compared("artifacts.json", root, stated["root"], "root")
+        raise damaged(pack.place("artifacts.json"), f"no digest ({error})", "sha256 digests") from error
+    yield from _compared("artifacts.json", root, stated["root"], f"{whose}root")
     if files:
         weights = artifacts.weights_digest_of(files)
-        yield from _compared("artifacts.json", report["model"]["digest"], weights, "the digest of the weights")
+        yield from _compared("artifacts.json", measured, weights, f"{whose}the digest of the weights")
 
 
 def _day(report: Report, judged_by: JudgedBy) -> Iterator[Difference]:
@@ -246,17 +274,30 @@ def _count(value: Any) -> int:
 def expect(pack: Pack, digest: str | None = None, model: str | None = None, audit: Path | None = None) -> None:
     """Holds a pack against what its reader knows from elsewhere; EvidenceDamaged where it is another.
 
-    ``digest`` is the pack's, ``model`` the model's root digest or the digest of its weights, ``audit`` a file.
+    ``digest`` is the pack's, ``model`` the root digest of the model or of a checkpoint, or the digest of its weights,
+    ``audit`` a file.
     """
     if digest is not None and digest.lower() != pack.digest:
         raise _unexpected(str(pack.folder), f"a pack with the digest {pack.digest}", digest, "--expect-pack")
     if model is not None:
-        digests = [pack.json("artifacts.json")["root"], pack.report["model"]["digest"]]
-        if model.lower() not in digests:
-            found = f"a model with the root digest {digests[0]} and weights {digests[1]}"
+        digests = model_digests(pack)
+        if not any(model.lower() in own for own in digests.values()):
+            found = "; ".join(
+                f"{name} with the root digest {own[0]} and weights {own[1]}" for name, own in digests.items()
+            )
             raise _unexpected(pack.place("artifacts.json"), found, model, "--expect-model")
     if audit is not None:
         _expect_audit(pack, audit)
+
+
+def model_digests(pack: Pack) -> dict[str, tuple[str | None, str | None]]:
+    """The root digest and the digest of the weights of the model and of every checkpoint, by what messages call it."""
+    (model, checkpoints), report = stated_artifacts(pack), sealed_report(pack)
+    roots = {name: files["root"] for name, files in checkpoints.items()}
+    digests = {"a model": (model["root"], report["model"]["digest"])}
+    return digests | {
+        f"the checkpoint {row['name']}": (roots.get(row["name"]), row["digest"]) for row in released(report)
+    }
 
 
 def _expect_audit(pack: Pack, audit: Path) -> None:

@@ -50,6 +50,19 @@ def test_the_subject_is_the_models_root_digest(sealed: Pack) -> None:
         assert statement["subject"] == [{"name": "model", "digest": {"sha256": root}}]
 
 
+def test_a_checkpoint_is_a_subject_of_its_own(tmp_path: Path) -> None:
+    pack = sealed_run.sealed_with_checkpoint(tmp_path)
+    made = attest.statements(verify(pack))
+    stated = pack.json("artifacts.json")
+    for statement in made.values():
+        assert statement["subject"] == [
+            {"name": "model", "digest": {"sha256": stated["root"]}},
+            {"name": "checkpoints.pruned", "digest": {"sha256": stated["checkpoints"]["pruned"]["root"]}},
+        ]
+    [row] = pack.report["released"]["checkpoints"]  # type: ignore[index]
+    assert made["claims"]["predicate"]["checkpoints"] == {"pruned": {"sha256": row["digest"]}}
+
+
 def test_the_test_result_follows_its_standard(sealed: Pack) -> None:
     """Field names and values: https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md."""
     made = attest.statements(verify(sealed))["test-result"]
@@ -216,6 +229,15 @@ def test_measuring_again_needs_the_same_model(tiny: Path, made: Pack, tmp_path: 
         remeasured(made, 1, 0, tiny_audit.write_audit(tiny, "other.yaml", budgets="[1]"))
     with pytest.raises(UsageError, match="found a model or a text that is named by its path"):
         remeasured(made, 1, 0)
+
+
+def test_measuring_a_checkpoint_again_needs_to_know_where_its_path_starts(tmp_path: Path) -> None:
+    text = sealed_run.RELEASED.replace("model: {kind: directory, path: model}", "model: {kind: hub, repo: org/model}")
+    for name in ("prompts.txt", "evaluation.txt"):
+        text = text.replace(f"kind: file, path: {name}", f"kind: package, package: some_package, file: {name}")
+    pack = sealed_run.sealed_with_checkpoint(tmp_path, text)
+    with pytest.raises(UsageError, match="found a model or a text that is named by its path"):
+        remeasured(pack, 1, 0)
 
 
 def test_the_tolerance_is_absolute_and_relative() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sealed_run
+from command_line import Command
 from evidence_sample import Sample
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +101,16 @@ def test_the_model_is_named_by_the_root_digest_of_its_files(sealed: Pack) -> Non
     """Worked out by hand: sha256 over the raw digests, in the order of the names."""
     raw = b"\x11" * 32 + b"\x22" * 32 + b"\x33" * 32
     assert sealed.json("artifacts.json") == {"files": sealed_run.WEIGHTS, "root": sealed_run.sha256(raw)}
+
+
+def test_a_checkpoint_is_named_by_the_root_digest_of_its_own_files(tmp_path: Path, command: Command) -> None:
+    made = sealed_run.sealed_with_checkpoint(tmp_path)
+    raw = b"\x44" * 32 + b"\x55" * 32 + b"\x33" * 32
+    stated = made.json("artifacts.json")
+    assert set(stated) == {"files", "root", "checkpoints"}
+    assert stated["checkpoints"] == {"pruned": {"files": sealed_run.PRUNED, "root": sealed_run.sha256(raw)}}
+    done = command("pack", tmp_path / "run", "--to", tmp_path / "again", "--day", "2030-06-15")
+    assert done.out.endswith(f"checkpoint pruned: root digest {sealed_run.sha256(raw)}\n")
 
 
 def test_the_root_digest_is_the_one_of_model_signing() -> None:

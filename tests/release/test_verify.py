@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -432,6 +432,71 @@ def test_expectations_come_from_outside_the_pack(sealed: Pack, command: Command,
     done = command("verify", sealed.folder, "--expect-audit", other)
     assert done.code == 5
     assert f"audit.yaml: found another text; expected that of {other}, as --expect-audit says" in done.err
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return sealed_run.sealed_with_checkpoint(tmp_path_factory.mktemp("released"))
+
+
+def test_a_pack_with_a_checkpoint_says_its_digests_and_may_be_expected_by_them(
+    released: Pack, command: Command
+) -> None:
+    [row] = released.report["released"]["checkpoints"]  # type: ignore[index]
+    root = released.json("artifacts.json")["checkpoints"]["pruned"]["root"]
+    done = command("verify", released.folder, "--expect-model", root)
+    assert (done.code, done.err) == (0, "")
+    assert f"\ncheckpoint pruned: root digest {root}, weights {row['digest']}\n" in done.out
+    assert command("verify", released.folder, "--expect-model", row["digest"]).code == 0
+    done = command("verify", released.folder, "--expect-model", "cd" * 32)
+    assert done.code == 5
+    assert (
+        f"; the checkpoint pruned with the root digest {root} and weights {row['digest']}; expected {'cd' * 32}"
+        in done.err
+    )
+
+
+CHECKPOINT_FORGERIES: Mapping[str, tuple[Any, int, str]] = {
+    "another file": (
+        {"pruned": {"files": sealed_run.WEIGHTS, "root": None}},
+        1,
+        "artifacts.json: checkpoints.pruned: root: found null; expected ",
+    ),
+    "weights of another model": (
+        {"pruned": {"files": {"a.gguf": "66" * 32}, "root": sealed_run.sha256(b"\x66" * 32)}},
+        1,
+        f'artifacts.json: checkpoints.pruned: the digest of the weights: found "{"66" * 32}"; expected ',
+    ),
+    "left out": ({}, 1, 'artifacts.json: checkpoints[0]: found nothing; expected "pruned"; '),
+    "another one": (
+        {"pruned": {"files": {}, "root": None}, "other": {"files": {}, "root": None}},
+        1,
+        'artifacts.json: checkpoints[0]: found "other"; expected "pruned"; ',
+    ),
+    "no list of files": (
+        {"pruned": {"files": []}},
+        5,
+        "artifacts.json: found {'files': []}; expected files and root; ",
+    ),
+    "no mapping": (
+        ["pruned"],
+        5,
+        "artifacts.json: found ['pruned']; expected the files of each checkpoint, by its name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("stated", "code", "message"), CHECKPOINT_FORGERIES.values(), ids=CHECKPOINT_FORGERIES)
+def test_the_files_of_a_checkpoint_are_held_against_its_weights(
+    stated: Any, code: int, message: str, released: Pack, folder: Path
+) -> None:
+    contents = {name: released.bytes(name) for name in FILES}
+    found = forged(folder, contents, "artifacts.json", lambda made: {**made, "checkpoints": stated})
+    assert found.code == code
+    assert message in found.message
 
 
 def test_an_expected_audit_was_not_changed_with_set(sealed: Pack, tmp_path: Path) -> None:

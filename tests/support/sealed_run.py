@@ -21,6 +21,7 @@ from checker.spec import load
 
 DAY = date(2030, 6, 15)
 WEIGHTS = {"config.json": "11" * 32, "model.safetensors": "22" * 32, "tokenizer.json": "33" * 32}
+PRUNED = {"config.json": "44" * 32, "model.safetensors": "55" * 32, "tokenizer.json": "33" * 32}
 TEXT = """\
 pruneaudit: 1
 title: A sample
@@ -38,6 +39,10 @@ claims:
 waivers:
   - {rule: model/weights-not-pinned, reason: The weights are made up., expires: 2031-01-01}
 """
+# The first claim is about a checkpoint that was made of the model.
+RELEASED = TEXT.replace("layers: [4, 6], ", "checkpoint: pruned, ").replace(
+    "\nbudgets:", "\ncheckpoints:\n  pruned: {kind: directory, path: elsewhere/pruned}\nbudgets:"
+)
 # As many values as the default audit, and more.
 LARGE = TEXT.replace("[1, 2]", "[1, 3, 5]").replace("draws: 39, budgets: [2]", "draws: 39, budgets: [3]").replace(
     "layers: [4, 6]", "layers: [12, 16]"
@@ -71,6 +76,8 @@ def _record(store: Store, audit: Audit, sample: Sample) -> None:
     """What a run records beside what is judged."""
     store.write_record("audit", audit.name, {"text": audit.text, "overrides": [list(pair) for pair in audit.overrides]})
     store.write_record(artifacts.RECORD, str(sample.model.digest), {"files": WEIGHTS})
+    for fact in sample.checkpoints:
+        store.write_record(artifacts.RECORD, str(fact.model.digest), {"files": PRUNED})
 
 
 def large(folder: Path) -> Path:
@@ -81,6 +88,14 @@ def large(folder: Path) -> Path:
 def sealed(folder: Path) -> Pack:
     """A pack of the run."""
     out = write(folder)
+    return seal.seal(out, folder / "pack", seal.judged_last(out), DAY)
+
+
+def sealed_with_checkpoint(folder: Path, text: str = RELEASED) -> Pack:
+    """A pack of a run that measured a checkpoint as well."""
+    fact = samples.checkpoint_facts()
+    pruned = replace(fact, model=replace(fact.model, digest=artifacts.weights_digest_of(PRUNED)))
+    out = write(folder, text, Sample(checkpoints=(pruned,)))
     return seal.seal(out, folder / "pack", seal.judged_last(out), DAY)
 
 

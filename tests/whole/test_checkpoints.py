@@ -7,9 +7,11 @@ import math
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -20,7 +22,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from checker.audit import audit
+from checker.checkpoints.digests import file_sha256, root_digest
 from checker.checkpoints.files import Files
+from checker.commands.verify import remeasured
 from checker.core import history
 from checker.core.errors import CannotRun, EvidenceDamaged
 from checker.core.layouts import Layout
@@ -31,6 +35,7 @@ from checker.judge.measured import judge
 from checker.measure import run
 from checker.measure.cut_checkpoint import save
 from checker.measure.prepare import prepare
+from checker.release import rows
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
 from checker.spec import checkpoint_facts as checkpoint_facts_of
@@ -249,6 +254,56 @@ def test_a_pack_holds_what_its_claims_rest_on(folder: Path, report: dict[str, An
     found = verify(sealed)
     assert found.differences == ()
     assert found.report["released"] == json.loads(json.dumps(report["released"]))
+
+
+def test_a_packs_checkpoints_are_measured_again(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
+    sealed = seal(folder / "out", tmp_path / "pack", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    again = remeasured(sealed, 1000, 0, folder / "audit.yaml")
+    assert all(mean.found == pytest.approx(mean.measured, rel=1e-6) for mean in again)
+    own = {(mean.checkpoint, mean.text, mean.quantity): mean for mean in again if mean.layout == "(0,1,2,3)"}
+    names = ("healed", "merged/pruned", "released/pruned")
+    asked = (("evaluation", "nll"), ("model", "kl"), ("model", "top1"))
+    assert set(own) == {(name, *each) for name in names for each in asked}
+    for name in names:
+        figures = released(report, name)["own"]
+        assert own[name, "model", "kl"].measured == pytest.approx(figures["kl"]["value"], rel=1e-6)
+        loss = own[name, "evaluation", "nll"].measured
+        assert loss == pytest.approx(math.log(figures["perplexity"]["value"]), rel=0.02), "windows weigh alike here"
+    assert sum(mean.checkpoint == "healed" and len(Layout.parse(mean.layout)) == 3 for mean in again) == 4
+    raw = next(
+        mean for mean in again if mean.checkpoint is None and (mean.layout, mean.quantity) == ("(0,2,4,5)", "kl")
+    )
+    assert str(own["healed", "model", "kl"]).startswith(
+        "rows.jsonl: kl of (0,1,2,3) of the checkpoint healed on the scoring text: found a mean of "
+    )
+    assert str(raw).startswith("rows.jsonl: kl of (0,2,4,5) on the ")
+
+
+def test_made_up_figures_of_a_checkpoint_are_found_out(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
+    out = Path(shutil.copytree(folder / "out", tmp_path / "out"))
+    healed = released(report, "healed")["digest"]
+    sealed = seal(out, tmp_path / "pack", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    measured = rows.read(sealed.bytes("rows.jsonl"))
+    with closing(connect(out / "evidence.db", isolation_level=None)) as database:
+        database.execute("DELETE FROM answers")
+    with Store(out / "evidence.db") as store:
+        store.add(
+            replace(each, values=0.9 * each.values) if (each.scope.model, each.text) == (healed, "model") else each
+            for each in measured
+        )
+    forged = seal(out, tmp_path / "forged", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    assert verify(forged).differences == ()
+    wrong = [mean for mean in remeasured(forged, 1000, 0, folder / "audit.yaml") if not mean.agrees]
+    assert {(mean.checkpoint, mean.text) for mean in wrong} == {("healed", "model")}
+
+
+def test_the_files_of_every_checkpoint_are_in_the_pack(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
+    sealed = seal(folder / "out", tmp_path / "pack", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    stated = sealed.json("artifacts.json")["checkpoints"]
+    for name, path in (("healed", "trained"), ("released/pruned", "released"), ("merged/pruned", "merged")):
+        files = {file: file_sha256(folder / path / "pruned" / file) for file in stated[name]["files"]}
+        assert stated[name] == {"files": files, "root": root_digest(files)}
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
 
 
 def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
