@@ -8,10 +8,11 @@ from checker.checkpoints import model_facts
 from checker.checkpoints.files import locate
 from checker.commands.command import command, file_argument, set_option
 from checker.commands.terminal import duration, tell
-from checker.core.facts import Facts
-from checker.selection.cost import matrix_rate, seconds
+from checker.core.errors import CannotRun
+from checker.core.facts import Facts, ModelFacts
+from checker.selection.cost import Cost, matrix_rate, seconds
 from checker.selection.plan import plan as planned_for
-from checker.spec import load
+from checker.spec import checkpoint_facts, load
 
 
 @command("plan", "pruneaudit plan smollm2-135m")
@@ -23,7 +24,9 @@ def plan(file: str, overrides: Sequence[str]) -> None:
     audit, facts = checked.audit, checked.facts
     if facts is None:
         facts = model_facts.facts(locate(audit.model), audit.model)  # raises, and says why it is not at hand
-    planned = planned_for(audit, Facts(facts))
+    checkpoints = checkpoint_facts.headers(audit)
+    at_hand = {name: found for name, found in checkpoints.items() if isinstance(found, ModelFacts)}
+    planned = planned_for(audit, Facts(facts), at_hand)
     cost = planned.cost
     rate = matrix_rate()
     rows = [
@@ -34,7 +37,22 @@ def plan(file: str, overrides: Sequence[str]) -> None:
         ("memory", f"about {cost.memory / 2**30:.1f} GiB beside the program itself"),
         ("time", f"about {duration(seconds(cost, rate))} on this processor ({rate / 1e9:.0f} GFLOP/s measured now)"),
     ]
+    rows += [
+        ("checkpoint", f"{name}, {_taken(found, planned.checkpoints.get(name), rate)}")
+        for name, found in checkpoints.items()
+    ]
     for name, value in rows:
         tell(f"{name:<11}{value}")
-    for note in (*planned.notes, *checked.notes):
+    absent = [f"checkpoint {name}: {found}" for name, found in checkpoints.items() if isinstance(found, CannotRun)]
+    for note in dict.fromkeys((*planned.notes, *checked.notes, *absent)):
         tell(f"note: {note}")
+
+
+def _taken(found: ModelFacts | CannotRun, cost: Cost | None, rate: float) -> str:
+    """What a checkpoint takes, which is in the totals as well."""
+    if cost is None or isinstance(found, CannotRun):
+        return "not at hand: what it takes is not counted"
+    return (
+        f"{found.blocks} blocks, {found.parameters:,} parameters: {cost.block_runs:,} block runs, about "
+        f"{cost.memory / 2**30:.1f} GiB, about {duration(seconds(cost, rate))}"
+    )

@@ -211,7 +211,7 @@ def _cost(evidence: Evidence, asked: Asked, chosen: Arms, record: Mapping[str, A
     planned = plan(audit, facts)
     evaluation = [question.layout for question in planned.evaluation]
     evaluation += [removal.layout for removal in chosen.sets]
-    taken = cost_of(audit, facts, [planned.scoring, *asked.steps], evaluation)
+    taken = planned.whole(cost_of(audit, facts, [planned.scoring, *asked.steps, planned.raw], evaluation))
     return row_of(CostRow, taken, **restored_row(SpentRow, record, "the record of the environment"))
 
 

@@ -14,16 +14,16 @@ import torch
 
 from checker.core.facts import ModelFacts
 from checker.core.layouts import Layout
-from checker.core.questions import Quantity, Question, requests_of
+from checker.core.questions import Question, requests_of
 from checker.measure.answering import Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.harness import LoadedTask
 from checker.measure.prepare import PreparedCheckpoint, Progress
 from checker.measure.tasks import TaskRun
+from checker.selection.plan import DISTANT
 from checker.spec.contracts import against, contract_digests, scopes, task_scopes
 
-DISTANT: tuple[Quantity, ...] = ("kl", "top1")  # how far from the model something is, per prompt
 Part = Literal["block", "head"]
 
 

@@ -7,7 +7,7 @@ were read and found in order; and until then nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -37,7 +37,7 @@ from checker.measure.prepare import (
     with_selection,
 )
 from checker.measure.proof import prove
-from checker.measure.released import DISTANT, Part, Released, keep, operations
+from checker.measure.released import Part, Released, keep, operations
 from checker.measure.tasks import TaskRun
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of, task_layouts
@@ -185,18 +185,13 @@ class _Session:
         return Engine(stack)
 
     def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> tuple[Question, ...]:
-        questions = dict.fromkeys((*planned.evaluation, *self._raw_questions()))
+        questions = dict.fromkeys((*planned.evaluation, *planned.raw))
         removals = [(removal.layout, removal.draw) for removal in sets]
         removals += [(layout, False) for layout in claimed_layouts(self.audit, self.facts)]
         for layout, draw in removals:
             quantities: tuple[Quantity, ...] = ("nll",) if draw else ("nll", "kl", "top1")
             questions |= dict.fromkeys(Question("evaluation", quantity, layout) for quantity in quantities)
         return tuple(questions)
-
-    def _raw_questions(self) -> Iterator[Question]:
-        """How far the model's own blocks, cut as a checkpoint was, are from the model: as its own are told."""
-        for layout, _ in checkpoint_facts.raw_removals(self.audit, self.facts).values():
-            yield from (Question("scoring", quantity, layout) for quantity in DISTANT)
 
     def _measure_checkpoints(self) -> None:
         """One after the other; of the model only its last states and its head stay, and only where they are needed."""
@@ -261,7 +256,7 @@ class _Session:
         """Announces how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
         work = sum(self._work(text, [*planned.scoring, *evaluation]) for text in TEXTS)
         if work and not evaluation:
-            work = max(work, planned.cost.operations)
+            work = max(work, planned.own.operations)
         self.progress.expect(work)
 
     def _work(self, text: Text, questions: Iterable[Question]) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import timeit
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from checker.core.errors import CannotRun
-from checker.core.facts import Facts
+from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout, Place
 from checker.core.questions import Question
 from checker.core.records import Audit, EvaluationContract, ScoringContract
@@ -30,6 +30,12 @@ class Cost:
     tokens: int  # that pass through blocks: block runs times the text's tokens
     operations: float  # floating-point
     memory: int  # bytes: weights, activations of one branch, two batches of log-probabilities
+
+
+def one_after_the_other(costs: Sequence[Cost]) -> Cost:
+    """What several models take, one of which is in memory at a time."""
+    sums = {part.name: sum(getattr(each, part.name) for each in costs) for part in fields(Cost)}
+    return Cost(**sums | {"memory": max(each.memory for each in costs)})
 
 
 def block_runs(layouts: Iterable[Layout]) -> int:
@@ -59,8 +65,7 @@ def cost(audit: Audit, facts: Facts, steps: Iterable[Iterable[Question]], evalua
     passed = sum(work[text].runs * tokens[text] for text in tokens)
     operated = sum((work[text].runs + work[text].backward) * tokens[text] for text in tokens)
     left = sum(work[text].exits * tokens[text] for text in tokens)
-    per_block = sum(model.block_parameters) / max(1, len(model.block_parameters))
-    head = model.hidden * model.vocabulary
+    per_block, head = _per_block(model), model.hidden * model.vocabulary
     batch = max(audit.scoring.batch_tokens, audit.evaluation.batch_tokens, selecting.batch_tokens)
     return Cost(
         layouts=sum(work[text].layouts for text in tokens),
@@ -74,6 +79,47 @@ def cost(audit: Audit, facts: Facts, steps: Iterable[Iterable[Question]], evalua
             + 2 * batch * model.vocabulary * 4
         ),
     )
+
+
+def kept_cost(audit: Audit, model: ModelFacts) -> Cost:
+    """What it takes to keep the model's last states, against which checkpoints are held, with its weights in memory."""
+    tokens = scoring_tokens(audit.scoring)
+    weights = model.parameters * _BYTES[audit.model.dtype]
+    return Cost(
+        layouts=0,  # it is the unchanged model once more
+        block_runs=model.blocks,
+        block_runs_without_sharing=model.blocks,
+        tokens=model.blocks * tokens,
+        operations=2.0 * _per_block(model) * model.blocks * tokens,
+        memory=weights + _states(audit, model),
+    )
+
+
+def checkpoint_cost(
+    own: Audit, facts: Facts, evaluation: Iterable[Layout], held: tuple[Audit, ModelFacts] | None
+) -> Cost:
+    """What a checkpoint takes: layouts of its own blocks, and its distance from a model of which states are kept.
+
+    ``own`` is what is asked of it, ``held`` the audit and the model that it is held against; None: against none.
+    """
+    base = Layout.base(facts.model.blocks)
+    taken = cost(own, facts, [[Question("scoring", "kl", base)]] if held else [], evaluation)
+    if held is None:
+        return taken
+    audit, model = held
+    beside = (model.parameters - sum(model.block_parameters)) * _BYTES[audit.model.dtype]
+    head = 2.0 * model.hidden * model.vocabulary * scoring_tokens(audit.scoring)
+    memory = taken.memory + beside + _states(audit, model)
+    return replace(taken, operations=taken.operations + head, memory=memory)
+
+
+def _states(audit: Audit, model: ModelFacts) -> int:
+    """Bytes of the model's last hidden states on the whole scoring text."""
+    return scoring_tokens(audit.scoring) * model.hidden * _BYTES[audit.model.dtype]
+
+
+def _per_block(model: ModelFacts) -> float:
+    return sum(model.block_parameters) / max(1, len(model.block_parameters))
 
 
 @dataclass(frozen=True)
@@ -90,23 +136,26 @@ class _Work:
 def _work(text: str, steps: Iterable[Iterable[Question]], blocks: int) -> _Work:
     """What the steps of all methods take on one text, what they share counted once."""
     # What is asked in one step goes down one prefix tree, in which every different beginning runs once: in a model of n
-    # blocks, the n deletions of one block take about half of their n(n - 1) runs. A later step repeats no layout, but
+    # blocks, the n deletions of one block take about half of their n(n - 1) runs. A later step repeats no answer, but
     # begins again at the first block, and takes the baseline along if it compares with it: log-probabilities are not
     # kept from step to step, the baseline's last states are.
     seen: dict[Layout, None] = {}
+    answered: set[tuple[Layout, str]] = set()
     passes: dict[str, None] = {}
     known: set[str] = {"nll"}  # what needs no baseline, or none any more
     runs = exits = 0
     for step in steps:
         questions = [question for question in step if question.text == text]
         passes |= {question.quantity: None for question in questions if question.span is not None}
-        compares = {question.quantity for question in questions if question.span is None} - known
-        layouts = dict.fromkeys(question.layout for question in questions if question.span is None)
-        new = [layout for layout in layouts if layout not in seen]
-        tree = [Layout.base(blocks), *new] if compares and new else new
+        asked = [(question.layout, question.quantity) for question in questions if question.span is None]
+        missing = [pair for pair in dict.fromkeys(asked) if pair not in answered]
+        compares = {quantity for _, quantity in missing} - known
+        new = list(dict.fromkeys(layout for layout, _ in missing))
+        tree = [Layout.base(blocks), *new] if compares else new
         known |= compares & {"similarity"}
         runs, exits = runs + block_runs(tree), exits + len(set(tree))
         seen |= dict.fromkeys(tree)
+        answered |= set(missing)
     # Taylor's portions of the prompts make three texts, and a backward pass takes about two forward ones.
     whole = sum(3 if quantity == "taylor" else 1 for quantity in passes)
     gradients = 3 if "taylor" in passes else 0

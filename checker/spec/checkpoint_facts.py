@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from checker.checkpoints.files import Files
+from checker.checkpoints import model_facts
+from checker.checkpoints.files import Files, locate
 from checker.checkpoints.provenance.comparison import Provenance, compared
 from checker.checkpoints.provenance.weights import of_files
 from checker.core.canonical import digest, restored
-from checker.core.errors import EvidenceDamaged
+from checker.core.errors import CannotRun, EvidenceDamaged
 from checker.core.facts import CheckpointFacts, Facts, ModelFacts, ProvenanceFacts
 from checker.core.layouts import Layout
 from checker.core.records import Audit, Checkpoint
@@ -49,6 +51,18 @@ def _facts(provenance: Provenance) -> ProvenanceFacts:
         ),
         twins=provenance.twins,
     )
+
+
+def headers(audit: Audit, hub_cache: Path | None = None) -> dict[str, ModelFacts | CannotRun]:
+    """What the headers of every checkpoint say, by its name, or why that is not known; weights stay unread."""
+    found: dict[str, ModelFacts | CannotRun] = {}
+    for checkpoint in audit.checkpoints:
+        try:
+            files = locate(checkpoint.source, hub_cache)
+            found[checkpoint.name] = model_facts.facts(files, checkpoint.source)
+        except CannotRun as error:
+            found[checkpoint.name] = error
+    return found
 
 
 def key(weights: str | None, checkpoint: Checkpoint, contracts: str) -> str:
@@ -142,12 +156,12 @@ def raw_removals(audit: Audit, facts: Facts) -> dict[str, tuple[Layout, bool]]:
     for fact in facts.checkpoints:
         if fact.layout is not None:
             layouts[fact.name] = Layout.parse(fact.layout), True
-        elif (layers := _stated_layers(audit, fact.name, facts.model.blocks)) is not None:
+        elif (layers := stated_layers(audit, fact.name, facts.model.blocks)) is not None:
             layouts[fact.name] = Layout.base(facts.model.blocks).without(layers), False
     return layouts
 
 
-def _stated_layers(audit: Audit, name: str, blocks: int) -> Sequence[int] | None:
+def stated_layers(audit: Audit, name: str, blocks: int) -> Sequence[int] | None:
     """The blocks that the first claim about a checkpoint says it lacks."""
     named = (claim for claim in audit.claims_of(Removal) if claim.checkpoint == name)
     return next((claim.layers for claim in named if claim.layers is not None and not claim.beyond(blocks)), None)

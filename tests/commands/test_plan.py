@@ -30,3 +30,20 @@ def test_plan_of_a_model_that_is_not_at_hand(tiny: Path, command: Command) -> No
     done = command("plan", away)
     assert (done.code, done.out) == (4, "")
     assert "no-such-org/no-such-model" in done.err
+
+
+def test_plan_prices_each_checkpoint_and_says_which_is_not_at_hand(tiny: Path, command: Command) -> None:
+    section = "{same: {kind: directory, path: model, blocks: true}, away: {kind: hub, repo: no-such-org/pruned}}"
+    done = command("plan", tiny_audit.write_audit(tiny, "with.yaml", checkpoints=section))
+    without = command("plan", tiny / "audit.yaml")
+    assert (done.code, done.err) == (0, "")
+    lines = [line for line in done.out.splitlines() if line.startswith("checkpoint ")]
+    # On the evaluation text 6 blocks, and 1 + 2 + 3 + 4 + 5 more for its single deletions; on the scoring text 6.
+    assert re.fullmatch(
+        r"checkpoint same, 6 blocks, 68,704 parameters: 27 block runs, about 0\.0 GiB, about \d+ s", lines[0]
+    )
+    assert lines[1] == "checkpoint away, not at hand: what it takes is not counted"
+    assert re.search(r"^note: checkpoint away: hub model no-such-org/pruned, revision main: ", done.out, re.MULTILINE)
+    runs = [int(re.findall(r"block runs (\d+)", each.out)[0]) for each in (without, done)]
+    # The model runs twice more on the scoring text: beside the raw removal, which is the model here, and to be kept.
+    assert runs[1] - runs[0] == 27 + 6 + 6

@@ -27,17 +27,21 @@ from checker.checkpoints.files import Files
 from checker.commands.verify import remeasured
 from checker.core import history
 from checker.core.errors import CannotRun, EvidenceDamaged
+from checker.core.facts import Facts, ModelFacts
 from checker.core.layouts import Layout
 from checker.core.records import COMPLETENESS
 from checker.core.store import Store
 from checker.judge import origin
 from checker.judge.measured import judge
 from checker.measure import run
+from checker.measure.blocks import BlockStack
 from checker.measure.cut_checkpoint import save
+from checker.measure.engine import Engine
 from checker.measure.prepare import prepare
 from checker.release import rows
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
+from checker.selection.plan import plan
 from checker.spec import checkpoint_facts as checkpoint_facts_of
 from checker.spec import load
 from checker.spec.claims.removal import Removal
@@ -304,6 +308,59 @@ def test_the_files_of_every_checkpoint_are_in_the_pack(folder: Path, report: dic
         files = {file: file_sha256(folder / path / "pruned" / file) for file in stated[name]["files"]}
         assert stated[name] == {"files": files, "root": root_digest(files)}
         assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
+
+
+ONE_BATCH = """
+  scoring: {kind: rows, path: prompts.jsonl, prompts: 12, tokens: 24, batch_tokens: 4096}
+  evaluation: {kind: file, path: evaluation.txt, words: 320, window: 32, stride: 16, batch_tokens: 4096,
+    boundary: whole_window}"""
+
+
+@pytest.mark.parametrize("methods", ["[interchange, replacement]", "[interchange, replacement, deletion]"])
+def test_the_plan_prices_what_the_engine_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: str
+) -> None:
+    """Each text is one batch here, of which the engine counts its runs."""
+    # Of the second, the raw removal is a single deletion as well, of which KL is known before top-1 is asked for.
+    save(tiny_audit.build(), tiny_audit.tokenizer(False), Layout.parse("(0,1,3,4,5)"), tmp_path / "less")
+    further = CHECKPOINTS.replace("}}", f"}}, less: {{kind: directory, path: {tmp_path / 'less'}}}}}")
+    sections = SMALL | {"data": ONE_BATCH, "methods": methods, "checkpoints": further}
+    file = tiny_audit.write_audit(folder, "priced.yaml", **sections)
+    engines: list[Engine] = []
+
+    def counted(stack: BlockStack) -> Engine:
+        engines.append(Engine(stack))
+        return engines[-1]
+
+    monkeypatch.setattr(run, "Engine", counted)
+    prepared = prepare(load.check(file).audit)
+    planned = plan(prepared.audit, prepared.facts)
+    cost = dict(audit(file, out=tmp_path / "out").report)["cost"]
+    spent = [engine.block_runs for engine in engines]
+    assert [each.block_runs for each in planned.checkpoints.values()] == spent[1:], "one engine a checkpoint"
+    assert planned.own.block_runs + planned.kept.block_runs == spent[0]
+    assert cost["block_runs"] == planned.cost.block_runs == sum(spent)
+    assert list(planned.checkpoints) == ["healed", "less", "released/pruned", "merged/pruned"]
+    assert spent[1] == 4 + (3 + 2 + 1) + 4, "its text, its single deletions, its distance"
+    assert spent[2] == 5 + 5
+
+
+def test_the_plan_needs_no_weights(folder: Path) -> None:
+    """From the headers alone, it is the same: which blocks were removed, claims say here."""
+    prepared = prepare(load.check(folder / "audit.yaml").audit)
+    checked = load.check(folder / "audit.yaml")
+    assert checked.facts is not None
+    headers = checkpoint_facts_of.headers(checked.audit).items()
+    known = {name: found for name, found in headers if isinstance(found, ModelFacts)}
+    read, unread = plan(prepared.audit, prepared.facts), plan(checked.audit, Facts(checked.facts), known)
+    assert {name: each.block_runs for name, each in read.checkpoints.items()} == {
+        name: each.block_runs for name, each in unread.checkpoints.items()
+    }
+    assert unread.cost.memory == read.cost.memory
+    assert unread.notes[-1] == (
+        "healed, released/pruned and merged/pruned: which blocks they lack is known once the weights are read: "
+        "the removal beside it is estimated"
+    )
 
 
 def test_a_checkpoint_is_read_before_anything_is_measured(folder: Path) -> None:
