@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import tiny_audit
 from command_line import Command, Done
-from tiny_files import CONFIG, safetensors_bytes, write_model
+from tiny_files import BLOCKS, CONFIG, NAMED, gguf_bytes, safetensors_bytes, write_model
+
+from checker.spec import load
 
 
 def test_init_writes_an_audit_that_validates_and_runs(tiny: Path, here: Path, command: Command) -> None:
@@ -148,3 +150,107 @@ def test_init_of_a_model_that_is_not_at_hand(here: Path, command: Command, model
     assert (done.code, done.out) == (4, "")
     assert "found no such" in done.err
     assert list(here.iterdir()) == []
+
+
+# --- with a checkpoint -----------------------------------------------------------------------------------------------
+
+
+def of_blocks(folder: Path, blocks: int) -> None:
+    write_model(folder, blocks, {**CONFIG, "num_hidden_layers": blocks})
+
+
+def uncommented(draft: str) -> str:
+    """The draft with its first three claims made, as its author would."""
+    claims, made = False, []
+    for line in draft.splitlines():
+        claims = (claims or line == "claims: []") and "kind: speed" not in line
+        made.append("claims:" if line == "claims: []" else line[1:] if claims and line.startswith("#  ") else line)
+    return "\n".join(made) + "\n"
+
+
+def test_init_beside_a_checkpoint_writes_an_audit_of_what_is_released(here: Path, command: Command) -> None:
+    of_blocks(here / "base", 30)
+    of_blocks(here / "pruned model (4)", 26)
+    done = command("init", "base", "--checkpoint", "pruned model (4)")
+    assert (done.code, done.err) == (0, "")
+    name = "pruned model (4).yaml"
+    assert done.out == (f"wrote {name}\nwrote prompts.jsonl\nwrote evaluation.txt\nnext: pruneaudit validate {name}\n")
+    draft = (here / name).read_text(encoding="utf-8")
+    assert draft.splitlines()[2] == 'title: "pruned-model-4, made of base: at what cost?"'
+    assert "\nmodel:                         # the unpruned model: everything is compared with it\n" in draft
+    assert f'\n  pruned-model-4:\n    kind: directory\n    path: "{here}/pruned model (4)"\n#    healed: true ' in draft
+    found = "# By its headers it has 26 blocks, and the model has 30; 456 parameters, 12.3 % less than the model."
+    assert f"\n{found}\n" in draft
+    assert "\n# tasks: {run: [hellaswag], on: [model, checkpoints]} " in draft
+    assert "\nbudgets: [1, 3, 4, 5] " in draft, "the four that it lacks are one of them"
+    assert "budgets: [4]}]\n" in draft
+    assert command("validate", name).out == f"{name}: valid\n"
+    written = uncommented(draft)
+    (here / "claimed.yaml").write_text(written, encoding="utf-8")
+    assert command("validate", "claimed.yaml").out == "claimed.yaml: valid\n"
+    claims = load.check(here / "claimed.yaml").audit.claims
+    assert [(claim.id, claim.kind) for claim in claims] == [
+        ("cost", "removal"), ("fewer", "parameters"), ("count", "blocks"),
+    ]  # fmt: skip
+
+
+NAMES = {"v1.0": "v1.0", "_private": "private", "ünïcode name": "n-code-name", "!!!": "checkpoint", "123": "123",
+         "no": "no", "a" * 120: "a" * 100}  # fmt: skip
+
+
+@pytest.mark.parametrize(("folder", "name"), NAMES.items())
+def test_the_name_of_a_checkpoint_is_made_fit(here: Path, command: Command, folder: str, name: str) -> None:
+    of_blocks(here / "base", 4)
+    of_blocks(here / folder, 2)
+    assert command("init", "base", "--checkpoint", folder, "--out", "new.yaml").code == 0
+    assert [each.name for each in load.check(here / "new.yaml").audit.checkpoints] == [name]
+
+
+def test_what_is_odd_about_a_checkpoint_is_told(here: Path, command: Command) -> None:
+    for folder, blocks in (("base", 4), ("deep", 6), ("other", 3), ("bare", 3)):
+        of_blocks(here / folder, blocks)
+    (here / "other" / "tokenizer.json").write_text("[]")
+    (here / "bare" / "tokenizer.json").unlink()
+    remedy = "name the unpruned model first, and what was made of it as --checkpoint"
+    told = {
+        "base": f"base is the model itself: {remedy}",
+        "deep": f"deep has 6 blocks, and the model 4: {remedy}",
+        "other": "other has another tokenizer than the model, or other settings of it: where its tokens are others, "
+        "its perplexity is not comparable; claim `bits_per_byte_increase`",
+        "bare": "checkpoint bare: found no tokenizer files beside the weights; copy those of the base model",
+    }
+    for number, (folder, note) in enumerate(told.items()):
+        done = command("init", "base", "--checkpoint", folder, "--out", f"{number}/{folder}.yaml")
+        assert done.out.splitlines()[3:] == [f"note: {note}", f"next: pruneaudit validate {number}/{folder}.yaml"]
+        assert command("validate", f"{number}/{folder}.yaml").out.startswith(f"{number}/{folder}.yaml: valid\n")
+
+
+def test_model_and_checkpoint_may_be_named_in_every_way(here: Path, command: Command) -> None:
+    of_blocks(here / "base", 4)
+    (here / "pruned.gguf").write_bytes(gguf_bytes(NAMED, BLOCKS, 64))
+    for arguments in (
+        ("org/base", "org/pruned"),
+        ("base", "org/pruned"),
+        ("org/base", "base"),
+        ("base", "pruned.gguf"),
+    ):
+        base, pruned = arguments
+        out = f"{'-'.join(arguments).replace('/', '-')}.yaml"
+        done = command("init", base, "--checkpoint", pruned, "--out", out)
+        assert (done.code, done.err) == (0, "")
+        assert "note: " not in done.out
+        assert command("validate", out).code == 0
+    assert command("init", "base", "--checkpoint", "org/pruned").out.startswith("wrote pruned.yaml\n")
+    done = command("init", "base", "--checkpoint", "nowhere")
+    assert (done.code, done.err.partition(";")[0]) == (2, "found 'nowhere'")
+
+
+def test_without_a_checkpoint_one_line_says_how_to_add_one(here: Path, command: Command) -> None:
+    of_blocks(here / "base", 4)
+    assert command("init", "base").code == 0
+    draft = (here / "base.yaml").read_text(encoding="utf-8")
+    [line] = [line for line in draft.splitlines() if line.startswith("# checkpoints:")]
+    assert line.startswith("# checkpoints: {pruned: {kind: directory, path: pruned}} ")
+    of_blocks(here / "pruned", 2)
+    (here / "base.yaml").write_text(draft.replace("# checkpoints:", "checkpoints:"), encoding="utf-8")
+    assert command("validate", "base.yaml").out == "base.yaml: valid\n"

@@ -11,7 +11,7 @@ from folders import SPECS
 from checker.core.facts import ModelFacts
 from checker.core.records import ModelSource
 from checker.spec import load
-from checker.spec.draft import draft
+from checker.spec.draft import Released, draft
 
 FACTS = ModelFacts(
     source="tiny", kind="directory", architecture="LlamaForCausalLM", blocks=30, parameters=1, block_parameters=(),
@@ -53,6 +53,25 @@ def test_a_draft_is_valid(tmp_path: Path, source: ModelSource, facts: ModelFacts
 )
 def test_a_draft_is_the_same_to_the_byte(name: str, source: ModelSource, facts: ModelFacts | None) -> None:
     assert draft(source, facts).encode() == (SPECS / "drafts" / f"{name}.yaml").read_bytes()
+
+
+def test_a_draft_beside_a_checkpoint_is_the_same_to_the_byte() -> None:
+    model = ModelSource("directory", path="/models/base", dtype="bfloat16")
+    known = replace(FACTS, blocks=26, parameters=1_000_000_000)
+    released = Released(ModelSource("gguf", path="/models/Größe 3, pruned.gguf", dtype="bfloat16"), known)
+    found = draft(model, replace(FACTS, parameters=1_200_000_000), released)
+    assert found.encode() == (SPECS / "drafts" / "released.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("facts", [None, FACTS, replace(FACTS, blocks=3), replace(FACTS, blocks=40)])
+@pytest.mark.parametrize(
+    "source", [ModelSource("hub", repo="example/pruned", revision="1234567"), ModelSource("gguf", path="/m/no.gguf")]
+)
+def test_a_draft_beside_a_checkpoint_is_valid(tmp_path: Path, source: ModelSource, facts: ModelFacts | None) -> None:
+    (tmp_path / "mine.yaml").write_text(draft(ModelSource("directory", path="/m/base"), FACTS, Released(source, facts)))
+    audit = load.check(tmp_path / "mine.yaml", attached=False).audit
+    assert [checkpoint.source for checkpoint in audit.checkpoints] == [source]
+    assert all(audit.geometry(FACTS.blocks).count(budget) for budget in audit.budgets)
 
 
 @pytest.mark.parametrize(
