@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,7 +21,8 @@ from checker.commands.command import command, out_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import CannotRun, DigestMismatch, UsageError
 from checker.core.facts import Facts, ModelFacts
-from checker.core.records import Audit, TextSource
+from checker.core.records import Audit, ModelSource, TextSource
+from checker.core.words import enumerated
 from checker.measure import machine
 from checker.measure.machine import Device, Environment
 from checker.reports.destination import default_out
@@ -110,23 +111,53 @@ def _cached(environment: Environment) -> Iterator[Line]:
 
 
 def needs(audit: Audit, folder: Path, environment: Environment) -> tuple[Line, ...]:
-    """What an audit would need here: packages, model, texts, device, memory, disk and time; each at hand or missing.
+    """What an audit would need here: packages, model, checkpoints, texts, device, memory, disk and time.
 
-    ``folder`` is where its evidence would lie.
+    Each is at hand or missing. ``folder`` is where its evidence would lie.
     """
-    files: Files | None = None
+    model = _looked_for("model", audit.model, environment)
+    checkpoints = {
+        each.name: _looked_for(f"checkpoint {each.name}", each.source, environment) for each in audit.checkpoints
+    }
     cost: Iterable[Line]
-    try:
-        files = locate(audit.model, default_hub_cache(environment))
-        cost = _cost(audit, facts(files, audit.model), folder)
-        size = sum(path.stat().st_size for path in files.weights)
-        model = Line("model", f"at hand, {_size(size)} of weights in {files.folder}")
-        if NO_TOKENIZER in files.warnings:
-            model = Line("model", NO_TOKENIZER, missing=True)
-    except CannotRun as error:
-        model = _absent(audit, error, environment)
+    if model.facts is None:
         cost = (_device(audit, _chosen_device(audit)), Line("cost", "not known until the model is here"))
-    return (*_packages(audit, files), model, *_texts(audit, environment), *cost)
+    else:
+        headers = {name: found.facts for name, found in checkpoints.items() if found.facts is not None}
+        cost = _cost(audit, model.facts, headers, folder)
+    found = (model, *checkpoints.values())
+    lines = [each.line for each in found]
+    return (*_packages(audit, found), *lines, *_texts(audit, environment), *cost)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model that was looked for; what is known of it where it is at hand."""
+
+    line: Line
+    source: ModelSource
+    files: Files | None = None
+    facts: ModelFacts | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is a GGUF file."""
+        named = self.source.kind == "gguf" or str(self.source.file).endswith(".gguf")
+        return named or (self.files is not None and self.files.config is None)
+
+
+def _looked_for(name: str, source: ModelSource, environment: Environment) -> _Found:
+    try:
+        files = locate(source, default_hub_cache(environment))
+        known = facts(files, source)
+    except NotCached:
+        return _Found(_fetched(name, str(source.repo), environment), source)
+    except CannotRun as error:
+        return _Found(Line(name, str(error).split("\n")[0], missing=True), source)
+    line = Line(name, f"at hand, {_size(known.weight_bytes or 0)} of weights in {files.folder}")
+    if NO_TOKENIZER in files.warnings:
+        line = Line(name, NO_TOKENIZER, missing=True)
+    return _Found(line, source, files, known)
 
 
 def _sources_of(audit: Audit) -> dict[str, TextSource]:
@@ -134,10 +165,10 @@ def _sources_of(audit: Audit) -> dict[str, TextSource]:
     return texts | ({"selection text": audit.selecting.source} if audit.selecting else {})
 
 
-def _packages(audit: Audit, files: Files | None) -> Iterator[Line]:
+def _packages(audit: Audit, found: Iterable[_Found]) -> Iterator[Line]:
     texts = _sources_of(audit).values()
     needed = ["torch", "transformers"]
-    if audit.model.kind == "gguf" or str(audit.model.file).endswith(".gguf") or (files and files.config is None):
+    if any(each.packed for each in found):
         needed += ["gguf", "accelerate"]
     if any(text.kind == "hub" for text in texts):
         needed.append("datasets")
@@ -148,12 +179,6 @@ def _packages(audit: Audit, files: Files | None) -> Iterator[Line]:
         yield Line("packages", f"not installed: {', '.join(missing)}; pip install 'pruneaudit[measure]'", missing=True)
     else:
         yield Line("packages", f"{', '.join(needed)} are installed")
-
-
-def _absent(audit: Audit, error: CannotRun, environment: Environment) -> Line:
-    if isinstance(error, NotCached):
-        return _fetched("model", str(audit.model.repo), environment)
-    return Line("model", str(error).split("\n")[0], missing=True)
 
 
 def _texts(audit: Audit, environment: Environment) -> Iterator[Line]:
@@ -182,10 +207,11 @@ def _fetched(name: str, repo: str, environment: Environment) -> Line:
     return Line(name, f"{text}, which {forbidden} forbids" if forbidden else text, missing=forbidden is not None)
 
 
-def _cost(audit: Audit, model: ModelFacts, folder: Path) -> Iterator[Line]:
-    planned = plan(audit, Facts(model))
+def _cost(audit: Audit, model: ModelFacts, headers: Mapping[str, ModelFacts], folder: Path) -> Iterator[Line]:
+    planned = plan(audit, Facts(model), headers)
     cost, device = planned.cost, _chosen_device(audit)
     yield _device(audit, device)
+    yield from _devices_of_checkpoints(audit)
     free = device.free if device else machine.free_memory()
     yield _room("memory", f"about {_size(cost.memory)} beside the program itself", cost.memory, free)
     stored = stored_bytes(audit, Facts(model), cost.layouts)
@@ -195,6 +221,16 @@ def _cost(audit: Audit, model: ModelFacts, folder: Path) -> Iterator[Line]:
         yield Line("time", f"about {_duration(seconds(cost, rate))} on this processor")
     else:
         yield Line("time", f"{cost.operations:.2g} floating-point operations on {device.name}; not estimated there")
+    if unknown := [each.name for each in audit.checkpoints if each.name not in headers]:
+        yield Line("cost", f"without {enumerated(unknown)}: not known until at hand")
+
+
+def _devices_of_checkpoints(audit: Audit) -> Iterator[Line]:
+    """Where checkpoints run, and in what, where that is not as the model does."""
+    for checkpoint in audit.checkpoints:
+        own = audit.of_checkpoint(checkpoint)
+        if (own.model.device, own.model.dtype) != (audit.model.device, audit.model.dtype):
+            yield replace(_device(own, _chosen_device(own)), name=f"device, {checkpoint.name}")
 
 
 def stored_bytes(audit: Audit, known: Facts, layouts: int) -> int:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_audit
+from tiny_files import write_model
 
 from checker import __version__, cli
 from checker.measure import machine
@@ -234,6 +235,35 @@ def test_what_can_be_fetched_is_not_missing(command: Command, monkeypatch: pytes
     code, out, _ = command("doctor", tiny / "audit.yaml", "--set", "model={kind: hub, repo: org/name}")
     assert (code, rows(out)["model"]) == (0, "org/name, to be fetched from the hub")
     assert rows(out)["cost"] == "not known until the model is here"
+
+
+def test_checkpoints_are_looked_at_like_the_model(command: Command, tmp_path: Path) -> None:
+    section = (
+        "{pruned: {kind: directory, path: model}, low: {kind: directory, path: model, dtype: bfloat16}, "
+        "bare: {kind: directory, path: bare}, packed: {kind: gguf, path: m.gguf}, away: {kind: hub, repo: no-org/no}}"
+    )
+    file = tiny_audit.write(tmp_path, checkpoints=section)
+    (tmp_path / "m.gguf").write_bytes(b"no GGUF")
+    write_model(tmp_path / "bare", 2)
+    (tmp_path / "bare" / "tokenizer.json").unlink()
+    code, out, err = command("doctor", file)
+    found, alone = rows(out), rows(command("doctor", file, "--set", "checkpoints={}")[1])
+    assert (code, err) == (4, "")
+    assert out.endswith("\n\nMissing: checkpoint bare, checkpoint packed, checkpoint away.\n")
+    size = (tmp_path / "model" / "model.safetensors").stat().st_size / 1000
+    assert found["checkpoint pruned"] == f"at hand, {size:.0f} kB of weights in {tmp_path / 'model'}"
+    assert found["checkpoint bare"] == "✗found no tokenizer files beside the weights; copy those of the base model"
+    assert f"  ✗ checkpoint packed {tmp_path}/m.gguf: found " in out
+    assert found["checkpoint away"] == "✗no-org/no, to be fetched from the hub, which HF_HUB_OFFLINE forbids"
+    assert found["packages"] == "torch, transformers, gguf, accelerate are installed"
+    assert found["device, low"] == "cpu (processor), in bfloat16"
+    assert [name for name in found if name.startswith("device")] == ["device", "device, low"]
+    assert found["cost"] == "without packed and away: not known until at hand"
+    assert "cost" not in alone
+    # Beside a checkpoint as large as the model are the model's last states, its embedding, norm and head:
+    # 12 x 24 x 32 and 2 x 203 x 32 + 32 values of four bytes, which make 89 kB.
+    assert alone["memory"].startswith("about 953 kB beside the program itself")
+    assert found["memory"].startswith("about 1.04 MB beside the program itself")
 
 
 DEVICES = {
