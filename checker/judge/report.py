@@ -271,10 +271,11 @@ def _not_tested(evidence: Evidence) -> list[str]:
     """What no reader should take this audit to have shown."""
     audit = evidence.audit
     reach = "adjacent blocks only" if audit.max_gap == 1 else f"pairs of blocks at most {audit.max_gap} apart"
+    beyond = ", beyond what the checkpoints show of it" if audit.checkpoints else ""
     sentences = [
         f"Pairs farther apart: distances are of {reach}.",
         "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
-        "Recovery by fine-tuning after removal, and speed or memory of the pruned model.",
+        f"Recovery by fine-tuning after removal{beyond}, and speed or memory of the pruned model.",
         "Removal of any blocks but single ones and the sets that are listed as arms or named by a claim.",
         "Longer contexts than the windows of the evaluation contract.",
     ]

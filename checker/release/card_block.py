@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from checker.checkpoints import model_card
 from checker.core.escape import visible
-from checker.judge.figures.form import RemovalRow
+from checker.core.words import numbered
+from checker.judge.figures.form import CheckpointRow, RemovalRow, SideRow, ValueRow
 from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverRow
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
@@ -19,10 +20,11 @@ from checker.release.replay import judging_of
 from checker.reports.format import environment
 from checker.reports.tables import claims, facts, numbers
 from checker.reports.tables.words import MARKS
+from checker.spec.claims.removal import MEASURES
 from checker.spec.policies import built_on
 
 LONGEST = 40  # lines of a block, markers included
-_CLAIMS, _WAIVERS, _BUDGETS, _RESULTS = 12, 5, 6, 20  # at most so many are listed
+_CLAIMS, _WAIVERS, _BUDGETS, _RESULTS, _CHECKPOINTS = 12, 5, 6, 20, 3  # at most so many are listed
 _LONG, _SHORT = 1200, 240  # characters
 _WORST_FIRST = ("contradicted", "open", "supported")
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -77,6 +79,8 @@ def other_base_model(text: str, source: Source) -> str | None:
 def block(source: Source) -> str:
     """The block in plain Markdown, at most ``LONGEST`` lines; the template escapes what comes from outside."""
     report = source.report
+    released = report["released"]
+    checkpoints = released["checkpoints"] if released else ()
     ordered = sorted(report["claims"], key=lambda claim: _WORST_FIRST.index(claim["verdict"]))
     waivers = sorted(report["waivers"], key=lambda waiver: waiver["state"] != "active")
     page = environment(autoescape=False).get_template("card.md.j2")
@@ -86,6 +90,8 @@ def block(source: Source) -> str:
         claims=[_claim_cells(claim) for claim in ordered[:_CLAIMS]],
         further=len(ordered[_CLAIMS:]),
         model=_model(report["model"]),
+        checkpoints=[_checkpoint(released["base"], row) for row in checkpoints[:_CHECKPOINTS]] if released else [],
+        further_checkpoints=len(checkpoints[_CHECKPOINTS:]),
         texts=_texts(report["contracts"]),
         metric=_cut(f"{report['regime']['metric']['name']}. {report['regime']['metric']['sentence']}", _LONG),
         judged=_cut(f"as of {source.day}, under {_policy(report)}", _LONG),
@@ -127,9 +133,65 @@ def _backing(claim: ClaimRow) -> str:
 
 
 def _model(model: ModelRow) -> str:
-    digest = f"sha256 {model['digest']}" if model["digest"] else "weights not hashed"
-    quantised = f", de-quantised from {model['quantization']}" if model["quantization"] else ""
-    return _cut(f"{model['source']}, {model['blocks']} blocks, {model['dtype']}{quantised}, {digest}", _LONG)
+    return _cut(f"{model['source']}, {model['blocks']} blocks, {_weights(model)}", _LONG)
+
+
+def _weights(row: ModelRow | CheckpointRow) -> str:
+    """In what weights were measured, from what they come, and their digest."""
+    digest = f"sha256 {row['digest']}" if row["digest"] else "weights not hashed"
+    quantised = f", de-quantised from {row['quantization']}" if row["quantization"] else ""
+    return f"{row['dtype']}{quantised}, {digest}"
+
+
+def _checkpoint(base: SideRow, row: CheckpointRow) -> tuple[str, str]:
+    """A checkpoint's name, and its figures beside the model's."""
+    own = row["own"]
+    fewer = numbers.percent(100 * (own["parameters"] / base["parameters"] - 1))
+    parts = [
+        _done(row),
+        f"{numbers.count(base['blocks'])} → {numbers.count(own['blocks'])} blocks",
+        f"{numbers.count(base['parameters'])} → {numbers.count(own['parameters'])} parameters ({fewer})",
+        *_quality(base, row),
+        _weights(row),
+    ]
+    return row["name"], _cut("; ".join(parts), _LONG)
+
+
+def _done(row: CheckpointRow) -> str:
+    """What was done to the model's blocks, by their weights; never a removal where that is open."""
+    known = row["provenance"]
+    done = known["done"] if known and known["done"] is not None else "which of the model's blocks it lacks is open"
+    return f"{done}, and it is declared healed" if row["healed"] else done
+
+
+def _quality(base: SideRow, row: CheckpointRow) -> Iterator[str]:
+    """Perplexity before and after, or bits per byte where the tokens are others; the raw removal; KL from the model."""
+    own, raw = row["own"], row["raw"]
+    if row["unlike"]:
+        yield f"perplexity not comparable: {row['unlike']}"
+        yield _before_and_after(
+            "bits per byte", base["bits_per_byte"], own["bits_per_byte"], row["bits_per_byte_increase"]
+        )
+    else:
+        yield _before_and_after("perplexity", base["perplexity"], own["perplexity"], own["increase"])
+    if raw is not None and raw["increase"] is not None:
+        stated = "" if raw["found"] else " (as stated, not found in the weights)"
+        blocks = numbered("block", raw["removed"])
+        yield f"the model without {blocks}{stated}, and nothing else, {_percent(raw['increase'])}"
+    if own["kl"] is not None:
+        yield f"KL {numbers.distance(own['kl']['value'])} nats {numbers.interval(own['kl']['interval'])}"
+
+
+def _before_and_after(what: str, before: ValueRow | None, after: ValueRow | None, increase: ValueRow | None) -> str:
+    if before is None or after is None:
+        return f"{what} not measured"
+    ends = numbers.interval(after["interval"], numbers.perplexity)
+    figures = f"{what} {numbers.perplexity(before['value'])} → {numbers.perplexity(after['value'])} {ends}"
+    return figures if increase is None else f"{figures}, {_percent(increase)}"
+
+
+def _percent(row: ValueRow) -> str:
+    return f"{numbers.percent(row['value'])} {numbers.percents(row['interval'])}"
 
 
 def _policy(report: Report) -> str:
@@ -169,11 +231,12 @@ def metadata(source: Source) -> Metadata:
     """What goes into the front matter: base model where it is one of the hub's, tag, and measured perplexities."""
     model, evaluation = source.report["model"], source.report["contracts"]["evaluation"]
     on_hub = model["kind"] == "hub" and _REPOSITORY.fullmatch(model["source"])
+    one = _only_checkpoint(source.report)
     return Metadata(
-        model=_plain(model["source"].rsplit("/", 1)[-1]),
+        model=_plain(one["name"] if one else model["source"].rsplit("/", 1)[-1]),
         text=_plain(evaluation["text"]),
         text_kind=_text_kind(source.audit),
-        results=tuple(_results(source.report)[:_RESULTS]),
+        results=tuple(_results(source)[:_RESULTS]),
         base_model=model["source"] if on_hub else None,
     )
 
@@ -186,21 +249,46 @@ def _text_kind(audit: Mapping[str, Any]) -> str:
     return repository if isinstance(repository, str) and _REPOSITORY.fullmatch(repository) else "text"
 
 
-def _results(report: Report) -> list[Result]:
-    baseline = report["baseline"]
+def _only_checkpoint(report: Report) -> CheckpointRow | None:
+    """The one checkpoint that the audit is of; None where it is of none, or of several."""
+    checkpoints = report["released"]["checkpoints"] if report["released"] else ()
+    return checkpoints[0] if len(checkpoints) == 1 else None
+
+
+def _results(source: Source) -> list[Result]:
+    report = source.report
+    baseline, one = report["baseline"], _only_checkpoint(report)
     if baseline is None:
         return []
     windows = {"windows": baseline["windows"], "tokens": baseline["tokens"]}
     results = [Result("perplexity", "Perplexity of the unpruned model", _digits(baseline["perplexity"]), windows)]
+    if one is not None and one["own"]["perplexity"] is not None:
+        perplexity = one["own"]["perplexity"]
+        settings = {} if one["unlike"] else windows  # its own tokenizer cuts other ones
+        results.insert(0, _result("perplexity", f"Perplexity of {_plain(one['name'])}", perplexity, settings))
     for claim in report["claims"]:
         if claim["kind"] != "removal" or claim["value"] is None or claim["unit"] != "percent":
             continue
-        settings: dict[str, Any] = {"claim": _plain(claim["decided"]), "verdict": claim["verdict"]}
-        if claim["interval"] is not None:
-            settings["interval"] = [_digits(end) for end in claim["interval"]]
-        name = f"Perplexity increase in percent, claim {_plain(claim['id'])}"
-        results.append(Result("perplexity_increase", name, _digits(claim["value"]), settings))
+        measure = _measure(source.audit, claim["id"])
+        name = f"{measure.replace('_', ' ').capitalize()} increase in percent, claim {_plain(claim['id'])}"
+        stated = {"claim": _plain(claim["decided"]), "verdict": claim["verdict"]}
+        figure: ValueRow = {"value": claim["value"], "interval": claim["interval"]}
+        results.append(_result(f"{measure}_increase", name, figure, stated))
     return results
+
+
+def _result(metric: str, name: str, figure: ValueRow, settings: Mapping[str, Any]) -> Result:
+    ends = {} if figure["interval"] is None else {"interval": [_digits(end) for end in figure["interval"]]}
+    return Result(metric, name, _digits(figure["value"]), {**settings, **ends})
+
+
+def _measure(audit: Mapping[str, Any], claim: str) -> str:
+    """Whose increase a claim is about; one whose claims are not listed is of perplexity."""
+    claims = audit.get("claims")
+    for row in claims if isinstance(claims, list) else ():
+        if isinstance(row, Mapping) and row.get("id") == claim and row.get("measure") in MEASURES:
+            return str(row["measure"])
+    return MEASURES[0]
 
 
 def _plain(text: str) -> str:

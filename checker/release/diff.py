@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from checker.core.escape import clean
 from checker.core.words import counted
+from checker.judge.figures.form import CheckpointRow
 from checker.judge.form import ClaimRow, FindingRow, ModelRow, Report
 from checker.release import diff_figures
 from checker.release.diff_figures import Change, moved
@@ -56,14 +57,18 @@ def difference(before: Report, after: Report) -> Difference:
     """What changed from one report to the other. Figures that are not comparable are not compared."""
     distances = tuple(_incomparable(before, after, ("scoring", "selection")))
     costs = tuple(_incomparable(before, after, ("evaluation",)))
+    comparable = _comparable_checkpoints(before, after)
+    old, new = (diff_figures.distances(report, comparable) for report in (before, after))
+    paid, pays = (diff_figures.costs(report, comparable) for report in (before, after))
     changes = (
         *_model(before["model"], after["model"]),
+        *_checkpoints(before, after),
         *_audit(before, after),
         *_contracts(before, after),
-        *(() if distances else moved("distances", diff_figures.distances(before), diff_figures.distances(after))),
+        *(() if distances else moved("distances", old, new)),
         *_regimes(before, after),
         *_removal_sets(before, after),
-        *(() if costs else moved("costs", diff_figures.costs(before), diff_figures.costs(after))),
+        *(() if costs else moved("costs", paid, pays)),
         *_claims(before, after),
         *_findings(before, after),
     )
@@ -89,6 +94,49 @@ def _model(before: ModelRow, after: ModelRow) -> Iterator[Change]:
     for name in _MODEL:
         yield from _changed("model", name, before[name], after[name])
     yield from _changed("model", "tokenizer", before["tokenizer_digest"], after["tokenizer_digest"], _short)
+
+
+def _checkpoints(before: Report, after: Report) -> Iterator[Change]:
+    checkpoints, later = _released(before), _released(after)
+    for name in dict.fromkeys([*checkpoints, *later]):
+        old, new = _described(checkpoints.get(name)), _described(later.get(name))
+        if old is None or new is None:
+            yield from _changed("checkpoints", name, old and old["weights"], new and new["weights"])
+            continue
+        for part, value in old.items():
+            yield from _changed("checkpoints", f"{name}, {part}", value, new[part])
+
+
+def _released(report: Report) -> dict[str, CheckpointRow]:
+    return {row["name"]: row for row in (report["released"]["checkpoints"] if report["released"] else ())}
+
+
+def _described(row: CheckpointRow | None) -> dict[str, Any] | None:
+    """What a checkpoint is, whatever was measured of it."""
+    if row is None:
+        return None
+    known = row["provenance"]
+    return {
+        "weights": "not hashed" if row["digest"] is None else _short(row["digest"]),
+        "source": row["source"],
+        "dtype": row["dtype"],
+        "tokenizer": _short(row["tokenizer_digest"]),
+        "blocks": row["own"]["blocks"],
+        "parameters": row["own"]["parameters"],
+        "declared healed": row["healed"],
+        "what was done": known["done"] if known and known["done"] is not None else "open",
+    }
+
+
+def _comparable_checkpoints(before: Report, after: Report) -> set[str]:
+    """Those that both have, read by the same tokenizer and run in the same dtype: other weights are what may differ."""
+    checkpoints, later = _released(before), _released(after)
+    return {
+        name
+        for name, old in checkpoints.items()
+        if (new := later.get(name)) is not None
+        and (old["tokenizer_digest"], old["dtype"]) == (new["tokenizer_digest"], new["dtype"])
+    }
 
 
 def _audit(before: Report, after: Report) -> Iterator[Change]:
@@ -257,7 +305,8 @@ def _concluded(findings: Iterable[FindingRow]) -> dict[tuple[str, str], list[str
 
 
 _TITLES = {
-    "model": "Model", "audit": "Audit", "contract": "Contracts", "distances": "Distances", "regimes": "Regimes",
+    "model": "Model", "checkpoints": "Checkpoints", "audit": "Audit", "contract": "Contracts",
+    "distances": "Distances", "regimes": "Regimes",
     "removal sets": "Removal sets", "costs": "Costs", "claims": "Claims", "verdicts": "Verdicts",
     "findings": "Findings",
 }  # fmt: skip

