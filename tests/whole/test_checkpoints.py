@@ -21,6 +21,7 @@ from evidence_sample import Sample, checkpoint_facts, fill, provenance_facts, wi
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from checker import reports
 from checker.audit import audit
 from checker.checkpoints.digests import file_sha256, root_digest
 from checker.checkpoints.files import Files
@@ -38,7 +39,7 @@ from checker.measure.blocks import BlockStack
 from checker.measure.cut_checkpoint import save
 from checker.measure.engine import Engine
 from checker.measure.prepare import prepare
-from checker.release import rows
+from checker.release import card_block, rows
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
 from checker.selection.plan import plan
@@ -299,6 +300,33 @@ def test_made_up_figures_of_a_checkpoint_are_found_out(folder: Path, report: dic
     assert verify(forged).differences == ()
     wrong = [mean for mean in remeasured(forged, 1000, 0, folder / "audit.yaml") if not mean.agrees]
     assert {(mean.checkpoint, mean.text) for mean in wrong} == {("healed", "model")}
+
+
+def test_a_card_says_what_a_checkpoint_lacks_and_costs(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
+    sealed = seal(folder / "out", tmp_path / "pack", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    lines = card_block.block(card_block.source(sealed)).split("\n")
+    [line] = [line for line in lines if line.startswith("- **Checkpoint healed:** ")]
+    own = released(report, "healed")["own"]
+    assert "** blocks 1, 3 removed, 1 of 4 retrained, and it is declared healed; 6 → 4 blocks; " in line
+    assert f" → {own['perplexity']['value']:.4g} [" in line
+    assert f"; KL {own['kl']['value']:.3g} nats [" in line
+    assert line.endswith(f"; float32, sha256 {released(report, 'healed')['digest']}")
+
+
+def test_claims_on_checkpoints_and_their_rules_are_in_the_formats_for_programs(
+    folder: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in ("sarif", "junit", "github"):
+        reports.render(report, tmp_path, (name,))
+    [run_of] = json.loads((tmp_path / "report.sarif").read_text())["runs"]
+    results = {(row["ruleId"], row["kind"]): row for row in run_of["results"]}
+    wrong = results["provenance/layers-differ", "fail"]
+    assert "expected the model without blocks 1, 4" in wrong["message"]["text"]
+    line = wrong["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert "id: wrong" in (folder / "audit.yaml").read_text().splitlines()[line - 1]
+    written = (tmp_path / "report.junit.xml").read_text()
+    assert 'name="healed-shown-as-removal (claim trained)"' in written
+    assert "supported: the checkpoint healed" in written
 
 
 def test_the_files_of_every_checkpoint_are_in_the_pack(folder: Path, report: dict[str, Any], tmp_path: Path) -> None:
