@@ -261,12 +261,13 @@ def _check_vocabulary(found: Found, text: Text, batches: Iterable[texts.Batch]) 
     """A token that the model has no embedding for would fail in its forward, on some devices beyond recovery."""
     embeddings = found.architecture.embeddings or found.facts.vocabulary
     for batch in batches:
-        if int(batch.ids.max()) < embeddings:
+        ids = batch.whole  # (W, T)
+        if int(ids.max()) < embeddings:
             continue
-        window, position = (batch.ids >= embeddings).nonzero()[0].tolist()
+        window, position = (ids >= embeddings).nonzero()[0].tolist()
         raise CannotRun.at(
             f"{text if text.startswith('task') else f'data.{text}'}, {batch.name} {batch.units[window]}",
-            f"token id {int(batch.ids[window, position])} at position {position}",
+            f"token id {int(ids[window, position])} at position {position}",
             f"ids below {embeddings}, the model's number of embeddings",
             "the tokenizer does not belong to these weights; use the one that the model was trained with",
         )

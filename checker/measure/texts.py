@@ -34,6 +34,11 @@ class Batch:
     following: torch.Tensor | None = None  # (W, 1), the token after each window, where that is scored and not run
 
     @property
+    def whole(self) -> torch.Tensor:
+        """The tokens of each window (W, T), with the one that follows where that is scored."""
+        return self.ids if self.following is None else torch.cat([self.ids, self.following], 1)
+
+    @property
     def positions(self) -> int:
         """Scored positions per window."""
         return self.last - self.first + 1

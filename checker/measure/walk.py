@@ -188,11 +188,10 @@ class Walk:
             rows["kl"][where] = kl_divergence(self.base_log_p[where], log_p)
 
     def _targets(self) -> torch.Tensor:
-        following = self.batch.following
-        ids = self.ids if following is None else torch.cat([self.ids, following.to(self.ids.device)], 1)
+        ids = self.batch.whole
         if self.batch.last >= ids.shape[1] - 1:
             raise ValueError("a window's last position has no next token; expected to score NLL before it")
-        return ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1)
+        return ids[:, self.batch.first + 1 : self.batch.last + 2].reshape(-1).to(self.ids.device)
 
 
 def scored_logits(
