@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,12 @@ class GgufHeader:
     """
 
     metadata: Mapping[str, str | int | float | bool | GgufArray]
-    tensors: tuple[Tensor, ...]
+    placed: tuple[Placed, ...]
     tokenizer_digest: str
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(placed.tensor for placed in self.placed)
 
 
 _ENTRIES_LIMIT = 65_536
@@ -97,8 +101,8 @@ class _GgufWalk:
         tensors = self.count("tensors", 24, TENSORS_LIMIT)
         entries = self.count("metadata entries", 13, _ENTRIES_LIMIT)
         metadata, digest = self.entries(entries)
-        tensor_list = self.tensors(tensors, metadata.get("general.alignment", 32))
-        return GgufHeader(metadata, tensor_list, digest)
+        placed = self.tensors(tensors, metadata.get("general.alignment", 32))
+        return GgufHeader(metadata, placed, digest)
 
     def number(self, form: str) -> Any:
         end = self.position + struct.calcsize(form)
@@ -179,7 +183,7 @@ class _GgufWalk:
             refuse_file(self.path, f"the last string of {key!r} beyond the file's end", f"{count} strings inside it")
         self.position = position
 
-    def tensors(self, count: int, alignment: object) -> tuple[Tensor, ...]:
+    def tensors(self, count: int, alignment: object) -> tuple[Placed, ...]:
         if type(alignment) is not int or not 0 < alignment <= 2**20:
             refuse_file(self.path, f"general.alignment {alignment!r}", "a whole number from 1 to 1048576")
         by_name: dict[str, Placed] = {}
@@ -189,12 +193,13 @@ class _GgufWalk:
                 refuse_file(self.path, f"tensor {placed.tensor.name!r} twice", "each tensor once")
             by_name[placed.tensor.name] = placed
         check_apart(self.path, by_name.values())
-        available = self.size - -(-self.position // alignment) * alignment
+        start = -(-self.position // alignment) * alignment
+        available = self.size - start
         for name, placed in by_name.items():
             if placed.end > available:
                 place = f"tensor {name!r} at bytes {placed.start} to {placed.end} of the data"
                 refuse_file(self.path, place, f"it to lie inside the {max(available, 0)} bytes of data")
-        return tuple(placed.tensor for placed in by_name.values())
+        return tuple(replace(each, start=start + each.start, end=start + each.end) for each in by_name.values())
 
     def tensor(self) -> Placed:
         """One tensor; its place is in the file's data, which start after the header."""

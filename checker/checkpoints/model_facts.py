@@ -11,7 +11,7 @@ from typing import Any
 from checker.checkpoints.config import COUNTS, announced, cache_values, of_text
 from checker.checkpoints.digests import file_sha256, listing_digest
 from checker.checkpoints.files import FETCH_AGAIN, Files
-from checker.checkpoints.gguf import GgufArray, read_gguf
+from checker.checkpoints.gguf import GgufArray, GgufHeader, read_gguf
 from checker.checkpoints.safetensors import read_index, read_safetensors
 from checker.checkpoints.tensors import FLOATS, Placed, Tensor, stacks
 from checker.core.canonical import digest, read_json
@@ -104,11 +104,7 @@ def _count(path: Path, config: Mapping[str, Any], tensors: Iterable[Tensor]) -> 
 
 def _of_gguf(files: Files) -> ModelFacts:
     path = files.weights[0]
-    header = read_gguf(path)
-    if isinstance(parts := header.metadata.get("split.count"), int) and parts > 1:
-        raise CannotRun.at(
-            path, f"one of {parts} parts of a model", "a whole one", "merge the parts with `llama-gguf-split --merge`"
-        )
+    header = _whole(path)
     architecture = _printable(header.metadata.get("general.architecture"))
     count, size = f"{architecture}.block_count", f"{architecture}.vocab_size"
     context = f"{architecture}.context_length"
@@ -129,6 +125,29 @@ def _of_gguf(files: Files) -> ModelFacts:
         notes=notes,
         cache_values=cache_values(_attention(header.metadata, architecture), _number(path, sizes, (count,))),
     )
+
+
+def _whole(path: Path) -> GgufHeader:
+    header = read_gguf(path)
+    if isinstance(parts := header.metadata.get("split.count"), int) and parts > 1:
+        raise CannotRun.at(
+            path, f"one of {parts} parts of a model", "a whole one", "merge the parts with `llama-gguf-split --merge`"
+        )
+    return header
+
+
+def settings(files: Files) -> Mapping[str, Any]:
+    """The configuration of a model's language model; of a GGUF file its sizes, under the names of config.json."""
+    if files.config is not None:
+        return of_text(read_json(files.config))
+    metadata = _whole(files.weights[0]).metadata
+    architecture, tokens = metadata.get("general.architecture"), metadata.get("tokenizer.ggml.tokens")
+    found = {
+        "num_hidden_layers": metadata.get(f"{architecture}.block_count"),
+        "hidden_size": metadata.get(f"{architecture}.embedding_length"),
+        "vocab_size": tokens.length if isinstance(tokens, GgufArray) else metadata.get(f"{architecture}.vocab_size"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _attention(metadata: Mapping[str, Any], architecture: str) -> dict[str, Any]:
@@ -164,6 +183,8 @@ def _model_facts(
 
 def placed_tensors(files: Files) -> list[Placed]:
     """The tensors of all shards; CannotRun where one stands twice or the index names one that its shard lacks."""
+    if files.config is None:
+        return list(_whole(files.weights[0]).placed)
     homes: dict[str, str] = {}
     tensors: list[Placed] = []
     for path in files.weights:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
-from checker.checkpoints.files import locate
 from checker.checkpoints.provenance import comparison, summary
+from checker.checkpoints.provenance.weights import files_of, form
 from checker.commands.command import PATH, command, require_measuring
 from checker.commands.terminal import tell
-from checker.core.records import ModelSource
 from checker.core.slots import Comparison
 
 
@@ -37,12 +36,15 @@ def _blocks(_: click.Context, __: click.Parameter, text: str | None) -> tuple[in
 def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, with_slots: bool, as_json: bool) -> None:
     """Says which base block each block of a pruned checkpoint is, and what became of it, from the weights alone.
 
-    BASE and PRUNED are folders of safetensors. Exits with 0 where everything could be told, with 3 where something is
-    open. With --claim, exits with 0 where exactly these blocks are missing and those that stay run in slots like their
-    own, with 1 where not, with 3 where it is open. What a slot is (sliding or full attention, its scale, its experts)
-    may follow from its number: --slots tells, needs `pruneaudit[measure]`, and reads no weights for it.
+    BASE and PRUNED are folders of safetensors or GGUF files. A GGUF file against a folder, or packed weights against
+    plain ones, are de-quantised into a temporary folder first, which needs `pruneaudit[measure]`.
+
+    Exits with 0 where everything could be told, with 3 where something is open. With --claim, exits with 0 where
+    exactly these blocks are missing and those that stay run in slots like their own, with 1 where not, with 3 where it
+    is open. What a slot is (sliding or full attention, its scale, its experts) may follow from its number: --slots
+    tells, needs `pruneaudit[measure]`, and reads no weights for it.
     """
-    origins = comparison.provenance(base, pruned)
+    origins = _origins(base, pruned)
     if claim is not None:
         comparison.check_claim(origins, claim)
     slots = _slots(base, pruned, origins) if with_slots else summary.NOT_ASKED
@@ -55,9 +57,20 @@ def provenance(base: Path, pruned: Path, claim: tuple[int, ...] | None, with_slo
     sys.exit({"agrees": 0, "differs": 1, "open": 3}[summary.verdict(origins, claim, slots)[0]])
 
 
+def _origins(base: Path, pruned: Path) -> comparison.Provenance:
+    files = files_of(base), files_of(pruned)
+    if len({form(each) for each in files}) == 1:
+        return comparison.provenance(base, pruned)
+    require_measuring()
+    from checker.measure import dequantised
+
+    with dequantised.comparing(files[0]) as opened, opened(files[1]) as (source, checkpoint):
+        return comparison.compared(source, checkpoint)
+
+
 def _slots(base: Path, pruned: Path, origins: comparison.Provenance) -> Comparison:
     require_measuring()
     from checker.measure import slots
 
-    files = locate(ModelSource("directory", path=str(base)))
+    files = files_of(base)
     return slots.compared(slots.of_files(files), files, pruned, origins.layout)

@@ -144,6 +144,10 @@ class ProvenanceFacts:
     config: tuple[str, ...] = ()  # fields of config.json that do not fit
     twins: tuple[tuple[int, ...], ...] = ()  # blocks of the audited model with the very same weights
     slots: Comparison | None = None  # whether its blocks run in slots like the model's; None: not compared
+    quantised: tuple[int, ...] = ()  # places of the model's weights, rounded to the grid of a quantised type alone
+    types: str = ""  # the quantised types that its blocks are stored in
+    in_part: tuple[str, ...] = ()  # the tensors that were changed, where few of each retrained block were
+    share: float | None = None  # of the parameters of a block, those of these tensors, at the most
 
     @property
     def why_another(self) -> str | None:

@@ -153,7 +153,7 @@ def cut(model: nn.Module, layout: Layout, name: str | None = None) -> None:
     for config in _configurations(model):
         for key, value in cut_settings(_settings(config), len(blocks), layout.slots).items():
             setattr(config, key, value)
-    _clear_quantiser(model)
+    clear_quantiser(model)
 
 
 def _check_slots(layout: Layout, blocks: int) -> None:
@@ -203,7 +203,7 @@ def _check_dequantised(model: nn.Module) -> None:
         )
 
 
-def _clear_quantiser(model: nn.Module) -> None:
+def clear_quantiser(model: nn.Module) -> None:
     """Takes off the mark that reading GGUF leaves, with which the library refuses to save."""
     for mark in ("hf_quantizer", "quantization_method", "is_quantized"):
         vars(model).pop(mark, None)

@@ -14,6 +14,7 @@ from checker.checkpoints import model_card
 from checker.checkpoints.digests import check_pin, weights_digest
 from checker.checkpoints.files import Files, locate
 from checker.checkpoints.model_facts import facts
+from checker.checkpoints.provenance.comparison import compared
 from checker.checkpoints.trust import check_agreed
 from checker.core.errors import CannotRun, NotFinite
 from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ProvenanceFacts, ScoringFacts
@@ -21,7 +22,7 @@ from checker.core.files import Stamp, check_unchanged, stamps
 from checker.core.layouts import Layout
 from checker.core.questions import Text
 from checker.core.records import Audit, Checkpoint, ModelSource
-from checker.measure import harness, slots, task_requests, texts
+from checker.measure import dequantised, harness, slots, task_requests, texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.harness import LoadedTask
 from checker.measure.models import fetch, load_tokenizer
@@ -124,7 +125,8 @@ def prepare(
     tasks = tuple(_load_tasks(audit, progress))
     requests = _cut_requests(audit, tasks, found)
     prepared = Prepared(audit, started, found, known, cuts, begin_token, tasks=tasks, requests=requests)
-    checkpoints = tuple(_checkpoint(prepared, each, progress, hub_cache) for each in audit.checkpoints)
+    with dequantised.comparing(found.files, audit.model.blocks) as opened:
+        checkpoints = tuple(_checkpoint(prepared, each, progress, hub_cache, opened) for each in audit.checkpoints)
     check_unchanged(before)
     known = replace(
         known, checkpoints=tuple(each.facts for each in checkpoints), tasks=tuple(task.facts for task in tasks)
@@ -179,7 +181,7 @@ def _check_windows(found: Found, cuts: Mapping[Text, texts.Cut]) -> None:
 
 
 def _checkpoint(
-    prepared: Prepared, checkpoint: Checkpoint, progress: Progress, hub_cache: Path | None
+    prepared: Prepared, checkpoint: Checkpoint, progress: Progress, hub_cache: Path | None, opened: dequantised.Opened
 ) -> PreparedCheckpoint:
     """A checkpoint's files, its own windows, and where its weights come from."""
     progress.say(f"reading the checkpoint {checkpoint.name}")
@@ -188,7 +190,7 @@ def _checkpoint(
         cuts, scoring, evaluation = _cut(prepared.audit, found)
         _check_windows(found, cuts)
         unlike = _first_unlike(prepared.cuts, cuts)
-        origin, reason = _provenance(prepared, found)
+        origin, reason = _provenance(prepared, found, opened)
         requests = _cut_requests(prepared.audit, prepared.tasks, found)
     read = CheckpointFacts(checkpoint.name, found.facts, scoring, evaluation, unlike, origin, reason)
     return PreparedCheckpoint(checkpoint, found, cuts, read, requests)
@@ -216,15 +218,16 @@ def _first_unlike(base: Mapping[Text, texts.Cut], own: Mapping[Text, texts.Cut])
     return None
 
 
-def _provenance(prepared: Prepared, found: Found) -> tuple[ProvenanceFacts | None, str]:
+def _provenance(prepared: Prepared, found: Found, opened: dequantised.Opened) -> tuple[ProvenanceFacts | None, str]:
     """What the weights say of a checkpoint, its slots held against the model's; or why that is not known."""
     try:
-        known = checkpoint_facts.provenance_facts(prepared.audit, prepared.found.files, found.files)
+        with opened(found.files) as (base, checkpoint):
+            known = checkpoint_facts.provenance_facts(compared(base, checkpoint))
     except CannotRun as error:
         return None, str(error)
     layout = None if known.layout is None else Layout.parse(known.layout)
-    compared = slots.held_against(prepared.found.architecture, found.architecture, layout)
-    return replace(known, slots=compared), ""
+    alike = slots.held_against(prepared.found.architecture, found.architecture, layout)
+    return replace(known, slots=alike), ""
 
 
 def with_selection(known: Facts, cuts: dict[Text, texts.Cut], cut: texts.Cut, facts: ScoringFacts) -> Facts:

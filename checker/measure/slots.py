@@ -20,6 +20,7 @@ from torch import nn
 from checker.checkpoints.config import KINDS
 from checker.checkpoints.digests import file_sha256
 from checker.checkpoints.files import Files, locate
+from checker.checkpoints.provenance.weights import files_of
 from checker.core import slots as core_slots
 from checker.core.canonical import digest
 from checker.core.errors import CannotRun
@@ -160,7 +161,7 @@ def in_facts(model: ModelFacts, known: Architecture, *, packed: bool = False) ->
 
 def of_checkpoint(path: Path, base: Files, stack: str | None = None) -> Architecture:
     """As ``of_files``, of a checkpoint's folder; its own code runs where it is the code agreed to in ``base``."""
-    files = locate(ModelSource("directory", path=str(path)))
+    files = files_of(path)
     if base.code:
         trusted = locate(ModelSource("directory", path=str(path), trust_remote_code=True))
         if same_code(trusted, base):

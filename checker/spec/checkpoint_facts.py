@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from checker.checkpoints import model_facts
-from checker.checkpoints.files import Files, locate
-from checker.checkpoints.provenance.comparison import Provenance, compared
-from checker.checkpoints.provenance.weights import of_files
+from checker.checkpoints.files import locate
+from checker.checkpoints.provenance.comparison import Provenance
 from checker.core.canonical import digest, restored
 from checker.core.errors import CannotRun, EvidenceDamaged
 from checker.core.facts import CheckpointFacts, Facts, ModelFacts, ProvenanceFacts
@@ -23,16 +22,8 @@ RECORD = "checkpoint"
 _QUOTED = 160  # characters
 
 
-def provenance_facts(audit: Audit, base: Files, checkpoint: Files) -> ProvenanceFacts:
-    """What the weights of a checkpoint say of it, held against the audited model's.
-
-    CannotRun where one of the two is no folder of safetensors, or is damaged.
-    """
-    source = of_files(base, stack=audit.model.blocks)
-    return _facts(compared(source, of_files(checkpoint, like=source)))
-
-
-def _facts(provenance: Provenance) -> ProvenanceFacts:
+def provenance_facts(provenance: Provenance) -> ProvenanceFacts:
+    """What the weights of a checkpoint say of it, held against the audited model's."""
     changes = [provenance.origins[place].change or 0.0 for place in provenance.retrained]
     return ProvenanceFacts(
         blocks=len(provenance.origins),
@@ -50,6 +41,10 @@ def _facts(provenance: Provenance) -> ProvenanceFacts:
             if not setting.agrees
         ),
         twins=provenance.twins,
+        quantised=provenance.quantised,
+        types=provenance.types,
+        in_part=provenance.in_part,
+        share=provenance.share if provenance.in_part else None,
     )
 
 

@@ -424,7 +424,8 @@ def refused(base: Path, folder: Path) -> str:
 
 def test_a_folder_that_is_not_there(bases: Path, tmp_path: Path) -> None:
     assert refused(bases / "llama", tmp_path / "none") == (
-        f"{tmp_path}/none: found no such folder; expected one with config.json and safetensors; check the path"
+        f"{tmp_path}/none: found no such folder; expected one with config.json and safetensors, or a GGUF file; "
+        "check the path"
     )
 
 
@@ -564,13 +565,13 @@ def test_the_command_shows_what_was_found(bases: Path, pruned: Path, run: Run) -
     assert out.splitlines() == [
         "pruned: 3 blocks; llama: 4 blocks",
         "layout: (0,2,3)",
-        "block 1 removed; 1 of 3 retrained",
+        "block 1 removed; 1 of 3 changed in up_proj",
         "slots: not compared; use --slots",
         "",
         "place  weights of  state",
         "0      0           identical",
         "1      2           identical",
-        f"2      3           retrained, relative change {change:.3g} in 1 of 9 tensors",
+        f"2      3           changed in up_proj, 22.1 % of its parameters, relative change {change:.3g}",
         "",
         "outside of the blocks                             state",
         "embeddings             model.embed_tokens.weight  identical",
@@ -632,7 +633,8 @@ def test_the_command_gives_json(bases: Path, pruned: Path, run: Run) -> None:
     assert (found["layout"], found["removed"], found["retrained"]) == ("(0,2,3)", [1], [2])
     assert found["blocks"][1] == {
         "place": 1, "slot": 2, "weights": [{"block": 2, "weight": 1.0}], "state": "identical", "change": 0.0,
-        "changed": [], "tensors": 9, "rounded_to": None, "reason": None,
+        "changed": [], "tensors": 9, "rounded_to": None, "share": 0.0,
+        "reason": None,
     }  # fmt: skip
     assert found["claim"] == {"layers": [1, 2], "agreement": "differs", "message": "the checkpoint lacks block 1"}
 

@@ -193,7 +193,9 @@ def test_the_rules_hold_claims_against_their_checkpoints(report: dict[str, Any])
         ("pass", "merged/pruned holds the model's own weights, as they are, rounded or merged"),
         trained["trained"],
     }
-    assert trained["trained"][1].startswith("healed is declared healed, and holds 1 of 4 blocks with other weights, ")
+    assert trained["trained"][1].startswith(
+        "healed is declared healed, and holds 1 of 4 blocks with other weights in up_proj "
+    )
     assert {outcome for outcome, _ in findings(report, "provenance/block-count").values()} == {"pass"}
 
 

@@ -18,6 +18,7 @@ from checker.checkpoints.provenance.outside import Outside, Setting, outside, se
 from checker.checkpoints.provenance.weights import Checkpoint, open_folder
 from checker.core.errors import CannotRun, UsageError
 from checker.core.layouts import Layout, Place, same_removal
+from checker.core.words import enumerated
 
 Agreement = Literal["agrees", "differs", "open"]
 # What a way to choose slots costs, what counts most first. Single blocks: slots whose own block is used nowhere, slots
@@ -53,8 +54,30 @@ class Provenance:
     @property
     def retrained(self) -> tuple[int, ...]:
         """The places whose weights were changed after they were taken from the base."""
-        states = ("retrained", "merged and retrained")
+        return tuple(place for place, origin in enumerate(self.origins) if origin.retrained)
+
+    @property
+    def quantised(self) -> tuple[int, ...]:
+        """The places whose weights are rounded to the grid of a quantised type, and otherwise what they were."""
+        states = ("quantised", "merged and quantised")
         return tuple(place for place, origin in enumerate(self.origins) if origin.state in states)
+
+    @property
+    def types(self) -> str:
+        """The quantised types that blocks are stored in; empty without."""
+        found = (origin.through for origin in self.origins if "quantised" in origin.state)
+        return ", ".join(sorted({kind for through in found for kind in (through or "").split(", ") if kind}))
+
+    @property
+    def in_part(self) -> tuple[str, ...]:
+        """The tensors that were changed, by their short names, where that is few of each block that was changed."""
+        changed = [self.origins[place].in_part for place in self.retrained]
+        return tuple(sorted({name for names in changed for name in names})) if all(changed) else ()
+
+    @property
+    def share(self) -> float:
+        """Of the parameters of a block, those of the tensors that were changed, where that is most."""
+        return max((self.origins[place].share for place in self.retrained), default=0.0)
 
     @property
     def duplicated(self) -> tuple[int, ...]:
@@ -91,7 +114,7 @@ class Provenance:
     def _reasons(self) -> Iterator[str]:
         for place in self.undecided:
             yield f"block {place} of the checkpoint: {self.origins[place].reason}"
-        for group in self.twins:
+        for group in () if self.undecided else self.twins:
             if 0 < len(set(self.removed) & set(group)) < len(group):
                 numbers = ", ".join(map(str, group))
                 yield f"base blocks {numbers} have the very same weights, so which of them is gone cannot be told"
@@ -103,12 +126,16 @@ class Provenance:
     @property
     def done(self) -> list[str]:
         """What was done to the base's blocks, in a few words each."""
+        if self.undecided:
+            return [f"the origin of {in_words(self.undecided)} of {len(self.origins)} is open"]
+        changed = f"changed in {enumerated(self.in_part)}" if self.in_part else "retrained"
         deeds = {
             f"{in_words(self.removed)} removed": self.removed,
             f"{len(self.merged)} merged": self.merged,
             f"{in_words(self.duplicated)} duplicated": self.duplicated,
             "blocks reordered": self.reordered,
-            f"{len(self.retrained)} of {len(self.origins)} retrained": self.retrained,
+            f"{len(self.retrained)} of {len(self.origins)} {changed}": self.retrained,
+            f"quantised ({self.types})": self.types,
         }
         return [deed for deed, happened in deeds.items() if happened] or ["nothing done to its blocks"]
 
@@ -123,7 +150,7 @@ class Provenance:
 
 
 def provenance(base: Path, checkpoint: Path) -> Provenance:
-    """Where the weights in one folder come from, held against those in another; both are read in pieces, at most twice.
+    """Where the weights of a checkpoint come from, held against the base's; both are read in pieces, at most twice.
 
     CannotRun where a folder, its configuration or its weights are missing, damaged or inconsistent.
     """
@@ -154,7 +181,7 @@ def _check_base(base: Checkpoint) -> None:
     if numbers != list(range(len(numbers))) or base.announced not in (None, len(numbers)):
         announced = "" if base.announced is None else f", as config.json says {base.announced}"
         raise CannotRun.at(
-            base.folder,
+            base.place,
             f"{len(numbers)} blocks, numbered {numbers[0]} to {numbers[-1]}",
             f"a whole base model, numbered from 0 without a gap{announced}",
             "name the checkpoint that was pruned",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import sqrt
@@ -19,10 +19,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checker.checkpoints.provenance.weights import Array, Checkpoint, check_finite, compare, read
+from checker.checkpoints.provenance.weights import (
+    READABLE,
+    Array,
+    Checkpoint,
+    check_finite,
+    compare,
+    quantised,
+    read,
+    rounded,
+)
 from checker.checkpoints.tensors import FLOATS, Placed
 
-State = Literal["identical", "cast", "retrained", "merged", "merged and retrained", "open"]
+State = Literal[
+    "identical", "cast", "quantised", "retrained", "retrained and quantised", "merged", "merged and quantised",
+    "merged and retrained", "open",
+]  # fmt: skip
 Parts = tuple[tuple[int, float], ...]  # base blocks with their weights
 
 _SAMPLE = 1 << 16  # values of a block
@@ -30,6 +42,7 @@ _SAMPLES = 1 << 24  # values of all blocks
 _DECIDED = 0.5  # the nearest block is the origin where it is at most half as far away as the next
 _SMALLEST = 0.002  # of a part of a merge: its norm, relative to the block's
 _MOST_PARTS = 8
+_FIRST = 64  # values of a sample that most unlike tensors differ in
 _SCALAR = 2.0**-24  # what a merge's weight may have lost where it was held in single precision
 
 
@@ -42,7 +55,8 @@ class Origin:
     change: float | None = None  # Frobenius norm of the difference over that of the base's, over all its tensors
     changed: tuple[str, ...] = ()  # tensors that are neither as in the base nor rounded from it
     tensors: int = 0
-    through: str | None = None  # cast: the type it was rounded to
+    through: str | None = None  # cast or quantised: the type it was rounded to
+    share: float = 0.0  # of the block's parameters: those of the tensors that were changed
     reason: str | None = None  # open: why
     twins: tuple[int, ...] = ()  # base blocks with the very same weights, where there are several
 
@@ -51,6 +65,22 @@ class Origin:
         """The one base block whose weights these are, or were before they were changed."""
         alone = len(self.parts) == 1 and self.parts[0][1] == 1.0
         return self.parts[0][0] if alone else None
+
+    @property
+    def retrained(self) -> bool:
+        """Whether it holds other values than what it is made of, beyond rounding."""
+        return "retrained" in self.state
+
+    @property
+    def in_part(self) -> tuple[str, ...]:
+        """The last meaningful names of the tensors that were changed, where most were not; as q_proj and v_proj."""
+        few = self.retrained and 2 * len(self.changed) < self.tensors
+        return tuple(dict.fromkeys(map(_short, self.changed))) if few else ()
+
+
+def _short(name: str) -> str:
+    parts = [part for part in name.split(".") if part not in ("weight", "bias")]
+    return parts[-1] if parts else name
 
 
 @dataclass(frozen=True)
@@ -75,16 +105,25 @@ class Block:
     def packed(self) -> str | None:
         """The first type that holds no weight as it is, or None."""
         kinds = (placed.tensor.kind for placed in self.placed.values())
-        return next((kind for kind in kinds if kind not in FLOATS), None)
+        return next((kind for kind in kinds if kind not in READABLE), None)
 
     @cached_property
     def matrices(self) -> Array:
         """The samples of what has rows and columns, one after another; of everything where nothing has."""
         # The weights of norms are much alike in all blocks, so they tell little.
-        wide = [name for name, placed in self.placed.items() if len(placed.tensor.shape) > 1] or list(self.samples)
-        for name in wide:
+        for name in self.wide or self.samples:
             check_finite(self.placed[name], self.samples[name])
-        return np.concatenate([self.samples[name] for name in wide])
+        return np.concatenate([self.samples[name] for name in self.wide or self.samples])
+
+    @cached_property
+    def wide(self) -> tuple[str, ...]:
+        """What has rows and columns."""
+        return tuple(name for name, placed in self.placed.items() if len(placed.tensor.shape) > 1)
+
+    @property
+    def quantised(self) -> str | None:
+        """The quantised types that its values were read from."""
+        return ", ".join(sorted({kind for placed in self.placed.values() if (kind := quantised(placed))})) or None
 
 
 def read_blocks(checkpoint: Checkpoint) -> list[Block]:
@@ -161,6 +200,13 @@ class _Base:
         owners = (self.owners.get(item, set()) for item in block.digests.items())
         return Counter(next(iter(numbers)) for numbers in owners if len(numbers) == 1)
 
+    def whose_matrices(self, group: _Group, block: Block) -> Block | None:
+        """The base block that has some of a block's matrices, as they are or rounded; None if several or none."""
+        telling = [name for name in block.wide if np.ptp(block.samples[name]) > 0.0]  # a constant is of no block
+        of_all = ([own for own in group.blocks if _same(own, block, name)] for name in telling)
+        owned = {owners[0].number: owners[0] for owners in of_all if len(owners) == 1}
+        return next(iter(owned.values())) if len(owned) == 1 else None
+
 
 def _unlike(base: _Base, block: Block) -> Origin:
     """The origin of a block that has the digest of no base block."""
@@ -172,9 +218,12 @@ def _unlike(base: _Base, block: Block) -> Origin:
         return _open(block, f"its tensors are copies from several base blocks: {copies}")
     if not (norm := _norm(block.matrices)):
         return _open(block, "all its sampled values are zero")
-    # Samples only propose, all values decide. Does a weighted sum come far nearer than any base block alone? Then every
-    # value must bear it out. Else it is the nearest block, provided that the next one is much further away: training
-    # moves weights by far less than two blocks lie apart.
+    # Samples only propose, all values decide. A matrix that is one base block's, as it is or rounded, tells whose block
+    # it is, however far others were moved, as merged adapters move a few. Else: does a weighted sum come far nearer
+    # than any base block alone? Then every value must bear it out. Else it is the nearest block, provided that the next
+    # one is much further away: training moves weights by far less than two blocks lie apart.
+    if (source := base.whose_matrices(group, block)) is not None:
+        return _from_one(source, block, base.twins.get(source.number, ()))
     fit = _Fit(group, block, norm)
     if (parts := fit.merged()) is not None:
         origin = _confirmed_merge({source.number: source for source in group.blocks}, block, parts)
@@ -188,6 +237,15 @@ def _unlike(base: _Base, block: Block) -> Origin:
             f"away, against {further:.3g}",
         )
     return _from_one(nearest, block, base.twins.get(nearest.number, ()))
+
+
+def _same(source: Block, block: Block, name: str) -> bool:
+    """Whether a tensor's sample is that of the base's tensor, as it is or rounded."""
+    ours, theirs, kind = block.samples[name], source.samples[name], block.placed[name].tensor.kind
+    kinds = dict.fromkeys((kind if kind in FLOATS else "F32", "BF16", "F16"))
+    return any(np.array_equal(rounded(theirs[:_FIRST], each), ours[:_FIRST]) for each in kinds) and any(
+        np.array_equal(rounded(theirs, each), ours) for each in kinds
+    )
 
 
 def _open(block: Block, reason: str) -> Origin:
@@ -211,22 +269,40 @@ def _why_incomparable(base: Sequence[Block], block: Block) -> str:
 
 def _from_one(source: Block, block: Block, same: tuple[int, ...]) -> Origin:
     """What became of one base block's tensors."""
-    squares, reference, changed, through = 0.0, 0.0, [], set()
+    squares, reference, changed, through, within = 0.0, 0.0, [], set(), set()
     for name, placed in block.placed.items():
         if block.digests[name] == source.digests[name]:
             reference += compare(placed, [(placed, 1.0)]).reference
             continue
         difference = compare(placed, [(source.placed[name], 1.0)])
         squares, reference = squares + difference.squares, reference + difference.reference
-        if difference.through is None:
-            changed.append(name)
-        else:
+        if difference.through is not None:
             through.add(difference.through)
-    parts: Parts = ((source.number, 1.0),)
-    change = sqrt(squares / reference) if reference else None
+        elif difference.within:
+            within.add(quantised(placed))
+        else:
+            changed.append(name)
+    known = Origin(
+        ((source.number, 1.0),),
+        "cast",
+        sqrt(squares / reference) if reference else None,
+        tuple(changed),
+        len(block.placed),
+        ", ".join(sorted(through)),
+        share=_share(block, changed),
+        twins=same,
+    )
     if changed:
-        return Origin(parts, "retrained", change, tuple(changed), len(block.placed), twins=same)
-    return Origin(parts, "cast", change, (), len(block.placed), ", ".join(sorted(through)), twins=same)
+        return replace(
+            known, state="retrained and quantised" if block.quantised else "retrained", through=block.quantised
+        )
+    return replace(known, state="quantised", through=block.quantised) if within else known
+
+
+def _share(block: Block, names: Sequence[str]) -> float:
+    """Of a block's parameters, those of some of its tensors."""
+    sizes = {name: placed.tensor.elements for name, placed in block.placed.items()}
+    return sum(sizes[name] for name in names) / max(1, sum(sizes.values()))
 
 
 class _Group:
@@ -298,17 +374,22 @@ class _Fit:
 
 def _confirmed_merge(base: Mapping[int, Block], block: Block, parts: Parts) -> Origin | None:
     """What all values say of a weighted sum; None where it is no better than the nearest base block, changed."""
-    squares, reference, changed = 0.0, 0.0, []
+    squares, reference, changed, within = 0.0, 0.0, [], False
     for name, placed in block.placed.items():
         difference = compare(placed, [(base[number].placed[name], weight) for number, weight in parts])
         squares, reference = squares + difference.squares, reference + difference.reference
-        if not difference.exact:
+        within = within or (difference.within and not difference.exact)
+        if not (difference.exact or difference.within):
             changed.append(name)
     change = sqrt(squares / reference) if reference else None
     if not changed:
-        return Origin(parts, "merged", change, tensors=len(block.placed))
+        state: State = "merged and quantised" if within else "merged"
+        return Origin(parts, state, change, tensors=len(block.placed), through=block.quantised if within else None)
     scaled = len(parts) == 1  # training, too, moves a block along itself
-    return None if scaled else Origin(parts, "merged and retrained", change, tuple(changed), len(block.placed))
+    if scaled:
+        return None
+    share = _share(block, changed)
+    return Origin(parts, "merged and retrained", change, tuple(changed), len(block.placed), share=share)
 
 
 # Weights as somebody would have written them: fractions of small numbers, then more and more digits.

@@ -8,12 +8,12 @@ from math import sqrt
 from typing import Any, Literal
 
 from checker.checkpoints.config import COUNTS, cut_settings
-from checker.checkpoints.provenance.weights import Checkpoint, compare, read
-from checker.checkpoints.tensors import FLOATS, Placed, Tensor
+from checker.checkpoints.provenance.weights import READABLE, Checkpoint, compare, quantised, read
+from checker.checkpoints.tensors import Placed, Tensor
 from checker.core.layouts import Layout
 
 Role = Literal["embeddings", "norm", "head", "other"]
-Fate = Literal["identical", "cast", "retrained", "tied", "absent", "added", "open"]
+Fate = Literal["identical", "cast", "quantised", "retrained", "tied", "absent", "added", "open"]
 
 # Of a configuration: what says nothing of the weights, and what is listed even where nothing is wrong with it.
 _ASIDE = frozenset({
@@ -22,7 +22,7 @@ _ASIDE = frozenset({
 })  # fmt: skip
 _SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model")  # listed even where nothing is wrong with them
 _HEADS = ("lm_head", "embed_out", "output")
-_EMBEDDINGS = ("embed", "wte", "wpe")
+_EMBEDDINGS = ("embed", "embd", "wte", "wpe")
 _NORMS = ("norm", "ln_f", "ln_")
 
 
@@ -119,10 +119,12 @@ def _fate(source: Placed, placed: Placed) -> Outside:
         return Outside(role, name, "open", note=f"shape {list(ours.shape)}, and {list(theirs.shape)} in the base")
     if read(placed, 1).digest == read(source, 1).digest:
         return Outside(role, name, "identical", 0.0)
-    if packed := next((tensor.kind for tensor in (ours, theirs) if tensor.kind not in FLOATS), None):
+    if packed := next((tensor.kind for tensor in (ours, theirs) if tensor.kind not in READABLE), None):
         return Outside(role, name, "open", note=f"stored as {packed}, which is compared by digest alone")
     difference = compare(placed, [(source, 1.0)])
     change = sqrt(difference.squares / difference.reference) if difference.reference else None
+    if difference.through is None and difference.within:
+        return Outside(role, name, "quantised", change, f"to {quantised(placed)}")
     if difference.through is None:
         return Outside(role, name, "retrained", change)
     return Outside(role, name, "cast", change, f"to {difference.through}")

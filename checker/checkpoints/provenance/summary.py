@@ -11,6 +11,7 @@ from checker.checkpoints.provenance.origins import Origin
 from checker.checkpoints.provenance.outside import Outside, Setting
 from checker.core.layouts import Place
 from checker.core.slots import Comparison
+from checker.core.words import enumerated
 
 FORMAT = "pruneaudit/provenance/1"
 
@@ -72,6 +73,8 @@ def as_json(
         "duplicated": list(provenance.duplicated),
         "reordered": provenance.reordered,
         "retrained": list(provenance.retrained),
+        "quantised": list(provenance.quantised),
+        "types": provenance.types or None,
         "blocks": [_block_row(provenance, place, origin) for place, origin in enumerate(provenance.origins)],
         "outside": [
             {"role": each.role, "tensor": each.name, "state": each.state, "change": each.change, "note": each.note}
@@ -107,6 +110,7 @@ def _block_row(provenance: Provenance, place: int, origin: Origin) -> dict[str, 
         "changed": list(origin.changed),
         "tensors": origin.tensors,
         "rounded_to": origin.through,
+        "share": origin.share,
         "reason": origin.reason,
     }
 
@@ -125,10 +129,14 @@ def _block(provenance: Provenance, place: int) -> list[str]:
 def _state(origin: Origin) -> str:
     if origin.state == "cast":
         return f"cast to {origin.through}"
-    if origin.state not in ("retrained", "merged and retrained"):
-        return origin.state
+    kinds = f" ({origin.through})" if origin.through else ""
+    if not origin.retrained:
+        return f"{origin.state}{kinds}"
+    if origin.in_part and origin.block is not None:
+        state = origin.state.replace("retrained", f"changed in {enumerated(origin.in_part)}")
+        return f"{state}{kinds}, {100 * origin.share:.3g} % of its parameters{_change(origin.change)}"
     some = f" in {len(origin.changed)} of {origin.tensors} tensors" if len(origin.changed) < origin.tensors else ""
-    return f"{origin.state}{_change(origin.change)}{some}"
+    return f"{origin.state}{kinds}{_change(origin.change)}{some}"
 
 
 def _change(change: float | None) -> str:

@@ -278,6 +278,10 @@ class ProvenanceRow(TypedDict):  # what a checkpoint's weights say of it
     done: str | None
     retrained: int
     change: float | None
+    changed: Sequence[str]  # the tensors, where few of each retrained block
+    share: float | None  # of the parameters of a block: those of these tensors
+    quantised: int
+    types: str | None
     touched: Sequence[str]
     open: Sequence[str]
     slots: str | None  # why its slots are not the model's

@@ -46,10 +46,26 @@ def _healing(checkpoint: Checkpoint, known: ProvenanceFacts) -> Result:
         return failed(f"{name}: found {enumerated(signs)}; expected {expected}; {remedy}")
     if known.layout is None and known.open:
         return undecided(f"{name}: whether it was trained is not decided: {known.open[0]}")
+    if checkpoint.healed and known.types:
+        unseen = "its training, if any, moved no value farther than rounding to that grid explains"
+        return undecided(f"{name} is declared healed, and holds the model's own weights, {_stored(known)}: {unseen}")
     if checkpoint.healed:
         remedy = "take `healed: true` away, or name the healed one"
         return failed(f"{name}: found the model's own weights; expected others, for it is declared healed; {remedy}")
+    if known.types:
+        return passed(f"{name} holds the model's own weights, {_stored(known)}: no value lies beyond its rounding")
     return passed(f"{name} holds the model's own weights, as they are, rounded or merged")
+
+
+def _in_part(known: ProvenanceFacts) -> str:
+    if not known.in_part:
+        return ""
+    share = "" if known.share is None else f" ({100 * known.share:.3g} % of a block's parameters)"
+    return f" in {enumerated(known.in_part)} alone{share}"
+
+
+def _stored(known: ProvenanceFacts) -> str:
+    return f"quantised ({known.types})"
 
 
 def _signs(known: ProvenanceFacts) -> list[str]:
@@ -57,7 +73,9 @@ def _signs(known: ProvenanceFacts) -> list[str]:
     signs = []
     if known.retrained:
         change = f", relative change up to {known.change:.3g}" if known.change is not None else ""
-        signs.append(f"{len(known.retrained)} of {known.blocks} blocks with other weights{change}")
+        rounded = f", beyond what quantising ({known.types}) explains" if known.types else ""
+        found = f"{len(known.retrained)} of {known.blocks} blocks with other weights{_in_part(known)}"
+        signs.append(f"{found}{rounded}{change}")
     if known.touched:
         signs.append(f"other values in {listed(known.touched, _NAMED)}")
     return signs

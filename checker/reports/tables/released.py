@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from checker.core.words import listed, numbered
-from checker.judge.figures.form import CheckpointRow, DeletionRow, SideRow, ValueRow
+from checker.judge.figures.form import CheckpointRow, DeletionRow, ProvenanceRow, SideRow, ValueRow
 from checker.judge.form import Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Table, increase, table, valued
@@ -58,6 +58,7 @@ def _sentences(row: CheckpointRow) -> list[str]:
         sentences.append(f"Its weights were not held against the model's: {row['no_provenance']}.")
     else:
         sentences += [f"Open: {reason}." for reason in known["open"][:_NAMED]]
+        sentences += _weights(known, row["own"]["blocks"])
         if known["slots"]:
             sentences.append(f"Its slots: {known['slots']}.")
         if known["touched"]:
@@ -76,6 +77,17 @@ def _sentences(row: CheckpointRow) -> list[str]:
     if row["quantization"]:
         sentences.append(f"Its weights are stored quantised ({row['quantization']}).")
     return sentences
+
+
+def _weights(known: ProvenanceRow, blocks: int) -> Iterator[str]:
+    """What became of the model's own weights, where few of them were changed, or all were quantised."""
+    if known["changed"] and known["share"] is not None and known["change"] is not None:
+        share = f"{100 * known['share']:.3g} % of a block's parameters"
+        where = f"{listed(known['changed'], _NAMED)} ({share}), relative change up to {known['change']:.3g}"
+        yield f"Of its changed blocks other values in {where}; the rest is the model's."
+    if known["quantised"]:
+        kept = f"{known['quantised']} of {blocks} blocks hold the model's own weights"
+        yield f"{kept}, quantised ({known['types']}): no value lies beyond rounding to that grid."
 
 
 def _side_by_side(number: int, name: str, sides: Sequence[_Side]) -> Table:
