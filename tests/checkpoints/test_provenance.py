@@ -19,8 +19,9 @@ from tiny_models import build, token_ids
 from torch import nn
 
 from checker import cli
+from checker.checkpoints.provenance.blocks import read_blocks
 from checker.checkpoints.provenance.comparison import Provenance, layout_of, provenance
-from checker.checkpoints.provenance.origins import origins, read_blocks
+from checker.checkpoints.provenance.origins import origins
 from checker.checkpoints.provenance.weights import open_folder
 from checker.core.errors import CannotRun
 from checker.core.layouts import Layout
@@ -521,7 +522,7 @@ def test_a_sample_of_every_block_is_enough_to_tell_it(
     bases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The samples of large models hold a small part of each tensor; the verdict rests on all values."""
-    monkeypatch.setattr("checker.checkpoints.provenance.origins._SAMPLE", 4096)
+    monkeypatch.setattr("checker.checkpoints.provenance.blocks._SAMPLE", 4096)
     model = MODELS["llama"]()
     cut(model, Layout.parse("(0,mix(1:.5,2:.5)@1,3)"))
     model.model.layers[2].mlp.up_proj.weight[3, 3] += 0.01

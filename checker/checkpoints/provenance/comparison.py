@@ -13,7 +13,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-from checker.checkpoints.provenance.origins import Origin, Parts, origins, read_blocks, twins
+from checker.checkpoints.provenance.blocks import Parts, read_blocks
+from checker.checkpoints.provenance.origins import Origin, origins, twins
 from checker.checkpoints.provenance.outside import Outside, Setting, outside, settings
 from checker.checkpoints.provenance.weights import Checkpoint, open_folder
 from checker.core.errors import CannotRun, UsageError
