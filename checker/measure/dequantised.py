@@ -1,9 +1,9 @@
 """Model and checkpoint so that their weights can be compared: where they are not, as values in a scratch folder.
 
 Two folders of floats, and two GGUF files, are read as they are. A GGUF file names and arranges tensors otherwise than a
-folder, and a folder may hold packed weights: such weights are loaded through transformers, one model after the other,
-and written as float32. Of a GGUF file it is loaded once more, with how far rounding may have moved each value in the
-place of the value, so that every one of these stands where its value does.
+folder, so it is loaded through transformers, one model after the other, and written as float32; and once more with how
+far rounding may have moved each value in the place of the value, so that every one of these stands where its value
+does. A folder may hold weights of eight bits beside their scales, which are multiplied here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from checker.checkpoints.config import COUNTS, KINDS
 from checker.checkpoints.files import Files
@@ -29,6 +30,7 @@ from checker.core.files import scratch
 from checker.measure.cut_checkpoint import clear_quantiser
 from checker.measure.models import load_model
 from checker.measure.quiet import quiet
+from checker.measure.unpacked import unpacked
 
 _BYTES = 4  # of a value in float32
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "vocab_size")
@@ -106,7 +108,7 @@ def _check_readable(files: Files) -> None:
 
 def _check_space(files: Files, folder: Path) -> None:
     elements = sum(placed.tensor.elements for placed in placed_tensors(files))
-    needed = elements * _BYTES * (2 if files.config is None else 1)  # values, and how far rounding moved them
+    needed = elements * _BYTES * 2  # values, and how far rounding moved them
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise CannotRun.at(
@@ -118,23 +120,16 @@ def _check_space(files: Files, folder: Path) -> None:
 
 
 def _written(files: Files, folder: Path, like: Checkpoint | None, stack: str | None) -> Checkpoint:
-    values = of_files(_saved(files, folder / "values"), like, stack)
-    if files.config is not None or like is None:  # only what rounding did to a checkpoint is asked about
+    written = _of_gguf if files.config is None else _of_folder
+    kind, saved, reaching = written(files, folder, reached=like is not None)
+    values = of_files(saved, like, stack)
+    if reaching is None or kind is None:
         return values
-    with _reaches_for_values() as asked:
-        reaches = {placed.tensor.name: placed for placed in placed_tensors(_saved(files, folder / "reaches"))}
-    if not asked:
-        raise CannotRun.at(
-            files.weights[0],
-            "a version of transformers that reads quantised values in another way",
-            "one that takes them from the package gguf",
-            "use the version that pruneaudit names",
-        )
-    kind = _main_kind(files)
+    reaches = {placed.tensor.name: placed for placed in placed_tensors(reaching)}
 
     def with_reach(placed: Placed) -> Placed:
         reach = reaches[placed.tensor.name]
-        return Dequantised(placed.tensor, placed.path, placed.start, placed.end, kind, reach) if kind else placed
+        return Dequantised(placed.tensor, placed.path, placed.start, placed.end, kind, reach)
 
     return replace(
         values,
@@ -144,6 +139,41 @@ def _written(files: Files, folder: Path, like: Checkpoint | None, stack: str | N
         },
         outside={name: with_reach(placed) for name, placed in values.outside.items()},
     )
+
+
+# The stored type, and files of the values and of how far rounding may have moved them, where that was asked for.
+_Written = tuple[str | None, Files, Files | None]
+
+
+def _of_folder(files: Files, folder: Path, *, reached: bool) -> _Written:
+    values, reaches, kind = unpacked(files)
+    whole = _in_folder(values, folder / "values", files)
+    del values
+    return kind or None, whole, _in_folder(reaches, folder / "reaches", files) if reached else None
+
+
+def _in_folder(tensors: dict[str, torch.Tensor], folder: Path, files: Files) -> Files:
+    assert files.config is not None
+    folder.mkdir()
+    shutil.copyfile(files.config, folder / "config.json")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    return _files(folder)
+
+
+def _of_gguf(files: Files, folder: Path, *, reached: bool) -> _Written:
+    values, kind = _saved(files, folder / "values"), _main_kind(files)
+    if not reached:  # only what rounding did to a checkpoint is asked about
+        return kind, values, None
+    with _reaches_for_values() as asked:
+        reaches = _saved(files, folder / "reaches")
+    if not asked:
+        raise CannotRun.at(
+            files.weights[0],
+            "a version of transformers that reads quantised values in another way",
+            "one that takes them from the package gguf",
+            "use the version that pruneaudit names",
+        )
+    return kind, values, reaches
 
 
 def _main_kind(files: Files) -> str | None:
@@ -158,16 +188,13 @@ def _main_kind(files: Files) -> str | None:
 def _saved(files: Files, folder: Path) -> Files:
     """The weights as float32 in a folder of one file, with what a configuration says of their sizes."""
     model = load_model(files, "float32", torch.device("cpu"))
-    if files.config is not None and (kinds := {str(each.dtype) for each in model.parameters()} - {"torch.float32"}):
-        raise CannotRun.at(
-            files.folder,
-            f"weights that stay packed when they are loaded, as {min(kinds)}",
-            "values that can be held against the model's",
-            "name the checkpoint that it was quantised from",
-        )
     clear_quantiser(model)
     with quiet():
         model.save_pretrained(folder, max_shard_size="1000GB")  # type: ignore[operator]
+    return _files(folder)
+
+
+def _files(folder: Path) -> Files:
     return Files("directory", folder, folder / "config.json", (folder / "model.safetensors",), ())
 
 

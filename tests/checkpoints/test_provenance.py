@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tiny_audit
+import tiny_gguf
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -694,3 +695,30 @@ def test_names_cannot_drive_a_terminal(bases: Path, tmp_path: Path, run: Run) ->
     code, out, _ = run(bases / "llama", folder)
     assert code == 0
     assert out.startswith("evil\ufffd[2J: 2 blocks")
+
+
+def test_gguf_files_are_taken_as_folders_are(
+    bases: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them without torch; one and a folder with it, and without it only the reason."""
+    whole = tiny_gguf.write(MODELS["llama"](), tmp_path / "whole.gguf", "F16")
+    model = MODELS["llama"]()
+    cut(model, Layout.parse("(0,2,3)"))
+    file = tiny_gguf.write(model, tmp_path / "pruned.gguf", "Q4_1")
+    for base, code in ((bases / "llama", 3), (whole, 3)):
+        found, out, _ = run(base, file, "--claim", "1")
+        assert found == code
+        assert out.splitlines()[1:3] == ["layout: (0,2,3)", "block 1 removed, quantised (Q4_1)".replace(", ", "; ")]
+        assert out.splitlines()[6:9] == [
+            "0      0           quantised (Q4_1)",
+            "1      2           quantised (Q4_1)",
+            "2      3           quantised (Q4_1)",
+        ]
+    row = json.loads(run(whole, file, "--json")[1])
+    assert (row["quantised"], row["types"], row["retrained"]) == ([0, 1, 2], "Q4_1", [])
+    assert row["outside"][0]["state"] == "quantised"
+    monkeypatch.setattr("checker.commands.command.find_spec", lambda _: None)
+    assert run(whole, file)[0] == 0
+    code, _, err = run(bases / "llama", file)
+    assert code == 4
+    assert "found no package torch nor transformers; expected what measuring needs; install it: " in err

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import pytest
 import tiny_audit
 import tiny_gguf
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import build, token_ids
 from torch import nn
 
@@ -21,6 +24,8 @@ from checker.core.errors import CannotRun
 from checker.core.layouts import Layout
 from checker.measure import dequantised
 from checker.measure.cut_checkpoint import cut
+from checker.measure.models import load_model
+from checker.measure.unpacked import unpacked
 
 LAYOUT = "(0,2,3)"
 QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
@@ -220,3 +225,86 @@ def test_values_that_are_not_finite_are_named_in_the_file_itself(base: Path, tmp
     model.model.layers[1].mlp.up_proj.weight[0, 0] = float("inf")
     file = tiny_gguf.write(model, tmp_path / "pruned.gguf", "F32")
     assert refused(base, file).startswith(f"{file}: found a value in tensor 'model.layers.1.mlp.up_proj.weight' that ")
+
+
+# --- eight bits in a folder ------------------------------------------------------------------------------------------
+
+
+def packed(model: Any, folder: Path, way: str) -> Path:
+    """The model in a folder whose blocks' matrices are stored in eight bits, as a library of the field does it."""
+    model.save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    for name in [name for name in tensors if ".layers." in name and tensors[name].dim() == 2]:
+        weight = tensors.pop(name)
+        tensors |= {name.removesuffix("weight") + ending: each for ending, each in PACKED[way](weight).items()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    method = {"quant_method": "fp8" if way in SQUARES else way, "weight_block_size": [SQUARES.get(way)] * 2}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": method}))
+    return folder
+
+
+def rows(weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    largest = weight.abs().amax(1)
+    return {"weight": (weight * 127.0 / largest[:, None]).round().to(torch.int8), "SCB": largest}
+
+
+def scaled_rows(weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    scale = weight.abs().amax(1, keepdim=True) / 127.5
+    return {"weight": (weight / scale).round().clamp(-128, 127).to(torch.int8), "weight_scale": scale}
+
+
+def squares(weight: torch.Tensor, size: int) -> dict[str, torch.Tensor]:
+    tall, wide = (-(-length // size) for length in weight.shape)
+    whole = torch.zeros(tall * size, wide * size)
+    whole[: weight.shape[0], : weight.shape[1]] = weight
+    scale = whole.reshape(tall, size, wide, size).abs().amax((1, 3)) / 448.0
+    spread = scale.repeat_interleave(size, 0).repeat_interleave(size, 1)[: weight.shape[0], : weight.shape[1]]
+    return {"weight": (weight / spread).to(torch.float8_e4m3fn), "weight_scale_inv": scale}
+
+
+SQUARES = {"squares": 16, "ragged squares": 24}
+PACKED = {
+    "bitsandbytes": rows,
+    "compressed-tensors": scaled_rows,
+    **{way: partial(squares, size=size) for way, size in SQUARES.items()},
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"), [("bitsandbytes", "I8"), ("compressed-tensors", "I8"), ("ragged squares", "F8_E4M3")]
+)
+def test_eight_bits_in_a_folder(way: str, kind: str, base: Path, tmp_path: Path) -> None:
+    found = held(base, packed(pruned(), tmp_path / "pruned", way))
+    assert told(found) == (LAYOUT, {"quantised"}, kind, (), [])
+    assert {each.state for each in found.outside} == {"identical"}
+    healed = held(base, packed(pruned(0.02), tmp_path / "healed", way))
+    assert told(healed)[:3] == (LAYOUT, {"retrained and quantised"}, kind)
+
+
+def test_a_quantised_folder_beside_a_gguf_file(tmp_path: Path) -> None:
+    source = tiny_gguf.write(build("llama"), tmp_path / "base.gguf", "F32")
+    assert told(held(source, packed(pruned(), tmp_path / "pruned", "squares")))[:2] == (LAYOUT, {"quantised"})
+
+
+def test_values_of_eight_bits_are_those_that_the_library_loads(tmp_path: Path) -> None:
+    folder = packed(build("llama"), tmp_path / "packed", "squares")
+    values, _, _ = unpacked(files_of(folder))
+    loaded = load_model(files_of(folder), "float32", torch.device("cpu")).state_dict()
+    assert values.keys() == loaded.keys()
+    for name, tensor in loaded.items():
+        assert torch.allclose(values[name], tensor.float(), rtol=1e-2, atol=1e-6)
+
+
+def test_weights_of_fewer_bits_in_a_folder_are_not_compared(base: Path, tmp_path: Path) -> None:
+    folder = packed(pruned(), tmp_path / "pruned", "bitsandbytes")
+    tensors = load_file(folder / "model.safetensors")
+    tensors = {
+        name: tensor.view(torch.uint8) if tensor.dtype == torch.int8 else tensor for name, tensor in tensors.items()
+    }
+    save_file(tensors, folder / "model.safetensors")
+    assert refused(base, folder) == (
+        f"{folder}/model.safetensors: found tensor 'model.layers.0.mlp.down_proj.weight' stored as U8, by the method "
+        "bitsandbytes; expected weights of eight bits with their scales, which alone are de-quantised to be held "
+        "against others; name the checkpoint that it was quantised from"
+    )
