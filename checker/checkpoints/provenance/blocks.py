@@ -9,14 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
-from checker.checkpoints.provenance.weights import READABLE, Array, Checkpoint, check_finite, quantised, read, rounded
-from checker.checkpoints.tensors import FLOATS, Placed
+from checker.checkpoints.provenance.weights import READABLE, Array, Checkpoint, check_finite, quantised, read
+from checker.checkpoints.tensors import Placed
 
 Parts = tuple[tuple[int, float], ...]  # base blocks with their weights
 
 _SAMPLE = 1 << 16  # values of a block
 _SAMPLES = 1 << 24  # values of all blocks
-_FIRST = 64  # values of a sample that most unlike tensors differ in
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,3 @@ def _read_block(number: int, tensors: Mapping[str, Placed], blocks: int) -> Bloc
     reads = {name: read(tensor, values) for name, tensor in placed.items()}
     digests = {name: each.digest for name, each in reads.items()}
     return Block(number, placed, digests, {name: each.sample for name, each in reads.items()})
-
-
-def alike(source: Block, block: Block, name: str) -> bool:
-    """Whether a tensor's sample is that of the base's tensor, as it is or rounded."""
-    ours, theirs, kind = block.samples[name], source.samples[name], block.placed[name].tensor.kind
-    kinds = dict.fromkeys((kind if kind in FLOATS else "F32", "BF16", "F16"))
-    return any(np.array_equal(rounded(theirs[:_FIRST], each), ours[:_FIRST]) for each in kinds) and any(
-        np.array_equal(rounded(theirs, each), ours) for each in kinds
-    )

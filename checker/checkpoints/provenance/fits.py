@@ -13,10 +13,12 @@ from math import sqrt
 import numpy as np
 
 from checker.checkpoints.provenance.blocks import Block, Parts
-from checker.checkpoints.provenance.weights import Array
+from checker.checkpoints.provenance.weights import Array, rounded
+from checker.checkpoints.tensors import FLOATS
 
 DECIDED = 0.5  # the nearest block is the origin where it is at most half as far away as the next
 _AKIN = 0.2  # the least cosine with an origin that was moved by more than its own size
+_FIRST = 64  # values of a sample that most unlike tensors differ in
 _SMALLEST = 0.002  # of a part of a merge: its norm, relative to the block's
 _MOST_PARTS = 8
 _SCALAR = 2.0**-24  # what a merge's weight may have lost where it was held in single precision
@@ -27,10 +29,24 @@ class Group:
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.blocks = blocks
+        self._starts: dict[str, Array] = {}
         if blocks:
             self.rows = np.stack([block.matrices for block in blocks]).astype(np.float64)
             self.products = self.rows @ self.rows.T
             self.norms = np.sqrt(np.diag(self.products))
+
+    def holding(self, block: Block, name: str) -> list[Block]:
+        """The base blocks that hold one of a block's tensors as it is, or from which it is rounded; by samples."""
+        if name not in self._starts:
+            self._starts[name] = np.stack([own.samples[name][:_FIRST] for own in self.blocks])
+        ours, kind = block.samples[name], block.placed[name].tensor.kind
+        found: dict[int, Block] = {}
+        for each in dict.fromkeys((kind if kind in FLOATS else "F32", "BF16", "F16")):
+            begun = (rounded(self._starts[name], each) == ours[:_FIRST]).all(axis=1)
+            for own in (self.blocks[number] for number in np.flatnonzero(begun).tolist()):
+                if np.array_equal(rounded(own.samples[name], each), ours):
+                    found[own.number] = own
+        return list(found.values())
 
     @cached_property
     def alike(self) -> float:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checker.checkpoints.provenance.blocks import Block, Parts, alike
+from checker.checkpoints.provenance.blocks import Block, Parts
 from checker.checkpoints.provenance.fits import DECIDED, Fit, Group, norm_of
 from checker.checkpoints.provenance.weights import compare, quantised
 
@@ -127,7 +127,7 @@ class _Base:
     def whose_matrices(self, group: Group, block: Block) -> Block | None:
         """The base block that has some of a block's matrices, as they are or rounded; None if several or none."""
         telling = [name for name in block.wide if np.ptp(block.samples[name]) > 0.0]  # a constant is of no block
-        of_all = ([own for own in group.blocks if alike(own, block, name)] for name in telling)
+        of_all = (group.holding(block, name) for name in telling)
         owned = {owners[0].number: owners[0] for owners in of_all if len(owners) == 1}
         return next(iter(owned.values())) if len(owned) == 1 else None
 

@@ -227,8 +227,9 @@ def read(placed: Placed, most: int) -> Read:
     for piece in pieces(placed):
         total.update(piece.view(np.uint8).data)
         if tensor.kind in READABLE:
-            values = widened(piece, tensor.kind)
-            sampled.append(values[first::step].astype(np.float32))
+            # Of floats what is sampled alone is widened; groups are read whole.
+            values, kind = (widened(piece, tensor.kind), "F32") if tensor.kind in grids.KINDS else (piece, tensor.kind)
+            sampled.append(widened(values[first::step], kind).astype(np.float32))
             first = (first - len(values)) % step
     return Read(total.hexdigest(), np.concatenate(sampled))
 
