@@ -309,7 +309,7 @@ def test_a_card_says_what_a_checkpoint_lacks_and_costs(folder: Path, report: dic
     lines = card_block.block(card_block.source(sealed)).split("\n")
     [line] = [line for line in lines if line.startswith("- **Checkpoint healed:** ")]
     own = released(report, "healed")["own"]
-    assert "** blocks 1, 3 removed, 1 of 4 retrained, and it is declared healed; 6 → 4 blocks; " in line
+    assert "** blocks 1, 3 removed, 1 of 4 changed in up_proj, and it is declared healed; 6 → 4 blocks; " in line
     assert f" → {own['perplexity']['value']:.4g} [" in line
     assert f"; KL {own['kl']['value']:.3g} nats [" in line
     assert line.endswith(f"; float32, sha256 {released(report, 'healed')['digest']}")
