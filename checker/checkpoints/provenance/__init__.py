@@ -1,1 +1,1 @@
-"""Two folders of weights -> the layout that leads from one to the other."""
+"""Weights of a model and of a checkpoint -> the layout that leads from one to the other."""

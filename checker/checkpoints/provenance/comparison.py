@@ -1,4 +1,4 @@
-"""Two folders of weights, a pruned checkpoint and its base: the layout that makes the one of the other.
+"""The weights of a pruned checkpoint and of its base: the layout that makes the one of the other.
 
 No model is built. Which base block each block is, what became of it, what else differs, and whether the configuration
 fits the weights; what cannot be decided is open, with the reason.
