@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import build, token_ids
 from torch import nn
 
+from checker.checkpoints.model_facts import placed_tensors
 from checker.checkpoints.provenance.comparison import Provenance, compared, provenance
 from checker.checkpoints.provenance.weights import files_of
 from checker.core.errors import CannotRun
@@ -308,3 +309,22 @@ def test_weights_of_fewer_bits_in_a_folder_are_not_compared(base: Path, tmp_path
         "bitsandbytes; expected weights of eight bits with their scales, which alone are de-quantised to be held "
         "against others; name the checkpoint that it was quantised from"
     )
+
+
+def test_a_step_that_is_not_finite_is_damage(tmp_path: Path) -> None:
+    source = tiny_gguf.write(build("llama"), tmp_path / "base.gguf", "F32")
+    file = tiny_gguf.write(pruned(), tmp_path / "pruned.gguf", "Q4_1")
+    place = next(placed for placed in placed_tensors(files_of(file)) if placed.tensor.name == "blk.1.ffn_up.weight")
+    content = bytearray(file.read_bytes())
+    content[place.start : place.start + 2] = b"\x00\x7e"  # not a number, in F16
+    file.write_bytes(content)
+    with pytest.raises(CannotRun, match=f"{file}: found a value in tensor 'blk.1.ffn_up.weight' that is not a finite"):
+        provenance(source, file)
+
+
+def test_a_gguf_file_that_was_cut_off(tmp_path: Path) -> None:
+    source = tiny_gguf.write(build("llama"), tmp_path / "base.gguf", "F32")
+    file = tiny_gguf.write(pruned(), tmp_path / "pruned.gguf", "Q4_1")
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(CannotRun, match=f"{file}: found tensor "):
+        provenance(source, file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,9 +38,14 @@ class Grid:
 
     @property
     def values(self) -> Array:
-        """The stored values as float32, in order."""
-        whole: Array = (self.steps * self.levels + self.offsets).astype(np.float32, copy=False)
-        return whole.reshape(-1)
+        """The stored values as float32, in order; of damaged steps they are not finite."""
+        return self._values.astype(np.float32, copy=False).reshape(-1)
+
+    @cached_property
+    def _values(self) -> Array:
+        with np.errstate(invalid="ignore", over="ignore"):
+            whole: Array = self.steps * self.levels + self.offsets
+        return whole
 
     @property
     def reach(self) -> Array:
@@ -50,7 +56,7 @@ class Grid:
         away. Steps and offsets were rounded to F16 after levels were taken with them.
         """
         low, high = self.ends
-        values = self.steps * self.levels + self.offsets
+        values = np.nan_to_num(self._values)
         steps, share = np.abs(self.steps), _FITTED if self.fitted else 0.5
         rounding = _HALF * (np.abs(values) + 2.0 * np.abs(self.offsets)) + _TINY * (high - low)
         reach = share * steps + rounding
