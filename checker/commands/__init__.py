@@ -7,6 +7,6 @@ under the module's own name.
 from __future__ import annotations
 
 COMMANDS = (
-    "init", "validate", "plan", "run", "judge", "report", "export", "pack", "verify", "attest", "card", "diff",
+    "init", "validate", "plan", "run", "time", "judge", "report", "export", "pack", "verify", "attest", "card", "diff",
     "provenance", "import", "rules", "waivers", "explain", "doctor", "selftest",
 )  # fmt: skip

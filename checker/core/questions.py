@@ -12,6 +12,7 @@ from checker.core.errors import EvidenceMissing
 from checker.core.facts import Facts
 from checker.core.layouts import Geometry, Layout
 from checker.core.records import Audit, Form, Statistics
+from checker.core.timings import TimingFacts
 
 K = TypeVar("K")
 
@@ -147,6 +148,7 @@ class Evidence:
     facts: Facts
     answers: Callable[[Question], Values | None]
     checkpoints: Mapping[str, Evidence] = field(default_factory=dict)  # the same of each checkpoint that was read
+    timings: Mapping[str, tuple[TimingFacts, ...]] = field(default_factory=dict)  # of checkpoints, the newest last
 
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))

@@ -232,6 +232,21 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """What is timed of a model and a checkpoint in turns."""
+
+    batch: int = 1  # sequences that run together
+    tokens: int = 512  # of each, read at once in prefill
+    prompt: int = 128  # tokens of each that stand before the first decoded one
+    new_tokens: int = 32  # decoded after them, one by one
+    pairs: int = 20  # of turns, after warm-up
+
+    def count(self, phase: str) -> int:
+        """Tokens of one turn, all sequences together."""
+        return self.batch * (self.tokens if phase == "prefill" else self.new_tokens)
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement someone published. Each kind of claim is a class of its own, in `spec/claims`."""
 
@@ -358,6 +373,7 @@ class Audit:
     checkpoints: tuple[Checkpoint, ...] = ()
     tasks: tuple[Task, ...] = ()
     tasks_on: tuple[TaskSubject, ...] = ("model", "checkpoints", "claims")
+    timing: Timing = field(default_factory=Timing)
 
     @property
     def places(self) -> Mapping[str, Location]:

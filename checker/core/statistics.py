@@ -111,6 +111,17 @@ def mean(values: ArrayLike, settings: Statistics) -> Estimate:
     return _linear_estimate(resample(weighted_mean(known), len(known), settings), settings)
 
 
+def geometric_mean_ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) -> Estimate:
+    """Geometric mean of the ratios of paired positive units, with Student's t on the mean of their logs."""
+    above, below = paired(numerator=numerator, denominator=denominator)
+    for values in (above, below):
+        if not (values > 0.0).all():
+            raise ValueError(f"found {float(values.min())!r}; expected positive units, whose ratios have logs")
+    found = mean(np.log(above) - np.log(below), settings)
+    interval = found.interval and (_exp(found.interval[0]), _exp(found.interval[1]))
+    return replace(found, value=_exp(found.value), interval=interval, scale="log")
+
+
 def ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) -> Estimate | None:
     """Ratio of the means of paired units [prompts]; Student's t on the log scale, jackknife standard error.
 

@@ -14,7 +14,7 @@ from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFac
 from checker.core.questions import PORTIONS, Evidence, Question, Text, Values, documents_of
 from checker.core.records import Audit, TextSource
 from checker.core.store import Scope, Store
-from checker.spec import checkpoint_facts
+from checker.spec import checkpoint_facts, timings
 from checker.spec.contracts import (
     TASK_RECORD,
     against,
@@ -63,7 +63,9 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     under = scopes(str(model.digest), digests)
     under |= task_scopes(str(model.digest), tasks, model.tokenizer_digest, audit.model.dtype)
     others = {each.name: _of_checkpoint(audit, each, facts, under, store) for each in checkpoints}
-    return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others)
+    recorded_timings = partial(store.read_records, timings.RECORD)
+    timed = timings.restore(audit, model, checkpoints, recorded_timings, str(store.path))
+    return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others, timed)
 
 
 def _tasks(audit: Audit, store: Store) -> Iterator[TaskFacts]:

@@ -20,6 +20,7 @@ from checker.core.questions import Evidence
 from checker.core.records import Audit, ScoringContract
 from checker.core.statistics import perplexity
 from checker.core.store import MEASURING_CODE
+from checker.core.words import enumerated
 from checker.judge.claims import decide
 from checker.judge.claims.decision import Figures
 from checker.judge.figures import agreement, costs, released
@@ -103,7 +104,7 @@ def report_figures(
         "claims": decide(figures, audit.claims),
         "released": released.rows(cost, checkpoints),
         "cost": _cost(evidence, asked, chosen, environment or {}),
-        "not_tested": _not_tested(evidence),
+        "not_tested": _not_tested(evidence, checkpoints),
         "evidence": origin,
     }
     gaps = (*_gaps(evidence, distance, cost, chosen), *_checkpoint_gaps(audit, checkpoints))
@@ -267,7 +268,7 @@ def _checkpoint_gaps(audit: Audit, checkpoints: Mapping[str, Released]) -> Itera
             yield f"{missing} of {known.own.blocks} single deletions of {checkpoint.name} are not measured; {_FINISH}"
 
 
-def _not_tested(evidence: Evidence) -> list[str]:
+def _not_tested(evidence: Evidence, checkpoints: Mapping[str, Released]) -> list[str]:
     """What no reader should take this audit to have shown."""
     audit = evidence.audit
     reach = "adjacent blocks only" if audit.max_gap == 1 else f"pairs of blocks at most {audit.max_gap} apart"
@@ -275,7 +276,7 @@ def _not_tested(evidence: Evidence) -> list[str]:
     sentences = [
         f"Pairs farther apart: distances are of {reach}.",
         "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
-        f"Recovery by fine-tuning after removal{beyond}, and speed or memory of the pruned model.",
+        *_of_the_pruned_model(checkpoints, beyond),
         "Removal of any blocks but single ones and the sets that are listed as arms or named by a claim.",
         "Longer contexts than the windows of the evaluation contract.",
     ]
@@ -286,3 +287,13 @@ def _not_tested(evidence: Evidence) -> list[str]:
     if not any(method.name == "random" for method in audit.methods):
         sentences.append("Whether any method does better than chance: the audit has no random control.")
     return sentences
+
+
+def _of_the_pruned_model(checkpoints: Mapping[str, Released], beyond: str) -> list[str]:
+    timed = [name for name, known in checkpoints.items() if known.timings]
+    if not timed:
+        return [f"Recovery by fine-tuning after removal{beyond}, and speed or memory of the pruned model."]
+    return [
+        f"Recovery by fine-tuning after removal{beyond}, and memory of the pruned model.",
+        f"Speed of anything but {enumerated(timed)}, and on any other machine or number of tokens than was timed.",
+    ]

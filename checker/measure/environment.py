@@ -14,6 +14,8 @@ from typing import Any
 import torch
 import transformers
 
+from checker.core.timings import MachineFacts
+
 
 def record(
     device: torch.device, attention: str | None, started: datetime, before: Mapping[str, Any] | None
@@ -34,6 +36,18 @@ def record(
         "seconds": round((before["seconds"] if before else 0.0) + (now - started).total_seconds(), 1),
         "peak_memory_bytes": max(peak_memory(), before["peak_memory_bytes"] if before else 0),
     }
+
+
+def machine(device: torch.device) -> MachineFacts:
+    """What a time that is taken here holds for."""
+    return MachineFacts(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        processor=processor_name(),
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        transformers=transformers.__version__,
+        platform=platform.platform(),
+    )
 
 
 def processor_name() -> str:

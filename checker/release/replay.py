@@ -19,6 +19,7 @@ from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, Sco
 from checker.core.questions import Question, Values
 from checker.core.records import Audit, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
+from checker.core.timings import TimingFacts
 from checker.release import rows
 from checker.release.pack import WRITTEN, Pack, damaged
 from checker.spec import load, policies
@@ -34,6 +35,7 @@ _FACTS: Mapping[str, type[Any]] = {
     "evaluation": EvaluationFacts,
     "checkpoint": CheckpointFacts,
     "task": TaskFacts,
+    "timing": TimingFacts,
 }
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*[0-9A-Za-z.+-]{0,40}", re.ASCII)
 _FILE = re.compile(r"[\w][\w .+-]{0,199}", re.ASCII)
@@ -235,15 +237,24 @@ def _problem(name: str, content: dict[str, Any], answers: int) -> str | None:
     for key, value in content.items():
         if key not in hints or not _fits(value, hints[key]):
             return f"{key!r:.40} {value!r:.80}"
-    if name == "model":
-        blocks, kinds = content["blocks"], content.get("slot_kinds")
-        if blocks < 1 or not len(content["block_parameters"]) == len(content["block_shapes"]) == blocks:
-            return f"{blocks} blocks, of which not each one is described,"
-        if kinds and len(kinds) != blocks:
-            return f"{len(kinds)} kinds of {blocks} slots"
-        return from_json(ModelFacts, content).misfit
+    if problem := _misfit(name, content):
+        return problem
     batches = content.get("batches", 0)
     return f"{batches} batches, more than there are answers," if batches > answers else None
+
+
+def _misfit(name: str, content: dict[str, Any]) -> str | None:
+    """What of facts of the right types does not fit each other."""
+    if name == "timing":
+        return from_json(TimingFacts, content).misfit
+    if name != "model":
+        return None
+    blocks, kinds = content["blocks"], content.get("slot_kinds")
+    if blocks < 1 or not len(content["block_parameters"]) == len(content["block_shapes"]) == blocks:
+        return f"{blocks} blocks, of which not each one is described,"
+    if kinds and len(kinds) != blocks:
+        return f"{len(kinds)} kinds of {blocks} slots"
+    return from_json(ModelFacts, content).misfit
 
 
 def _fits(value: Any, hint: Any) -> bool:

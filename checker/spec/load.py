@@ -21,6 +21,7 @@ from checker.core.records import (
     ScoringContract,
     Statistics,
     TextSource,
+    Timing,
 )
 from checker.spec import checkpoints, claims, consistency, policies, schema, sources, tasks
 from checker.spec import document as documents
@@ -274,6 +275,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         further_selections=selections[1:],
         selecting=_scoring(document, ("data", "selection")) if "selection" in data["data"] else None,
         statistics=from_json(Statistics, data.get("statistics", {})),
+        timing=from_json(Timing, data.get("timing", {})),
         claims=claims.claims(document),
         waivers=policies.waivers(document),
         policy=policy,

@@ -15,8 +15,8 @@ from command_line import Command
 
 from checker import cli
 
-COMMANDS = ("init", "validate", "plan", "run", "judge", "report", "export", "pack", "verify", "attest", "card", "diff",
-            "provenance", "import", "rules", "waivers", "explain", "doctor", "selftest")  # fmt: skip
+COMMANDS = ("init", "validate", "plan", "run", "time", "judge", "report", "export", "pack", "verify", "attest", "card",
+            "diff", "provenance", "import", "rules", "waivers", "explain", "doctor", "selftest")  # fmt: skip
 
 
 @pytest.mark.parametrize(

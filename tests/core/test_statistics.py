@@ -337,6 +337,24 @@ def test_the_order_of_pairs_and_prompts_does_not_matter(rows, seed):
     assert again.interval == pytest.approx(plain.interval, rel=1e-6)
 
 
+def test_the_geometric_mean_of_ratios_is_students_t_on_their_logs():
+    above, below = some_distances(12, seed=4), some_distances(12, seed=5)
+    logs = np.log(above / below)
+    half = scipy_stats.t.ppf(0.975, 11) * logs.std(ddof=1) / math.sqrt(12)
+    found = statistics.geometric_mean_ratio(above, below, STUDENT)
+    assert found.value == pytest.approx(math.exp(logs.mean()), rel=1e-12)
+    assert found.interval == pytest.approx((math.exp(logs.mean() - half), math.exp(logs.mean() + half)), rel=1e-9)
+    assert (found.scale, found.log_standard_error) == ("log", pytest.approx(half / scipy_stats.t.ppf(0.975, 11)))
+    turned = statistics.geometric_mean_ratio(below, above, STUDENT)
+    assert (1 / turned.value, 1 / turned.interval[0]) == pytest.approx((found.value, found.interval[1]), rel=1e-9)
+
+
+def test_ratios_without_logs_are_refused():
+    for above, below in (([1.0, 0.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, -1.0])):
+        with pytest.raises(ValueError, match="expected positive units"):
+            statistics.geometric_mean_ratio(above, below, STUDENT)
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 
 

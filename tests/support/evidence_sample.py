@@ -40,15 +40,17 @@ from checker.core.records import (
     Selection,
     Statistics,
     TextSource,
+    Timing,
     Waiver,
 )
 from checker.core.slots import Comparison
 from checker.core.store import Scope, Store
+from checker.core.timings import MachineFacts, Seconds, TimingFacts
 from checker.judge.form import ClaimRow, EvidenceRow, ReportFigures
 from checker.judge.report import report_figures
 from checker.selection import plan
 from checker.spec import claims as stated
-from checker.spec import contracts
+from checker.spec import contracts, timings
 from checker.spec.checkpoint_facts import RECORD, key, raw_removals, with_layers
 
 Layers = tuple[int, ...]
@@ -192,6 +194,16 @@ def with_checkpoint() -> Sample:
     return Sample(an_audit(claims=named, checkpoints=(checkpoint(),)), checkpoints=(checkpoint_facts(),))
 
 
+def timing(ratio: float = 1.2, pairs: int = 20, spread: float = 0.02, **changes: Any) -> TimingFacts:
+    """Turns in which the checkpoint is so many times as fast, as a geometric mean; ``spread`` is of their logs."""
+    checkpoint = tuple(float(exp) for exp in np.exp(-spread * _wave(pairs, 0.3)) / ratio)
+    seconds = Seconds((1.0,) * pairs, checkpoint)
+    machine = MachineFacts("cpu", "a processor", 2, "2.13.0", "5.0.0", "Linux")
+    settings = Timing(pairs=pairs)
+    base = TimingFacts(machine, "2026-01-01T11:00:00+00:00", "float32", "float32", settings, seconds, seconds)
+    return replace(base, **changes)
+
+
 def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
     kinds = tuple(KINDS[prompt % len(KINDS)] for prompt in range(prompts))
     return ScoringFacts(digest("prompts.txt"), digest("prompt tokens"), kinds, prompts, 32, batches=2)
@@ -225,6 +237,7 @@ class Sample:
     texts_read: bool = True
     checkpoints: tuple[CheckpointFacts, ...] = ()
     healing: float = 0.0  # nats per token that checkpoints have less than the raw removal
+    timings: Mapping[str, tuple[TimingFacts, ...]] = field(default_factory=dict)  # of checkpoints, the newest last
 
     def changed(self, **changes: Any) -> Sample:
         """The sample with other tables; names of the audit's own fields change the audit."""
@@ -243,7 +256,7 @@ class Sample:
     @property
     def evidence(self) -> Evidence:
         others = {fact.name: self.of_checkpoint(fact) for fact in self.checkpoints if self.texts_read}
-        return Evidence(with_layers(self.audit, self.facts), self.facts, cache(self.answer), others)
+        return Evidence(with_layers(self.audit, self.facts), self.facts, cache(self.answer), others, self.timings)
 
     def of_checkpoint(self, fact: CheckpointFacts) -> Evidence:
         """What a run measures of a checkpoint: the losses of the model without the blocks that it lacks, healed."""
@@ -389,6 +402,11 @@ def fill(store: Store, sample: Sample) -> None:
             store.put(Scope(weights, contract), question, number, part)
     for fact in sample.checkpoints:
         _fill_checkpoint(store, sample, fact, Scope(weights, digests["scoring"]))
+        source = next(each.source for each in sample.audit.checkpoints if each.name == fact.name)
+        for timing in sample.timings.get(fact.name, ()):
+            store.write_record(
+                timings.RECORD, timings.key(sample.audit, sample.model, fact.model, source), asdict(timing)
+            )
 
 
 def _fill_checkpoint(store: Store, sample: Sample, fact: CheckpointFacts, model: Scope) -> None:

@@ -336,6 +336,7 @@ def released(blocks: int) -> dict[str, Any]:
                 "raw": {"layout": layout, "removed": [2, 4, 6], "found": True, **raw},
                 "healing": _figure(-19.3, -25.1, -13.1),
                 "bits_per_byte_increase": _figure(7.4, 5.6, 9.2),
+                "speed": _speed(),
                 "deletions": [
                     {"block": 0, **_figure(1180.0, 902.0, 1540.0)},
                     {"block": 1, **_figure(41.0, 30.5, 52.3)},
@@ -372,6 +373,38 @@ def _checkpoint(name: str) -> dict[str, Any]:
         "healing": None,
         "bits_per_byte_increase": None,
         "deletions": [],
+        "speed": None,
+    }
+
+
+_MACHINE = {
+    "device": "cpu",
+    "processor": "A processor (2 cores)",
+    "threads": 2,
+    "torch": "2.13.0",
+    "transformers": "5.0.0",
+    "platform": "Linux",
+}
+
+
+def _speed() -> dict[str, Any]:
+    """The newest of three timings, one of which is another machine's."""
+    older = {"machine": _MACHINE, "finished": "2026-01-01T11:00:00+00:00"}
+    figures = {"prefill": _figure(1.11, 1.08, 1.14), "decode": _figure(1.09, 1.05, 1.13)}
+    elsewhere = {"machine": _MACHINE | {"device": "A GPU"}, "finished": "2026-01-02T11:00:00+00:00"}
+    return {
+        "machine": _MACHINE,
+        "finished": "2026-01-03T11:00:00+00:00",
+        "batch": 1,
+        "tokens": 512,
+        "prompt": 128,
+        "new_tokens": 32,
+        "pairs": 20,
+        "model_dtype": "float32",
+        "prefill": _figure(1.12, 1.09, 1.15) | {"model_tokens_per_second": 812.0, "tokens_per_second": 909.4},
+        "decode": None,
+        "no_decode": "the forward of healed gives no cache of keys and values to decode with",
+        "others": [older | figures, elsewhere | {"prefill": _figure(1.2, 1.18, 1.22), "decode": None}],
     }
 
 

@@ -291,6 +291,42 @@ class DeletionRow(ValueRow):  # what deleting one more block costs, in percent
     block: int
 
 
+class PhaseRow(ValueRow):  # how many times the audited model's tokens per second, in pairs of turns
+    model_tokens_per_second: float
+    tokens_per_second: float
+
+
+class MachineRow(TypedDict):  # what a time holds for
+    device: str
+    processor: str
+    threads: int
+    torch: str
+    transformers: str
+    platform: str
+
+
+class OtherTimingRow(TypedDict):  # one that is not the newest
+    machine: MachineRow
+    finished: str
+    prefill: ValueRow | None
+    decode: ValueRow | None
+
+
+class SpeedRow(TypedDict):  # the newest timing of a checkpoint against the audited model
+    machine: MachineRow
+    finished: str
+    batch: int
+    tokens: int
+    prompt: int
+    new_tokens: int
+    pairs: int
+    model_dtype: str
+    prefill: PhaseRow
+    decode: PhaseRow | None
+    no_decode: str | None  # why decoding was not timed
+    others: Sequence[OtherTimingRow]
+
+
 class CheckpointRow(TypedDict):
     name: str
     source: str
@@ -310,6 +346,7 @@ class CheckpointRow(TypedDict):
     healing: ValueRow | None  # percent of the raw removal's perplexity
     bits_per_byte_increase: ValueRow | None  # percent of the audited model's
     deletions: Sequence[DeletionRow]
+    speed: SpeedRow | None  # None where it was not timed
 
 
 class ReleasedRow(TypedDict):  # what is released, beside the audited model

@@ -11,6 +11,8 @@ from checker.core.facts import CheckpointFacts, ModelFacts, ProvenanceFacts
 from checker.core.layouts import Layout
 from checker.core.questions import Evidence, Quantity, Values
 from checker.core.statistics import Estimate
+from checker.core.timings import TimingFacts
+from checker.judge.figures import speed
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import value_row
 from checker.judge.figures.form import (
@@ -35,6 +37,7 @@ class Released:
     fact: CheckpointFacts
     raw: Layout | None  # of the model's own blocks
     found: bool  # whether the weights tell that layout, and not a claim alone
+    timings: tuple[TimingFacts, ...] = ()  # in turns with the model, the newest last
 
     @property
     def evidence(self) -> Evidence:
@@ -86,11 +89,12 @@ class Released:
 def of_evidence(costs: Costs) -> dict[str, Released]:
     """The audit's checkpoints that were read, by their names."""
     evidence = costs.evidence
-    raw = raw_removals(evidence.audit, evidence.facts)
-    return {
-        fact.name: Released(costs, Costs(evidence.checkpoints[fact.name]), fact, *raw.get(fact.name, (None, False)))
-        for fact in evidence.facts.checkpoints
-    }
+    raw, found = raw_removals(evidence.audit, evidence.facts), {}
+    for fact in evidence.facts.checkpoints:
+        layout, told = raw.get(fact.name, (None, False))
+        own, timings = Costs(evidence.checkpoints[fact.name]), evidence.timings.get(fact.name, ())
+        found[fact.name] = Released(costs, own, fact, layout, told, timings)
+    return found
 
 
 def rows(costs: Costs, released: Mapping[str, Released]) -> ReleasedRow | None:
@@ -123,6 +127,7 @@ def _checkpoint(released: Released) -> CheckpointRow:
         "healing": released.healing and value_row(released.healing),
         "bits_per_byte_increase": released.bits_per_byte_increase and value_row(released.bits_per_byte_increase),
         "deletions": _deletions(released.own) if declared.deletions else [],
+        "speed": speed.row(released.timings, released.evidence.audit.statistics),
     }
 
 

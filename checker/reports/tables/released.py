@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from checker.core.words import listed, numbered
-from checker.judge.figures.form import CheckpointRow, DeletionRow, ProvenanceRow, SideRow, ValueRow
+from checker.core.timings import MachineFacts
+from checker.core.words import counted, enumerated, listed, numbered
+from checker.judge.figures.form import (
+    CheckpointRow,
+    DeletionRow,
+    MachineRow,
+    OtherTimingRow,
+    PhaseRow,
+    ProvenanceRow,
+    SideRow,
+    SpeedRow,
+    ValueRow,
+)
 from checker.judge.form import Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Table, increase, table, valued
@@ -40,7 +51,7 @@ def _shown(number: int, base: SideRow, row: CheckpointRow) -> Shown:
     if row["raw"] is not None:
         sides.insert(1, ("Raw removal", row["raw"]))
     deletions = _deletions(number, row["deletions"]) if row["deletions"] else None
-    return Shown(_heading(row), tuple(_sentences(row)), _side_by_side(number, row["name"], sides), deletions)
+    return Shown(_heading(row), tuple(_sentences(row)), _side_by_side(number, row, sides), deletions)
 
 
 def _heading(row: CheckpointRow) -> str:
@@ -76,6 +87,8 @@ def _sentences(row: CheckpointRow) -> list[str]:
         sentences.append(f"There is no distance from the model: {row['no_distance']}.")
     if row["quantization"]:
         sentences.append(f"Its weights are stored quantised ({row['quantization']}).")
+    if row["speed"] is not None:
+        sentences += _of_speed(row["speed"])
     return sentences
 
 
@@ -90,8 +103,35 @@ def _weights(known: ProvenanceRow, blocks: int) -> Iterator[str]:
         yield f"{kept}, quantised ({known['types']}): no value lies beyond rounding to that grid."
 
 
-def _side_by_side(number: int, name: str, sides: Sequence[_Side]) -> Table:
-    lines: tuple[_Line, ...] = (
+def _of_speed(row: SpeedRow) -> Iterator[str]:
+    """What was timed, where, and what else was."""
+    sequences = counted(row["batch"], "sequence")
+    yield (
+        f"Speed is of {row['pairs']} pairs of turns with the model: {sequences}, {row['tokens']} tokens of each in "
+        f"prefill, {row['new_tokens']} after {row['prompt']} in decoding. It holds for this machine: "
+        f"{_machine(row['machine'])}."
+    )
+    if row["no_decode"]:
+        yield f"Decoding was not timed: {row['no_decode']}."
+    if row["others"]:
+        others = (_other(other, row["machine"]) for other in row["others"])
+        yield f"Earlier timings came to {listed(others, _NAMED, '; ')}."
+
+
+def _machine(row: MachineRow) -> str:
+    return str(MachineFacts(**row))
+
+
+def _other(row: OtherTimingRow, here: MachineRow) -> str:
+    """An earlier timing, whose machine may be another one."""
+    machine = "this machine" if row["machine"] == here else _machine(row["machine"])
+    figures = [(row["prefill"], "prefill"), (row["decode"], "decoding")]
+    known = [f"{numbers.ratio(figure['value'])} times in {phase}" for figure, phase in figures if figure is not None]
+    return f"{enumerated(known)} (on {machine}, {row['finished'][:10]})"
+
+
+def _side_by_side(number: int, row: CheckpointRow, sides: Sequence[_Side]) -> Table:
+    lines: list[_Line] = [
         ("Blocks", lambda side: Cell(numbers.count(side["blocks"]))),
         ("Parameters", lambda side: Cell(numbers.count(side["parameters"]))),
         ("Parameters without embeddings", _without_embeddings),
@@ -102,13 +142,28 @@ def _side_by_side(number: int, name: str, sides: Sequence[_Side]) -> Table:
         ("Bits per byte", lambda side: _figure(side["bits_per_byte"], numbers.perplexity)),
         ("KL from the model, nats", lambda side: _figure(side["kl"], numbers.distance)),
         ("Same most likely token", lambda side: _figure(side["top1_agreement"], numbers.share)),
-    )
+    ]
+    if row["speed"] is not None:
+        timed = (("Prefill", row["speed"]["prefill"]), ("Decoding", row["speed"]["decode"]))
+        lines += [_fast(heading, phase, row["own"], sides[0][1]) for heading, phase in timed if phase is not None]
     fields: list[Field[_Line]] = [Field("What", lambda line: Cell(line[0]))]
     fields += [
         Field(heading, lambda line, side=side: line[1](side), numeric=True)  # type: ignore[misc]
         for heading, side in sides
     ]
-    return table(f"released-{number}", f"{name} beside the audited model", fields, lines)
+    return table(f"released-{number}", f"{row['name']} beside the audited model", fields, lines)
+
+
+def _fast(heading: str, phase: PhaseRow, own: SideRow, base: SideRow) -> _Line:
+    """Tokens per second of the model, and how many times as many the checkpoint makes; no removal alone is timed."""
+
+    def cell(side: SideRow) -> Cell:
+        if side is own:
+            return Cell(f"{numbers.ratio(phase['value'])}\u00a0×", numbers.interval(phase["interval"], numbers.ratio))
+        rate = numbers.significant(phase["model_tokens_per_second"])
+        return Cell(f"{rate}\u00a0tokens/s") if side is base else _NONE
+
+    return f"{heading} speed", cell
 
 
 def _without_embeddings(side: SideRow) -> Cell:
