@@ -63,6 +63,7 @@ def measure(
             progress.say(f"timing the checkpoint {name} and the model in turns")
             timing = _Session(prepared, each, device, progress, clock or time.perf_counter).run(model, checkpoint)
             del checkpoint  # before the next one is loaded
+            gc.collect()
         key = timings.key(prepared.audit, prepared.facts.model, each.facts.model, each.checkpoint.source)
         store.write_record(timings.RECORD, key, asdict(timing))
         found[name] = timing

@@ -122,7 +122,7 @@ def test_the_newest_timing_counts_and_the_others_are_said() -> None:
     assert found["value"] == pytest.approx(1.2)
     assert found["message"].endswith("; the newest of 3 timings, some on 1 other machine")
     here = row(speed(1.1), timing(2.0), timing())
-    assert here["message"].endswith("; the newest of 2 timings, all on this machine")
+    assert here["message"].endswith("; the newest of 2 timings, all on that machine")
 
 
 def test_a_report_shows_ratio_rates_and_machine() -> None:

@@ -61,7 +61,7 @@ def _others(timings: Sequence[TimingFacts]) -> str:
     if not earlier:
         return ""
     elsewhere = {timing.machine for timing in earlier} - {timings[-1].machine}
-    machines = f", some on {counted(len(elsewhere), 'other machine')}" if elsewhere else ", all on this machine"
+    machines = f", some on {counted(len(elsewhere), 'other machine')}" if elsewhere else ", all on that machine"
     return f"; the newest of {len(timings)} timings{machines}"
 
 
