@@ -62,8 +62,9 @@ def _lines(timed: Mapping[str, TimingFacts], settings: Statistics) -> Iterator[s
             if found is None:
                 yield f"  {phase:<8} not timed: {timing.no_decode}"
                 continue
-            ends = numbers.interval(found.ratio.interval, numbers.ratio)
+            interval = found.ratio.interval
+            ends = f"{', ' if interval is None else ' '}{numbers.interval(interval, numbers.ratio)}"
             yield (
-                f"  {phase:<8} {numbers.ratio(found.ratio.value)} times {ends}: {speed.rates(found)} of "
+                f"  {phase:<8} {numbers.ratio(found.ratio.value)} times{ends}: {speed.rates(found)} of "
                 f"{speed.amount(timing.settings, phase)}"
             )
