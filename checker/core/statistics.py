@@ -364,6 +364,11 @@ def normal_quantile(confidence: float) -> float:
     return float(_special().ndtri(_upper_share(confidence)))
 
 
+def normal_tail(z: float) -> float:
+    """The share of the normal distribution above ``z``."""
+    return float(_special().ndtr(-z))
+
+
 def _special() -> Any:
     from scipy import special  # here, because it takes a quarter of a second to import and judging rarely needs it
 
