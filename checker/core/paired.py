@@ -22,8 +22,10 @@ from checker.core.records import Interval, Statistics
 from checker.core.resampling import MINIMUM_UNITS
 
 Side = Literal["above", "below"]
-_HALVINGS = 60
-_LEAST_P = 1e-12  # a smaller one is not told from it
+_STEPS = 100
+_PRECISION = 1e-10  # of a root, of the numbers around it
+_MOST_ERRORS = 7.0  # standard errors: a p beyond them is not told from that at them
+_LEAST_ERRORS = 1e-9
 _FARTHEST = 10.0  # times the model's score, on either side of 0
 
 
@@ -58,8 +60,8 @@ def score(values: ArrayLike) -> Mean:
     (known,) = statistics.paired(values=values)
     if not is_binary(known):
         return student(known)
-    counts = (float((known == 0.0).sum()), float((known == 1.0).sum()))
-    return _tested(float(known.mean()), len(known), (0.0, 1.0), lambda bound: score_z(counts, (0.0, 1.0), bound))
+    right, n = float(known.sum()), len(known)
+    return _tested(right / n, n, (0.0, 1.0), lambda bound: _standardised(right - n * bound, n * bound * (1.0 - bound)))
 
 
 def difference(variant: ArrayLike, base: ArrayLike) -> Mean:
@@ -97,16 +99,17 @@ def retained(test: Callable[[float], Mean], value: float, confidence: float) -> 
 
     None where they reach beyond ten times the model's score, or nothing tells.
     """
-    error = (1.0 - confidence) / 2.0
 
-    def outside(share: float, side: Side) -> bool:
-        p = test(share).p
-        return p is not None and p(0.0, side) < error
+    def ends(share: float) -> Interval | None:
+        return test(share).interval(confidence)
 
-    if not (outside(-_FARTHEST, "above") and outside(_FARTHEST, "below") and abs(value) < _FARTHEST):
+    low, high = ends(-_FARTHEST), ends(_FARTHEST)
+    if low is None or high is None or not (low[0] > 0.0 > high[1] and abs(value) < _FARTHEST):
         return None
-    low = _last(lambda share: outside(share, "above"), -_FARTHEST, value)
-    return low, _last(lambda share: outside(share, "below"), _FARTHEST, value)
+    return (
+        _root(lambda share: (ends(share) or low)[0], -_FARTHEST, value),
+        _root(lambda share: -(ends(share) or high)[1], _FARTHEST, value),
+    )
 
 
 def macro(means: Sequence[Mean]) -> Mean:
@@ -202,10 +205,28 @@ def _likeliest(observed: Sequence[float], off: Sequence[float]) -> list[float]:
             ]
             shares[list(off).index(extreme)] = max(0.0, 1.0 - sum(shares))
             return shares
-    multiplier = _last(lambda each: moment(each) > 0.0, lowest, highest)
+    multiplier = _multiplier(observed, off, lowest, highest)
     return [
         0.0 if share == 0.0 else share / (1.0 + multiplier * each) for share, each in zip(observed, off, strict=True)
     ]
+
+
+def _multiplier(observed: Sequence[float], off: Sequence[float], lowest: float, highest: float) -> float:
+    """Where the moment of the likeliest shares is 0, by Newton's steps, halved where they leave the bracket."""
+    known = [(share, each) for share, each in zip(observed, off, strict=True) if share > 0.0]
+    found = 0.0
+    for _ in range(_STEPS):
+        parts = [(share, each / (1.0 + found * each)) for share, each in known]
+        moment = sum(share * part for share, part in parts)
+        lowest, highest = (found, highest) if moment > 0.0 else (lowest, found)
+        step = moment / sum(share * part * part for share, part in parts)
+        further = found + step
+        if not lowest < further < highest:
+            further = (lowest + highest) / 2.0
+        if abs(further - found) <= _PRECISION * max(1.0, abs(found)):
+            return further
+        found = further
+    return found
 
 
 def _standardised(distance: float, variance: float) -> float:
@@ -219,8 +240,8 @@ def _tested(value: float, units: int, range_of: Interval, z: Callable[[float], f
 
     def limits(confidence: float) -> Interval:
         reach = statistics.normal_quantile(confidence)
-        low = _last(lambda bound: z(bound) > reach, range_of[0], value)
-        return low, _last(lambda bound: z(bound) < -reach, range_of[1], value)
+        low = _root(lambda bound: z(bound) - reach, range_of[0], value)
+        return low, _root(lambda bound: -z(bound) - reach, range_of[1], value)
 
     def p(bound: float, side: Side) -> float:
         return statistics.normal_tail(z(bound) if side == "above" else -z(bound))
@@ -230,22 +251,42 @@ def _tested(value: float, units: int, range_of: Interval, z: Callable[[float], f
 
 def _p_of_limits(limits: Callable[[float], Interval], value: float, bound: float, side: Side) -> float:
     """The one-sided p at which an end of the interval reaches the bound."""
-    within = value <= bound if side == "above" else value >= bound
-    end: Literal[0, 1] = 0 if (bound < value) else 1
-
-    def beyond(p: float) -> bool:
-        reached = limits(1.0 - 2.0 * p)[end]
-        return reached <= bound if end == 0 else reached >= bound
-
     if bound == value:
         return 0.5
-    smallest = _last(beyond, _LEAST_P, 0.5)
-    return 1.0 - smallest if within else smallest
+    end = 0 if bound < value else 1
+
+    def short(errors: float) -> float:
+        """How far the end is from the bound, at so many standard errors of a normal interval."""
+        return abs(bound - value) - abs(limits(1.0 - 2.0 * statistics.normal_tail(errors))[end] - value)
+
+    smaller = statistics.normal_tail(
+        _MOST_ERRORS if short(_MOST_ERRORS) > 0.0 else _root(short, _LEAST_ERRORS, _MOST_ERRORS)
+    )
+    return smaller if (end == 0) == (side == "above") else 1.0 - smaller
 
 
-def _last(holds: Callable[[float], bool], start: float, end: float) -> float:
-    """Where what holds near ``start`` ceases to hold on the way to ``end``; ``start`` where it holds nowhere."""
-    for _ in range(_HALVINGS):
-        middle = (start + end) / 2.0
-        start, end = (middle, end) if holds(middle) else (start, middle)
-    return (start + end) / 2.0
+def _root(f: Callable[[float], float], start: float, end: float) -> float:
+    """Where ``f``, above 0 near ``start`` and not at ``end``, ceases to be; ``start`` where it is nowhere.
+
+    Regula falsi that halves the value of an end that stays (Illinois), and every third step the bracket.
+    """
+    a, b, at_a, at_b = start, end, f(start), f(end)
+    if not at_a > 0.0:
+        return start
+    stayed = 0  # how often in a row b (above 0) or a (below) did not move
+    for step in range(_STEPS):
+        if abs(b - a) <= _PRECISION * max(1.0, abs(a), abs(b)):
+            break
+        middle = (a + b) / 2.0
+        if step % 4 != 3 and isfinite(at_a) and isfinite(at_b) and at_a != at_b:
+            middle = (a * at_b - b * at_a) / (at_b - at_a)
+        at = f(middle)
+        if at == 0.0:
+            return middle
+        if at > 0.0:
+            a, at_a, stayed = middle, at, max(0, stayed) + 1
+            at_b = at_b / 2.0 if stayed > 1 else at_b
+        else:
+            b, at_b, stayed = middle, at, min(0, stayed) - 1
+            at_a = at_a / 2.0 if stayed < -1 else at_a
+    return b

@@ -15,7 +15,7 @@ from checker.judge.figures import form as figures
 from checker.spec.policies import PolicyRow
 
 Answer = Literal["yes", "no", "open", "na"]
-Unit = Literal["percent", "nats", "times", ""]
+Unit = Literal["percent", "nats", "times", "score", "points", ""]
 AuditOutcome = Literal["pass", "fail", "open"]
 WaiverState = Literal["active", "expired", "refused", "unknown", "unmatched"]
 R = TypeVar("R")
@@ -268,6 +268,7 @@ class ReportFigures(Header):  # what rules look at: a report without their findi
     stability: Sequence[figures.StabilityRow]
     claims: Sequence[ClaimRow]
     released: figures.ReleasedRow | None
+    tasks: Sequence[figures.TaskRow]
     cost: CostRow
     evidence: NotRequired[EvidenceRow]
     not_tested: Sequence[str]

@@ -33,6 +33,7 @@ from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import RegimeRow
 from checker.judge.figures.pairs import noise_floor
 from checker.judge.figures.released import Released
+from checker.judge.figures.tasks import Tasks
 from checker.judge.form import (
     BeginTokenRow,
     ContractsRow,
@@ -80,7 +81,8 @@ def report_figures(
         "removal": removal_figures.removal(cost, sets),
     }
     checkpoints = released.of_evidence(cost)
-    figures = Figures(distance, cost, sets, rows, regime, prediction, checkpoints)
+    tasks = Tasks(evidence, checkpoints, chosen.sets)
+    figures = Figures(distance, cost, sets, rows, regime, prediction, checkpoints, tasks)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     report: ReportFigures = {
         **_header(evidence),
@@ -103,11 +105,13 @@ def report_figures(
         "stability": agreement.stability(distance),
         "claims": decide(figures, audit.claims),
         "released": released.rows(cost, checkpoints),
+        "tasks": tasks.rows(),
         "cost": _cost(evidence, asked, chosen, environment or {}),
         "not_tested": _not_tested(evidence, checkpoints),
         "evidence": origin,
     }
-    gaps = (*_gaps(evidence, distance, cost, chosen), *_checkpoint_gaps(audit, checkpoints))
+    of_tasks = (f"{gap}; {_FINISH}" for gap in tasks.gaps())
+    gaps = (*_gaps(evidence, distance, cost, chosen), *_checkpoint_gaps(audit, checkpoints), *of_tasks)
     return report, gaps
 
 
@@ -275,7 +279,7 @@ def _not_tested(evidence: Evidence, checkpoints: Mapping[str, Released]) -> list
     beyond = ", beyond what the checkpoints show of it" if audit.checkpoints else ""
     sentences = [
         f"Pairs farther apart: distances are of {reach}.",
-        "Any text but the two named under contracts, and any task: cost is perplexity, not accuracy on tasks.",
+        f"Any text but the two named under contracts, and any {_tasks(audit)}.",
         *_of_the_pruned_model(checkpoints, beyond),
         "Removal of any blocks but single ones and the sets that are listed as arms or named by a claim.",
         "Longer contexts than the windows of the evaluation contract.",
@@ -297,3 +301,9 @@ def _of_the_pruned_model(checkpoints: Mapping[str, Released], beyond: str) -> li
         f"Recovery by fine-tuning after removal{beyond}, and memory of the pruned model.",
         f"Speed of anything but {enumerated(timed)}, and on any other machine or number of tokens than was timed.",
     ]
+
+
+def _tasks(audit: Audit) -> str:
+    if not audit.tasks:
+        return "task: cost is perplexity, not accuracy on tasks"
+    return f"task but {enumerated(task.name for task in audit.tasks)}: what removing blocks costs is perplexity"

@@ -23,6 +23,7 @@ from checker.selection.cost import (
     one_after_the_other,
 )
 from checker.selection.methods import METHODS
+from checker.selection.task_layouts import task_subjects
 from checker.spec import checkpoint_facts
 from checker.spec.claims.removal import Removal
 
@@ -160,16 +161,10 @@ def claimed_layouts(audit: Audit, facts: Facts) -> Iterable[Layout]:
     yield from (layout for layout, _ in checkpoint_facts.raw_removals(audit, facts).values())
 
 
-def task_layouts(audit: Audit, facts: Facts, sets: Iterable[RemovalSet]) -> list[Layout]:
-    """The layouts of the model that the audit's tasks are run on."""
-    layouts: list[Layout] = []
-    if "model" in audit.tasks_on:
-        layouts.append(Layout.base(facts.model.blocks))
-    if "claims" in audit.tasks_on:
-        layouts += claimed_layouts(audit, facts)
-    if "arms" in audit.tasks_on:
-        layouts += [removal.layout for removal in sets if not removal.draw]
-    return list(dict.fromkeys(layouts))
+def task_layouts(audit: Audit, facts: Facts, sets: Sequence[RemovalSet]) -> list[Layout]:
+    """The layouts of the model that the audit's tasks are run on, itself first; ``sets`` are the methods' choices."""
+    own = [Layout.base(facts.model.blocks)] if audit.tasks and "model" in audit.tasks_on else []
+    return [*own, *task_subjects(audit, facts, sets)]
 
 
 def _notes(facts: Facts, released: Mapping[str, Facts]) -> Iterable[str]:

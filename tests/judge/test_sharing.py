@@ -19,6 +19,7 @@ from checker.judge.claims import removal
 from checker.judge.claims.decision import Figures, shared_p, sharing_one_error_rate
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
+from checker.judge.figures.tasks import Tasks
 from checker.selection.plan import problem_of
 
 HIGH, LOW = 8.735, 7.924  # the ends of what removing blocks 4 and 6 costs, in percent
@@ -138,4 +139,4 @@ def _figures(sample: Sample, costs: np.ndarray) -> Figures:
     evidence = Evidence(sample.audit, sample.facts, answer)
     distances = Distances(evidence, problem_of(sample.audit, sample.model))
     unknown: Any = None
-    return Figures(distances, Costs(evidence), (), (), unknown, (), {})
+    return Figures(distances, Costs(evidence), (), (), unknown, (), {}, Tasks(evidence, {}, ()))

@@ -31,6 +31,7 @@ PUBLISHED = (
 
 def claim(text: str) -> Claim:
     declared = "checkpoints: {pruned: {kind: directory, path: pruned}}\n" if "of: pruned" in text else ""
+    declared += "tasks: {run: [hellaswag, piqa]}\n" if "kind: task" in text else ""
     (made,) = load.check_text(
         f"{MINIMAL}\n{declared}claims: [{text}]\n", "a.yaml", Path("/here"), attached=False
     ).audit.claims
@@ -71,6 +72,7 @@ def test_stored_runs_know_a_claim_again(text: str, key: str) -> None:
 
 
 ON = "on a population of texts like this one"
+OF_DOCUMENTS = "on a population of documents like these"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,18 @@ ON = "on a population of texts like this one"
         ("{id: a, kind: size, of: pruned, total: {at_least: 100, at_most: 7000000000}}",
          "the checkpoint pruned has at least 100 and at most 7,000,000,000 bytes of weights on disk"),
         ("{id: a, kind: blocks, of: pruned, removed: 4}", "the checkpoint pruned has 4 blocks less than the model"),
+        ("{id: a, kind: task, of: pruned, task: piqa, metric: acc, at_least: 41.5}",
+         f"the checkpoint pruned scores at least 41.5 % acc on piqa, {OF_DOCUMENTS}; names no protocol"),
+        ("{id: a, kind: task, layers: [6, 4], tasks: [piqa, hellaswag], metric: acc, drop_at_most: 2, scope: contract}",
+         "the model without blocks 4 and 6 scores at most 2 percentage points less acc on the mean of piqa and "
+         "hellaswag than the model, on these very documents; names no protocol"),
+        ("{id: a, kind: task, method: interchange, budget: 1, task: piqa, metric: acc, retains_at_least: 95, "
+         "above_chance: true, protocol: interchange}",
+         "the model without the 1 block that interchange chooses retains at least 95 % of the model's acc on piqa, "
+         f"above chance, {OF_DOCUMENTS}; rests on interchange"),
+        ("{id: a, kind: task, of: pruned, task: piqa, metric: acc, retains_at_least: 95, above_chance: false}",
+         "the checkpoint pruned retains at least 95 % of the model's acc on piqa, with chance counted in, "
+         f"{OF_DOCUMENTS}; names no protocol"),
         ("{id: a, kind: transfer, to: a model of 40 layers}",
          "what holds for this checkpoint holds for a model of 40 layers"),
     ],

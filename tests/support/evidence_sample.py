@@ -23,10 +23,11 @@ from checker.core.facts import (
     ModelFacts,
     ProvenanceFacts,
     ScoringFacts,
+    TaskFacts,
 )
 from checker.core.history import amount
 from checker.core.layouts import Layout
-from checker.core.questions import Evidence, Question, Values
+from checker.core.questions import Evidence, Question, RemovalSet, Values, documents_of
 from checker.core.records import (
     Audit,
     Checkpoint,
@@ -39,6 +40,7 @@ from checker.core.records import (
     ScoringContract,
     Selection,
     Statistics,
+    Task,
     TextSource,
     Timing,
     Waiver,
@@ -72,6 +74,7 @@ DELETION = (1.3, 0.65, 0.3, 0.1, 0.04, 0.03, 0.06, 0.35)
 # What deleting each block costs, nats per token; sets cost the sum of their blocks unless ``costs`` says otherwise.
 SINGLES = (1.2, 0.6, 0.25, 0.08, 0.03, 0.02, 0.05, 0.3)
 
+_DOCUMENTS = documents_of("")
 TWO_BLOCKS = "two-blocks"
 TWINS = "twins"
 DIVERGE = "diverge"
@@ -204,6 +207,45 @@ def timing(ratio: float = 1.2, pairs: int = 20, spread: float = 0.02, **changes:
     return replace(base, **changes)
 
 
+def task_facts(name: str = "facts", documents: int = 200, **changes: Any) -> TaskFacts:
+    """A task of four choices, all of whose documents are asked."""
+    base = TaskFacts(
+        name=name,
+        version="1.0",
+        harness="0.4.9",
+        output_type="multiple_choice",
+        metrics=("acc", "acc_norm"),
+        higher_is_better=(True, True),
+        documents=tuple(digest([name, document]) for document in range(documents)),
+        whole=documents,
+        choices=(4,) * documents,
+        shots=0,
+        requests=digest([name, "requests"]),
+    )
+    return replace(base, **changes)
+
+
+def task(name: str = "facts", **changes: Any) -> Task:
+    return replace(Task(name, Location("audit.yaml", 22, 5)), **changes)
+
+
+def with_tasks(*claims: Claim, **changes: Any) -> Sample:
+    """The sample with a checkpoint and two tasks: facts, of four choices, and words, whose chance is not known."""
+    sample = with_checkpoint()
+    if "tasks" not in changes:
+        words = task_facts("words", 120, output_type="loglikelihood", metrics=("acc",), higher_is_better=(True,))
+        changes["tasks"] = (task_facts(), replace(words, choices=()))
+    declared = tuple(task(fact.name) for fact in changes["tasks"])
+    known = {"claims": claims or sample.audit.claims}
+    return sample.changed(**known, **changes).declaring(declared)
+
+
+def on_task(name: str = "keeps", **fields: Any) -> Claim:
+    """A claim about the checkpoint's accuracy on facts."""
+    about = {"of": "pruned"} if fields.keys().isdisjoint(("layers", "method")) else {}
+    return claim(name, "task", **about | {"tasks": ("facts",), "metric": "acc"} | fields)
+
+
 def scoring_facts(prompts: int = PROMPTS) -> ScoringFacts:
     kinds = tuple(KINDS[prompt % len(KINDS)] for prompt in range(prompts))
     return ScoringFacts(digest("prompts.txt"), digest("prompt tokens"), kinds, prompts, 32, batches=2)
@@ -238,6 +280,14 @@ class Sample:
     checkpoints: tuple[CheckpointFacts, ...] = ()
     healing: float = 0.0  # nats per token that checkpoints have less than the raw removal
     timings: Mapping[str, tuple[TimingFacts, ...]] = field(default_factory=dict)  # of checkpoints, the newest last
+    tasks: tuple[TaskFacts, ...] = ()
+    right: float = 0.6  # share of a task's documents that the model gets right
+    released: tuple[int, int] = (3, 9)  # documents that a checkpoint gains and loses
+    cut: tuple[int, int] = (2, 25)  # documents that a layout gains and loses
+
+    def declaring(self, tasks: tuple[Task, ...]) -> Sample:
+        """The sample whose audit file names these tasks."""
+        return replace(self, audit=replace(self.audit, tasks=tasks))
 
     def changed(self, **changes: Any) -> Sample:
         """The sample with other tables; names of the audit's own fields change the audit."""
@@ -248,10 +298,10 @@ class Sample:
     @property
     def facts(self) -> Facts:
         if not self.texts_read:
-            return Facts(self.model, checkpoints=self.checkpoints)
+            return Facts(self.model, checkpoints=self.checkpoints, tasks=self.tasks)
         texts = scoring_facts(self.prompts), evaluation_facts(self.windows)
         selection = texts[0] if self.audit.selecting else None
-        return Facts(self.model, *texts, selection, self.checkpoints)
+        return Facts(self.model, *texts, selection, self.checkpoints, self.tasks)
 
     @property
     def evidence(self) -> Evidence:
@@ -266,6 +316,8 @@ class Sample:
         def answer(question: Question) -> Values | None:
             if self._gone(question) or len(question.layout) < fact.model.blocks:
                 return None
+            if question.text.startswith(_DOCUMENTS):
+                return self._documents(question, *self.released)
             if question.text == "model":
                 return (
                     np.full(self.prompts, 0.8)
@@ -275,7 +327,7 @@ class Sample:
             losses = self._made(Question("evaluation", "nll", raw)) if question.text == "evaluation" else None
             return None if losses is None else losses - WINDOW_TOKENS * self.healing
 
-        return Evidence(self.audit.of_checkpoint(source), fact.own, answer)
+        return Evidence(self.audit.of_checkpoint(source), replace(fact.own, tasks=self.tasks), answer)
 
     def answer(self, question: Question) -> Values | None:
         """The stored answer; None where it is withheld, or the texts were never read."""
@@ -290,6 +342,11 @@ class Sample:
         origin: EvidenceRow = {"amount": known, "other_runs": [], "not_finite": None, "answers": [], "at_hand": []}
         return report_figures(self.evidence, environment() if self.texts_read else None, origin)
 
+    def chosen(self, method: str, budget: int) -> list[RemovalSet]:
+        """What a method of the audit answers a budget with."""
+        sets = plan.arms(self.audit, plan.problem_of(self.audit, self.model), self.evidence.ask).sets
+        return [arm for arm in sets if (arm.method, arm.budget) == (method, budget)]
+
     def verdict(self, *claims: Claim) -> ClaimRow:
         """The first of these claims as the report holds it, in an audit that makes only them."""
         return self.verdicts(*claims)[0]
@@ -299,7 +356,21 @@ class Sample:
 
     # --- answers ---
 
+    def _documents(self, question: Question, gained: int, lost: int) -> Values:
+        """What is scored on the documents of a task: the first ones are right, but for those that are gained or lost.
+
+        By its second metric, the model gets ten documents more right.
+        """
+        known = next(fact for fact in self.tasks if documents_of(fact.name) == question.text)
+        right = round(self.right * len(known.documents)) + 10 * known.metrics.index(question.quantity)
+        values = np.zeros(len(known.documents))
+        values[lost : right + gained] = 1.0
+        return values
+
     def _made(self, question: Question) -> Values | None:
+        if question.text.startswith(_DOCUMENTS):
+            whole = question.layout == Layout.base(self.model.blocks)
+            return self._documents(question, *((0, 0) if whole else self.cut))
         if question.text == "scoring":
             if question.quantity == "top1":
                 return np.full(self.prompts, 0.75)
@@ -393,9 +464,13 @@ def fill(store: Store, sample: Sample) -> None:
     """Writes what a run of the sample's audit leaves: records, and every answer that is not withheld."""
     digests = _write_records(store, sample)
     weights, batches = str(sample.model.digest), {"scoring": 2, "float32": 2, "evaluation": 2, "begin_token": 1}
+    of_tasks = contracts.task_scopes(weights, sample.tasks, sample.model.tokenizer_digest, sample.audit.model.dtype)
     for question in questions(sample):
         values = sample.answer(question)
         if values is None:
+            continue
+        if question.text in of_tasks:
+            store.put(of_tasks[question.text], question, 0, values)
             continue
         contract = digests["evaluation" if question.text in ("evaluation", "begin_token") else "scoring"]
         for number, part in enumerate(np.array_split(values, batches[question.text])):
@@ -415,6 +490,15 @@ def _fill_checkpoint(store: Store, sample: Sample, fact: CheckpointFacts, model:
     under = contracts.scopes(str(fact.model.digest), contracts.contract_digests(evidence.audit, fact.own))
     under["model"] = contracts.against(under["scoring"], model)
     base = Layout.base(fact.model.blocks)
+    of_tasks = contracts.task_scopes(
+        str(fact.model.digest), sample.tasks, fact.model.tokenizer_digest, evidence.audit.model.dtype
+    )
+    for known in sample.tasks:
+        for metric in known.metrics:
+            question = Question(documents_of(known.name), metric, base)
+            values = evidence.answers(question)
+            assert values is not None
+            store.put(of_tasks[question.text], question, 0, values)
     for question in (
         Question("evaluation", "nll", base),
         Question("model", "kl", base),
@@ -441,6 +525,8 @@ def _write_records(store: Store, sample: Sample) -> dict[str, str]:
     both = digest([digests["scoring"], digests["evaluation"]])
     store.write_record("evaluation", both, asdict(facts.evaluation))
     store.write_record("environment", audit.name, environment())
+    for declared, known in zip(audit.tasks, sample.tasks, strict=True):
+        store.write_record(contracts.TASK_RECORD, declared.identity, asdict(known))
     for source, fact in zip(audit.checkpoints, sample.checkpoints, strict=True):
         store.write_record(RECORD, key(facts.model.digest, source, both), asdict(fact))
     return digests
@@ -467,4 +553,7 @@ def questions(sample: Sample) -> list[Question]:
         asked += [Question("evaluation", quantity, layout) for quantity in ("nll", "kl", "top1")]
     for layout, _ in raw_removals(audit, sample.facts).values():
         asked += [Question("scoring", quantity, layout) for quantity in ("kl", "top1")]
+    scored = plan.task_layouts(audit, sample.facts, removals)
+    for known in sample.tasks:
+        asked += [Question(documents_of(known.name), metric, at) for metric in known.metrics for at in scored]
     return list(dict.fromkeys(asked))

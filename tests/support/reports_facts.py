@@ -432,3 +432,53 @@ def _side(
 
 def _figure(value: float, low: float, high: float) -> dict[str, Any]:
     return {"value": value, "interval": [low, high]}
+
+
+def tasks() -> list[dict[str, Any]]:
+    """A task of four choices of which a part was asked, and one of which less is better."""
+    accuracy = {
+        "metric": "acc",
+        "higher_is_better": True,
+        "share": True,
+        "chance": 0.25,
+        "model": _figure(0.6, 0.5308, 0.6654),
+        "at_chance": False,
+        "sides": [
+            _task_side("checkpoint", "healed, as it is", checkpoint="healed", score=_figure(0.57, 0.5007, 0.6367))
+            | {"difference": _figure(-0.03, -0.0705, 0.0046), "retained": 0.95, "retained_above_chance": 0.9143}
+            | {"gained": 3, "lost": 9},
+            _task_side("raw", "raw removal of healed", checkpoint="healed", layers=[2, 4, 6])
+            | {"score": _figure(0.485, 0.4167, 0.5539), "difference": _figure(-0.115, -0.1696, -0.0706)}
+            | {"retained": 0.8083, "retained_above_chance": 0.6714, "gained": 2, "lost": 25},
+            _task_side("checkpoint", "distilled, as it is", checkpoint="distilled"),
+        ],
+    }
+    loss = {
+        "metric": "bits_per_byte",
+        "higher_is_better": False,
+        "share": False,
+        "chance": None,
+        "model": _figure(1.1325, 1.0774, 1.1876),
+        "at_chance": None,
+        "sides": [
+            _task_side("claimed", "without blocks 13, 15, 17", layers=[13, 15, 17], score=_figure(1.32, 1.21, 1.43))
+            | {"difference": {"value": 0.1875, "interval": None}}
+        ],
+    }
+    chosen = {**accuracy, "metric": "acc_norm", "chance": 0.25, "model": _figure(0.27, 0.2132, 0.3354)}
+    chosen |= {"at_chance": True, "sides": []}
+    return [
+        _task("facts", "multiple_choice", 200, 1000, [accuracy, chosen]),
+        _task("prose", "loglikelihood_rolling", 64, 64, [loss]) | {"chat_template": digest("template"), "shots": 1},
+    ]
+
+
+def _task(name: str, kind: str, documents: int, whole: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    known = {"name": name, "version": "1.0", "harness": "0.4.9", "output_type": kind, "shots": 0}
+    asked = {"documents": documents, "whole": whole, "requests": digest(name), "chat_template": None}
+    return {**known, **asked, "metrics": metrics}
+
+
+def _task_side(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    base = dict.fromkeys(("checkpoint", "method", "budget", "score", "difference", "retained", "gained", "lost"))
+    return {"kind": kind, "name": name, **base, "retained_above_chance": None, "layers": [], **more}

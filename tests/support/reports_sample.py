@@ -56,6 +56,7 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
         **beside(tuple(methods.SCORED)[:3], blocks, budgets, arms),
         "claims": facts.claims(),
         "released": facts.released(blocks),
+        "tasks": facts.tasks(),
         "policy": facts.policy(),
         "waivers": facts.waivers(),
         "findings": facts.findings(),
@@ -108,6 +109,7 @@ def bare(blocks: int = 4) -> Report:
         "kinds": [],
         "baseline": None,
         "released": None,
+        "tasks": [],
         "protocols": [],
     }
     empty = ("prediction", "ranges", "random", "overrides", "scores", "agreement", "differences", "stability")

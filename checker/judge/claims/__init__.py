@@ -10,7 +10,18 @@ from typing import Any
 
 from checker.core.records import PROTOCOLS, Claim
 from checker.core.words import numbered
-from checker.judge.claims import blocks, comparison, parameters, redundancy, regime, removal, size, speed, transfer
+from checker.judge.claims import (
+    blocks,
+    comparison,
+    parameters,
+    redundancy,
+    regime,
+    removal,
+    size,
+    speed,
+    task,
+    transfer,
+)
 from checker.judge.claims.backing import Backing
 from checker.judge.claims.decision import Decision, Figures, sharing_one_error_rate
 from checker.judge.claims.kind import Kind
@@ -21,7 +32,7 @@ from checker.spec import claims as stated
 
 KINDS: dict[type[Claim], Kind[Any]] = {
     module.KIND.record: module.KIND
-    for module in (removal, redundancy, comparison, regime, parameters, size, blocks, speed, transfer)
+    for module in (removal, redundancy, comparison, regime, parameters, size, blocks, speed, task, transfer)
 }
 
 

@@ -15,6 +15,7 @@ from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
 from checker.judge.figures.form import ArmRow, Ends, PredictionRow, RegimeRow
 from checker.judge.figures.released import Released
+from checker.judge.figures.tasks import Tasks
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
 from checker.selection.plan import nothing_compared
@@ -54,6 +55,7 @@ class Figures:
     regime: RegimeRow
     prediction: Sequence[PredictionRow]
     checkpoints: Mapping[str, Released]
+    tasks: Tasks
 
     @property
     def audit(self) -> Audit:

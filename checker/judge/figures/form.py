@@ -352,3 +352,41 @@ class CheckpointRow(TypedDict):
 class ReleasedRow(TypedDict):  # what is released, beside the audited model
     base: SideRow
     checkpoints: Sequence[CheckpointRow]
+
+
+class TaskSideRow(TypedDict):  # what a checkpoint or a layout scores on a task, beside the model
+    kind: Literal["checkpoint", "raw", "claimed", "arm"]
+    name: str
+    checkpoint: str | None
+    method: str | None
+    budget: int | None
+    layers: Sequence[int]
+    score: ValueRow | None
+    difference: ValueRow | None
+    retained: float | None  # share of the model's score
+    retained_above_chance: float | None
+    gained: int | None  # documents that it alone gets right, where they score 0 or 1
+    lost: int | None  # and those that the model alone gets right
+
+
+class TaskMetricRow(TypedDict):
+    metric: str
+    higher_is_better: bool
+    share: bool  # whether scores lie from 0 to 1
+    chance: float | None
+    model: ValueRow | None
+    at_chance: bool | None  # whether the model's own interval includes chance
+    sides: Sequence[TaskSideRow]
+
+
+class TaskRow(TypedDict):  # a task, what was asked of it, and every score
+    name: str
+    version: str
+    harness: str
+    output_type: str
+    shots: int
+    documents: int
+    whole: int
+    requests: str
+    chat_template: str | None
+    metrics: Sequence[TaskMetricRow]
