@@ -10,7 +10,7 @@ from checker.core.words import counted
 from checker.judge.form import PUBLISHED_FORMAT, AnyReport, Report
 from checker.reports import published
 from checker.reports.format import Format
-from checker.reports.tables import arms, claims, costs, distances, facts, numbers, released
+from checker.reports.tables import arms, claims, costs, distances, facts, numbers, released, tasks
 from checker.reports.tables.comparison import Comparison, comparisons, groups
 from checker.reports.tables.table import Table
 
@@ -24,7 +24,8 @@ def summary(report: AnyReport, width: int = 80) -> str:
         parts = [*published.lines(safe), _waivers(safe)]
     else:
         head = [safe["title"], facts.verdict(safe), f"Policy, {facts.policy(safe)}"]
-        parts = [head, _regime(safe), _arms(safe), _released(safe), _claims(safe), _findings(safe), _waivers(safe)]
+        figures = [_regime(safe), _arms(safe), _released(safe), _tasks(safe)]
+        parts = [head, *figures, _claims(safe), _findings(safe), _waivers(safe)]
     room = max(40, width)
     text = "\n\n".join("\n".join(_fill(line, room) for line in part) for part in parts if part) + "\n"
     return escape.no_command(text)
@@ -77,6 +78,19 @@ def _released(report: Report) -> list[str]:
             cells = [f"{title} {cell}" for title, cell in zip(titles, rows[name], strict=True) if cell.text != "–"]
             lines.append(f"    {name}: {'; '.join(cells)}")
     return ["What is released", *lines] if lines else []
+
+
+def _tasks(report: Report) -> list[str]:
+    """Each score on each task beside the model's."""
+    lines = []
+    for task in report["tasks"]:
+        for metric in task["metrics"]:
+            lines.append(f"  {task['name']}, {metric['metric']}, {tasks.asked(task)}")
+            lines.append(f"    Model: {tasks.score(metric, metric['model'])}")
+            for side in metric["sides"]:
+                change = f", {tasks.difference(metric, side['difference'])}" if side["difference"] else ""
+                lines.append(f"    {side['name']}: {tasks.score(metric, side['score'])}{change}")
+    return ["Scores on tasks", *lines] if lines else []
 
 
 def _every(overview: Table) -> list[str]:

@@ -46,12 +46,17 @@ def percent(value: Number | None) -> str:
 def declared(value: Number, unit: str = "") -> str:
     """A bound or threshold as its author wrote it: no digits are added."""
     text = _signs(f"{value:+g}" if unit == "percent" and value else f"{value:g}")
-    return text + (unit and f"{_SPACE}{'%' if unit == 'percent' else unit}")
+    return text + (unit and f"{_SPACE}{'%' if unit in ('percent', 'score') else unit}")
 
 
 def share(value: Number | None) -> str:
     """A share from 0 to 1, as an unsigned percentage of at least two significant digits."""
     return NOT_MEASURED if value is None else proportion(100 * value)
+
+
+def points(value: Number | None) -> str:
+    """A change in percentage points, written as a change in percent is."""
+    return NOT_MEASURED if value is None else f"{_change(value)}{_SPACE}points"
 
 
 def proportion(value: Number) -> str:
@@ -127,22 +132,29 @@ def percents(ends: Ends) -> str:
 
 
 def in_unit(value: Number | None, unit: str) -> str:
-    """A figure with its unit: percent, nats, times or none."""
+    """A figure with its unit: percent, nats, times, points or none; a score is percent without a sign."""
+    written = {"percent": percent, "points": points, "score": proportion}.get(unit)
     if value is None:
         return NOT_MEASURED
-    if unit == "percent":
-        return percent(value)
+    if written is not None:
+        return written(value)
     return ratio(value) + f"{_SPACE}times" if unit == "times" else significant(value) + (unit and f"{_SPACE}{unit}")
 
 
 def interval_in_unit(ends: Ends, unit: str) -> str:
     """An interval written as `in_unit` writes its value."""
-    return interval(ends, {"percent": _change, "times": ratio}.get(unit, significant))
+    return interval(
+        ends, {"percent": _change, "points": _change, "score": _score, "times": ratio}.get(unit, significant)
+    )
 
 
 def layers(blocks: Sequence[int]) -> str:
     """Numbers of blocks, in order."""
     return ", ".join(str(block) for block in blocks) or "none"
+
+
+def _score(value: Number) -> str:
+    return _signs(_decimals(value))
 
 
 def _change(value: Number) -> str:

@@ -16,16 +16,20 @@ from checker.judge.figures.form import (
     ProvenanceRow,
     SideRow,
     SpeedRow,
+    TaskMetricRow,
+    TaskRow,
     ValueRow,
 )
 from checker.judge.form import Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Table, increase, table, valued
+from checker.reports.tables.tasks import score
 
 _NAMED = 5  # tensors
 _NONE = Cell("–")
-_Side = tuple[str, SideRow]  # heading, figures
-_Line = tuple[str, Callable[[SideRow], Cell]]
+_Scores = Callable[[TaskMetricRow], ValueRow | None]
+_Side = tuple[str, SideRow, _Scores]  # heading, figures, scores on tasks
+_Line = tuple[str, Callable[[_Side], Cell]]
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,39 @@ def checkpoints(report: Report) -> list[Shown]:
     released = report["released"]
     if released is None:
         return []
-    return [_shown(number, released["base"], row) for number, row in enumerate(released["checkpoints"])]
+    tasks = report["tasks"]
+    return [_shown(number, released["base"], row, tasks) for number, row in enumerate(released["checkpoints"])]
 
 
-def _shown(number: int, base: SideRow, row: CheckpointRow) -> Shown:
-    sides: list[_Side] = [("Model", base), (f"{row['name']}, as it is", row["own"])]
+def _shown(number: int, base: SideRow, row: CheckpointRow, tasks: Sequence[TaskRow]) -> Shown:
+    sides: list[_Side] = [
+        ("Model", base, lambda metric: metric["model"]),
+        (f"{row['name']}, as it is", row["own"], _scores_of(row["name"])),
+    ]
     if row["raw"] is not None:
-        sides.insert(1, ("Raw removal", row["raw"]))
+        sides.insert(1, ("Raw removal", row["raw"], _scores_without(row["raw"]["removed"])))
     deletions = _deletions(number, row["deletions"]) if row["deletions"] else None
-    return Shown(_heading(row), tuple(_sentences(row)), _side_by_side(number, row, sides), deletions)
+    return Shown(_heading(row), tuple(_sentences(row)), _side_by_side(number, row, sides, tasks), deletions)
+
+
+def _scores_of(checkpoint: str) -> _Scores:
+    """What a checkpoint scores as it is."""
+    return lambda metric: next(
+        (side["score"] for side in metric["sides"] if (side["kind"], side["checkpoint"]) == ("checkpoint", checkpoint)),
+        None,
+    )
+
+
+def _scores_without(removed: Sequence[int]) -> _Scores:
+    """What the model scores without blocks, whoever asked for it."""
+    return lambda metric: next(
+        (
+            side["score"]
+            for side in metric["sides"]
+            if side["kind"] != "checkpoint" and list(side["layers"]) == list(removed)
+        ),
+        None,
+    )
 
 
 def _heading(row: CheckpointRow) -> str:
@@ -130,8 +158,8 @@ def _other(row: OtherTimingRow, here: MachineRow) -> str:
     return f"{enumerated(known)} (on {machine}, {row['finished'][:10]})"
 
 
-def _side_by_side(number: int, row: CheckpointRow, sides: Sequence[_Side]) -> Table:
-    lines: list[_Line] = [
+def _side_by_side(number: int, row: CheckpointRow, sides: Sequence[_Side], tasks: Sequence[TaskRow]) -> Table:
+    figures: tuple[tuple[str, Callable[[SideRow], Cell]], ...] = (
         ("Blocks", lambda side: Cell(numbers.count(side["blocks"]))),
         ("Parameters", lambda side: Cell(numbers.count(side["parameters"]))),
         ("Parameters without embeddings", _without_embeddings),
@@ -142,26 +170,38 @@ def _side_by_side(number: int, row: CheckpointRow, sides: Sequence[_Side]) -> Ta
         ("Bits per byte", lambda side: _figure(side["bits_per_byte"], numbers.perplexity)),
         ("KL from the model, nats", lambda side: _figure(side["kl"], numbers.distance)),
         ("Same most likely token", lambda side: _figure(side["top1_agreement"], numbers.share)),
-    ]
+    )
+    lines: list[_Line] = [(name, lambda side, write=write: write(side[1])) for name, write in figures]  # type: ignore[misc]
+    for task in tasks:
+        for metric in task["metrics"]:
+            lines.append((f"{metric['metric']} on {task['name']}", _on_task(metric)))
     if row["speed"] is not None:
         timed = (("Prefill", row["speed"]["prefill"]), ("Decoding", row["speed"]["decode"]))
         lines += [_fast(heading, phase, row["own"], sides[0][1]) for heading, phase in timed if phase is not None]
     fields: list[Field[_Line]] = [Field("What", lambda line: Cell(line[0]))]
     fields += [
-        Field(heading, lambda line, side=side: line[1](side), numeric=True)  # type: ignore[misc]
-        for heading, side in sides
+        Field(side[0], lambda line, side=side: line[1](side), numeric=True)  # type: ignore[misc]
+        for side in sides
     ]
     return table(f"released-{number}", f"{row['name']} beside the audited model", fields, lines)
+
+
+def _on_task(metric: TaskMetricRow) -> Callable[[_Side], Cell]:
+    def write(side: _Side) -> Cell:
+        row = side[2](metric)
+        return _NONE if row is None else score(metric, row)
+
+    return write
 
 
 def _fast(heading: str, phase: PhaseRow, own: SideRow, base: SideRow) -> _Line:
     """Tokens per second of the model, and how many times as many the checkpoint makes; no removal alone is timed."""
 
-    def cell(side: SideRow) -> Cell:
-        if side is own:
+    def cell(side: _Side) -> Cell:
+        if side[1] is own:
             return Cell(f"{numbers.ratio(phase['value'])}\u00a0×", numbers.interval(phase["interval"], numbers.ratio))
         rate = numbers.significant(phase["model_tokens_per_second"])
-        return Cell(f"{rate}\u00a0tokens/s") if side is base else _NONE
+        return Cell(f"{rate}\u00a0tokens/s") if side[1] is base else _NONE
 
     return f"{heading} speed", cell
 

@@ -31,6 +31,7 @@ class Section:
 SECTIONS: tuple[Section, ...] = (
     Section("claims", "Claims and the protocols behind them", "Claims"),
     Section("released", "What is released", "What is released"),
+    Section("tasks", "Scores on tasks", "Tasks"),
     Section("regime", "Regime", "Regime"),
     Section("arms", "What removing layers costs", "Cost of removal"),
     Section("removed", "Which blocks each method removes", "Blocks removed"),
@@ -67,6 +68,12 @@ GLOSSARY: tuple[Word, ...] = (
          "retraining added is the difference between the two."),
     Word("Bits per byte", "released",
          "NLL of the scored tokens per UTF-8 byte of them, in bits. It does not depend on how tokenizers cut text."),
+    Word("Retained", "tasks",
+         "A score over the model's own. Above chance, the score of guessing is taken from both first: of a model that "
+         "knows little, most of what is retained may be luck."),
+    Word("Gained and lost", "tasks",
+         "Documents that it alone gets right, and documents that the model alone gets right. Only they tell the two "
+         "apart, so the interval of the difference rests on them."),
     Word("Block", "deletions",
          "One residual block of the decoder stack, numbered from 0. Removing layers means removing blocks."),
     Word("Replacement", "distances",
