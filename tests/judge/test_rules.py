@@ -25,7 +25,7 @@ import yaml
 from evidence_sample import Sample
 from folders import TESTS
 
-from checker.core.questions import Question
+from checker.core.questions import Question, documents_of
 from checker.core.records import Claim, MethodSettings, Waiver
 from checker.core.rule import Level
 from checker.judge.rules import MEASURED, PUBLISHED, RULES, Case, Result, Rule
@@ -47,6 +47,7 @@ CASES: dict[str, Callable[[], Sample]] = {
     "no-claims": lambda: Sample().changed(claims=()),
     "card": lambda: Sample(model=samples.model_facts(card=samples.card_facts())),
     "checkpoint": samples.with_checkpoint,
+    "tasks": lambda: samples.with_tasks(samples.on_task(retains_at_least=85.0, above_chance=True)),
     "checkpoint-unread": lambda: _unread(samples.with_checkpoint()),
 }
 
@@ -145,6 +146,7 @@ def _withheld(name: str) -> Callable[[Question], bool]:
             "interchange": moved == 2,
             "protocols": moved > 0,
             "blocks 3, 5": removed == [3, 5],
+            "tasks": question.text.startswith(documents_of("")),
             "4<-3": moved == 1 and "3@4" in str(question.layout),
         }[name]
 

@@ -15,14 +15,16 @@ from checker.judge.claims.stated_cost import allowed, held_against, statement_of
 from checker.spec.claims.removal import Removal
 
 _NOTABLE_SHARE = 0.25  # of the cost, in one window
-_TASKS = "the claim is about tasks, which perplexity does not decide and nothing here measures"
+_TASKS = "the claim is about tasks, which perplexity does not decide"
 
 
 def _decide(figures: Figures, claim: Removal) -> Decision:
     decision = _cost_of_removal(figures, claim)
     if claim.about != "tasks":
         return decision
-    return replace(decision, verdict="open", message=f"{_TASKS}: {decision.message}", further_units=None, p=None)
+    instead = "; claim the scores (`kind: task`)" if figures.audit.tasks else " and nothing here measures"
+    message = f"{_TASKS}{instead}: {decision.message}"
+    return replace(decision, verdict="open", message=message, further_units=None, p=None)
 
 
 def _cost_of_removal(figures: Figures, claim: Removal) -> Decision:

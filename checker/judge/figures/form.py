@@ -375,7 +375,7 @@ class TaskMetricRow(TypedDict):
     share: bool  # whether scores lie from 0 to 1
     chance: float | None
     model: ValueRow | None
-    at_chance: bool | None  # whether the model's own interval includes chance
+    at_chance: bool | None  # whether the model's own score is not shown to lie above chance
     sides: Sequence[TaskSideRow]
 
 

@@ -120,9 +120,9 @@ class Tasks:
         return next(task for task in self.audit.tasks if task.name == name)
 
     def at_chance(self, score: Mean, chance: float | None) -> bool | None:
-        """Whether a score is not told from guessing; None where there is no chance or no interval."""
+        """Whether a score is not shown to lie above guessing; None where there is no chance or no interval."""
         ends = score.interval(self.confidence)
-        return None if chance is None or ends is None else ends[0] <= chance <= ends[1]
+        return None if chance is None or ends is None else ends[0] <= chance
 
     def row_of(self, mean: Mean) -> ValueRow:
         ends = mean.interval(self.confidence)

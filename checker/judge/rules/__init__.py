@@ -21,12 +21,27 @@ from checker.judge.rules import (
     selection,
     spec,
     statistics,
+    task,
     waiver,
 )
 from checker.published import rules as published
 from checker.published.publication import Publication
 
-_FAMILIES = (spec, model, data, protocol, selection, statistics, regime, claim, evidence, card, checkpoint, provenance)
+_FAMILIES = (
+    spec,
+    model,
+    data,
+    protocol,
+    selection,
+    statistics,
+    regime,
+    claim,
+    evidence,
+    card,
+    checkpoint,
+    provenance,
+    task,
+)
 _LAST = (policy, waiver)  # what they conclude rests on the other findings
 _OF_BOTH_KINDS: tuple[Rule[AnyCase[AnyAudit]], ...] = (
     spec.values_overridden,

@@ -11,12 +11,13 @@ from checker.core.rule import Result, failed, passed, rule
 from checker.core.words import counted, enumerated
 from checker.judge.case import Case, each_claim
 from checker.judge.claims.backing import of_named
-from checker.judge.figures.form import ArmRow, distance_of
+from checker.judge.figures.form import ArmRow, TaskRow, distance_of
 from checker.judge.form import BoundsRow
 from checker.spec.claims import KINDS, decided, numbers
 from checker.spec.claims.comparison import Comparison
 from checker.spec.claims.redundancy import Redundancy
 from checker.spec.claims.removal import Removal
+from checker.spec.claims.task import TaskScore
 
 # Words of a claim that speak of what a model can do, and not of how well it predicts a text.
 _TASKS = re.compile(
@@ -70,8 +71,8 @@ def _verdict(case: Case, claim: Claim, against: str, conclude: Callable[[str], R
     waive="When the published text says itself that the test it names does not bear the claim out.",
     nothing="no claim about the redundancy or removal of layers names a protocol",
 )
-@each_claim(Removal, Redundancy)
-def not_backed(case: Case, claim: Removal | Redundancy) -> Result | None:
+@each_claim(Removal, Redundancy, TaskScore)
+def not_backed(case: Case, claim: Claim) -> Result | None:
     """The protocol that a claim names does not back it."""
     answer, why = of_named(case.verdict(claim))
     if answer == "na":
@@ -212,13 +213,13 @@ def says_another_number(case: Case, claim: Claim) -> Result | None:
     level="warning",
     why="Perplexity can stay while tasks are lost: pruned models with little change in it fail at knowledge-intensive "
     "tasks (Jaiswal et al. 2023, arXiv 2310.01382). No audit of perplexity decides a claim about tasks.",
-    remedy="Restate the claim as one about perplexity, or measure the tasks; mark it `about: tasks` so that it stays "
-    "open until then.",
+    remedy="Restate the claim as one about perplexity, or measure the tasks (`tasks:`) and claim their scores "
+    "(`kind: task`); mark it `about: tasks` so that it stays open until then.",
     waive="When the published text gives the measurement on tasks beside the claim.",
     nothing="no claim is about the cost of a removal",
 )
 @each_claim(Removal, Comparison)
-def perplexity_for_tasks(_: Case, claim: Removal | Comparison) -> Result:
+def perplexity_for_tasks(case: Case, claim: Removal | Comparison) -> Result:
     """A claim about tasks has perplexity alone as its evidence."""
     if isinstance(claim, Removal) and claim.about == "tasks":
         found, expected = "a claim about tasks (`about: tasks`)", "the tasks to be measured"
@@ -226,7 +227,32 @@ def perplexity_for_tasks(_: Case, claim: Removal | Comparison) -> Result:
         found, expected = f'"{word.group()}" in the claim\'s words', "words about perplexity, or `about: tasks`"
     else:
         return passed("speaks of perplexity, which is what is measured")
+    if tasks := _measured_tasks(case, claim):
+        return passed(f"found {found}, and {enumerated(tasks)} measured on what it is about")
     return failed(f"found {found}, and perplexity as its evidence; expected {expected}")
+
+
+def _measured_tasks(case: Case, claim: Removal | Comparison) -> list[str]:
+    """The tasks that were measured on all that a claim is about."""
+    if isinstance(claim, Removal) and claim.checkpoint is not None:
+        wanted: list[tuple[str | None, list[int]]] = [(claim.checkpoint, [])]
+    elif isinstance(claim, Removal) and claim.layers is not None:
+        wanted = [(None, sorted(claim.layers))]
+    else:
+        methods = [claim.method] if isinstance(claim, Removal) else [claim.better, claim.worse]
+        wanted = [(None, list(arm["layers"])) for name in methods for arm in case.arms(name, claim.budget)]
+    return [task["name"] for task in case.figures["tasks"] if wanted and all(_scored(task, *one) for one in wanted)]
+
+
+def _scored(task: TaskRow, checkpoint: str | None, layers: list[int]) -> bool:
+    """Whether a checkpoint as it is, or the model without blocks, has a score on a task."""
+    return any(
+        side["score"] is not None
+        and (side["kind"] == "checkpoint") == (checkpoint is not None)
+        and (side["checkpoint"] == checkpoint if checkpoint else list(side["layers"]) == layers)
+        for metric in task["metrics"]
+        for side in metric["sides"]
+    )
 
 
 @rule(
