@@ -218,3 +218,13 @@ def test_a_claim_at_its_bound_is_rarely_supported_where_losses_are_rare() -> Non
     by_t = np.mean(means / errors > stats.t.ppf(0.975, n - 1))
     assert supported <= 0.03
     assert by_t >= 0.1
+
+
+def test_means_over_two_tasks_are_covered_at_the_nominal_rate() -> None:
+    random, covered = np.random.default_rng(3), 0
+    for _ in range(300):
+        counts = [random.multinomial(n, (0.5, 0.05, 0.08, 0.37)) for n in (200, 100)]
+        found = paired.macro([paired.difference(*documents(*each)) for each in counts]).interval(REACH)
+        assert found is not None
+        covered += found[0] <= -0.03 <= found[1]
+    assert 0.92 <= covered / 300 <= 0.98

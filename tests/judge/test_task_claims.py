@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import evidence_sample as samples
 import pytest
 from evidence_sample import Sample
 
+from checker import reports
 from checker.core.questions import Question, documents_of
 from checker.core.records import Claim
+from checker.core.store import Store
 from checker.judge.form import ClaimRow
+from checker.judge.measured import judge
 
 Z = 1.959963984540054
 SCORES = (
@@ -259,6 +263,22 @@ def test_a_score_needs_no_score_of_the_model() -> None:
     assert found["message"] == (
         "pruned, as it is, scores 57 % [50.07, 63.67] acc on facts; on 200 documents; "
         "claimed: scores at least 50 % acc on facts"
+    )
+
+
+def test_stored_answers_decide_as_the_measured_ones_do(tmp_path: Path) -> None:
+    claim = samples.on_task(retains_at_least=85.0, above_chance=True)
+    sample = samples.with_tasks(claim)
+    with Store(tmp_path / "evidence.db") as store:
+        samples.fill(store, sample)
+        report = judge(sample.audit, store)
+    reports.check(report)
+    assert report["tasks"] == sample.figures()[0]["tasks"]
+    assert report["claims"][0] == sample.verdict(claim)
+    (said,) = [sentence for sentence in report["not_tested"] if "task" in sentence]
+    assert said == (
+        "Any text but the two named under contracts, and any task but facts and words: what removing blocks costs is "
+        "perplexity."
     )
 
 
