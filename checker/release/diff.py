@@ -69,6 +69,7 @@ def difference(before: Report, after: Report) -> Difference:
         *_regimes(before, after),
         *_removal_sets(before, after),
         *(() if costs else moved("costs", paid, pays)),
+        *_tasks(before, after),
         *_claims(before, after),
         *_findings(before, after),
     )
@@ -83,6 +84,20 @@ def _changed(section: str, what: str, before: Any, after: Any, write: Callable[[
 
 def _short(digest: str) -> str:
     return f"{digest[:12]}…"
+
+
+def _tasks(before: Report, after: Report) -> Iterator[Change]:
+    """What was asked, and the scores of tasks that were asked the same by the same harness."""
+    old, new = ({task["name"]: task for task in report["tasks"]} for report in (before, after))
+    alike = set()
+    for name in (name for name in old if name in new):
+        asked = [(task["requests"], task["harness"]) for task in (old[name], new[name])]
+        if asked[0] == asked[1]:
+            alike.add(name)
+        yield from _changed("tasks", f"what {name} asks", old[name]["requests"], new[name]["requests"], _short)
+        yield from _changed("tasks", f"the harness of {name}", old[name]["harness"], new[name]["harness"])
+    yield from _changed("tasks", "tasks", list(old), list(new), ", ".join)
+    yield from moved("scores", diff_figures.scores(before, alike), diff_figures.scores(after, alike))
 
 
 _ModelKey = Literal["source", "revision", "architecture", "blocks", "parameters", "dtype", "quantization"]
@@ -306,9 +321,8 @@ def _concluded(findings: Iterable[FindingRow]) -> dict[tuple[str, str], list[str
 
 _TITLES = {
     "model": "Model", "checkpoints": "Checkpoints", "audit": "Audit", "contract": "Contracts",
-    "distances": "Distances", "regimes": "Regimes",
-    "removal sets": "Removal sets", "costs": "Costs", "claims": "Claims", "verdicts": "Verdicts",
-    "findings": "Findings",
+    "distances": "Distances", "regimes": "Regimes", "removal sets": "Removal sets", "costs": "Costs",
+    "tasks": "Tasks", "scores": "Scores", "claims": "Claims", "verdicts": "Verdicts", "findings": "Findings",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from checker.core.records import PROTOCOLS
@@ -145,6 +146,24 @@ def _of_checkpoint(row: CheckpointRow) -> dict[str, _Figure]:
         for what, (value, write, ends) in known.items()
         if value is not None
     }
+
+
+def scores(report: Report, names: Collection[str]) -> Figures:
+    """The scores of a report on the tasks of these names."""
+    figures = {}
+    for task in report["tasks"]:
+        for metric in task["metrics"] if task["name"] in names else ():
+            write = numbers.share if metric["share"] else numbers.significant
+            sides = {"the model": metric["model"], **{side["name"]: side["score"] for side in metric["sides"]}}
+            for name, score in sides.items():
+                if score is not None:
+                    what = f"{metric['metric']} of {name} on {task['name']}"
+                    figures[what] = _Figure(score["value"], score["interval"], write, partial(_ends, write))
+    return figures
+
+
+def _ends(write: Callable[[Any], str], ends: Ends) -> str:
+    return numbers.interval(ends, write)
 
 
 def layers(arm: ArmRow) -> str:

@@ -103,6 +103,30 @@ def test_figures_without_intervals_change_by_themselves(before: Report, after: R
     assert told(before, after) == ["Nothing changed."]
 
 
+def test_scores_of_tasks_that_were_asked_the_same(before: Report, after: Report) -> None:
+    side = after["tasks"][0]["metrics"][0]["sides"][0]
+    side["score"] = {"value": 0.4, "interval": [0.33, 0.47]}
+    after["tasks"][0]["metrics"][0]["model"]["value"] = 0.61
+    assert told(before, after) == [
+        "Scores",
+        "  acc of healed, as it is on facts: 57.0 % [50.1 %, 63.7 %] → 40 % [33 %, 47 %]",
+        "  1 score moved and stayed within its interval",
+        *NO_WORSE,
+    ]
+
+
+def test_scores_of_tasks_that_were_asked_otherwise_are_not_compared(before: Report, after: Report) -> None:
+    after["tasks"][0]["harness"] = "0.5.0"
+    after["tasks"][0]["metrics"][0]["model"]["value"] = 0.1
+    after["tasks"] = after["tasks"][:1]
+    assert told(before, after) == [
+        "Tasks",
+        "  the harness of facts: 0.4.9 → 0.5.0",
+        "  tasks: facts, prose → facts",
+        *NO_WORSE,
+    ]
+
+
 def test_what_only_one_of_them_measured(before: Report, after: Report) -> None:
     after["pairs"][0]["interchange"] = None
     after["blocks"][0]["deletion"] = after["blocks"][0]["deletion_interval"] = None
