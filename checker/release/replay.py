@@ -13,13 +13,14 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar, get_type_hints
 
-from checker.core.canonical import NotOfKind, from_json, value_of
+from checker.core.canonical import NotOfKind, from_json, restored_row, value_of
 from checker.core.errors import InvalidAudit
 from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts, TaskFacts
 from checker.core.questions import Question, Values
 from checker.core.records import Audit, ModelSource, Policy, TextSource
 from checker.core.store import Answer, Scope, Store
 from checker.core.timings import TimingFacts
+from checker.judge.form import EnvironmentRow, SpentRow
 from checker.release import rows
 from checker.release.pack import WRITTEN, Pack, damaged
 from checker.spec import load, policies
@@ -188,6 +189,8 @@ def store_of(pack: Pack, judged_by: JudgedBy, audit: Audit) -> RecordingStore:
     if environment is not None:
         if not isinstance(environment, dict):
             raise damaged(pack.place("environment.json"), f"{environment!r:.80}", "a mapping")
+        for row in (EnvironmentRow, SpentRow):
+            restored_row(row, environment, pack.place("environment.json"))
         records.append(("environment", audit.name, environment))
     return filled(pack.folder, records, answers, judged_by.tool["measuring_code"])
 

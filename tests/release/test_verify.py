@@ -507,6 +507,12 @@ def test_an_expected_audit_was_not_changed_with_set(sealed: Pack, tmp_path: Path
         expect(made, audit=file)
 
 
+def test_an_environment_without_its_device_is_named_by_its_file(folder: Path, small: mutations.Contents) -> None:
+    found = forged(folder, small, "environment.json", lambda known: {"torch": known["torch"]})
+    assert found.code == 5
+    assert "environment.json, python: found None; expected text; " in found.message
+
+
 # --- forgery ---------------------------------------------------------------------------------------------------------
 
 

@@ -207,7 +207,11 @@ def test_the_hook_checks_every_packaged_audit_and_no_other_yaml_of_the_repositor
     if listed.returncode:
         pytest.skip("this is no checkout")
     checked = {file for file in listed.stdout.splitlines() if re.search(HOOK["files"], file)}
-    tracked = {file for file in listed.stdout.splitlines() if file.startswith("audits/") and "policies/" not in file}
+    tracked = {
+        file
+        for file in listed.stdout.splitlines()
+        if file.startswith("audits/") and not re.search("policies/|tasks/", file)
+    }
     assert {file for file in checked if not file.startswith("tests/")} == tracked
 
 
