@@ -195,6 +195,25 @@ class EvaluationFacts:
         return max(self.shared_letters, self.shared_tokens) >= SHARED_RUN or self.shared_windows >= SHARED_WINDOWS
 
 
+STRETCH = 2048  # bytes of text that losses under two tokenizers are summed over
+
+
+@final
+@dataclass(frozen=True)
+class StretchFacts:
+    """How losses under a checkpoint's own tokenizer and under the model's are held against each other: by stretches.
+
+    Both tokenizers' windows are taken in pieces, each of which scores tokens that end in one stretch.
+    """
+
+    first_byte: int  # of the evaluation text: the later of the two first scored ones
+    bytes: tuple[int, ...]  # per stretch
+    model: tuple[int, ...]  # per piece, its stretch
+    own: tuple[int, ...]  # likewise, of the checkpoint's
+    model_batches: int
+    own_batches: int
+
+
 @dataclass(frozen=True)
 class CheckpointFacts:
     """What a checkpoint turned out to be, and what its own tokenizer makes of the texts."""
@@ -206,6 +225,8 @@ class CheckpointFacts:
     unlike: str | None = None  # the first window and token that are not the model's; None where all are
     provenance: ProvenanceFacts | None = None
     no_provenance: str = ""  # why its weights are not held against the model's
+    stretches: StretchFacts | None = None  # where its tokens are not the model's
+    no_stretches: str = ""  # why there are none there
 
     @property
     def layout(self) -> str | None:

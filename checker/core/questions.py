@@ -22,6 +22,11 @@ def requests_of(task: str) -> Text:
     return f"task/{task}"
 
 
+def stretches_of(checkpoint: str) -> Text:
+    """The evaluation text in pieces that lie in one stretch of bytes each, for a checkpoint of another tokenizer."""
+    return f"stretches/{checkpoint}"
+
+
 def documents_of(task: str) -> Text:
     """The documents of a task as a text, whose units are the documents and whose quantities its metrics."""
     return f"documents/{task}"

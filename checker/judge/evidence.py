@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from checker.core.canonical import restored, restored_row
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
 from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts, TaskFacts
-from checker.core.questions import PORTIONS, Evidence, Question, Text, Values, documents_of
+from checker.core.questions import PORTIONS, Evidence, Question, Text, Values, documents_of, stretches_of
 from checker.core.records import Audit, TextSource
 from checker.core.store import Scope, Store
 from checker.spec import checkpoint_facts, timings
@@ -22,6 +22,7 @@ from checker.spec.contracts import (
     contracts,
     digests_under,
     scopes,
+    stretched,
     task_scopes,
     together,
 )
@@ -62,6 +63,9 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     )
     under = scopes(str(model.digest), digests)
     under |= task_scopes(str(model.digest), tasks, model.tokenizer_digest, audit.model.dtype)
+    for each in checkpoints:
+        if each.stretches is not None:
+            under[stretches_of(each.name)] = stretched(under["evaluation"], each.stretches.first_byte)
     others = {each.name: _of_checkpoint(audit, each, facts, under, store) for each in checkpoints}
     recorded_timings = partial(store.read_records, timings.RECORD)
     timed = timings.restore(audit, model, checkpoints, recorded_timings, str(store.path))
@@ -95,12 +99,18 @@ def _of_checkpoint(
     under = scopes(str(fact.model.digest), contract_digests(own, fact.own))
     under["model"] = against(under["scoring"], model["scoring"])
     under |= task_scopes(str(fact.model.digest), known.tasks, fact.model.tokenizer_digest, own.model.dtype)
-    facts = replace(fact.own, tasks=known.tasks)
-    return Evidence(own, facts, _answers(store, facts, under))
+    facts, further = replace(fact.own, tasks=known.tasks), {}
+    if fact.stretches is not None:
+        text = stretches_of(fact.name)
+        under[text] = stretched(under["evaluation"], fact.stretches.first_byte)
+        further[text] = fact.stretches.own_batches, len(fact.stretches.own)
+    return Evidence(own, facts, _answers(store, facts, under, further))
 
 
-def _answers(store: Store, facts: Facts, under: Mapping[Text, Scope]) -> Callable[[Question], Values | None]:
-    sizes = _sizes(facts)
+def _answers(
+    store: Store, facts: Facts, under: Mapping[Text, Scope], further: Mapping[Text, tuple[int, int]] | None = None
+) -> Callable[[Question], Values | None]:
+    sizes = _sizes(facts) | dict(further or {})
 
     @cache
     def answer(question: Question) -> Values | None:
@@ -132,6 +142,11 @@ def _sizes(facts: Facts) -> dict[Text, tuple[int, int]]:
         "evaluation": (facts.evaluation.batches, len(facts.evaluation.scored)) if facts.evaluation else (0, 0),
         "begin_token": (1, 3),  # the sums without and with it, and the tokens scored
         **{documents_of(task.name): (1, len(task.documents)) for task in facts.tasks},
+        **{
+            stretches_of(each.name): (each.stretches.model_batches, len(each.stretches.model))
+            for each in facts.checkpoints
+            if each.stretches is not None
+        },
     }
 
 

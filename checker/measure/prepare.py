@@ -22,11 +22,12 @@ from checker.core.files import Stamp, check_unchanged, stamps
 from checker.core.layouts import Layout
 from checker.core.questions import Text
 from checker.core.records import Audit, Checkpoint, ModelSource
-from checker.measure import dequantised, harness, slots, task_requests, texts
+from checker.measure import dequantised, harness, slots, stretches, task_requests, texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.harness import LoadedTask
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
+from checker.measure.stretches import Stretches
 from checker.measure.task_requests import TokenRequests
 from checker.spec import checkpoint_facts
 from checker.spec.contracts import contracts
@@ -75,6 +76,7 @@ class PreparedCheckpoint:
     cuts: Mapping[Text, texts.Cut]
     facts: CheckpointFacts
     requests: Mapping[str, TokenRequests] = field(default_factory=dict)
+    stretches: Stretches | None = None  # where its tokens are not the model's
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,25 @@ def _checkpoint(
         unlike = _first_unlike(prepared.cuts, cuts)
         origin, reason = _provenance(prepared, found, opened)
         requests = _cut_requests(prepared.audit, prepared.tasks, found)
-    read = CheckpointFacts(checkpoint.name, found.facts, scoring, evaluation, unlike, origin, reason)
-    return PreparedCheckpoint(checkpoint, found, cuts, read, requests)
+        stretched, why = _stretches(prepared, cuts, found) if unlike else (None, "")
+    read = CheckpointFacts(
+        checkpoint.name,
+        found.facts,
+        scoring,
+        evaluation,
+        unlike,
+        origin,
+        reason,
+        None if stretched is None else stretched.facts,
+        why,
+    )
+    return PreparedCheckpoint(checkpoint, found, cuts, read, requests, stretched)
+
+
+def _stretches(prepared: Prepared, cuts: Mapping[Text, texts.Cut], found: Found) -> tuple[Stretches | None, str]:
+    """The pieces of text that losses under the two tokenizers are held against each other on; or why there are none."""
+    model = prepared.cuts["evaluation"], prepared.found.tokenizer
+    return stretches.cut(prepared.audit.evaluation, model, (cuts["evaluation"], found.tokenizer))
 
 
 def _trusting(checkpoint: Checkpoint, base: Found) -> ModelSource:

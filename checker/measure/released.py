@@ -14,7 +14,7 @@ import torch
 
 from checker.core.facts import ModelFacts
 from checker.core.layouts import Layout
-from checker.core.questions import Question, requests_of
+from checker.core.questions import Question, requests_of, stretches_of
 from checker.measure.answering import Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
@@ -22,7 +22,7 @@ from checker.measure.harness import LoadedTask
 from checker.measure.prepare import PreparedCheckpoint, Progress
 from checker.measure.tasks import TaskRun
 from checker.selection.plan import DISTANT
-from checker.spec.contracts import against, contract_digests, scopes, task_scopes
+from checker.spec.contracts import against, contract_digests, scopes, stretched, task_scopes
 
 Part = Literal["block", "head"]
 
@@ -74,10 +74,17 @@ class Released:
         weights, tokenizer = str(self.facts.model.digest), self.facts.model.tokenizer_digest
         under |= task_scopes(weights, (task.facts for task in tasks), tokenizer, own.model.dtype)
         requests = {requests_of(name): known.cut for name, known in prepared.requests.items()}
-        self.answering = Answering(own, store, under, {**prepared.cuts, **requests}, load, self._tick)
+        cuts = {**prepared.cuts, **requests}
+        self.base = Layout.base(self.facts.model.blocks)
+        self.by_stretch: list[Question] = []
+        if prepared.stretches is not None:
+            text = stretches_of(self.facts.name)
+            under[text] = stretched(under["evaluation"], prepared.stretches.facts.first_byte)
+            cuts[text] = prepared.stretches.own
+            self.by_stretch.append(Question(text, "nll", self.base))
+        self.answering = Answering(own, store, under, cuts, load, self._tick)
         on_tasks = tasks if "checkpoints" in audit.tasks_on else ()
         self.tasks = TaskRun(on_tasks, prepared.requests, self.answering, prepared.found.tokenizer)
-        self.base = Layout.base(self.facts.model.blocks)
 
     @property
     def name(self) -> str:
@@ -100,7 +107,7 @@ class Released:
 
     def measure(self, reference: Reference | None) -> None:
         """Measures what is not stored yet, and lets go of the weights."""
-        self.answering.ensure(self.questions())
+        self.answering.ensure([*self.questions(), *self.by_stretch])
         for number in self.distant():
             assert reference is not None
             batch, states = self.answering.cuts["scoring"].batches[number], reference.states[number]

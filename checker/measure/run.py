@@ -20,7 +20,7 @@ from checker.core.errors import EvidenceDamaged, NotFinite
 from checker.core.facts import Facts
 from checker.core.files import check_unchanged
 from checker.core.layouts import Layout
-from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, requests_of
+from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, requests_of, stretches_of
 from checker.core.store import Store
 from checker.measure import environment, passes, texts
 from checker.measure.answering import TEXTS, Answering
@@ -42,7 +42,15 @@ from checker.measure.tasks import TaskRun
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of, task_layouts
 from checker.spec import checkpoint_facts
-from checker.spec.contracts import TASK_RECORD, contract_digests, contracts, scopes, task_scopes, together
+from checker.spec.contracts import (
+    TASK_RECORD,
+    contract_digests,
+    contracts,
+    scopes,
+    stretched,
+    task_scopes,
+    together,
+)
 from checker.spec.sources import text_identity
 
 
@@ -77,6 +85,10 @@ class _Session:
         tasks = task_scopes(weights, self.facts.tasks, tokenizer, self.audit.model.dtype)
         self.own.scopes = scopes(weights, self.digests) | tasks
         self.cuts |= {requests_of(name): requests.cut for name, requests in prepared.requests.items()}
+        self.unlike = {each.facts.name: each.stretches for each in prepared.checkpoints if each.stretches is not None}
+        for name, stretches in self.unlike.items():
+            self.own.scopes[stretches_of(name)] = stretched(self.own.scopes["evaluation"], stretches.facts.first_byte)
+            self.cuts[stretches_of(name)] = stretches.model
         self._check_tokens()
 
     def run(self) -> Facts:
@@ -185,7 +197,8 @@ class _Session:
         return Engine(stack)
 
     def _evaluation_questions(self, planned: Plan, sets: Iterable[RemovalSet]) -> tuple[Question, ...]:
-        questions = dict.fromkeys((*planned.evaluation, *planned.raw))
+        by_stretch = [Question(stretches_of(name), "nll", self.base) for name in self.unlike]
+        questions = dict.fromkeys((*planned.evaluation, *planned.raw, *by_stretch))
         removals = [(removal.layout, removal.draw) for removal in sets]
         removals += [(layout, False) for layout in claimed_layouts(self.audit, self.facts)]
         for layout, draw in removals:

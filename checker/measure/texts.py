@@ -145,6 +145,13 @@ def evaluation(contract: EvaluationContract, tokenizer: Any) -> tuple[Cut, Evalu
     return cut, facts
 
 
+def evaluation_ends(contract: EvaluationContract, tokenizer: Any) -> token_bytes.Ends | None:
+    """Per token of an evaluation text, the byte at which it ends; None where the tokenizer does not tell."""
+    text = _evaluation_text(contract)
+    ids = [*_start(contract.special_tokens, tokenizer), *_tokenise(tokenizer, text)]
+    return token_bytes.ends(tokenizer, text, ids)
+
+
 def _scored_bytes(
     windows: Sequence[Window], contract: EvaluationContract, prefix: int, ends: token_bytes.Ends | None
 ) -> tuple[int, ...]:

@@ -91,6 +91,10 @@ def _problem(fact: CheckpointFacts, checkpoint: Checkpoint, model: ModelFacts) -
     """What of facts cannot be of this checkpoint and model, and what could be; None where nothing is wrong."""
     if fact.name != checkpoint.name:
         return f"facts of {fact.name!r:.40}", f"those of {checkpoint.name!r:.40}"
+    if (pieces := fact.stretches) is not None:
+        stretches = len(pieces.bytes)
+        if not stretches or any(number >= stretches for number in (*pieces.model, *pieces.own)):
+            return f"pieces of more than {stretches} stretches", "each in one of them"
     known = fact.provenance
     if known is None:
         return None

@@ -70,6 +70,11 @@ def task_scopes(weights: str, tasks: Iterable[TaskFacts], tokenizer: str, dtype:
     return under
 
 
+def stretched(evaluation: Scope, first_byte: int) -> Scope:
+    """What all questions share about a text in stretches of bytes from a byte on."""
+    return Scope(evaluation.model, digest([evaluation.contract, "stretches", first_byte]))
+
+
 def against(own: Scope, model: Scope) -> Scope:
     """What all questions share about how far a checkpoint is from the model, on one text under one contract each."""
     return Scope(own.model, digest([own.contract, model.model, model.contract]))

@@ -456,6 +456,49 @@ def test_a_checkpoint_with_another_tokenizer_is_held_against_it_by_bytes_alone(f
     assert claim(found, "cost")["message"].startswith("the perplexity of swapped is not comparable with the model's: ")
 
 
+def test_losses_under_another_tokenizer_are_held_against_the_models_by_stretches_of_bytes(folder: Path) -> None:
+    """A vocabulary in another order, with embeddings and head to match, is the very same model: it costs nothing."""
+    words, model = list(tiny_audit.VOCABULARY), tiny_audit.build()
+    order = [0, 1, 2, *range(len(words) - 1, 2, -1)]
+    with torch.no_grad():
+        for weight in (model.model.embed_tokens.weight, model.lm_head.weight):
+            weight.copy_(weight[order].clone())
+    inner = Tokenizer(models.WordLevel({words[old]: new for new, old in enumerate(order)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    reordered = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    file = other(folder, "reordered", model, reordered)
+    file.write_text(file.read_text().replace("perplexity_increase", "bits_per_byte_increase"))
+    found = dict(audit(file, out=folder / "reordered-out").report)
+    row, cost = released(found, "reordered"), claim(found, "cost")
+    assert row["own"]["perplexity"]["value"] == pytest.approx(found["baseline"]["perplexity"], rel=1e-5)
+    assert row["own"]["bits_per_byte"]["value"] == pytest.approx(found["baseline"]["bits_per_byte"], rel=1e-5)
+    assert row["bits_per_byte_increase"]["value"] == pytest.approx(0.0, abs=1e-4)
+    assert cost["message"].startswith("reordered, as it is, costs ")
+    assert " % bits per byte" in cost["message"]
+    prepared = prepare(load.check(file).audit)
+    (fact,) = prepared.facts.checkpoints
+    assert fact.stretches is not None
+    text = " ".join((folder / "evaluation.txt").read_text().split()[: tiny_audit.WORDS])
+    first = len(text.split()[0].encode())
+    assert fact.stretches.first_byte == first
+    assert sum(fact.stretches.bytes) == len(text.encode()) - first
+    assert set(fact.stretches.bytes[:-1]) <= {2048}
+    assert sorted(fact.stretches.own) == sorted(fact.stretches.model)
+    sealed = seal(folder / "reordered-out", folder / "reordered-pack", judged_by(str(file)), date(2030, 1, 1))
+    assert verify(sealed).differences == ()
+
+
+@pytest.mark.parametrize("boundary", ["skip_first", "whole_window"])
+def test_text_that_is_not_scored_once_gives_no_stretches(folder: Path, boundary: str) -> None:
+    file = folder / "swapped.yaml"
+    overrides = [f"data.evaluation.boundary={boundary}"]
+    (fact,) = prepare(load.check(file, overrides).audit).facts.checkpoints
+    assert (fact.stretches, fact.no_stretches) == (
+        None,
+        f"boundary {boundary} does not score every token once; use every_token",
+    )
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

@@ -27,12 +27,11 @@ def _cost(claim: Removal, known: Released | None) -> tuple[Estimate | None, str]
     if known is None or known.own.base is None:
         return None, f"what {name} costs is not measured, run the audit to its end"
     if claim.measure == "bits_per_byte":
-        cost, unit, units = known.bits_per_byte_increase, "bits per byte", "stretches"
+        cost, unit = known.bits_per_byte_increase, "bits per byte"
+        units = "stretches of text" if known.fact.unlike else "windows"
         if cost is None:
-            return (
-                None,
-                f"what {name} costs in bits per byte is not known: its tokenizer does not tell where tokens end",
-            )
+            reason = known.fact.no_stretches or "a loss is not above 0, or it is not measured"
+            return None, f"what {name} costs in bits per byte is not known: {reason}"
     else:
         cost, unit, units = known.increase, "perplexity", "windows"
         if known.fact.unlike:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from checker.core import statistics
 from checker.core.facts import CheckpointFacts, ModelFacts, ProvenanceFacts
 from checker.core.layouts import Layout
-from checker.core.questions import Evidence, Quantity, Values
+from checker.core.questions import Evidence, Quantity, Question, Values, stretches_of
 from checker.core.statistics import Estimate
 from checker.core.timings import TimingFacts
 from checker.judge.figures import speed
@@ -50,10 +52,29 @@ class Released:
 
     @cached_property
     def bits_per_byte_increase(self) -> Estimate | None:
-        """In percent of the model's bits per byte, paired; None where it is not measured."""
-        if self.fact.unlike or self.own.base is None or self.model.base is None:
+        """In percent of the model's bits per byte, paired; None where it is not measured.
+
+        By window where both have the same tokens, else by stretch of bytes.
+        """
+        if self.fact.unlike:
+            return self._by_stretch()
+        if self.own.base is None or self.model.base is None:
             return None
         return statistics.loss_increase(self.own.base, self.model.base, self.model.statistics)
+
+    def _by_stretch(self) -> Estimate | None:
+        known = self.fact.stretches
+        if known is None:
+            return None
+        text, number = stretches_of(self.fact.name), len(known.bytes)
+        sums: list[Values] = []
+        for costs, pieces in ((self.own, known.own), (self.model, known.model)):
+            losses = costs.evidence.answers(Question(text, "nll", costs.unchanged))
+            if losses is None:
+                return None
+            sums.append(np.bincount(pieces, weights=losses, minlength=number).astype(np.float64))
+        own, model = sums
+        return statistics.loss_increase(own, model, self.evidence.audit.statistics)
 
     @cached_property
     def raw_increase(self) -> Estimate | None:
