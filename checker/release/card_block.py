@@ -18,7 +18,7 @@ from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, sealed_report
 from checker.release.replay import judging_of
 from checker.reports.format import environment
-from checker.reports.tables import claims, facts, numbers
+from checker.reports.tables import claims, facts, numbers, tasks
 from checker.reports.tables.words import MARKS
 from checker.spec.claims.removal import MEASURES
 from checker.spec.policies import built_on
@@ -90,7 +90,9 @@ def block(source: Source) -> str:
         claims=[_claim_cells(claim) for claim in ordered[:_CLAIMS]],
         further=len(ordered[_CLAIMS:]),
         model=_model(report["model"]),
-        checkpoints=[_checkpoint(released["base"], row) for row in checkpoints[:_CHECKPOINTS]] if released else [],
+        checkpoints=[_checkpoint(report, released["base"], row) for row in checkpoints[:_CHECKPOINTS]]
+        if released
+        else [],
         further_checkpoints=len(checkpoints[_CHECKPOINTS:]),
         texts=_texts(report["contracts"]),
         metric=_cut(f"{report['regime']['metric']['name']}. {report['regime']['metric']['sentence']}", _LONG),
@@ -143,7 +145,7 @@ def _weights(row: ModelRow | CheckpointRow) -> str:
     return f"{row['dtype']}{quantised}, {digest}"
 
 
-def _checkpoint(base: SideRow, row: CheckpointRow) -> tuple[str, str]:
+def _checkpoint(report: Report, base: SideRow, row: CheckpointRow) -> tuple[str, str]:
     """A checkpoint's name, and its figures beside the model's."""
     own = row["own"]
     fewer = numbers.percent(100 * (own["parameters"] / base["parameters"] - 1))
@@ -152,6 +154,8 @@ def _checkpoint(base: SideRow, row: CheckpointRow) -> tuple[str, str]:
         f"{numbers.count(base['blocks'])} → {numbers.count(own['blocks'])} blocks",
         f"{numbers.count(base['parameters'])} → {numbers.count(own['parameters'])} parameters ({fewer})",
         *_quality(base, row),
+        *_on_tasks(report, row["name"]),
+        *_speed(row),
         _weights(row),
     ]
     return row["name"], _cut("; ".join(parts), _LONG)
@@ -180,6 +184,32 @@ def _quality(base: SideRow, row: CheckpointRow) -> Iterator[str]:
         yield f"the model without {blocks}{stated}, and nothing else, {_percent(raw['increase'])}"
     if own["kl"] is not None:
         yield f"KL {numbers.distance(own['kl']['value'])} nats {numbers.interval(own['kl']['interval'])}"
+
+
+def _on_tasks(report: Report, name: str) -> Iterator[str]:
+    """Scores on tasks before and after, with the difference paired by document."""
+    for task in report["tasks"]:
+        for metric in task["metrics"]:
+            sides = [side for side in metric["sides"] if side["checkpoint"] == name and side["kind"] == "checkpoint"]
+            for side in sides:
+                before, after = (tasks.score(metric, row).text for row in (metric["model"], side["score"]))
+                paired = tasks.difference(metric, side["difference"])
+                figures = f"{before} → {after}, {paired.text} {paired.aside}" if side["difference"] else after
+                yield f"{metric['metric']} on {task['name']} ({tasks.asked(task)}) {figures}".rstrip()
+
+
+def _speed(row: CheckpointRow) -> Iterator[str]:
+    """How many times as fast it is as the model, on the machine that timed the two."""
+    speed = row["speed"]
+    if speed is None:
+        return
+    known = (("prefill", speed["prefill"]), ("decoding", speed["decode"]))
+    figures = [
+        f"{name} {numbers.ratio(phase['value'])} times {numbers.interval(phase['interval'], numbers.ratio)}"
+        for name, phase in known
+        if phase is not None
+    ]
+    yield f"speed on {speed['machine']['processor']}: {', '.join(figures)}"
 
 
 def _before_and_after(what: str, before: ValueRow | None, after: ValueRow | None, increase: ValueRow | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from checker.core.layouts import Layout
 from checker.core.store import Store
 from checker.judge.measured import judge
 from checker.measure.cut_checkpoint import save
+from checker.release import card_block
+from checker.release.seal import judged_by, seal
 from checker.spec import load
 
 DOCUMENTS, LIMIT = 40, 30
@@ -120,3 +123,17 @@ def test_it_is_judged_again_from_stored_answers(folder: Path, report: dict[str, 
         again = judge(loaded, store)
     assert again["tasks"] == report["tasks"]
     assert again["claims"] == report["claims"]
+
+
+def test_a_card_gives_a_checkpoints_scores_before_and_after(
+    folder: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    sealed = seal(folder / "out", tmp_path / "pack", judged_by(str(folder / "audit.yaml")), date(2030, 1, 1))
+    lines = card_block.block(card_block.source(sealed)).split("\n")
+    [line] = [line for line in lines if line.startswith("- **Checkpoint pruned:** ")]
+    metric = report["tasks"][0]["metrics"][0]
+    own = next(side for side in metric["sides"] if side["kind"] == "checkpoint")
+    before, after = (f"{100 * row['value']:.1f} %" for row in (metric["model"], own["score"]))
+    points = f"{100 * own['difference']['value']:.1f} points".replace("-", "\N{MINUS SIGN}")
+    start = f"; acc on guesses (the first {LIMIT} of {DOCUMENTS} documents) {before} → {after}, {points} ["
+    assert start in line
