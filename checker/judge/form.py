@@ -224,6 +224,7 @@ class AnswersRow(TypedDict):  # answers of one version of the measuring code
 
 
 class AtHandRow(TypedDict):  # where a file at hand is not the one that was measured
+    checkpoint: str | None  # None: the model
     fact: str
     measured: str
     at_hand: str

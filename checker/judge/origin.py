@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from checker.checkpoints.files import locate
 from checker.checkpoints.model_facts import facts
 from checker.core.canonical import digest
@@ -27,24 +29,33 @@ def origin_of(store: Store, audit: Audit, known: Facts) -> EvidenceRow:
         "other_runs": other_runs(store, audit, known),
         "not_finite": read_stop(store, audit, known.model),
         "answers": [{"measuring_code": code, "answers": number} for code, number in answers.items()],
-        "at_hand": differences(known.model, None if store.sealed else _at_hand(audit.model)),
+        "at_hand": [] if store.sealed else list(_elsewhere(audit, known)),
     }
 
 
+def _elsewhere(audit: Audit, known: Facts) -> Iterator[AtHandRow]:
+    """Where the files at hand, of the model and of checkpoints, are not those that were measured."""
+    yield from differences(known.model, _at_hand(audit.model))
+    for checkpoint in audit.checkpoints:
+        fact = known.checkpoint(checkpoint.name)
+        if fact is not None:
+            yield from differences(fact.model, _at_hand(checkpoint.source), checkpoint.name)
+
+
 def _at_hand(source: ModelSource) -> ModelFacts | None:
-    """What the headers of the model's files say on this machine; None where it is not here or cannot be read."""
+    """What the headers of a model's files say on this machine; None where it is not here or cannot be read."""
     try:
         return facts(locate(source), source)
     except (CannotRun, ImportError, ValueError, OSError):
         return None
 
 
-def differences(measured: ModelFacts, here: ModelFacts | None) -> list[AtHandRow]:
+def differences(measured: ModelFacts, here: ModelFacts | None, checkpoint: str | None = None) -> list[AtHandRow]:
     """Where the files at hand are not those that were measured; empty, too, where none are at hand."""
     if here is None:
         return []
     return [
-        {"fact": name, "measured": _short(measured, name), "at_hand": _short(here, name)}
+        {"checkpoint": checkpoint, "fact": name, "measured": _short(measured, name), "at_hand": _short(here, name)}
         for name in _SAME
         if _short(measured, name) != _short(here, name)
     ]

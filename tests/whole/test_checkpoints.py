@@ -315,6 +315,27 @@ def test_a_card_says_what_a_checkpoint_lacks_and_costs(folder: Path, report: dic
     assert line.endswith(f"; float32, sha256 {released(report, 'healed')['digest']}")
 
 
+def test_a_checkpoint_is_held_against_its_pin_and_the_files_at_hand(
+    folder: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    """When it is judged, and not only when it is measured."""
+    moved = Path(shutil.copytree(folder, tmp_path / "moved"))
+
+    def failures(*overrides: str) -> list[str]:
+        loaded = load.check(moved / "audit.yaml", overrides, attached=False).audit
+        with Store(moved / "out" / "evidence.db", create=False) as store:
+            report = judge(loaded, store)
+        concluded = [row for row in report["findings"] if row["rule"] == "model/weights-differ"]
+        return [row["message"] for row in concluded if row["outcome"] != "pass"]
+
+    assert failures() == []
+    pinned = failures(f"checkpoints.healed.sha256={'ab' * 32}")
+    assert [message.split(" of weights")[0] for message in pinned] == ["checkpoint healed: found evidence"]
+    config = moved / "trained" / "pruned" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 128}))
+    assert failures() == ["checkpoint healed: found files at hand with context 128; expected 64, as measured"]
+
+
 def test_claims_on_checkpoints_and_their_rules_are_in_the_formats_for_programs(
     folder: Path, report: dict[str, Any], tmp_path: Path
 ) -> None:

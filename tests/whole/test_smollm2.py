@@ -92,14 +92,14 @@ class PlainLoop:
 
     @torch.no_grad()
     def log_probabilities(self, layout: Layout, ids: list[int]) -> torch.Tensor:
-        original = self.model.model.layers
+        original, blocks = self.model.model.layers, self.model.config.num_hidden_layers
         self.model.model.layers = nn.ModuleList([self.blocks[place.weights[0][0]] for place in layout.places])
         self.model.config.num_hidden_layers = len(layout)
         try:
             logits = self.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
         finally:
             self.model.model.layers = original
-            self.model.config.num_hidden_layers = BLOCKS
+            self.model.config.num_hidden_layers = blocks
         return torch.log_softmax(logits, dim=-1)  # (tokens, vocabulary)
 
     def perplexity(self, layout: Layout, ids: list[int]) -> float:
@@ -155,6 +155,41 @@ def test_perplexities_equal_a_plain_loop(prepared: prepare.Prepared, stack: Bloc
     assert plain[base] < plain[layouts[1]]
 
 
+def test_a_healed_checkpoint_equals_a_plain_loop(prepared: prepare.Prepared) -> None:
+    """Its distances are taken with the model's blocks let go of, from the last hidden states that were kept."""
+    model, own = (load_model(prepared.found.files, "float32", torch.device("cpu")) for _ in range(2))
+    healed(own)
+    scoring, evaluation = prepared.cuts["scoring"], prepared.cuts["evaluation"]
+    prompts, whole = [list(window.ids) for window in scoring.windows], Layout.base(BLOCKS)
+    loop = PlainLoop(model, BlockStack(model).blocks)
+    before = [loop.log_probabilities(whole, ids).double() for ids in prompts]
+    engine = Engine(BlockStack(model))
+    states = [engine.last_states(batch) for batch in scoring.batches]
+    engine.stack.let_go()
+
+    stack = BlockStack(own)
+    gaps = [Engine(stack).gap(batch, engine.stack, kept) for batch, kept in zip(scoring.batches, states, strict=True)]
+    kl, agreement = (torch.cat([torch.tensor(values) for values in rows]).tolist() for rows in zip(*gaps, strict=True))
+    plain, cut_base = PlainLoop(own, stack.blocks), Layout.base(BLOCKS - len(REMOVED))
+    nll = measured(stack, evaluation.batches, {cut_base: {"nll"}})[cut_base, "nll"]
+    for number, ids in enumerate(prompts):
+        after = plain.log_probabilities(cut_base, ids).double()
+        expected = float((before[number].exp() * (before[number] - after)).sum(-1).mean())
+        assert kl[number] == pytest.approx(expected, rel=2e-3)
+        same = before[number].argmax(-1) == after.argmax(-1)
+        assert agreement[number] == pytest.approx(float(same.double().mean()), abs=1e-6)
+    ids = whole_text(prepared)
+    assert exp(sum(nll) / (len(ids) - 1)) == pytest.approx(plain.perplexity(cut_base, ids), rel=5e-4)
+
+
+def healed(model: Any) -> None:
+    """Cuts three blocks and moves every weight by a hundredth of its tensor's deviation, as training would."""
+    cut(model, Layout.base(BLOCKS).without(REMOVED))
+    generator = torch.Generator().manual_seed(0)
+    for weight in model.parameters():
+        weight.data.add_(0.01 * weight.std() * torch.randn(weight.shape, generator=generator))
+
+
 def whole_text(prepared: prepare.Prepared) -> list[int]:
     """The evaluation text's beginning as one sequence of token ids."""
     path = Path(str(prepared.audit.evaluation.source.path))
@@ -176,10 +211,7 @@ def test_a_task_is_answered_as_the_harnesss_own_class_answers_it(prepared: prepa
     base = Layout.base(BLOCKS)
     layout = base.without(REMOVED) if subject == "a layout" else base
     if subject == "a healed checkpoint":
-        cut(model, base.without(REMOVED))
-        generator = torch.Generator().manual_seed(0)
-        for weight in model.parameters():
-            weight.data.add_(0.01 * weight.std() * torch.randn(weight.shape, generator=generator))
+        healed(model)
         layout = Layout.base(BLOCKS - len(REMOVED))
     ours = by_engine(task, tokenizer, BlockStack(model), [layout], 512)[layout]
     if subject == "a layout":

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+from checker.core.facts import ModelFacts
+from checker.core.records import ModelSource
 from checker.core.rule import Result, failed, is_commit, passed, rule, undecided
 from checker.core.words import examples
 from checker.judge.case import Case
+from checker.judge.form import AtHandRow
 
 _SHARE_OF_VOCABULARY = 0.1
 _MEMORISED = 1.5
@@ -63,12 +69,14 @@ def quantised_weights(case: Case) -> Result:
     "of transformers that reads what the file says.",
     waive="When the figures are held against nothing but each other.",
 )
-def library_fallback(case: Case) -> Result:
-    """The library took something else than the model's files say."""
-    fallbacks = case.facts.model.fallbacks
-    if fallbacks:
-        return failed(f"found {examples(fallbacks)}; the tokens may be others than the model's own")
-    return passed("nothing that the model's files say is known to have been left out")
+def library_fallback(case: Case) -> Iterator[Result]:
+    """The library took something else than the files of the model or of a checkpoint say."""
+    for name, _, known in _measured(case):
+        if known.fallbacks:
+            result = failed(f"found {examples(known.fallbacks)}; the tokens may be others than the model's own")
+        else:
+            result = passed("nothing that the model's files say is known to have been left out")
+        yield _about(name, result)
 
 
 @rule(
@@ -82,18 +90,23 @@ def library_fallback(case: Case) -> Result:
     "commit for a hub model.",
     waive="While the model is still being made.",
 )
-def weights_not_pinned(case: Case) -> Result:
-    """The audit does not pin the model's weights, or only by a revision that can move."""
-    source, known = case.audit.model, case.facts.model
+def weights_not_pinned(case: Case) -> Iterator[Result]:
+    """The audit does not pin the weights of the model or of a checkpoint, or only by a revision that can move."""
+    for name, source, known in _measured(case):
+        yield _pinned(f"checkpoint {name}" if name else "model", source, known)
+
+
+def _pinned(subject: str, source: ModelSource, known: ModelFacts) -> Result:
+    whose = "the weights" if subject == "model" else f"{subject}: the weights"
     if source.sha256 is not None:
-        return passed("the weights are pinned by their sha256")
+        return passed(f"{whose} are pinned by their sha256")
     if is_commit(source.revision):
-        return passed("the weights are pinned by a full commit")
+        return passed(f"{whose} are pinned by a full commit")
     if source.kind == "hub":
         revision = f"the revision {source.revision}, which can move" if source.revision else "no `revision`"
-        return failed(f"model: found {revision}; expected a full commit; {known.revision} was measured")
+        return failed(f"{subject}: found {revision}; expected a full commit; {known.revision} was measured")
     expected = "one, so that the weights cannot change unnoticed"
-    return failed(f"model: found no `sha256`; expected {expected}; {known.digest} was measured")
+    return failed(f"{subject}: found no `sha256`; expected {expected}; {known.digest} was measured")
 
 
 @rule(
@@ -105,12 +118,17 @@ def weights_not_pinned(case: Case) -> Result:
     remedy="Run the audit on the weights at hand, or name those that were measured.",
     waive="Never; measure the weights that the claims are about.",
 )
-def weights_differ(case: Case) -> Result:
+def weights_differ(case: Case) -> Iterator[Result]:
     """The evidence was measured on other weights than the audit pins, or than those at hand."""
-    pinned, measured = case.audit.model.sha256, case.facts.model.digest
-    differing = [row for row in case.figures["evidence"]["at_hand"] if row["fact"] != _TOKENIZER]
+    for name, source, known in _measured(case):
+        yield _about(name, _same_weights(case, name, source, known))
+
+
+def _same_weights(case: Case, name: str, source: ModelSource, known: ModelFacts) -> Result:
+    pinned, measured = source.sha256, known.digest
+    differing = [row for row in _at_hand(case, name) if row["fact"] != _TOKENIZER]
     if pinned is not None:
-        if pinned != measured:
+        if pinned.lower() != measured:
             return failed(f"found evidence of weights with sha256 {measured}; expected {pinned}, as the audit pins it")
         return passed("the evidence is of the weights that the audit pins")
     if differing:
@@ -128,13 +146,17 @@ def weights_differ(case: Case) -> Result:
     remedy="Run the audit again with the tokenizer at hand, or restore the one that was measured with.",
     waive="When the change is known to leave the token ids of both texts as they were.",
 )
-def tokenizer_differs(case: Case) -> Result:
+def tokenizer_differs(case: Case) -> Iterator[Result]:
     """The evidence was measured with another tokenizer than the one at hand."""
-    measured = case.facts.model.tokenizer_digest
-    for row in case.figures["evidence"]["at_hand"]:
-        if row["fact"] == _TOKENIZER:
-            return failed(f"found a tokenizer at hand with sha256 {row['at_hand']}; expected {measured}, as measured")
-    return passed(f"the evidence is of a tokenizer with sha256 {measured}, and no files at hand say otherwise")
+    for name, _, known in _measured(case):
+        measured = known.tokenizer_digest
+        other = [row["at_hand"] for row in _at_hand(case, name) if row["fact"] == _TOKENIZER]
+        if other:
+            found = f"found a tokenizer at hand with sha256 {other[0]}; expected {measured}, as measured"
+            yield _about(name, failed(found))
+        else:
+            sound = f"the evidence is of a tokenizer with sha256 {measured}, and no files at hand say otherwise"
+            yield _about(name, passed(sound))
 
 
 @rule(
@@ -146,11 +168,28 @@ def tokenizer_differs(case: Case) -> Result:
     "revision, and measure on a machine where it can do no harm.",
     waive="When somebody whom the report names has read this very revision of the code.",
 )
-def remote_code(case: Case) -> Result:
-    """Code that came with the model was allowed to run."""
-    if not case.figures["model"].get("remote_code"):
-        return passed("no code that came with the model was run")
-    return failed(
-        "found code of the model's own that was allowed to run, by the audit file and by the command line; expected"
-        " an architecture that transformers has itself"
-    )
+def remote_code(case: Case) -> Iterator[Result]:
+    """Code that came with the model or with a checkpoint was allowed to run."""
+    for name, _, known in _measured(case):
+        if not known.remote_code:
+            yield _about(name, passed("no code that came with the model was run"))
+            continue
+        found = "code of the model's own that was allowed to run, by the audit file and by the command line"
+        yield _about(name, failed(f"found {found}; expected an architecture that transformers has itself"))
+
+
+def _measured(case: Case) -> Iterator[tuple[str, ModelSource, ModelFacts]]:
+    """The model, without a name, and each checkpoint whose facts are known: where it comes from and what it is."""
+    yield "", case.audit.model, case.facts.model
+    sources = {checkpoint.name: checkpoint.source for checkpoint in case.audit.checkpoints}
+    for fact in case.facts.checkpoints:
+        yield fact.name, sources[fact.name], fact.model
+
+
+def _about(name: str, result: Result) -> Result:
+    """The result, with the checkpoint in front that it is about."""
+    return replace(result, message=f"checkpoint {name}: {result.message}") if name else result
+
+
+def _at_hand(case: Case, name: str) -> list[AtHandRow]:
+    return [row for row in case.figures["evidence"]["at_hand"] if row["checkpoint"] == (name or None)]
