@@ -12,7 +12,7 @@ from checker.core.store import Scope, Store
 from checker.measure import passes
 from checker.measure.engine import Engine
 from checker.measure.texts import Cut
-from checker.measure.walk import Tick
+from checker.measure.walk import Part, Tick
 
 TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # of contracts, on which layouts are measured
 
@@ -65,6 +65,21 @@ class Answering:
 
     def missing(self, questions: Iterable[Question], batch: int) -> list[Question]:
         return [question for question in questions if not self.store.has(self.scopes[question.text], question, batch)]
+
+    def work(self, questions: Collection[Question], operations: Callable[[Part, int], float]) -> float:
+        """What the layouts among the questions take that are not measured yet, those of one text in one prefix tree.
+
+        ``operations`` says what one block, or the head, takes on so many tokens.
+        """
+        left = 0.0
+        for text, cut in self.cuts.items():
+            asked = [question for question in questions if question.text == text and question.span is None]
+            for number, batch in enumerate(cut.batches if asked else ()):
+                missing = {question.layout for question in self.missing(asked, number)}
+                prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
+                left += len(prefixes) * operations("block", batch.ids.numel())
+                left += len(missing) * operations("head", batch.positions * len(batch.ids))
+        return left
 
     def put(self, batch: int, question: Question, values: Values) -> None:
         self.store.put(self.scopes[question.text], question, batch, values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import torch
 
@@ -21,10 +21,9 @@ from checker.measure.engine import Engine
 from checker.measure.harness import LoadedTask
 from checker.measure.prepare import PreparedCheckpoint, Progress
 from checker.measure.tasks import TaskRun
+from checker.measure.walk import Part
 from checker.selection.plan import DISTANT
 from checker.spec.contracts import against, contract_digests, scopes, stretched, task_scopes
-
-Part = Literal["block", "head"]
 
 
 def operations(model: ModelFacts, part: Part, tokens: int) -> float:
@@ -118,14 +117,9 @@ class Released:
         self.answering.loaded = None
 
     def work(self) -> float:
-        """Operations on the evaluation text that are left."""
-        left = 0.0
-        for number, batch in enumerate(self.answering.cuts["evaluation"].batches):
-            missing = {question.layout for question in self.answering.missing(self.questions(), number)}
-            prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
-            left += len(prefixes) * operations(self.facts.model, "block", batch.ids.numel())
-            left += len(missing) * operations(self.facts.model, "head", batch.positions * len(batch.ids))
-        return left
+        """Operations on the evaluation text and on tasks that are left."""
+        asked = [*self.questions(), *self.by_stretch, *self.tasks.questions([self.base])]
+        return self.answering.work(asked, partial(operations, self.facts.model))
 
     def _tick(self, part: Part, tokens: int) -> None:
         self.progress.advance(operations(self.facts.model, part, tokens))

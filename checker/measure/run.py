@@ -23,7 +23,7 @@ from checker.core.layouts import Layout
 from checker.core.questions import Ask, Quantity, Question, RemovalSet, Text, requests_of, stretches_of
 from checker.core.store import Store
 from checker.measure import environment, passes, texts
-from checker.measure.answering import TEXTS, Answering
+from checker.measure.answering import Answering
 from checker.measure.blocks import BlockStack
 from checker.measure.engine import Engine
 from checker.measure.models import device_of, load_model
@@ -37,8 +37,9 @@ from checker.measure.prepare import (
     with_selection,
 )
 from checker.measure.proof import prove
-from checker.measure.released import Part, Released, keep, operations
+from checker.measure.released import Released, keep, operations
 from checker.measure.tasks import TaskRun
+from checker.measure.walk import Part
 from checker.selection.arms import arms
 from checker.selection.plan import Plan, claimed_layouts, plan, problem_of, task_layouts
 from checker.spec import checkpoint_facts
@@ -237,7 +238,9 @@ class _Session:
         if prepared.tasks:
             self.progress.say("running the tasks")
             layouts = task_layouts(self.audit, self.facts, sets)
-            TaskRun(prepared.tasks, prepared.requests, self.own, prepared.found.tokenizer).measure(self.base, layouts)
+            tasks = TaskRun(prepared.tasks, prepared.requests, self.own, prepared.found.tokenizer)
+            self.progress.expect(self.own.work(tasks.questions(layouts), self._operations))
+            tasks.measure(self.base, layouts)
 
     def _measure_begin_token(self) -> None:
         """Summed NLL of one window without and with the begin token, and the tokens scored."""
@@ -267,21 +270,10 @@ class _Session:
 
     def _announce(self, planned: Plan, evaluation: Sequence[Question] = ()) -> None:
         """Announces how much is left: of the plan's estimate first, of the known evaluation once sets are chosen."""
-        work = sum(self._work(text, [*planned.scoring, *evaluation]) for text in TEXTS)
+        work = self.own.work([*planned.scoring, *evaluation], self._operations)
         if work and not evaluation:
             work = max(work, planned.own.operations)
         self.progress.expect(work)
-
-    def _work(self, text: Text, questions: Iterable[Question]) -> float:
-        """What the layouts among the questions about one text take."""
-        layouts = [question for question in questions if question.text == text and question.span is None]
-        work = 0.0
-        for number, batch in enumerate(self.cuts[text].batches):
-            missing = {question.layout for question in self.own.missing(layouts, number)}
-            prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
-            work += len(prefixes) * self._operations("block", batch.ids.numel())
-            work += len(missing) * self._operations("head", batch.positions * len(batch.ids))
-        return work
 
     def _operations(self, part: Part, tokens: int) -> float:
         return operations(self.model_facts, part, tokens)

@@ -38,6 +38,11 @@ class TaskRun:
             else:
                 self._answer(task, missing)
 
+    def questions(self, layouts: Sequence[Layout]) -> list[Question]:
+        """What is asked of layouts, save of tasks that are written answers to."""
+        texts = [requests_of(task.facts.name) for task in self.tasks if not task.facts.generates]
+        return [Question(text, quantity, layout) for text in texts for layout in layouts for quantity in _ASKED]
+
     def _missing(self, task: LoadedTask, layout: Layout) -> bool:
         return bool(self.answering.missing(self._documents(task, layout), 0))
 

@@ -30,7 +30,8 @@ _OVER_POSITIONS: dict[Quantity, Callable[..., Values]] = {"nll": np.sum, "greedy
 
 Rows = dict[Quantity, torch.Tensor]  # per scored position (W * K,)
 Emit = Callable[[Layout, Quantity, Values], None]
-Tick = Callable[[Literal["block", "head"], int], None]  # takes the tokens of each block run and of each exit
+Part = Literal["block", "head"]
+Tick = Callable[[Part, int], None]  # takes the tokens of each block run and of each exit
 
 
 @dataclass

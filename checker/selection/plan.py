@@ -120,7 +120,7 @@ def plan(audit: Audit, facts: Facts, headers: Mapping[str, ModelFacts] | None = 
     evaluation = tuple(Question("evaluation", "nll", layout) for layout in known)
     sets = {removal.layout: None for removal in expected}
     own = cost(audit, facts, [first.questions, *adaptive.steps, raw], [*known, *sets])
-    notes = tuple(_notes(facts, released))
+    notes = tuple(_notes(audit, facts, released))
     return _with_checkpoints(Plan(first.questions, evaluation, len(sets), own, notes, raw, own), audit, facts, released)
 
 
@@ -167,10 +167,13 @@ def task_layouts(audit: Audit, facts: Facts, sets: Sequence[RemovalSet]) -> list
     return [*own, *task_subjects(audit, facts, sets)]
 
 
-def _notes(facts: Facts, released: Mapping[str, Facts]) -> Iterable[str]:
+def _notes(audit: Audit, facts: Facts, released: Mapping[str, Facts]) -> Iterable[str]:
     if facts.evaluation is None:
         yield f"the evaluation text is not tokenised yet: its tokens are estimated at {TOKENS_PER_WORD} a word"
     yield "which sets the methods choose depends on the scores: their number is an estimate until scoring is done"
+    if audit.tasks:
+        names = enumerated([task.name for task in audit.tasks])
+        yield f"tasks ({names}) are not in these figures, because how much they ask is known once they are read"
     if unread := [name for name in released if facts.checkpoint(name) is None]:
         names = "which blocks it lacks is" if len(unread) == 1 else "which blocks they lack is"
         yield f"{enumerated(unread)}: {names} known once the weights are read: the removal beside it is estimated"

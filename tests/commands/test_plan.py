@@ -47,3 +47,14 @@ def test_plan_prices_each_checkpoint_and_says_which_is_not_at_hand(tiny: Path, c
     runs = [int(re.findall(r"block runs (\d+)", each.out)[0]) for each in (without, done)]
     # The model runs twice more on the scoring text: beside the raw removal, which is the model here, and to be kept.
     assert runs[1] - runs[0] == 27 + 6 + 6
+
+
+def test_plan_says_that_tasks_are_not_priced(tiny: Path, command: Command) -> None:
+    tasks = "{run: [hellaswag, arc_easy], on: [model]}"
+    done = command("plan", tiny_audit.write_audit(tiny, "tasks.yaml", tasks=tasks))
+    assert (done.code, done.err) == (0, "")
+    assert (
+        "note: tasks (hellaswag and arc_easy) are not in these figures, because how much they ask is known once they "
+        "are read\n"
+    ) in done.out
+    assert "note: tasks" not in command("plan", tiny / "audit.yaml").out

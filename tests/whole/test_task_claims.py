@@ -137,3 +137,33 @@ def test_a_card_gives_a_checkpoints_scores_before_and_after(
     points = f"{100 * own['difference']['value']:.1f} points".replace("-", "\N{MINUS SIGN}")
     start = f"; acc on guesses (the first {LIMIT} of {DOCUMENTS} documents) {before} → {after}, {points} ["
     assert start in line
+
+
+class Announced:
+    """What was announced to be left, and what was done until the next announcement."""
+
+    def __init__(self) -> None:
+        self.left: list[float] = []
+        self.done: list[float] = []
+
+    def say(self, text: str) -> None: ...
+
+    def expect(self, work: float) -> None:
+        self.left.append(work)
+        self.done.append(0.0)
+
+    def advance(self, work: float) -> None:
+        self.done[-1] += work
+
+
+def test_the_work_that_is_announced_is_the_work_that_is_done(folder: Path, tmp_path: Path) -> None:
+    """First the plan's estimate, then the evaluation (a little more, where distances need the model run once again)."""
+    announced = Announced()
+    audit(folder / "audit.yaml", out=tmp_path / "again", progress=announced)
+    _, evaluation, tasks, checkpoints = announced.left
+    assert announced.done[1] == pytest.approx(evaluation, rel=0.1)
+    assert announced.done[2:] == pytest.approx([tasks, checkpoints])
+    assert min(evaluation, tasks, checkpoints) > 0
+    again = Announced()
+    audit(folder / "audit.yaml", out=tmp_path / "again", progress=again)
+    assert [sum(again.left), sum(again.done)] == [0.0, 0.0]
