@@ -15,6 +15,7 @@ from checker.commands.command import PATH, command, require_measuring, trust_opt
 from checker.commands.terminal import Progress, tell
 from checker.core.errors import CannotRun, EvidenceMissing, UsageError
 from checker.core.records import COMPLETENESS, Audit
+from checker.judge.form import checkpoints_of
 from checker.release import replay, rows
 from checker.release import verify as verification
 from checker.release.pack import Pack, open_pack
@@ -91,7 +92,7 @@ def _tell_reproduces(verified: Verified) -> None:
     tell(f"pack digest {pack.digest}")
     (root, weights), *checkpoints = verification.model_digests(pack).values()
     tell(f"model root digest {root or 'not recorded'}, weights {weights}")
-    for row, (own, digest) in zip(verification.released(report), checkpoints, strict=True):
+    for row, (own, digest) in zip(checkpoints_of(report), checkpoints, strict=True):
         tell(f"checkpoint {row['name']}: root digest {own or 'not recorded'}, weights {digest}")
     tell("not shown: that the rows were measured honestly, or on this model; --remeasure looks at some of them")
 
@@ -168,7 +169,7 @@ def _check_same(pack: Pack, prepared: Prepared) -> None:
     if known.selection is not None:
         for name, digest in contract_digests(prepared.audit, known).items():
             pairs.append((f"the {name} contract", digest, (contracts[name] or {}).get("digest", digest)))
-    for row in verification.released(report):
+    for row in checkpoints_of(report):
         fact = known.checkpoint(row["name"])
         pairs.append((f"the weights of the checkpoint {row['name']}", fact and fact.model.digest, row["digest"]))
     for name, text in (("scoring", known.scoring), ("evaluation", known.evaluation)):

@@ -385,6 +385,10 @@ class Audit:
         kinds: tuple[type[C] | type[D], ...] = (kind, *others)
         return (claim for claim in self.claims if isinstance(claim, kinds))
 
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of a name, which the audit has."""
+        return next(checkpoint for checkpoint in self.checkpoints if checkpoint.name == name)
+
     def of_checkpoint(self, checkpoint: Checkpoint) -> Audit:
         """What is asked of a checkpoint: this audit of that model, without claims."""
         return replace(self, model=checkpoint.source, checkpoints=(), claims=(), selecting=None)

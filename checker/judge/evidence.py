@@ -91,8 +91,7 @@ def _of_checkpoint(
     audit: Audit, fact: CheckpointFacts, known: Facts, model: Mapping[Text, Scope], store: Store
 ) -> Evidence:
     """The evidence of a checkpoint, as that of an audited model; ``model`` is under what the model's is stored."""
-    checkpoint = next(each for each in audit.checkpoints if each.name == fact.name)
-    own, place = audit.of_checkpoint(checkpoint), f"{store.path}, checkpoint {fact.name}"
+    own, place = audit.of_checkpoint(audit.checkpoint(fact.name)), f"{store.path}, checkpoint {fact.name}"
     _check_model(fact.model, place)
     _check_text(fact.scoring, place)
     _check_text(fact.evaluation, place)

@@ -313,3 +313,8 @@ class PublishedReport(PublishedFacts, Conclusion):  # of published numbers
 
 
 AnyReport = Report | PublishedReport
+
+
+def checkpoints_of(report: Report) -> Sequence[figures.CheckpointRow]:
+    """The checkpoints that a report is about, beside its model."""
+    return report["released"]["checkpoints"] if report["released"] else ()

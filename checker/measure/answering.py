@@ -13,6 +13,7 @@ from checker.measure import passes
 from checker.measure.engine import Engine
 from checker.measure.texts import Cut
 from checker.measure.walk import Part, Tick
+from checker.selection.cost import block_runs
 
 TEXTS: tuple[Text, ...] = ("scoring", "selection", "evaluation")  # of contracts, on which layouts are measured
 
@@ -76,8 +77,7 @@ class Answering:
             asked = [question for question in questions if question.text == text and question.span is None]
             for number, batch in enumerate(cut.batches if asked else ()):
                 missing = {question.layout for question in self.missing(asked, number)}
-                prefixes = {layout.places[:length] for layout in missing for length in range(1, len(layout) + 1)}
-                left += len(prefixes) * operations("block", batch.ids.numel())
+                left += block_runs(missing) * operations("block", batch.ids.numel())
                 left += len(missing) * operations("head", batch.positions * len(batch.ids))
         return left
 

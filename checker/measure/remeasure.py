@@ -110,7 +110,7 @@ def _models(audit: Audit, known: Facts) -> dict[Scope, _Of]:
     own = scopes(str(known.model.digest), contract_digests(audit, known))
     models: dict[Scope, _Of] = {}
     for fact in known.checkpoints:
-        asked = audit.of_checkpoint(next(each for each in audit.checkpoints if each.name == fact.name))
+        asked = audit.of_checkpoint(audit.checkpoint(fact.name))
         under = scopes(str(fact.model.digest), contract_digests(asked, fact.own))
         models[against(under["scoring"], own["scoring"])] = _Of(asked.model.dtype, checkpoint=fact.name)
         models[under["evaluation"]] = _Of(asked.model.dtype, float(np.mean(fact.evaluation.scored)), fact.name)

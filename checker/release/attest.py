@@ -23,9 +23,9 @@ from checker.core.canonical import canonical
 from checker.core.errors import EvidenceMissing
 from checker.core.files import write_new
 from checker.core.rule import weighs
-from checker.judge.form import FindingRow, Report
+from checker.judge.form import FindingRow, Report, checkpoints_of
 from checker.release.pack import Pack
-from checker.release.verify import Verified, released, stated_artifacts
+from checker.release.verify import Verified, stated_artifacts
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -110,7 +110,7 @@ def _claims(verified: Verified) -> dict[str, Any]:
         "tool": dict(verified.judged_by.tool),
         "audit": report["audit"],
         "weights": {"sha256": report["model"]["digest"]},
-        "checkpoints": {row["name"]: {"sha256": row["digest"]} for row in released(report)},
+        "checkpoints": {row["name"]: {"sha256": row["digest"]} for row in checkpoints_of(report)},
         "contracts": {name: row and row["digest"] for name, row in contracts.items()},
         "outcome": report["outcome"],
         "summary": report["summary"],

@@ -12,7 +12,7 @@ from checker.checkpoints import model_card
 from checker.core.escape import visible
 from checker.core.words import numbered
 from checker.judge.figures.form import CheckpointRow, RemovalRow, SideRow, ValueRow
-from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverRow
+from checker.judge.form import ClaimRow, ContractsRow, ModelRow, Report, WaiverRow, checkpoints_of
 from checker.release import front_matter
 from checker.release.front_matter import Metadata, Result
 from checker.release.pack import Pack, sealed_report
@@ -80,7 +80,7 @@ def block(source: Source) -> str:
     """The block in plain Markdown, at most ``LONGEST`` lines; the template escapes what comes from outside."""
     report = source.report
     released = report["released"]
-    checkpoints = released["checkpoints"] if released else ()
+    checkpoints = checkpoints_of(report)
     ordered = sorted(report["claims"], key=lambda claim: _WORST_FIRST.index(claim["verdict"]))
     waivers = sorted(report["waivers"], key=lambda waiver: waiver["state"] != "active")
     page = environment(autoescape=False).get_template("card.md.j2")
@@ -281,7 +281,7 @@ def _text_kind(audit: Mapping[str, Any]) -> str:
 
 def _only_checkpoint(report: Report) -> CheckpointRow | None:
     """The one checkpoint that the audit is of; None where it is of none, or of several."""
-    checkpoints = report["released"]["checkpoints"] if report["released"] else ()
+    checkpoints = checkpoints_of(report)
     return checkpoints[0] if len(checkpoints) == 1 else None
 
 

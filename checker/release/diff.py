@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from checker.core.escape import clean
 from checker.core.words import counted
 from checker.judge.figures.form import CheckpointRow
-from checker.judge.form import ClaimRow, FindingRow, ModelRow, Report
+from checker.judge.form import ClaimRow, FindingRow, ModelRow, Report, checkpoints_of
 from checker.release import diff_figures
 from checker.release.diff_figures import Change, moved
 from checker.release.pack import MANIFEST, open_pack, sealed_report
@@ -123,7 +123,7 @@ def _checkpoints(before: Report, after: Report) -> Iterator[Change]:
 
 
 def _released(report: Report) -> dict[str, CheckpointRow]:
-    return {row["name"]: row for row in (report["released"]["checkpoints"] if report["released"] else ())}
+    return {row["name"]: row for row in checkpoints_of(report)}
 
 
 def _described(row: CheckpointRow | None) -> dict[str, Any] | None:

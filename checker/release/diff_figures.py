@@ -10,7 +10,7 @@ from typing import Any
 from checker.core.records import PROTOCOLS
 from checker.core.words import counted
 from checker.judge.figures.form import ArmRow, CheckpointRow, Ends, ValueRow, distance_of
-from checker.judge.form import Report
+from checker.judge.form import Report, checkpoints_of
 from checker.reports.tables import numbers
 
 Writer = Callable[[Any], str]
@@ -98,8 +98,7 @@ def distances(report: Report, checkpoints: Collection[str] = ()) -> Figures:
 
 
 def _named(report: Report, checkpoints: Collection[str]) -> Iterator[CheckpointRow]:
-    released = report["released"]["checkpoints"] if report["released"] else ()
-    return (row for row in released if row["name"] in checkpoints)
+    return (row for row in checkpoints_of(report) if row["name"] in checkpoints)
 
 
 def _nats(value: float, interval: Ends) -> _Figure:

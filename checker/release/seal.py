@@ -20,7 +20,7 @@ from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
 from checker.core.files import beginning, named, scratch
 from checker.core.records import Audit, Policy
 from checker.core.store import MEASURING_CODE, Answer, Store
-from checker.judge.form import Report
+from checker.judge.form import Report, checkpoints_of
 from checker.judge.measured import judge
 from checker.release import replay, rows
 from checker.release.pack import FILES, LARGEST_ROWS, MANIFEST, Pack, manifest_of, open_pack
@@ -173,10 +173,9 @@ def _judge(
 
 def _artifacts(evidence: Path, report: Report) -> dict[str, Any]:
     """sha256 of the files of the model and of every checkpoint that was read, and their root digests."""
-    checkpoints = report["released"]["checkpoints"] if report["released"] else []
     with Store(evidence, create=False) as store:
         model = _files(store, report["model"]["digest"])
-        further = {row["name"]: _files(store, row["digest"]) for row in checkpoints}
+        further = {row["name"]: _files(store, row["digest"]) for row in checkpoints_of(report)}
     return model | ({"checkpoints": further} if further else {})
 
 

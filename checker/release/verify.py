@@ -14,7 +14,7 @@ import codecs
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -30,8 +30,7 @@ from checker.core.errors import EvidenceDamaged, PruneauditError, UsageError, bo
 from checker.core.files import beginning
 from checker.core.records import Audit
 from checker.core.store import MEASURING_CODE
-from checker.judge.figures.form import CheckpointRow
-from checker.judge.form import Report
+from checker.judge.form import Report, checkpoints_of
 from checker.judge.measured import judge
 from checker.release.pack import LARGEST_TEXT, Pack, damaged, sealed_report
 from checker.release.replay import JudgedBy, RecordingStore, audit_of, judging_of, resolved, store_of
@@ -200,16 +199,11 @@ def _artifacts(pack: Pack, report: Report) -> Iterator[Difference]:
     """The digests of each model's files give its root digest, and the digest under which its weights were measured."""
     model, checkpoints = stated_artifacts(pack)
     yield from _files(pack, model, report["model"]["digest"])
-    measured = {row["name"]: row["digest"] for row in released(report)}
+    measured = {row["name"]: row["digest"] for row in checkpoints_of(report)}
     yield from _compared("artifacts.json", sorted(measured), sorted(checkpoints), "checkpoints")
     for name, files in checkpoints.items():
         if name in measured:
             yield from _files(pack, files, measured[name], f"checkpoints.{name}: ")
-
-
-def released(report: Report) -> Sequence[CheckpointRow]:
-    """The checkpoints that a report is about, beside its model."""
-    return report["released"]["checkpoints"] if report["released"] else ()
 
 
 def stated_artifacts(pack: Pack) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -296,7 +290,7 @@ def model_digests(pack: Pack) -> dict[str, tuple[str | None, str | None]]:
     roots = {name: files["root"] for name, files in checkpoints.items()}
     digests = {"a model": (model["root"], report["model"]["digest"])}
     return digests | {
-        f"the checkpoint {row['name']}": (roots.get(row["name"]), row["digest"]) for row in released(report)
+        f"the checkpoint {row['name']}": (roots.get(row["name"]), row["digest"]) for row in checkpoints_of(report)
     }
 
 

@@ -128,7 +128,7 @@ def rows(costs: Costs, released: Mapping[str, Released]) -> ReleasedRow | None:
 def _checkpoint(released: Released) -> CheckpointRow:
     fact, model, audit = released.fact, released.fact.model, released.own.evidence.audit
     known = fact.provenance
-    declared = next(each for each in released.evidence.audit.checkpoints if each.name == fact.name)
+    declared = released.evidence.audit.checkpoint(fact.name)
     return {
         "name": fact.name,
         "source": model.source,

@@ -29,9 +29,8 @@ _NONE = "no claim names a checkpoint"
 )
 def healed_shown_as_removal(case: Case) -> Iterator[Result]:
     """A checkpoint that nothing declares healed has weights that were trained after the removal, or the reverse."""
-    declared = {checkpoint.name: checkpoint for checkpoint in case.audit.checkpoints}
     for claim, known in traced(case):
-        checkpoint = declared[str(claim.checkpoint)]
+        checkpoint = case.audit.checkpoint(str(claim.checkpoint))
         result = undecided(known) if isinstance(known, str) else _healing(checkpoint, known[1])
         yield replace(result, claim=claim.id)
 

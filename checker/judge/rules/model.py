@@ -181,9 +181,8 @@ def remote_code(case: Case) -> Iterator[Result]:
 def _measured(case: Case) -> Iterator[tuple[str, ModelSource, ModelFacts]]:
     """The model, without a name, and each checkpoint whose facts are known: where it comes from and what it is."""
     yield "", case.audit.model, case.facts.model
-    sources = {checkpoint.name: checkpoint.source for checkpoint in case.audit.checkpoints}
     for fact in case.facts.checkpoints:
-        yield fact.name, sources[fact.name], fact.model
+        yield fact.name, case.audit.checkpoint(fact.name).source, fact.model
 
 
 def _about(name: str, result: Result) -> Result:
