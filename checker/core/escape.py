@@ -22,6 +22,7 @@ _SPECIAL = re.compile(r"[\\`*<|~$\[\]]|&(?=[#\w])|(?<!\w)_|_(?!\w)")
 _BLOCK_START = re.compile(r"^(?:[-+=](?=\s|=|-|$)|[#>]|\d+(?=[.)](?:\s|$)))")
 _AUTOLINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp):|\b(www)\.")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_LONGEST_LINE = 200  # characters of a text from outside
 _WORD_JOINER = "\u2060"
 # GitHub's runner reads what a job prints: `::` begins a command at the start of a line, `##[` wherever it stands.
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\[)", re.MULTILINE)
@@ -32,6 +33,14 @@ def visible(text: str) -> str:
     if text.isprintable():  # nearly every text, known without looking at each letter
         return text
     return "".join(_show(character) for character in _BREAKS.sub(" ", text))
+
+
+def one_line(text: object, longest: int = _LONGEST_LINE) -> str:
+    """Text from outside on one line, cut, without control characters and what else is not printable."""
+    # A text that is never shown whole need not be looked at whole.
+    letters = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 4 * longest])
+    line = " ".join(letters.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def clean(value: Any) -> Any:

@@ -101,6 +101,19 @@ class ModelFacts:
 
 @final
 @dataclass(frozen=True)
+class ImportedFacts:
+    """Results of lm-evaluation-harness that a model's scores on a task were imported from, and what they say of it."""
+
+    subject: str  # `model`, or a checkpoint's name
+    file: str  # name of the file
+    sha256: str
+    samples_sha256: str | None  # None: the samples stand in the same file
+    model: str | None  # as the results call it; nothing shows that it has the weights at hand
+    dtype: str | None
+    harness: str | None  # its version
+
+
+@dataclass(frozen=True)
 class TaskFacts:
     """What a task turned out to be; which of its documents were asked, and how."""
 
@@ -116,11 +129,17 @@ class TaskFacts:
     shots: int
     requests: str  # digest of all that is asked, word for word
     chat_template: str | None = None  # digest of the template that requests were written in
+    imported: tuple[ImportedFacts, ...] = ()  # none: it is run here
 
     @property
     def generates(self) -> bool:
         """Whether answers are written by the model, and not chosen: such tasks run on whole models alone."""
         return self.output_type == "generate_until"
+
+    @property
+    def of_layouts(self) -> bool:
+        """Whether layouts of the model's blocks are scored, and not whole models alone."""
+        return not self.generates and not self.imported
 
     @property
     def chance(self) -> float | None:

@@ -12,6 +12,8 @@ from checker.core.layouts import Geometry
 
 Interval = tuple[float, float]
 Form = Literal["matched", "native"]
+EvidenceClass = Literal["measured", "published", "proxy"]
+TaskEvidence = Literal["measured", "imported"]  # of scores on a task
 ProtocolName = Literal["replacement", "interchange"]  # the two tests of redundancy that are held against each other
 PROTOCOLS: tuple[ProtocolName, ...] = ("replacement", "interchange")
 Verdict = Literal["supported", "contradicted", "open"]
@@ -100,12 +102,20 @@ class Task:
     shots: int | None = None  # examples before each document; None: as the task says
     metrics: tuple[str, ...] = ()  # empty: all that the task has
     chance: float | None = None  # score of guessing, where choices do not tell it
+    # Files of results that scores are imported from, by `model` or a checkpoint's name; none: it is run here.
+    results: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def identity(self) -> str:
         """Digest of what is asked for, whatever the machine: the key of stored facts about it."""
-        keep = {key: value for key, value in asdict(self).items() if key not in ("location", "chance")}
-        return digest(keep | {"path": _base_name(self.path)})
+        keep = {key: value for key, value in asdict(self).items() if key not in ("location", "chance", "results")}
+        files = {"results": self.result_names} if self.results else {}
+        return digest(keep | {"path": _base_name(self.path)} | files)
+
+    @property
+    def result_names(self) -> dict[str, str]:
+        """The names of the files of results, without their folders."""
+        return {subject: PurePath(path).name for subject, path in self.results.items()}
 
 
 @dataclass(frozen=True)

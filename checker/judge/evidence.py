@@ -17,13 +17,10 @@ from checker.core.store import Scope, Store
 from checker.spec import checkpoint_facts, timings
 from checker.spec.contracts import (
     TASK_RECORD,
-    against,
-    contract_digests,
+    checkpoint_scopes,
     contracts,
     digests_under,
-    scopes,
-    stretched,
-    task_scopes,
+    model_scopes,
     together,
 )
 from checker.spec.sources import text_identity
@@ -61,12 +58,8 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
         checkpoints,
         tasks,
     )
-    under = scopes(str(model.digest), digests)
-    under |= task_scopes(str(model.digest), tasks, model.tokenizer_digest, audit.model.dtype)
-    for each in checkpoints:
-        if each.stretches is not None:
-            under[stretches_of(each.name)] = stretched(under["evaluation"], each.stretches.first_byte)
-    others = {each.name: _of_checkpoint(audit, each, facts, under, store) for each in checkpoints}
+    under = model_scopes(audit, facts, digests)
+    others = {each.name: _of_checkpoint(audit, each, facts, under["scoring"], store) for each in checkpoints}
     recorded_timings = partial(store.read_records, timings.RECORD)
     timed = timings.restore(audit, model, checkpoints, recorded_timings, str(store.path))
     return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others, timed)
@@ -87,22 +80,16 @@ def _tasks(audit: Audit, store: Store) -> Iterator[TaskFacts]:
         yield fact
 
 
-def _of_checkpoint(
-    audit: Audit, fact: CheckpointFacts, known: Facts, model: Mapping[Text, Scope], store: Store
-) -> Evidence:
+def _of_checkpoint(audit: Audit, fact: CheckpointFacts, known: Facts, model: Scope, store: Store) -> Evidence:
     """The evidence of a checkpoint, as that of an audited model; ``model`` is under what the model's is stored."""
     own, place = audit.of_checkpoint(audit.checkpoint(fact.name)), f"{store.path}, checkpoint {fact.name}"
     _check_model(fact.model, place)
     _check_text(fact.scoring, place)
     _check_text(fact.evaluation, place)
-    under = scopes(str(fact.model.digest), contract_digests(own, fact.own))
-    under["model"] = against(under["scoring"], model["scoring"])
-    under |= task_scopes(str(fact.model.digest), known.tasks, fact.model.tokenizer_digest, own.model.dtype)
+    under = checkpoint_scopes(audit, fact, known.tasks, model)
     facts, further = replace(fact.own, tasks=known.tasks), {}
     if fact.stretches is not None:
-        text = stretches_of(fact.name)
-        under[text] = stretched(under["evaluation"], fact.stretches.first_byte)
-        further[text] = fact.stretches.own_batches, len(fact.stretches.own)
+        further[stretches_of(fact.name)] = fact.stretches.own_batches, len(fact.stretches.own)
     return Evidence(own, facts, _answers(store, facts, under, further))
 
 

@@ -11,8 +11,8 @@ import io
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +45,24 @@ class LoadedTask:
     facts: TaskFacts
     requests: tuple[Request, ...]
     task: Any  # the harness's own
+    # By `model` or a checkpoint's name, per metric, the value of each document; none: it is run here.
+    imported: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What the harness calls it: of a file, not the file's name but the one in it."""
+        return str(self.task.config.task)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """As the harness writes it beside samples: the digest of what each document's first request has before it."""
+        from lm_eval.utils import hash_string
+
+        return tuple(hash_string(document[0].arguments[0]) for document in _by_document(self.task.instances))
+
+    def aggregated(self, metric: str, values: Sequence[float]) -> float:
+        """The score of a whole task, from the values of its documents."""
+        return float(self.task.aggregation()[metric.partition(",")[0]](list(values)))
 
     def scores(self, answers: Sequence[Any]) -> dict[str, list[float]]:
         """Per metric, the value of each document; ``answers`` are those to the requests, in their order."""

@@ -25,6 +25,7 @@ from checker.core.records import Audit, Checkpoint, ModelSource
 from checker.measure import dequantised, harness, slots, stretches, task_requests, texts
 from checker.measure.fallbacks import fallbacks
 from checker.measure.harness import LoadedTask
+from checker.measure.imported import imported
 from checker.measure.models import fetch, load_tokenizer
 from checker.measure.repeats import overlap
 from checker.measure.stretches import Stretches
@@ -161,15 +162,16 @@ def _cut(audit: Audit, found: Found) -> tuple[dict[Text, texts.Cut], ScoringFact
 def _load_tasks(audit: Audit, progress: Progress) -> Iterator[LoadedTask]:
     for task in audit.tasks:
         progress.say(f"reading the task {task.name}")
-        yield harness.load(task)
+        loaded = harness.load(task)
+        yield imported(loaded, task) if task.results else loaded
 
 
 def _cut_requests(audit: Audit, tasks: Iterable[LoadedTask], found: Found) -> dict[str, TokenRequests]:
-    """The requests whose answers are likelihoods, in tokens; of others, the harness's own class takes care."""
+    """The requests whose answers are likelihoods, in tokens; those of tasks that are not run here need none."""
     cuts = {
         task.facts.name: task_requests.cut(task, found.tokenizer, found.facts.context, audit.scoring.batch_tokens)
         for task in tasks
-        if not task.facts.generates
+        if task.facts.of_layouts
     }
     for name, requests in cuts.items():
         _check_vocabulary(found, f"task {name}", requests.cut.batches)

@@ -23,7 +23,7 @@ from checker.measure.prepare import PreparedCheckpoint, Progress
 from checker.measure.tasks import TaskRun
 from checker.measure.walk import Part
 from checker.selection.plan import DISTANT
-from checker.spec.contracts import against, contract_digests, scopes, stretched, task_scopes
+from checker.spec.contracts import checkpoint_scopes
 
 
 def operations(model: ModelFacts, part: Part, tokens: int) -> float:
@@ -68,22 +68,18 @@ class Released:
         self.incomparable = self.facts.no_distance(model_facts)
         audit, store = model.audit, model.store
         own = audit.of_checkpoint(prepared.checkpoint)
-        under = scopes(str(self.facts.model.digest), contract_digests(own, self.facts.own))
-        under["model"] = against(under["scoring"], model.scopes["scoring"])
-        weights, tokenizer = str(self.facts.model.digest), self.facts.model.tokenizer_digest
-        under |= task_scopes(weights, (task.facts for task in tasks), tokenizer, own.model.dtype)
+        under = checkpoint_scopes(audit, self.facts, [task.facts for task in tasks], model.scopes["scoring"])
         requests = {requests_of(name): known.cut for name, known in prepared.requests.items()}
         cuts = {**prepared.cuts, **requests}
         self.base = Layout.base(self.facts.model.blocks)
         self.by_stretch: list[Question] = []
         if prepared.stretches is not None:
             text = stretches_of(self.facts.name)
-            under[text] = stretched(under["evaluation"], prepared.stretches.facts.first_byte)
             cuts[text] = prepared.stretches.own
             self.by_stretch.append(Question(text, "nll", self.base))
         self.answering = Answering(own, store, under, cuts, load, self._tick)
         on_tasks = tasks if "checkpoints" in audit.tasks_on else ()
-        self.tasks = TaskRun(on_tasks, prepared.requests, self.answering, prepared.found.tokenizer)
+        self.tasks = TaskRun(self.facts.name, on_tasks, prepared.requests, self.answering, prepared.found.tokenizer)
 
     @property
     def name(self) -> str:

@@ -47,12 +47,11 @@ from checker.spec.contracts import (
     TASK_RECORD,
     contract_digests,
     contracts,
-    scopes,
-    stretched,
-    task_scopes,
+    model_scopes,
     together,
 )
 from checker.spec.sources import text_identity
+from checker.spec.tasks import MODEL
 
 
 def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
@@ -82,13 +81,10 @@ class _Session:
         if self.facts.selection is None:
             self.facts = self._generate()
         self.digests = contract_digests(self.audit, self.facts)
-        weights, tokenizer = str(self.model_facts.digest), self.model_facts.tokenizer_digest
-        tasks = task_scopes(weights, self.facts.tasks, tokenizer, self.audit.model.dtype)
-        self.own.scopes = scopes(weights, self.digests) | tasks
+        self.own.scopes = model_scopes(self.audit, self.facts, self.digests)
         self.cuts |= {requests_of(name): requests.cut for name, requests in prepared.requests.items()}
         self.unlike = {each.facts.name: each.stretches for each in prepared.checkpoints if each.stretches is not None}
         for name, stretches in self.unlike.items():
-            self.own.scopes[stretches_of(name)] = stretched(self.own.scopes["evaluation"], stretches.facts.first_byte)
             self.cuts[stretches_of(name)] = stretches.model
         self._check_tokens()
 
@@ -238,7 +234,7 @@ class _Session:
         if prepared.tasks:
             self.progress.say("running the tasks")
             layouts = task_layouts(self.audit, self.facts, sets)
-            tasks = TaskRun(prepared.tasks, prepared.requests, self.own, prepared.found.tokenizer)
+            tasks = TaskRun(MODEL, prepared.tasks, prepared.requests, self.own, prepared.found.tokenizer)
             self.progress.expect(self.own.work(tasks.questions(layouts), self._operations))
             tasks.measure(self.base, layouts)
 

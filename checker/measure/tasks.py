@@ -18,29 +18,38 @@ _ASKED: tuple[Quantity, ...] = ("nll", "greedy")  # of every request whose answe
 
 
 class TaskRun:
-    """The tasks of an audit on one model."""
+    """The tasks of an audit on one model, which ``subject`` names: `model`, or a checkpoint's name."""
 
     def __init__(
-        self, tasks: Sequence[LoadedTask], requests: Mapping[str, TokenRequests], answering: Answering, tokenizer: Any
+        self,
+        subject: str,
+        tasks: Sequence[LoadedTask],
+        requests: Mapping[str, TokenRequests],
+        answering: Answering,
+        tokenizer: Any,
     ) -> None:
-        self.tasks, self.requests, self.answering, self.tokenizer = tasks, requests, answering, tokenizer
+        self.subject, self.tasks, self.requests = subject, tasks, requests
+        self.answering, self.tokenizer = answering, tokenizer
 
     def measure(self, base: Layout, layouts: Sequence[Layout]) -> None:
-        """Scores every layout on every task; tasks that are written answers to on the whole model, ``base``, alone."""
+        """Scores every layout on every task; the whole model, ``base``, alone where a task is not run on layouts."""
         for task in self.tasks:
-            wanted = [base] if task.facts.generates else list(dict.fromkeys(layouts))
+            wanted = list(dict.fromkeys(layouts)) if task.facts.of_layouts else [base]
             missing = [layout for layout in wanted if self._missing(task, layout)]
             if not missing:
                 continue
-            if task.facts.generates:
+            if task.facts.imported:
+                if self.subject in task.imported:
+                    self._put(task, base, task.imported[self.subject])
+            elif task.facts.generates:
                 written = harness.generated(task, self.answering.engine.stack.model, self.tokenizer)
-                self._keep(task, base, written)
+                self._put(task, base, task.scores(written))
             else:
                 self._answer(task, missing)
 
     def questions(self, layouts: Sequence[Layout]) -> list[Question]:
-        """What is asked of layouts, save of tasks that are written answers to."""
-        texts = [requests_of(task.facts.name) for task in self.tasks if not task.facts.generates]
+        """What is asked of layouts."""
+        texts = [requests_of(task.facts.name) for task in self.tasks if task.facts.of_layouts]
         return [Question(text, quantity, layout) for text in texts for layout in layouts for quantity in _ASKED]
 
     def _missing(self, task: LoadedTask, layout: Layout) -> bool:
@@ -54,10 +63,9 @@ class TaskRun:
         asked = {layout: [Question(text, quantity, layout) for quantity in _ASKED] for layout in layouts}
         answers = self.answering.answer([question for questions in asked.values() for question in questions])
         for layout, (nll, greedy) in asked.items():
-            self._keep(task, layout, requests.answers(answers[nll], answers[greedy]))
+            self._put(task, layout, task.scores(requests.answers(answers[nll], answers[greedy])))
 
-    def _keep(self, task: LoadedTask, layout: Layout, answers: Sequence[Any]) -> None:
-        scores = task.scores(answers)
+    def _put(self, task: LoadedTask, layout: Layout, scores: Mapping[str, Sequence[float]]) -> None:
         for question in self._documents(task, layout):
             values: Values = np.array(scores[question.quantity], dtype=np.float64)
             self.answering.put(0, question, values)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.core.errors import UsageError
+from checker.core.escape import one_line
+from checker.core.exact_json import read_json_text
 from checker.published.importers import IMPORTERS
 from checker.published.importers import draft as drafts
-from checker.published.importers.harness import LARGEST_RESULTS, is_results
-from checker.published.importers.importer import Request, read_json_text
+from checker.published.importers.importer import Request
 from checker.published.importers.tables import KEYS
+from checker.spec.harness_results import LARGEST_RESULTS, is_results
 
 _SPLIT = re.compile(rf",(?=(?:{'|'.join(KEYS)})=)")
 _OPTIONS = {"columns": "--map", "records": "--records", "base": "--base", "blocks": "--blocks"}
@@ -50,7 +52,7 @@ def imported(request: Request, kind: str | None = None) -> Imported:
         raise UsageError.at(request.base, "nothing there", "the unpruned model, after --base", "check the path")
     draft = importer.draft(request)
     text = drafts.render(draft)
-    return Imported(text, drafts.blanks(text), tuple(drafts.one_line(line, 400) for line in draft.not_understood))
+    return Imported(text, drafts.blanks(text), tuple(one_line(line, 400) for line in draft.not_understood))
 
 
 def kind_of(path: Path) -> str:
@@ -73,7 +75,7 @@ def columns(mappings: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
         if key not in KEYS or not sign or not name or (key in names and key != "value"):
             raise UsageError.at(
                 "--map",
-                f"{drafts.one_line(part, 60)!r}",
+                f"{one_line(part, 60)!r}",
                 f"{', '.join(KEYS)}, each with the name of a column and only `value` more than once",
                 "write it like --map i=layer_a,j=layer_b,value=replacement_max",
             )

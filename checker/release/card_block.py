@@ -195,7 +195,8 @@ def _on_tasks(report: Report, name: str) -> Iterator[str]:
                 before, after = (tasks.score(metric, row).text for row in (metric["model"], side["score"]))
                 paired = tasks.difference(metric, side["difference"])
                 figures = f"{before} → {after}, {paired.text} {paired.aside}" if side["difference"] else after
-                yield f"{metric['metric']} on {task['name']} ({tasks.asked(task)}) {figures}".rstrip()
+                documents = tasks.asked(task) + (", imported scores" if task["evidence"] == "imported" else "")
+                yield f"{metric['metric']} on {task['name']} ({documents}) {figures}".rstrip()
 
 
 def _speed(row: CheckpointRow) -> Iterator[str]:

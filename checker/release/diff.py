@@ -91,11 +91,12 @@ def _tasks(before: Report, after: Report) -> Iterator[Change]:
     old, new = ({task["name"]: task for task in report["tasks"]} for report in (before, after))
     alike = set()
     for name in (name for name in old if name in new):
-        asked = [(task["requests"], task["harness"]) for task in (old[name], new[name])]
+        asked = [(task["requests"], task["harness"], task["evidence"]) for task in (old[name], new[name])]
         if asked[0] == asked[1]:
             alike.add(name)
         yield from _changed("tasks", f"what {name} asks", old[name]["requests"], new[name]["requests"], _short)
         yield from _changed("tasks", f"the harness of {name}", old[name]["harness"], new[name]["harness"])
+        yield from _changed("tasks", f"the evidence of {name}", old[name]["evidence"], new[name]["evidence"])
     yield from _changed("tasks", "tasks", list(old), list(new), ", ".join)
     yield from moved("scores", diff_figures.scores(before, alike), diff_figures.scores(after, alike))
 

@@ -102,7 +102,12 @@ def portable(audit: Audit) -> Audit:
         claims=tuple(claim.without_folders() for claim in audit.claims),
         waivers=tuple(waiver.without_folder for waiver in audit.waivers),
         tasks=tuple(
-            replace(each, path=each.path and PurePath(each.path).name, location=each.location.without_folder)
+            replace(
+                each,
+                path=each.path and PurePath(each.path).name,
+                location=each.location.without_folder,
+                results=each.result_names,
+            )
             for each in audit.tasks
         ),
     )

@@ -85,7 +85,7 @@ def _tasks(report: Report) -> list[str]:
     lines = []
     for task in report["tasks"]:
         for metric in task["metrics"]:
-            lines.append(f"  {task['name']}, {metric['metric']}, {tasks.asked(task)}")
+            lines.append(f"  {task['name']}, {metric['metric']}, {tasks.asked(task)}, {task['evidence']}")
             lines.append(f"    Model: {tasks.score(metric, metric['model'])}")
             for side in metric["sides"]:
                 change = f", {tasks.difference(metric, side['difference'])}" if side["difference"] else ""

@@ -171,8 +171,7 @@ def _notes(audit: Audit, facts: Facts, released: Mapping[str, Facts]) -> Iterabl
     if facts.evaluation is None:
         yield f"the evaluation text is not tokenised yet: its tokens are estimated at {TOKENS_PER_WORD} a word"
     yield "which sets the methods choose depends on the scores: their number is an estimate until scoring is done"
-    if audit.tasks:
-        names = enumerated([task.name for task in audit.tasks])
+    if names := enumerated(task.name for task in audit.tasks if not task.results):
         yield f"tasks ({names}) are not in these figures, because how much they ask is known once they are read"
     if unread := [name for name in released if facts.checkpoint(name) is None]:
         names = "which blocks it lacks is" if len(unread) == 1 else "which blocks they lack is"

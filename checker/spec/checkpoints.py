@@ -10,13 +10,13 @@ from typing import Any
 from checker.core.records import Checkpoint, ModelSource
 from checker.spec.document import Document, Where
 
-_SECTION = "checkpoints"
+SECTION = "checkpoints"
 
 
 def declared(document: Document) -> dict[str, Where]:
     """The paths of the declared checkpoints, by their names."""
-    section = document.get(_SECTION)
-    return {str(name): (_SECTION, name) for name in section} if isinstance(section, dict) else {}
+    section = document.get(SECTION)
+    return {str(name): (SECTION, name) for name in section} if isinstance(section, dict) else {}
 
 
 def named_by(document: Document, where: Where) -> str:
@@ -47,7 +47,7 @@ def check(document: Document) -> None:
     for where in by_path(document):
         name, folder = named_by(document, where), _folder(document, where)
         if name in declared(document) or folders.setdefault(name, folder) != folder:
-            remedy = f"declare it in `{_SECTION}` under a name of its own, and name that"
+            remedy = f"declare it in `{SECTION}` under a name of its own, and name that"
             document.complain((*where, "checkpoint"), f"a further checkpoint called `{name}`", "one of a name", remedy)
 
 
@@ -74,7 +74,7 @@ def _declared(document: Document, name: str, where: Where, model: ModelSource) -
 def source(document: Document, where: Where) -> ModelSource:
     """The source that the section of the model or of a checkpoint names, where nothing is wrong with it."""
     section: dict[str, Any] = dict(document.get(*where))
-    if where[0] == _SECTION:  # two keys of its own, the first of which means another thing of the model
+    if where[0] == SECTION:  # two keys of its own, the first of which means another thing of the model
         section = {key: value for key, value in section.items() if key not in ("blocks", "healed")}
     if "path" in section:
         section["path"] = str(document.resolve((*where, "path"), section["path"]))

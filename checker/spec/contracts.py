@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Literal
 
 from checker.core.canonical import digest
-from checker.core.facts import EvaluationFacts, Facts, ScoringFacts, TaskFacts
-from checker.core.questions import Text, documents_of, requests_of
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts, TaskFacts
+from checker.core.questions import Text, documents_of, requests_of, stretches_of
 from checker.core.records import Audit, EvaluationContract, ScoringContract
 from checker.core.store import Scope
 from checker.spec.sources import holds_rows
+from checker.spec.tasks import MODEL
 
 TASK_RECORD = "task"
 
@@ -52,8 +53,38 @@ def scopes(weights: str, digests: Mapping[ContractName, str]) -> dict[Text, Scop
     return {text: Scope(weights, digests[name]) for text, name in under.items() if name in digests}
 
 
-def task_scopes(weights: str, tasks: Iterable[TaskFacts], tokenizer: str, dtype: str) -> dict[Text, Scope]:
-    """What all questions share about the requests of a task, and about its documents."""
+def model_scopes(audit: Audit, facts: Facts, digests: Mapping[ContractName, str]) -> dict[Text, Scope]:
+    """What all questions about the audited model share, by the text they are about."""
+    model = facts.model
+    under = scopes(str(model.digest), digests)
+    under |= _task_scopes(MODEL, model, facts.tasks, audit.model.dtype)
+    for each in facts.checkpoints:
+        if each.stretches is not None:
+            under[stretches_of(each.name)] = stretched(under["evaluation"], each.stretches.first_byte)
+    return under
+
+
+def checkpoint_scopes(
+    audit: Audit, fact: CheckpointFacts, tasks: Iterable[TaskFacts], model: Scope
+) -> dict[Text, Scope]:
+    """What all questions about a checkpoint share, by the text they are about.
+
+    ``model`` is what those about the audited model and the scoring text share.
+    """
+    own = audit.of_checkpoint(audit.checkpoint(fact.name))
+    under = scopes(str(fact.model.digest), contract_digests(own, fact.own))
+    under["model"] = against(under["scoring"], model)
+    under |= _task_scopes(fact.name, fact.model, tasks, own.model.dtype)
+    if fact.stretches is not None:
+        under[stretches_of(fact.name)] = stretched(under["evaluation"], fact.stretches.first_byte)
+    return under
+
+
+def _task_scopes(subject: str, model: ModelFacts, tasks: Iterable[TaskFacts], dtype: str) -> dict[Text, Scope]:
+    """What all questions share about the requests of a task, and about its documents.
+
+    ``subject`` is `model` or a checkpoint's name: scores that were imported are of what the audit says they are of.
+    """
     under: dict[Text, Scope] = {}
     for task in tasks:
         asked = [
@@ -65,7 +96,9 @@ def task_scopes(weights: str, tasks: Iterable[TaskFacts], tokenizer: str, dtype:
             task.requests,
             task.shots,
         ]
-        scope = Scope(weights, digest(["task", asked, task.chat_template, tokenizer, dtype]))
+        imported = [[subject, asdict(each)] for each in task.imported if each.subject == subject]
+        contract = digest(["task", asked, task.chat_template, model.tokenizer_digest, dtype, *imported])
+        scope = Scope(str(model.digest), contract)
         under |= dict.fromkeys((requests_of(task.name), documents_of(task.name)), scope)
     return under
 

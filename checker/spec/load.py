@@ -203,8 +203,10 @@ def _check_sha256(document: Document, where: Where, file: Path) -> None:
 
 
 def _check_tasks(document: Document) -> None:
-    """Looks for the files that name tasks."""
+    """Looks for the files that name tasks, and for those of results."""
     for where, settings in tasks.items(document):
+        for place, _ in tasks.results_of(document, where).values():
+            _existing(document, place, folder=False)
         if tasks.is_file(settings["task"]):
             value = (*where, "task") if isinstance(document.get(*where), dict) else where
             _existing(document, value, folder=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_audit
 import torch
 from tiny_models import build
 
@@ -20,14 +19,10 @@ from checker.core.records import ModelSource
 from checker.measure.cut_checkpoint import cut
 from checker.measure.models import load_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAYOUT = "(0,2,3)"
 Weights = Mapping[str, torch.Tensor]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 def counting(seed: int) -> torch.Tensor:

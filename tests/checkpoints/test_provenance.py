@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from checker.core.errors import CannotRun
 from checker.core.layouts import Layout
 from checker.measure.cut_checkpoint import cut, save
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TIED = {"tie_word_embeddings": True}
 Run = Callable[..., tuple[int, str, str]]
 MODELS: Mapping[str, Callable[[], nn.Module]] = {
@@ -36,12 +38,6 @@ MODELS: Mapping[str, Callable[[], nn.Module]] = {
     "gpt2": partial(build, "gpt2"),
     "experts": partial(build, "mixtral"),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ import yaml
 from evidence_sample import Sample
 from folders import TESTS
 
+from checker.core.facts import ImportedFacts
 from checker.core.questions import Question, documents_of
 from checker.core.records import Claim, MethodSettings, Waiver
 from checker.core.rule import Level
@@ -129,6 +130,8 @@ def _item(item: Any) -> Any:
     if "rule" in item:
         return samples.waiver(**item)
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+    if "samples_sha256" in item:
+        return ImportedFacts(**fields)
     return samples.claim(fields.pop("id"), **fields) if "kind" in item else MethodSettings(**fields)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,17 +20,10 @@ from checker.measure.engine import Engine
 from checker.measure.proof import prove
 from checker.measure.texts import Batch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IDS = token_ids(windows=3, tokens=12)
 BATCH = Batch(IDS, 0, 10, range(3), "prompt")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny matrices are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=FAMILIES)

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +41,8 @@ from checker.measure.texts import Batch
 from checker.release.export import Arm, mergekit
 from checker.spec import load
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 DELETED = Layout.parse("(1,3)")
 # Ten families and more, with what is special in each: sliding layers, experts, other names for the number of blocks.
@@ -52,15 +53,6 @@ NAMED = (
 MERGED = ("(0,mix(1:-1,2:1,3:1)@1)", "(mix(0:.5,1:.5)@0,mix(0:.5,1:.5)@1,3)", "(0,2@1,1@2)", "(0,1@2,1@3)")
 # 24 tokens: well beyond the five that the tiny models' sliding layers see.
 BATCH = Batch(token_ids(windows=6, tokens=24), 0, 22, range(6), "window")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny matrices are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import tiny_audit
 import tiny_gguf
 import torch
 from safetensors.torch import load_file, save_file
@@ -28,14 +27,10 @@ from checker.measure.cut_checkpoint import cut
 from checker.measure.models import load_model
 from checker.measure.unpacked import unpacked
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAYOUT = "(0,2,3)"
 QUANTISED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -32,20 +32,13 @@ from checker.measure.walk import Emit, kl_divergence, prefix_tree
 from checker.selection.cost import block_runs
 from checker.selection.methods import sleb
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ALL: tuple[Quantity, ...] = ("kl", "nll", "top1")
 COMPARED: tuple[Quantity, ...] = ("kl", "top1")
 BASE = Layout.base(BLOCKS)
 Answers = dict[tuple[Layout, Quantity], Values]
 PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny matrices are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @cache

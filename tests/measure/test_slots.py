@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tiny_audit
 import torch
 from tiny_models import COMMON, FAMILIES, LLAMA, build, from_settings
 from transformers import AutoModelForCausalLM
@@ -25,18 +23,14 @@ from checker.measure import slots
 from checker.measure.cut_checkpoint import cut
 from checker.measure.slots import Architecture
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ZAMBA = COMMON | {
     "hidden_size": 32, "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 4,
     "intermediate_size": 64, "mamba_d_state": 8, "mamba_headdim": 8, "mamba_ngroups": 1, "n_mamba_heads": 8,
     "num_mem_blocks": 1, "hybrid_layer_ids": [2, 5], "adapter_rank": 4, "use_mem_eff_path": False,
     "layers_block_type": ["mamba", "mamba", "hybrid", "mamba", "mamba", "hybrid", "mamba", "mamba"],
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 def saved(model: torch.nn.Module, folder: Path, **config: object) -> Files:

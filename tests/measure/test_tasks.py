@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,11 @@ from checker.measure import harness, task_requests
 from checker.measure.blocks import BlockStack
 from checker.measure.cut_checkpoint import cut
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLACE = Location("audit.yaml", 3, 5)
 BASE = Layout.base(tiny_audit.BLOCKS)
 DELETED = BASE.without([1, 3])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.mark.parametrize("begin_token", [False, True])

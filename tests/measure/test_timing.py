@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +18,7 @@ from checker.core.records import Statistics
 from checker.measure.texts import Cut, Window
 from checker.measure.timing import WARM_UP, Runner, Side, in_turns, token_ids
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- turns -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from checker import cli
 from checker.core.errors import InvalidAudit, UsageError
+from checker.core.escape import one_line
 from checker.published import importing
 from checker.published.importers import IMPORTERS
 from checker.published.importers import draft as drafts
@@ -459,7 +460,7 @@ def test_text_from_outside_stays_text(tmp_path: Path, command: Command) -> None:
     document = documents.parse(found.text, "draft.yaml")
     assert document.mistakes == []
     assert set(document.data) == {"pruneaudit", "title", "published"}
-    assert document.get("published", "models", "model", "name") == drafts.one_line(HOSTILE)
+    assert document.get("published", "models", "model", "name") == one_line(HOSTILE)
     code, out, _ = command("import", path, "--records", "pairs", "--map", f"value={HOSTILE}")
     assert code == 0
     assert not re.search(r"^\s*::|##\[", out, re.MULTILINE)
@@ -468,11 +469,11 @@ def test_text_from_outside_stays_text(tmp_path: Path, command: Command) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.text(max_size=300), st.text(max_size=60))
 def test_any_text_is_read_back_as_it_stands_in_the_draft(name: str, remark: str) -> None:
-    text = drafts.render(drafts.Draft(origin=remark, title=name, source=drafts.one_line(name), models={"model": {}},
+    text = drafts.render(drafts.Draft(origin=remark, title=name, source=one_line(name), models={"model": {}},
                                       remarks=[remark], not_understood=[remark]))  # fmt: skip
     document = documents.parse(text, "draft.yaml")
     assert document.mistakes == []
-    title = drafts.one_line(name)
+    title = one_line(name)
     section = {"source": {"title": title}, "models": {"model": {}}}
     assert document.data == {"pruneaudit": 1, "title": title, "published": section}
 

@@ -98,6 +98,7 @@ def test_the_block_word_for_word(tmp_path: Path) -> None:
         "134,515,008 → 123,894,720 parameters (−7.9 %); perplexity 29.87 → 38.41 [32.65, 45.32], +28.6 % "
         "[+21.2, +36.4]; the model without blocks 2, 4, 6, and nothing else, +59.4 % [+48.0, +71.6]; KL 0.214 nats "
         "[0.187, 0.245]; acc on facts (the first 200 of 1,000 documents) 60 % → 57.0 %, −3.0 points [−7.0, +0.46]; "
+        "exact_match on arithmetic (100 documents, imported scores) 20 % → 8 %, −12.0 points [−19.9, −5.6]; "
         f"speed on A processor (2 cores): prefill 1.12 times [1.09, 1.15]; float32, sha256 {digests[0]}",
         "- **Checkpoint distilled:** which of the model's blocks it lacks is open; 6 → 12 blocks; 134,515,008 → "
         "81,912,576 parameters (−39.1 %); perplexity not comparable: prompt 0 of the scoring text, position 3: token "

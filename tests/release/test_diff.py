@@ -122,7 +122,7 @@ def test_scores_of_tasks_that_were_asked_otherwise_are_not_compared(before: Repo
     assert told(before, after) == [
         "Tasks",
         "  the harness of facts: 0.4.9 → 0.5.0",
-        "  tasks: facts, prose → facts",
+        "  tasks: facts, arithmetic, prose → facts",
         *NO_WORSE,
     ]
 

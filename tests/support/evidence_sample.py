@@ -463,20 +463,16 @@ def deep(blocks: int = 12) -> Sample:
 def fill(store: Store, sample: Sample) -> None:
     """Writes what a run of the sample's audit leaves: records, and every answer that is not withheld."""
     digests = _write_records(store, sample)
-    weights, batches = str(sample.model.digest), {"scoring": 2, "float32": 2, "evaluation": 2, "begin_token": 1}
-    of_tasks = contracts.task_scopes(weights, sample.tasks, sample.model.tokenizer_digest, sample.audit.model.dtype)
+    under = contracts.model_scopes(sample.audit, sample.facts, digests)
     for question in questions(sample):
         values = sample.answer(question)
         if values is None:
             continue
-        if question.text in of_tasks:
-            store.put(of_tasks[question.text], question, 0, values)
-            continue
-        contract = digests["evaluation" if question.text in ("evaluation", "begin_token") else "scoring"]
-        for number, part in enumerate(np.array_split(values, batches[question.text])):
-            store.put(Scope(weights, contract), question, number, part)
+        batches = 2 if question.text in ("scoring", "float32", "evaluation") else 1
+        for number, part in enumerate(np.array_split(values, batches)):
+            store.put(under[question.text], question, number, part)
     for fact in sample.checkpoints:
-        _fill_checkpoint(store, sample, fact, Scope(weights, digests["scoring"]))
+        _fill_checkpoint(store, sample, fact, under["scoring"])
         source = next(each.source for each in sample.audit.checkpoints if each.name == fact.name)
         for timing in sample.timings.get(fact.name, ()):
             store.write_record(
@@ -487,18 +483,14 @@ def fill(store: Store, sample: Sample) -> None:
 def _fill_checkpoint(store: Store, sample: Sample, fact: CheckpointFacts, model: Scope) -> None:
     """What a run leaves of a checkpoint; ``model`` is under what the model's distances are stored."""
     evidence = sample.of_checkpoint(fact)
-    under = contracts.scopes(str(fact.model.digest), contracts.contract_digests(evidence.audit, fact.own))
-    under["model"] = contracts.against(under["scoring"], model)
+    under = contracts.checkpoint_scopes(sample.audit, fact, sample.tasks, model)
     base = Layout.base(fact.model.blocks)
-    of_tasks = contracts.task_scopes(
-        str(fact.model.digest), sample.tasks, fact.model.tokenizer_digest, evidence.audit.model.dtype
-    )
     for known in sample.tasks:
         for metric in known.metrics:
             question = Question(documents_of(known.name), metric, base)
             values = evidence.answers(question)
             assert values is not None
-            store.put(of_tasks[question.text], question, 0, values)
+            store.put(under[question.text], question, 0, values)
     for question in (
         Question("evaluation", "nll", base),
         Question("model", "kl", base),

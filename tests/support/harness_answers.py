@@ -38,7 +38,7 @@ def by_engine(
     audit: Any = SimpleNamespace(scoring=SimpleNamespace(begin_tokens_before=0, batch_tokens=1024), selecting=None)
     with Store(Path("tasks.db"), in_memory=True) as store:
         answering = Answering(audit, store, scopes, cuts, lambda: Engine(stack), lambda *_: None)
-        TaskRun([task], requests, answering, tokenizer).measure(Layout.base(len(stack)), layouts)
+        TaskRun("model", [task], requests, answering, tokenizer).measure(Layout.base(len(stack)), layouts)
         found: dict[Layout, Answers] = {}
         for layout in layouts:
             part = {

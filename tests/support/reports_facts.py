@@ -467,8 +467,15 @@ def tasks() -> list[dict[str, Any]]:
     }
     chosen = {**accuracy, "metric": "acc_norm", "chance": 0.25, "model": _figure(0.27, 0.2132, 0.3354)}
     chosen |= {"at_chance": True, "sides": []}
+    written = {**accuracy, "metric": "exact_match", "chance": None, "model": _figure(0.2, 0.1334, 0.2888)}
+    written |= {"sides": [
+        _task_side("checkpoint", "healed, as it is", checkpoint="healed", score=_figure(0.08, 0.0411, 0.15))
+        | {"difference": _figure(-0.12, -0.199, -0.0556), "retained": 0.4, "gained": 1, "lost": 13},
+    ]}  # fmt: skip
+    imported = [_imported("model", "base.json", "HuggingFaceTB/SmolLM2-135M"), _imported("healed", "healed.json", None)]
     return [
         _task("facts", "multiple_choice", 200, 1000, [accuracy, chosen]),
+        _task("arithmetic", "generate_until", 100, 100, [written]) | {"evidence": "imported", "imported": imported},
         _task("prose", "loglikelihood_rolling", 64, 64, [loss]) | {"chat_template": digest("template"), "shots": 1},
     ]
 
@@ -476,7 +483,13 @@ def tasks() -> list[dict[str, Any]]:
 def _task(name: str, kind: str, documents: int, whole: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     known = {"name": name, "version": "1.0", "harness": "0.4.9", "output_type": kind, "shots": 0}
     asked = {"documents": documents, "whole": whole, "requests": digest(name), "chat_template": None}
-    return {**known, **asked, "metrics": metrics}
+    return {**known, **asked, "evidence": "measured", "imported": [], "metrics": metrics}
+
+
+def _imported(subject: str, file: str, model: str | None) -> dict[str, Any]:
+    samples = None if model is None else digest(f"samples of {file}")
+    stated = {"model": model, "dtype": model and "bfloat16", "harness": model and "0.4.13"}
+    return {"subject": subject, "file": file, "sha256": digest(file), "samples_sha256": samples, **stated}
 
 
 def _task_side(kind: str, name: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import date
@@ -47,6 +46,8 @@ from checker.spec import checkpoint_facts as checkpoint_facts_of
 from checker.spec import load
 from checker.spec.claims.removal import Removal
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 COST = "scope: contract, perplexity_increase: {at_most: 1000000}, protocol: replacement"
 CLAIMS = f"""
   - {{id: derived, kind: removal, layers: from-checkpoint, checkpoint: released/pruned, {COST}}}
@@ -61,12 +62,6 @@ SMALL = {
     "claims": CLAIMS,
     "checkpoints": CHECKPOINTS,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from checker.measure.cut_checkpoint import save
 from checker.release import card_block
 from checker.release.seal import judged_by, seal
 from checker.spec import load
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 DOCUMENTS, LIMIT = 40, 30
 TASK = """
@@ -50,12 +51,6 @@ SECTIONS = {
     "tasks": f"{{run: [{{task: guesses.yaml, limit: {LIMIT}}}], on: [model, checkpoints, claims, arms]}}",
     "claims": CLAIMS,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -32,6 +32,8 @@ from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
 from checker.spec import load
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = Timing(batch=2, tokens=20, prompt=6, new_tokens=3, pairs=8)
 SECTIONS = {
     "methods": "[interchange, replacement]",
@@ -43,12 +45,6 @@ SECTIONS = {
   - {id: fast, kind: speed, of: half, phase: prefill, at_least: 2}""",
 }
 ELSEWHERE = MachineFacts("A GPU", "another processor", 8, "2.13.0", "5.0.0", "Linux")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with tiny_audit.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

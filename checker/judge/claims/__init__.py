@@ -60,7 +60,7 @@ def _row(figures: Figures, claim: Claim, decision: Decision) -> ClaimRow:
         "scope": claim.scope,
         "protocol": claim.protocol,
         "verdict": decision.verdict,
-        "evidence": "measured",
+        "evidence": "measured" if (evidence := KINDS[type(claim)].evidence) is None else evidence(figures, claim),
         "message": decision.message,
         "location": claim.location.place,
         "further_units": decision.further_units,

@@ -139,13 +139,29 @@ def _unfit(figures: Figures, claim: TaskScore, side: Side) -> str:
         fact = figures.tasks.evidence.facts.task(name)
         if fact is None:
             return f"the task {name} was not read, run the audit to its end"
+        if fact.imported and not side.whole:
+            return f"scores on {name} are imported, which are of whole models; take its `results` away to measure them"
         if fact.generates and not side.whole:
             return f"{name} generates its answers, which runs on whole models alone; name a checkpoint in `of`"
         if claim.metric not in fact.metrics:
             return f"{name} has no {claim.metric} of each document: found {enumerated(fact.metrics)}; claim one of them"
         if not fact.higher_is_better[fact.metrics.index(claim.metric)]:
             return f"of {claim.metric} on {name} less is better, so that it is no score that is kept"
-    return ""
+    return _mixed(figures, claim)
+
+
+def _mixed(figures: Figures, claim: TaskScore) -> str:
+    """That some of the tasks' scores are imported and others measured; empty where all are of one class."""
+    facts = _facts(figures, claim)
+    if len(tasks.evidence_of(facts)) < 2:
+        return ""
+    imported, measured = ([fact.name for fact in facts if bool(fact.imported) is each] for each in (True, False))
+    found = f"scores on {enumerated(imported)} are imported and those on {enumerated(measured)} measured"
+    return f"{found}, which no one mean is taken of; claim them apart"
+
+
+def _facts(figures: Figures, claim: TaskScore) -> list[TaskFacts]:
+    return [fact for name in claim.tasks if (fact := figures.tasks.evidence.facts.task(name)) is not None]
 
 
 def _unmeasured(figures: Figures, claim: TaskScore, side: Side) -> str:
@@ -156,6 +172,8 @@ def _unmeasured(figures: Figures, claim: TaskScore, side: Side) -> str:
     for what, values, subject in wanted:
         missing = [name for name in claim.tasks if values(name, claim.metric) is None]
         if missing:
+            if any(fact.imported for fact in _facts(figures, claim)):
+                return f"what {what} scores on {enumerated(missing)} is not imported, add its file to `results`"
             remedy = "run the audit to its end"
             if subject not in figures.audit.tasks_on:
                 remedy = f"add `{subject}` to `tasks: {{on: [...]}}`"
@@ -164,8 +182,7 @@ def _unmeasured(figures: Figures, claim: TaskScore, side: Side) -> str:
 
 
 def _measured(figures: Figures, claim: TaskScore, side: Side) -> _Measured:
-    known = figures.tasks
-    facts = [fact for name in claim.tasks if (fact := known.evidence.facts.task(name)) is not None]
+    known, facts = figures.tasks, _facts(figures, claim)
     own = [values for name in claim.tasks if (values := side.values(name, claim.metric)) is not None]
     base = [values for name in claim.tasks if (values := known.base(name, claim.metric)) is not None]
     base = base if len(base) == len(own) else []
@@ -258,6 +275,8 @@ def _message(figures: Figures, claim: TaskScore, side: Side, measured: _Measured
             parts += _kept(measured)
     else:
         parts.append(f"on {_documents(measured)}")
+    if any(fact.imported for fact in measured.facts):
+        parts.append("these scores are imported, and nothing shows which weights they are of")
     return "; ".join(parts)
 
 
@@ -334,4 +353,9 @@ def _backing(figures: Figures, claim: TaskScore, protocol: str) -> Backing:
     return of_removal(figures.distances, figures.prediction, protocol, sets)
 
 
-KIND = Kind(TaskScore, _decide, _allowed, _backing)
+def _evidence(figures: Figures, claim: TaskScore) -> str:
+    """Measured or imported; both where the claim is open because its tasks are of both classes."""
+    return enumerated(tasks.evidence_of(_facts(figures, claim))) or "measured"
+
+
+KIND = Kind(TaskScore, _decide, _allowed, _backing, _evidence)

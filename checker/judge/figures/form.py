@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from checker.core.records import Form, ProtocolName
+from checker.core.records import EvidenceClass, Form, ProtocolName, TaskEvidence
 from checker.judge.figures.regimes import DistanceClass, MetricRegime, PairRegime, RemovalRegime
 
 Ends = Sequence[float] | None  # low and high, as a tuple or a list; None where there is no interval
@@ -182,7 +182,7 @@ class ArmRow(ChosenRow, IntervalRow):  # one removal set and its measured cost
     parameters_removed: int
     parameters_removed_percent: float
     selected_on: str
-    evidence: Literal["measured", "published", "proxy"]
+    evidence: EvidenceClass
     p: float | None
     smallest_p: float | None
     draws: int | None
@@ -379,6 +379,16 @@ class TaskMetricRow(TypedDict):
     sides: Sequence[TaskSideRow]
 
 
+class ImportedRow(TypedDict):  # a file of results, and what it says of itself
+    subject: str
+    file: str
+    sha256: str
+    samples_sha256: str | None
+    model: str | None
+    dtype: str | None
+    harness: str | None
+
+
 class TaskRow(TypedDict):  # a task, what was asked of it, and every score
     name: str
     version: str
@@ -389,4 +399,6 @@ class TaskRow(TypedDict):  # a task, what was asked of it, and every score
     whole: int
     requests: str
     chat_template: str | None
+    evidence: TaskEvidence
+    imported: Sequence[ImportedRow]
     metrics: Sequence[TaskMetricRow]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from checker.core import paired
-from checker.core.facts import TaskFacts
+from checker.core.facts import ImportedFacts, TaskFacts
 from checker.core.layouts import Layout
 from checker.core.paired import Mean
 from checker.core.questions import Evidence, RemovalSet, Values
-from checker.core.records import Audit, Task
+from checker.core.records import Audit, Task, TaskEvidence
 from checker.core.words import numbered
-from checker.judge.figures.form import TaskMetricRow, TaskRow, TaskSideRow, ValueRow
+from checker.judge.figures.form import ImportedRow, TaskMetricRow, TaskRow, TaskSideRow, ValueRow
 from checker.judge.figures.released import Released
 from checker.selection.task_layouts import Subject, task_subjects
 
@@ -135,12 +135,15 @@ class Tasks:
             if fact is None:
                 yield f"the task {task.name} was not read"
                 continue
-            sides = [side for side in self.sides if side.whole or not fact.generates]
+            sides = self._sides_of(fact)
             missing = sum(_missing(fact, side.values) for side in sides)
             if "model" in self.audit.tasks_on and _missing(fact, self.base):
                 yield f"the model's answers to the task {task.name} are not all measured"
             if missing:
                 yield f"the task {task.name}: {missing} of {len(sides)} checkpoints and layouts are not measured"
+
+    def _sides_of(self, fact: TaskFacts) -> list[Side]:
+        return [side for side in self.sides if side.whole or fact.of_layouts]
 
     def rows(self) -> list[TaskRow]:
         return [self._row(fact) for fact in self.facts]
@@ -156,6 +159,8 @@ class Tasks:
             "whole": fact.whole,
             "requests": fact.requests,
             "chat_template": fact.chat_template,
+            "evidence": "imported" if fact.imported else "measured",
+            "imported": [_imported(each) for each in fact.imported],
             "metrics": [self._metric(fact, *each) for each in zip(fact.metrics, fact.higher_is_better, strict=True)],
         }
 
@@ -164,7 +169,7 @@ class Tasks:
         known = [values for side in self.sides if (values := side.values(fact.name, metric)) is not None]
         chance = None if base is None else self.chance(fact, base)
         own = None if base is None else paired.score(base)
-        sides = [side for side in self.sides if side.whole or not fact.generates]
+        sides = self._sides_of(fact)
         return {
             "metric": metric,
             "higher_is_better": higher,
@@ -196,6 +201,23 @@ class Tasks:
             "gained": gained,
             "lost": lost,
         }
+
+
+def _imported(fact: ImportedFacts) -> ImportedRow:
+    return {
+        "subject": fact.subject,
+        "file": fact.file,
+        "sha256": fact.sha256,
+        "samples_sha256": fact.samples_sha256,
+        "model": fact.model,
+        "dtype": fact.dtype,
+        "harness": fact.harness,
+    }
+
+
+def evidence_of(facts: Iterable[TaskFacts]) -> list[TaskEvidence]:
+    """The classes of the scores on tasks: measured here, imported from results, or both."""
+    return sorted({"imported" if fact.imported else "measured" for fact in facts})
 
 
 def retained(score: float, base: float, chance: float) -> float | None:

@@ -11,6 +11,7 @@ from checker.core.words import enumerated
 from checker.judge.case import Case, each_claim
 from checker.judge.figures.form import TaskMetricRow
 from checker.spec.claims.task import TaskScore
+from checker.spec.tasks import MODEL
 
 _NONE = "no claim is about a task"
 _ACCURACIES = ("acc", "acc_norm")  # names that are taken for each other, whatever a task has
@@ -80,10 +81,14 @@ def _subject(claim: TaskScore) -> tuple[object, ...]:
     nothing="no task was read",
 )
 def harness_differs(case: Case) -> Result | None:
-    """The audit's tasks were read with different versions of the harness."""
+    """The audit's tasks were scored with different versions of the harness."""
     versions: dict[str, list[str]] = {}
     for fact in case.facts.tasks:
-        versions.setdefault(fact.harness, []).append(fact.name)
+        for results in fact.imported:
+            whose = f"{fact.name} of {'the model' if results.subject == MODEL else results.subject}"
+            versions.setdefault(results.harness or "a version that results do not state", []).append(whose)
+        if not fact.imported:
+            versions.setdefault(fact.harness, []).append(fact.name)
     if not versions:
         return None
     if len(versions) > 1:

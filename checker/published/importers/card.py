@@ -11,9 +11,10 @@ from typing import Any
 from checker.checkpoints import model_card
 from checker.checkpoints.trust import existing
 from checker.core.errors import InvalidAudit, UsageError
+from checker.core.escape import one_line
 from checker.published.importers import card_tables, mergekit
 from checker.published.importers.card_tables import Figure
-from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
+from checker.published.importers.draft import MODEL, Draft, blank, name_for
 from checker.published.importers.importer import (
     Importer,
     Request,

@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from checker.checkpoints.model_card import markdown_blocks
+from checker.core.escape import one_line
 from checker.core.words import listed
 from checker.published.importers import headings
-from checker.published.importers.draft import one_line
 from checker.published.importers.importer import BROKEN, not_finite
 from checker.published.printed import PATTERN
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from checker.core.errors import UsageError
+from checker.core.escape import one_line
 from checker.published.check import BLANK
 from checker.spec import document
 
@@ -53,14 +54,6 @@ class Draft:
 def blank(what: str) -> str:
     """A value that somebody has to fill in; ``what`` says what belongs there."""
     return f"{BLANK}: {what}"
-
-
-def one_line(text: object, longest: int = _LONGEST) -> str:
-    """Text from outside on one line, cut, without control characters and what else is not printable."""
-    # A text that is never shown whole need not be looked at whole.
-    letters = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 4 * longest])
-    line = " ".join(letters.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def name_for(text: str, taken: Iterable[str] = ()) -> str:

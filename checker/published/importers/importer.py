@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from checker.checkpoints.config import COUNTS, of_text
 from checker.checkpoints.trust import existing
 from checker.core.canonical import read_json
 from checker.core.errors import UsageError
-from checker.core.files import beginning, lacking
-from checker.published.importers.draft import Draft, blank, one_line
+from checker.core.escape import one_line
+from checker.published.importers.draft import Draft, blank
 
 LARGEST_TABLE = 10_000_000  # bytes
 MOST_ROWS = 10_000  # of a table of scores
@@ -46,45 +45,6 @@ class Importer:
     summary: str
     options: frozenset[str]
     draft: Callable[[Request], Draft]
-
-
-class Number(str):
-    """A number of a JSON file in the digits it was written with."""
-
-
-def read_text(path: Path, largest: int, expected: str) -> str:
-    """UsageError where there is no such file, or where it is too large or not UTF-8."""
-    if not path.is_file():
-        raise UsageError.at(path, lacking(path), expected, "check the path")
-    content = beginning(path, largest)
-    if len(content) > largest:
-        raise UsageError.at(path, f"more than {largest:,} bytes", f"{expected} below that", "import a part of it")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError.at(
-            path, f"bytes that are not UTF-8 at byte {error.start}", f"{expected} in UTF-8", "save it as UTF-8"
-        ) from None
-
-
-def read_json_text(path: Path, largest: int, expected: str) -> Any:
-    """JSON with every number as ``Number``; UsageError where it is none, or names a key twice."""
-    try:
-        return parse_json(read_text(path, largest, expected))
-    except (ValueError, RecursionError) as error:
-        raise UsageError.at(path, f"something that is not JSON ({error})", expected, "check the file") from None
-
-
-def parse_json(text: str) -> Any:
-    """ValueError or RecursionError where it is no JSON."""
-    return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_once)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    by_key = dict(pairs)
-    if len(by_key) != len(pairs):
-        raise ValueError("a key that stands twice in one object")
-    return by_key
 
 
 def block_count(request: Request) -> int | None:

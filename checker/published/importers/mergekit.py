@@ -8,7 +8,8 @@ from itertools import pairwise, starmap
 from typing import Any
 
 from checker.core.errors import InvalidAudit, UsageError
-from checker.published.importers.draft import MODEL, Draft, blank, one_line
+from checker.core.escape import one_line
+from checker.published.importers.draft import MODEL, Draft, blank
 from checker.published.importers.importer import (
     MOST_BLOCKS,
     Importer,

@@ -9,7 +9,9 @@ from itertools import chain, islice
 from typing import Any
 
 from checker.core.errors import UsageError
-from checker.published.importers.draft import MODEL, Draft, blank, name_for, one_line
+from checker.core.escape import one_line
+from checker.core.exact_json import read_json_text, read_text
+from checker.published.importers.draft import MODEL, Draft, blank, name_for
 from checker.published.importers.importer import (
     LARGEST_TABLE,
     MOST_ROWS,
@@ -17,8 +19,6 @@ from checker.published.importers.importer import (
     Request,
     block_count,
     model,
-    read_json_text,
-    read_text,
     whole_number,
 )
 from checker.published.printed import Printed

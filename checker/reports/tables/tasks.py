@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from checker.core.words import counted
-from checker.judge.figures.form import Ends, TaskMetricRow, TaskRow, TaskSideRow, ValueRow
+from checker.judge.figures.form import Ends, ImportedRow, TaskMetricRow, TaskRow, TaskSideRow, ValueRow
 from checker.judge.form import Report
 from checker.reports.tables import numbers
 from checker.reports.tables.table import Cell, Field, Table, table
@@ -72,7 +72,8 @@ def counted_documents(number: int) -> str:
 def _shown(number: int, task: TaskRow) -> Shown:
     metrics = enumerate(task["metrics"])
     tables = tuple(_table(f"tasks-{number}-{place}", task["name"], metric) for place, metric in metrics)
-    return Shown(f"{task['name']}, {asked(task)}", tuple(_sentences(task)), tables)
+    imported = ", imported" if task["evidence"] == "imported" else ""
+    return Shown(f"{task['name']}, {asked(task)}{imported}", tuple(_sentences(task)), tables)
 
 
 def _sentences(task: TaskRow) -> Sequence[str]:
@@ -82,12 +83,26 @@ def _sentences(task: TaskRow) -> Sequence[str]:
         f"{shots} before each document.",
         f"All that was asked has the digest {task['requests'][:12]}.",
     ]
+    sentences += [_imported(row) for row in task["imported"]]
     if task["chat_template"]:
         sentences.append(f"It was asked in a chat template with the digest {task['chat_template'][:12]}.")
     for metric in task["metrics"]:
         if metric["at_chance"]:
             sentences.append(f"By {metric['metric']} the model itself is not told from guessing.")
     return sentences
+
+
+def _imported(row: ImportedRow) -> str:
+    """Where the scores of a model were imported from."""
+    whom = "the model" if row["subject"] == "model" else row["subject"]
+    samples = "" if row["samples_sha256"] is None else f", samples {row['samples_sha256'][:12]}"
+    called = "do not name their model" if row["model"] is None else f"call their model {row['model']}"
+    dtype = "" if row["dtype"] is None else f", in {row['dtype']}"
+    version = "an unstated version" if row["harness"] is None else row["harness"]
+    return (
+        f"Scores of {whom} are imported from {row['file']} (sha256 {row['sha256'][:12]}{samples}), of "
+        f"lm-evaluation-harness {version}; these results {called}{dtype}, and nothing shows which weights they are of."
+    )
 
 
 def _table(name: str, task: str, metric: TaskMetricRow) -> Table:
