@@ -57,7 +57,13 @@ def _facts(publication: Publication) -> PublishedFacts:
         "source": {**vars(source), "authors": list(source.authors)},
         "files": [{"file": name, "sha256": sha256} for name, sha256 in publication.files],
         "models": [
-            {"id": model.id, "name": model.name, "blocks": model.blocks} for model in publication.models.values()
+            {
+                "id": model.id,
+                "name": model.name,
+                "blocks": model.blocks,
+                "parameters": model.config and model.config.parameters,
+            }
+            for model in publication.models.values()
         ],
         "contracts": [_contract(contract) for contract in publication.contracts.values()],
         "caveats": [vars(caveat) for caveat in publication.caveats],

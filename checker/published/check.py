@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
+from checker.checkpoints import config_sizes
+from checker.checkpoints.config_sizes import ConfigSizes
+from checker.core.errors import CannotRun
 from checker.core.words import counted
 from checker.published import score_files
 from checker.published.printed import Printed
@@ -21,6 +25,22 @@ _KEYS = ("pruneaudit", "title", "published", "waivers", "policy")
 _LISTS = ("baselines", "scores", "removals", "rules", "statements")
 _SCORES = ("left", "right", "scores", "against")  # keys of statements that hold ids of scores
 _REMOVALS = ("removal", "removals", "of")
+_OF_PRUNED = ("blocks", "parameters")  # kinds of statements about one model beside another
+
+
+@dataclass(frozen=True)
+class FilesRead:
+    """The files that an audit of published numbers names, as they were read."""
+
+    tables: Mapping[int, ScoreFile]  # by the number of their table
+    configs: Mapping[str, ConfigSizes]  # by the key of their model
+
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """The names of the files and their sha256, each once."""
+        files: list[ScoreFile | ConfigSizes] = [*self.tables.values(), *self.configs.values()]
+        names = (each.name if isinstance(each, ScoreFile) else each.file for each in files)
+        return tuple(dict.fromkeys(zip(names, (each.sha256 for each in files), strict=True)))
 
 
 def check_blanks(document: Document) -> None:
@@ -32,9 +52,9 @@ def check_blanks(document: Document) -> None:
             document.complain(where, schema.show(document, where), "a value in the place of this blank", remedy)
 
 
-def check(document: Document) -> dict[int, ScoreFile]:
-    """Adds the mistakes of a published audit that its schema cannot see; the score files it read, by the number of
-    their table. What is wrong already is not looked at again."""
+def check(document: Document) -> FilesRead:
+    """Adds the mistakes of a published audit that its schema cannot see; the files that it read. What is wrong already
+    is not looked at again."""
     one_kind = "one of the two: what is measured and what is published are never mixed"
     for key in document.data:
         if key not in _KEYS and not document.doubted((key,)):
@@ -48,7 +68,29 @@ def check(document: Document) -> dict[int, ScoreFile]:
         _interval(document, (*where, "interval"))
     for where in items(document, "statements"):
         _statement(document, where)
-    return _tables(document)
+    return FilesRead(_tables(document), _configs(document))
+
+
+def _configs(document: Document) -> dict[str, ConfigSizes]:
+    """What the configurations tell, by the keys of their models."""
+    known = {}
+    for where in items(document, "models"):
+        path = document.sound(*where, "config")
+        if path is None:
+            continue
+        try:
+            sizes = config_sizes.read(document.resolve((*where, "config"), path))
+        except (CannotRun, OSError):
+            # What the file holds is not repeated: an audit file can name any file of this machine.
+            remedy = "correct the path"
+            document.complain((*where, "config"), f"`{path}`, which cannot be read", "a model's config.json", remedy)
+            continue
+        known[str(where[-1])] = sizes
+        stated = document.sound(*where, "blocks")
+        if stated is not None and sizes.blocks not in (None, stated):
+            found, expected = f"{stated} blocks", f"{sizes.blocks}, as `{path}` says"
+            document.complain((*where, "blocks"), found, expected, "take `blocks` away, or correct `config`")
+    return known
 
 
 def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
@@ -111,6 +153,8 @@ def _refer_statement(document: Document, where: Where, known: Mapping[str, list[
     for key, value in statement.items() if kind in STATEMENTS else ():
         if key in _SCORES:
             sections = ("scores", "removals") if kind == "ratio" else ("scores",)
+        elif key == "of" and kind in _OF_PRUNED:
+            sections = ("models",)
         elif key in _REMOVALS and (key != "of" or kind == "overlap"):
             sections = ("removals",)
         else:
@@ -165,6 +209,20 @@ def _statement(document: Document, where: Where) -> None:
         _some(document, where, "pair" if "scores" in document.get(*where) else "removal", "value")
     elif kind == "trend":
         _against(document, where)
+    elif kind in _OF_PRUNED:
+        _pruned(document, where)
+
+
+def _pruned(document: Document, where: Where) -> None:
+    if document.get(*where, "kind") == "parameters":
+        numbers = [name for name in ("fewer", "fewer_percent", "total") if name in document.get(*where)]
+        _some(document, where, "fewer", "fewer_percent", "total")
+        if len(numbers) > 1:
+            found = f"both `{numbers[0]}` and `{numbers[1]}`"
+            document.complain((*where, numbers[1]), found, "one number", "make two statements of it")
+    model, pruned = document.sound(*where, "model"), document.sound(*where, "of")
+    if model is not None and model == pruned:
+        document.complain((*where, "of"), f"`{pruned}`, which is the unpruned model", "another model", "correct one")
 
 
 def _spoiled_inside(document: Document, where: Where) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from checker.checkpoints.config_sizes import ConfigSizes
 from checker.core.errors import InvalidAudit
 from checker.core.files import absolute
 from checker.core.records import Audit, Policy
@@ -34,7 +35,8 @@ from checker.spec.document import Document, Where
 
 R = TypeVar("R")
 
-_DECIMALS = ("perplexity", "increase", "value", "bound", "below", "at_least", "p", "at_most", "correlation", "total")
+_DECIMALS = ("perplexity", "increase", "value", "bound", "below", "at_least", "p", "at_most", "correlation", "total",
+             "fewer", "fewer_percent")  # fmt: skip
 _BOUNDS = ("bound", "below", "at_least", "at_most")  # which nobody rounded
 _CHOICES = ("score", "symmetrisation", "spacing", "max_gap", "ties", "of", "coefficient", "sides")  # may be unstated
 
@@ -56,14 +58,14 @@ def _checked_publication(opened: spec.Opened) -> Publication:
     schema.check(document, schema.audit_schema())
     consistency.check(document)
     chain = policies.layers(document)
-    tables = check.check(document)
+    files = check.check(document)
     if document.mistakes:
         raise InvalidAudit(document.mistakes)
-    return _publication(opened, policies.merged(chain), tables)
+    return _publication(opened, policies.merged(chain), files)
 
 
-def _publication(opened: spec.Opened, policy: Policy, tables: Mapping[int, ScoreFile]) -> Publication:
-    """The record of a document without mistakes, with the score files that `check` read."""
+def _publication(opened: spec.Opened, policy: Policy, files: check.FilesRead) -> Publication:
+    """The record of a document without mistakes, with the files that `check` read."""
     document = opened.document
     baselines, scores = enumerate(items(document, "baselines"), 1), enumerate(items(document, "scores"))
     return Publication(
@@ -73,18 +75,26 @@ def _publication(opened: spec.Opened, policy: Policy, tables: Mapping[int, Score
         text=document.text,
         overrides=opened.overrides,
         source=Source(**_values(document, ("published", "source"))),
-        models=_by_key(document, "models", PublishedModel),
+        models={str(where[-1]): _model(document, where, files.configs) for where in items(document, "models")},
         waivers=policies.waivers(document),
         policy=policy,
         contracts=_by_key(document, "contracts", PublishedContract),
         baselines=tuple(_record(document, where, Baseline, id=f"baseline-{number}") for number, where in baselines),
-        scores=tuple(_scores(document, where, tables.get(number)) for number, where in scores),
+        scores=tuple(_scores(document, where, files.tables.get(number)) for number, where in scores),
         removals=tuple(_record(document, where, Removal) for where in items(document, "removals")),
         rules=tuple(_record(document, where, SourceRule) for where in items(document, "rules")),
         statements=tuple(_of_kind(document, where) for where in items(document, "statements")),
         caveats=tuple(Caveat(**_values(document, where)) for where in items(document, "caveats")),
-        files=tuple(dict.fromkeys((table.name, table.sha256) for table in tables.values())),
+        files=files.digests,
     )
+
+
+def _model(document: Document, where: Where, configs: Mapping[str, ConfigSizes]) -> PublishedModel:
+    """A model with what its configuration tells; that says its blocks where the audit file does not."""
+    key, values = str(where[-1]), _values(document, where)
+    config = configs.get(key)
+    values = {"blocks": config.blocks if config else None, **values, "config": config}
+    return PublishedModel(id=key, location=document.place(where), **values)
 
 
 def _by_key(document: Document, name: str, kind: Callable[..., R]) -> dict[str, R]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, TypeVar
 
+from checker.checkpoints.config_sizes import ConfigSizes
 from checker.core.records import Location, Policy, Waiver
 from checker.published.printed import Printed
 
@@ -49,6 +50,7 @@ class PublishedModel:
     name: str
     location: Location
     blocks: int | None = None
+    config: ConfigSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -305,9 +307,33 @@ class Trend(Statement):
     of: Literal["mean", "median", "geometric_mean"] = "mean"
 
 
+@dataclass(frozen=True)
+class OfPruned(Statement):
+    """A number of the pruned model ``of`` beside the unpruned ``model``; both are keys in Publication.models."""
+
+    of: str
+
+
+@dataclass(frozen=True)
+class Blocks(OfPruned):
+    """It has ``removed`` blocks less, which are ``layers`` where the source names them."""
+
+    removed: int
+    layers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Parameters(OfPruned):
+    """It has so many parameters less, in number or in percent of the unpruned model's, or so many in all."""
+
+    fewer: Printed | None = None
+    fewer_percent: Printed | None = None
+    total: Printed | None = None
+
+
 STATEMENTS: Mapping[str, type[Statement]] = {
     "universal": Universal, "count": Count, "ratio": Ratio, "correlation": Correlation, "p_value": PValue,
-    "extremum": Extremum, "overlap": Overlap, "sum": Sum, "trend": Trend,
+    "extremum": Extremum, "overlap": Overlap, "blocks": Blocks, "parameters": Parameters, "sum": Sum, "trend": Trend,
 }  # fmt: skip
 
 Item = Baseline | Scores | Removal | SourceRule | Statement  # what findings and waivers refer to by id

@@ -177,7 +177,8 @@ def _source(report: PublishedReport) -> Table:
         rows.append(("Address", report["source"]["url"]))
     for model in report["models"]:
         blocks = "number of blocks not given" if model["blocks"] is None else f"{numbers.count(model['blocks'])} blocks"
-        rows.append((f"Model {model['id']}", f"{model['name']}, {blocks}"))
+        known = "" if model["parameters"] is None else f", {numbers.count(model['parameters'])} parameters"
+        rows.append((f"Model {model['id']}", f"{model['name']}, {blocks}{known}"))
     return pairs_of("source-facts", "Source and models", rows)
 
 

@@ -21,9 +21,11 @@ from checker.published.load import any_audit
 from checker.published.printed import Printed
 from checker.published.publication import (
     STATEMENTS,
+    Blocks,
     Count,
     Extremum,
     Overlap,
+    Parameters,
     Publication,
     PValue,
     Ratio,
@@ -71,6 +73,7 @@ def test_the_source_and_what_it_names(whole: Publication) -> None:
     assert (source.revision, source.accessed, type(source.accessed)) == ("2", "2026-11-01", str)
     assert [(model.id, model.name, model.blocks) for model in whole.models.values()] == [
         ("qwen", "Qwen/Qwen3-8B", 36), ("llama", "meta-llama/Llama-3.1-8B", None),
+        ("tiny", "made/up", 4),
     ]  # fmt: skip
     contract = whole.contracts["wikitext-5k"]
     assert (contract.words, contract.window, contract.boundary) == (5000, 512, "skip_first")
@@ -97,7 +100,7 @@ def test_scores_stand_in_the_file_or_in_one_of_their_own(whole: Publication) -> 
     assert list(filed.within(1)) == [(0, 1), (1, 2)]
     assert list(filed.within(None)) == [(0, 1), (1, 2), (0, 2)]
     assert whole.scores_by_id["from-file"] is filed
-    assert [name for name, _ in whole.files] == ["scores.csv"]
+    assert [name for name, _ in whole.files] == ["scores.csv", "config.json"]
 
 
 def test_removals_and_the_rules_that_speak_of_them(whole: Publication) -> None:
@@ -149,6 +152,10 @@ def test_what_statements_say(whole: Publication) -> None:
     assert [found.at_most for found in whole.statements_of(PValue)][1] == Printed.exactly(Fraction(1, 100))
     assert next(whole.statements_of(Extremum)).pair == (0, 2)
     assert next(whole.statements_of(Overlap)).of == ("t8-3", "bare")
+    (blocks,) = whole.statements_of(Blocks)
+    assert (blocks.model, blocks.of, blocks.removed, blocks.layers) == ("qwen", "tiny", 32, (2, 3))
+    (parameters,) = whole.statements_of(Parameters)
+    assert (parameters.fewer, parameters.fewer_percent, parameters.total) == (Printed.of("1.09e9"), None, None)
     (total,) = whole.statements_of(Sum)
     assert (total.parts, total.total) == ((Printed.exactly(18), Printed.exactly(17)), Printed.exactly(35))
     (trend,) = whole.statements_of(Trend)
@@ -161,8 +168,8 @@ def test_every_item_has_its_place(whole: Publication) -> None:
         line = text[place.line - 1]
         assert line[place.column - 1 :].startswith(("{", "id:")), name
         assert name in line or name == "baseline-1"
-    assert whole.places["t8-3"] == Location("published_every_key.yaml", 29, 7)
-    assert len(whole.places) == 23
+    assert whole.places["t8-3"] == Location("published_every_key.yaml", 30, 7)
+    assert len(whole.places) == 25
 
 
 @pytest.mark.parametrize(
@@ -316,3 +323,40 @@ def test_odd_values_are_read_or_rejected_but_never_crash(
     path = _beside_scores(tmp_path)
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     _outcome(path)
+
+
+# --- configurations --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "found `base.json`, which cannot be read; expected a model's config.json; correct the path"),
+        ("[]", "found `base.json`, which cannot be read; expected a model's config.json; correct the path"),
+        ("{", "found `base.json`, which cannot be read; expected a model's config.json; correct the path"),
+        ('{"num_hidden_layers": 27}', "found 32 blocks; expected 27, as `base.json` says; take `blocks` away, or "
+                                      "correct `config`"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_does_not_fit_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "base.json").write_text(content)
+    text = mistakes(tmp_path, "", "published.models.m={name: a, blocks: 32, config: base.json}")
+    assert expected in text
+    assert text.count("found") == 1
+
+
+def test_statements_about_a_pruned_model_that_say_nothing_or_too_much(tmp_path: Path) -> None:
+    text = mistakes(tmp_path, """  statements:
+    - {id: a, kind: blocks, says: A., where: T, model: m, of: m, removed: 4}
+    - {id: b, kind: parameters, says: B., where: T, model: m, of: n, fewer: 1.09e9}
+    - {id: c, kind: parameters, says: C., where: T, model: m, of: m}
+    - {id: d, kind: parameters, says: D., where: T, model: m, of: m, fewer: 1.09e9, total: 7e9}
+""")  # fmt: skip
+    assert text.count("found `m`, which is the unpruned model; expected another model; correct one") == 2
+    assert "found `n`, which `published.models` does not name" in text
+    assert "found a statement that gives nothing to check; expected `fewer`, `fewer_percent` or `total`" in text
+    assert "found both `fewer` and `total`; expected one number; make two statements of it" in text

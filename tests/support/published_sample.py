@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,9 +48,16 @@ BLOCKS: dict[str, dict[str, Any]] = {"empty": {}, "full": FULL}
 
 
 def publication(block: Mapping[str, Any], **keys: Any) -> Publication:
-    """The publication of a block whose keys take the place of those of BASE; ``keys`` are further ones of the file."""
+    """The publication of a block whose keys take the place of those of BASE; ``keys`` are further ones of the file.
+
+    The block's ``configs`` are no key of it: they are configurations that lie beside the file, by their names.
+    """
+    block = dict(block)
+    configs = block.pop("configs", {})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "paper.yaml"
+        for name, config in configs.items():
+            (Path(folder) / name).write_text(json.dumps(config), encoding="utf-8")
         content = {"pruneaudit": 1, **keys, "published": {**BASE, **block}}
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=200), encoding="utf-8")
         found = any_audit(path)[0]

@@ -13,6 +13,7 @@ from checker.published.rules import (
     numbers,
     removals,
     selection,
+    sizes,
     statements,
     statistics,
     tables,
@@ -23,7 +24,7 @@ RULES: dict[str, Rule[AnyCase[Publication]]] = {
     rule.slug: rule
     for module in (
         *(statements, statistics, trends, increases, tables, selection),
-        *(removals, comparisons, controls, intervals, archive, numbers),
+        *(removals, comparisons, controls, intervals, archive, numbers, sizes),
     )
     for rule in vars(module).values()
     if isinstance(rule, Rule)
