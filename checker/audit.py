@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from checker import reports
 from checker.core import history
+from checker.core.records import Audit
 from checker.core.store import Store
 from checker.judge.form import Report
 from checker.judge.measured import exit_code, judge
-from checker.measure.prepare import Progress, prepare
+from checker.measure.prepare import NoProgress, Prepared, Progress, prepare
 from checker.measure.run import measure
+from checker.measure.series import measure_series
 from checker.reports.destination import default_out
 from checker.spec import load
 from checker.spec.load import Checked
@@ -72,18 +75,26 @@ def run(
     trust_remote_code: bool = False,
 ) -> Audited:
     """As ``audit``, of an audit that was loaded and of formats that have a place in ``out``."""
-    audit = checked.audit
+    audit, shown = checked.audit, progress or NoProgress()
     prepared = prepare(audit, progress, trust_remote_code=trust_remote_code)
     checked.against(prepared.facts.model)  # which may have been downloaded only now
+    find = partial(_prepare_step, progress=shown)
     evidence = out / "evidence.db"
     if fresh:
         put_aside(evidence)
     with Store(evidence) as store:
-        facts = measure(prepared, store, progress)
+        facts = measure(prepared, store, progress).facts
+        for series in audit.series:
+            measure_series(audit, series, store, find, shown)
         report = judge(audit, store)
         history.write_run(store, audit, facts, {claim["id"]: claim["verdict"] for claim in report["claims"]})
     files = reports.render(report, out, formats, Path(audit.path))
     return Audited(report, files, exit_code(report, audit.policy.fail_on))
+
+
+def _prepare_step(asked: Audit, progress: Progress) -> Prepared:
+    """The step of a series that an audit asks of; whether its code may run was agreed on for the whole series."""
+    return prepare(asked, progress, trust_remote_code=asked.model.trust_remote_code)
 
 
 def put_aside(evidence: Path) -> None:

@@ -148,6 +148,16 @@ class TaskFacts:
 
 
 @dataclass(frozen=True)
+class StepFacts:
+    """What tells the steps of a training run apart: a digest and a norm of each block's weights."""
+
+    blocks: tuple[str, ...]  # sha256 of all tensors of a block
+    around: str  # of what stands around the blocks
+    norms: tuple[float, ...]  # root of the sum of squares
+    types: tuple[str, ...] = ()  # what they are stored in, as safetensors or GGUF names it
+
+
+@dataclass(frozen=True)
 class ProvenanceFacts:
     """What the weights of a checkpoint say of it, held against the audited model's."""
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from checker.core.errors import EvidenceMissing
-from checker.core.facts import Facts
+from checker.core.facts import Facts, StepFacts
 from checker.core.layouts import Geometry, Layout
-from checker.core.records import Audit, Form, Statistics
+from checker.core.records import Audit, Checkpoint, Form, Statistics
 from checker.core.timings import TimingFacts
 
 K = TypeVar("K")
@@ -154,6 +154,7 @@ class Evidence:
     answers: Callable[[Question], Values | None]
     checkpoints: Mapping[str, Evidence] = field(default_factory=dict)  # the same of each checkpoint that was read
     timings: Mapping[str, tuple[TimingFacts, ...]] = field(default_factory=dict)  # of checkpoints, the newest last
+    series: Mapping[str, tuple[StepEvidence, ...]] = field(default_factory=dict)  # the steps of each
 
     def answer(self, text: Text, quantity: Quantity, layout: Layout) -> Values | None:
         return self.answers(Question(text, quantity, layout))
@@ -194,6 +195,16 @@ class Evidence:
             what = _PLURALS.get(missing[0].quantity, f"values of {missing[0].quantity}")
             raise EvidenceMissing(f"{len(missing)} {what} are not measured, the first one of {missing[0].about}")
         return {question: values for question, values in answers.items() if values is not None}
+
+
+@dataclass(frozen=True)
+class StepEvidence:
+    """What a judge has of one step of a series; ``why`` says why there is no evidence, where there is none."""
+
+    checkpoint: Checkpoint
+    evidence: Evidence | None
+    facts: StepFacts | None
+    why: str = ""
 
 
 def counted_prompts(facts: Facts) -> tuple[int, ...]:

@@ -63,11 +63,15 @@ class ModelSource:
     device: str = "auto"
     blocks: str | None = None  # dotted name of the block stack, where it is ambiguous
     trust_remote_code: bool = False  # whether code that comes with the model may run
+    series: str | None = None  # of a step of a training run: the name of its series
+    step: int | None = None
 
     @property
     def identity(self) -> str:
         """Digest of what names the weights, whatever the machine: the key of stored model facts."""
-        keep = {k: v for k, v in asdict(self).items() if k not in ("device", "dtype", "blocks", "trust_remote_code")}
+        of_a_step = ("series", "step") if self.step is None else ()
+        left_out = ("device", "dtype", "blocks", "trust_remote_code", *of_a_step)
+        keep = {key: value for key, value in asdict(self).items() if key not in left_out}
         return digest(keep | {"path": _base_name(self.path)})
 
     @property
@@ -86,6 +90,28 @@ class Checkpoint:
     deletions: bool = False  # whether the cost of deleting each single block of it is measured
     healed: bool = False  # declared to have been trained after blocks were removed
     by_path: bool = False  # whether a claim names its folder, and nothing declares it
+    tokens: float | None = None  # of a step of a series: how many tokens it was trained on
+
+    @property
+    def step(self) -> int:
+        """The number of a step of a series."""
+        assert self.source.step is not None
+        return self.source.step
+
+
+@dataclass(frozen=True)
+class Series:
+    """Checkpoints in order of training (design, 3.8)."""
+
+    name: str
+    steps: tuple[Checkpoint, ...]  # ascending by number
+    location: Location
+    in_order: bool = True  # whether the audit file lists them so
+    looked_up: bool = False  # whether they are what was there, and not listed
+
+    def at(self, step: int) -> Checkpoint | None:
+        """The checkpoint of a step; None where the series has none of that number."""
+        return next((each for each in self.steps if each.step == step), None)
 
 
 TaskSubject = Literal["model", "checkpoints", "claims", "arms"]  # what an audit's tasks are run on
@@ -381,6 +407,7 @@ class Audit:
     further_selections: tuple[Selection, ...] = ()  # the same methods under other constraints
     selecting: ScoringContract | None = None  # text that losses are taken on; None: the scoring text
     checkpoints: tuple[Checkpoint, ...] = ()
+    series: tuple[Series, ...] = ()
     tasks: tuple[Task, ...] = ()
     tasks_on: tuple[TaskSubject, ...] = ("model", "checkpoints", "claims")
     timing: Timing = field(default_factory=Timing)
@@ -401,7 +428,11 @@ class Audit:
 
     def of_checkpoint(self, checkpoint: Checkpoint) -> Audit:
         """What is asked of a checkpoint: this audit of that model, without claims."""
-        return replace(self, model=checkpoint.source, checkpoints=(), claims=(), selecting=None)
+        return replace(self.of_step(checkpoint), selecting=None)
+
+    def of_step(self, step: Checkpoint) -> Audit:
+        """What is asked of a step of a series: all that is asked of the model itself, without claims and tasks."""
+        return replace(self, model=step.source, checkpoints=(), series=(), tasks=(), claims=())
 
     @property
     def selections(self) -> tuple[Selection, ...]:

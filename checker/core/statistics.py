@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import exp, expm1, inf, isfinite, log, log1p, sqrt
+from math import atanh, exp, expm1, inf, isfinite, log, log1p, sqrt, tanh
 from typing import Any, Literal, final
 
 import numpy as np
@@ -25,6 +25,7 @@ from checker.core.resampling import (
     MINIMUM_UNITS,
     Resampled,
     Spread,
+    Statistic,
     resample,
     spread,
     weighted_cost,
@@ -39,6 +40,7 @@ MINIMUM_WINDOWS = 16  # fewer decide nothing about a population
 LEAST_DISTANCE = -1e-6  # what rounding may leave of a distance that is zero
 _LARGEST = 1e100  # a larger loss or distance is as wrong as an infinite one, and would overflow when squared
 _MOST_UNITS = 10**9  # a comparison that needs more will not be settled by more units
+_PERFECT = 1.0 - 1e-12  # a correlation nearer to 1 has no finite Fisher z
 _SKEWED = 0.25  # times the root of the number of units: the largest skewness that Student's t is trusted with
 
 
@@ -109,6 +111,28 @@ def mean(values: ArrayLike, settings: Statistics) -> Estimate:
     """Mean of units of any sign, with Student's t on the linear scale."""
     known = _finite("values", values)
     return _linear_estimate(resample(weighted_mean(known), len(known), settings), settings)
+
+
+def of_statistic(statistic: Statistic, units: int, settings: Statistics) -> Estimate | None:
+    """Any statistic of weights on units, with Student's t on the linear scale.
+
+    None where it has no value on all units, or without one of them. Without an interval where it is the same without
+    each of them, as ranks may be: how far off it is, these units then do not tell.
+    """
+    sample = resample(statistic, units, settings)
+    if not np.isfinite(sample.everything).all():
+        return None
+    found = _linear_estimate(sample, settings)
+    return found if found.log_standard_error else replace(found, interval=None)
+
+
+def on_fishers_scale(statistic: Statistic, units: int, settings: Statistics) -> Estimate | None:
+    """A correlation whose Fisher's z ``statistic`` gives, with Student's t on that scale; None where it has none."""
+    found = of_statistic(statistic, units, settings)
+    if found is None:
+        return None
+    interval = found.interval and (tanh(found.interval[0]), tanh(found.interval[1]))
+    return replace(found, value=tanh(found.value), interval=interval, scale="fisher")
 
 
 def geometric_mean_ratio(numerator: ArrayLike, denominator: ArrayLike, settings: Statistics) -> Estimate:
@@ -391,6 +415,8 @@ def _onto(value: float, scale: Scale) -> float:
         raise ValueError(f"value or threshold: found {value!r}; expected a finite number to compare with")
     if scale == "log":
         return log(value) if value > 0.0 else -inf
+    if scale == "fisher":
+        return atanh(max(-_PERFECT, min(_PERFECT, value)))
     if scale == "percent":
         return log1p(value / 100.0) if value > -100.0 else -inf
     return value

@@ -10,9 +10,9 @@ from typing import Any, TypedDict, TypeVar
 
 from checker.core.canonical import restored, restored_row
 from checker.core.errors import RESTORE, CannotRun, EvidenceDamaged, EvidenceMissing
-from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts, TaskFacts
-from checker.core.questions import PORTIONS, Evidence, Question, Text, Values, documents_of, stretches_of
-from checker.core.records import Audit, TextSource
+from checker.core.facts import CheckpointFacts, EvaluationFacts, Facts, ModelFacts, ScoringFacts, StepFacts, TaskFacts
+from checker.core.questions import PORTIONS, Evidence, Question, StepEvidence, Text, Values, documents_of, stretches_of
+from checker.core.records import Audit, Checkpoint, TextSource
 from checker.core.store import Scope, Store
 from checker.spec import checkpoint_facts, timings
 from checker.spec.contracts import (
@@ -23,9 +23,14 @@ from checker.spec.contracts import (
     model_scopes,
     together,
 )
+from checker.spec.series_steps import STEP_RECORD, STOPPED
 from checker.spec.sources import text_identity
 
 TextFacts = TypeVar("TextFacts", ScoringFacts, EvaluationFacts)
+
+
+class _Stopped(TypedDict):  # why a step could not be measured; empty once it was
+    why: str
 
 
 class _Read(TypedDict):  # a text that a run read
@@ -62,7 +67,23 @@ def stored_evidence(audit: Audit, store: Store) -> Evidence:
     others = {each.name: _of_checkpoint(audit, each, facts, under["scoring"], store) for each in checkpoints}
     recorded_timings = partial(store.read_records, timings.RECORD)
     timed = timings.restore(audit, model, checkpoints, recorded_timings, str(store.path))
-    return Evidence(checkpoint_facts.with_layers(audit, facts), facts, _answers(store, facts, under), others, timed)
+    asked = checkpoint_facts.with_layers(audit, facts)
+    series = {each.name: tuple(_of_step(audit, step, store) for step in each.steps) for each in audit.series}
+    return Evidence(asked, facts, _answers(store, facts, under), others, timed, series)
+
+
+def _of_step(audit: Audit, step: Checkpoint, store: Store) -> StepEvidence:
+    """The evidence of one step, as that of an audit of the step alone; or why there is none."""
+    stopped = store.read_record(STOPPED, step.source.identity)
+    if stopped is not None and (why := restored_row(_Stopped, stopped, f"{store.path}, {step.name}")["why"]):
+        return StepEvidence(step, None, None, f"step {step.step} could not be measured: {why}")
+    try:
+        evidence = stored_evidence(audit.of_step(step), store)
+    except EvidenceMissing:
+        return StepEvidence(step, None, None, f"step {step.step} is not measured; run the audit to its end")
+    place = f"{store.path}, {step.name}"
+    record = store.read_record(STEP_RECORD, str(evidence.facts.model.digest))
+    return StepEvidence(step, evidence, None if record is None else restored(StepFacts, record, place))
 
 
 def _tasks(audit: Audit, store: Store) -> Iterator[TaskFacts]:

@@ -270,6 +270,7 @@ class ReportFigures(Header):  # what rules look at: a report without their findi
     claims: Sequence[ClaimRow]
     released: figures.ReleasedRow | None
     tasks: Sequence[figures.TaskRow]
+    series: Sequence[figures.SeriesRow]
     cost: CostRow
     evidence: NotRequired[EvidenceRow]
     not_tested: Sequence[str]

@@ -23,11 +23,12 @@ from checker.core.store import MEASURING_CODE
 from checker.core.words import enumerated
 from checker.judge.claims import decide
 from checker.judge.claims.decision import Figures
-from checker.judge.figures import agreement, costs, released
+from checker.judge.figures import agreement, costs, released, training
 from checker.judge.figures import arms as arm_figures
 from checker.judge.figures import blocks as block_figures
 from checker.judge.figures import pairs as pair_figures
 from checker.judge.figures import removals as removal_figures
+from checker.judge.figures import series as series_figures
 from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances, value_row
 from checker.judge.figures.form import RegimeRow
@@ -82,7 +83,8 @@ def report_figures(
     }
     checkpoints = released.of_evidence(cost)
     tasks = Tasks(evidence, checkpoints, chosen.sets)
-    figures = Figures(distance, cost, sets, rows, regime, prediction, checkpoints, tasks)
+    over = series_figures.of_evidence(evidence)
+    figures = Figures(distance, cost, sets, rows, regime, prediction, checkpoints, tasks, over)
     measured = [name for name in scored_by(audit) if name in distance.by_method]
     report: ReportFigures = {
         **_header(evidence),
@@ -106,12 +108,15 @@ def report_figures(
         "claims": decide(figures, audit.claims),
         "released": released.rows(cost, checkpoints),
         "tasks": tasks.rows(),
+        "series": [training.row(each) for each in over.values()],
         "cost": _cost(evidence, asked, chosen, environment or {}),
         "not_tested": _not_tested(evidence, checkpoints),
         "evidence": origin,
     }
     of_tasks = (f"{gap}; {_FINISH}" for gap in tasks.gaps())
-    gaps = (*_gaps(evidence, distance, cost, chosen), *_checkpoint_gaps(audit, checkpoints), *of_tasks)
+    of_series = (gap for each in over.values() for gap in training.gaps(each))
+    of_checkpoints = _checkpoint_gaps(audit, checkpoints)
+    gaps = (*_gaps(evidence, distance, cost, chosen), *of_checkpoints, *of_tasks, *of_series)
     return report, gaps
 
 

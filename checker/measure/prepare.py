@@ -108,6 +108,7 @@ def prepare(
     Raises UsageError, CannotRun (model or text not to be had, too long or too short), DigestMismatch.
     """
     further = {f"checkpoints.{each.name}": each.source for each in audit.checkpoints}
+    further |= {f"checkpoints.{each.name}": each.steps[0].source for each in audit.series}
     check_agreed({"model": audit.model, **further}, trust_remote_code)
     progress, started = progress or NoProgress(), datetime.now(UTC)
     progress.say(f"reading the model's files: {audit.model.kind}")

@@ -81,7 +81,7 @@ def remeasure(
     taken = [answer for answer in drawable if _drawn_by(answer) in drawn]
     with Store(place, in_memory=True) as store:
         store.add(answer for answer in answers if not (_drawable(answer) and _drawn_by(answer) in drawn))
-        known = measure(prepared, store, progress)
+        known = measure(prepared, store, progress).facts
         again = [store.answer(answer) for answer in taken]
     return _compared(taken, again, _models(prepared.audit, known))
 

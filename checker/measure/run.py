@@ -8,7 +8,7 @@ were read and found in order; and until then nothing is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -54,14 +54,24 @@ from checker.spec.sources import text_identity
 from checker.spec.tasks import MODEL
 
 
-def measure(prepared: Prepared, store: Store, progress: Progress | None = None) -> Facts:
-    """Measures all that the audit needs and ``store`` does not hold yet.
+@dataclass(frozen=True)
+class Measured:
+    """What a run came to know: the facts about its files, and the sets that methods chose."""
+
+    facts: Facts
+    sets: tuple[RemovalSet, ...]
+
+
+def measure(
+    prepared: Prepared, store: Store, progress: Progress | None = None, further: Sequence[Layout] = ()
+) -> Measured:
+    """Measures all that the audit needs and ``store`` does not hold yet, and the loss of ``further`` layouts.
 
     Raises CannotRun (a model that does not load or cannot be audited, out of memory), NotFinite, EvidenceDamaged.
     Whatever was measured before stays stored.
     """
     try:
-        return _Session(prepared, store, progress or NoProgress()).run()
+        return _Session(prepared, store, progress or NoProgress(), further).run()
     except NotFinite as error:
         history.write_stop(store, prepared.audit, prepared.facts.model, error)
         raise
@@ -70,8 +80,8 @@ def measure(prepared: Prepared, store: Store, progress: Progress | None = None) 
 class _Session:
     """One run of one audit."""
 
-    def __init__(self, prepared: Prepared, store: Store, progress: Progress) -> None:
-        self.prepared, self.store, self.progress = prepared, store, progress
+    def __init__(self, prepared: Prepared, store: Store, progress: Progress, further: Sequence[Layout]) -> None:
+        self.prepared, self.store, self.progress, self.further = prepared, store, progress, further
         self.audit, self.facts, self.cuts = prepared.audit, prepared.facts, dict(prepared.cuts)
         self.model_facts = prepared.facts.model
         self.base = Layout.base(self.model_facts.blocks)
@@ -88,9 +98,9 @@ class _Session:
             self.cuts[stretches_of(name)] = stretches.model
         self._check_tokens()
 
-    def run(self) -> Facts:
+    def run(self) -> Measured:
         try:
-            self._measure_all()
+            sets = self._measure_all()
             self._measure_checkpoints()
         except BaseException:
             if self.measured:  # what a run took counts, though it did not reach its end
@@ -98,9 +108,9 @@ class _Session:
             raise
         self._write_environment()
         history.forget_stop(self.store, self.audit, self.model_facts)
-        return self.facts
+        return Measured(self.facts, sets)
 
-    def _measure_all(self) -> None:
+    def _measure_all(self) -> tuple[RemovalSet, ...]:
         self._write_record()
         planned = plan(self.audit, self.facts)
         problem = problem_of(self.audit, self.model_facts)
@@ -115,6 +125,7 @@ class _Session:
         self._measure_begin_token()
         self._measure_tasks(sets)
         self._measure_floor()
+        return tuple(sets)
 
     def _generate(self) -> Facts:
         """Samples the selection text from the model, once: the same weights and seed are given the stored samples."""
@@ -201,6 +212,7 @@ class _Session:
         for layout, draw in removals:
             quantities: tuple[Quantity, ...] = ("nll",) if draw else ("nll", "kl", "top1")
             questions |= dict.fromkeys(Question("evaluation", quantity, layout) for quantity in quantities)
+        questions |= dict.fromkeys(Question("evaluation", "nll", layout) for layout in self.further)
         return tuple(questions)
 
     def _measure_checkpoints(self) -> None:

@@ -17,7 +17,7 @@ from checker.core.canonical import NotOfKind, from_json, restored_row, value_of
 from checker.core.errors import InvalidAudit
 from checker.core.facts import CheckpointFacts, EvaluationFacts, ModelFacts, ScoringFacts, TaskFacts
 from checker.core.questions import Question, Values
-from checker.core.records import Audit, ModelSource, Policy, TextSource
+from checker.core.records import Audit, ModelSource, Policy, Series, TextSource
 from checker.core.store import Answer, Scope, Store
 from checker.core.timings import TimingFacts
 from checker.judge.form import EnvironmentRow, SpentRow
@@ -96,6 +96,7 @@ def portable(audit: Audit) -> Audit:
             replace(each, source=_without_folder(each.source), location=each.location.without_folder)
             for each in audit.checkpoints
         ),
+        series=tuple(_portable(each) for each in audit.series),
         scoring=replace(audit.scoring, source=_without_folder(audit.scoring.source)),
         evaluation=replace(audit.evaluation, source=_without_folder(audit.evaluation.source)),
         selecting=audit.selecting and replace(audit.selecting, source=_without_folder(audit.selecting.source)),
@@ -111,6 +112,14 @@ def portable(audit: Audit) -> Audit:
             for each in audit.tasks
         ),
     )
+
+
+def _portable(series: Series) -> Series:
+    steps = (
+        replace(each, source=_without_folder(each.source), location=each.location.without_folder)
+        for each in series.steps
+    )
+    return replace(series, steps=tuple(steps), location=series.location.without_folder)
 
 
 def resolved(audit: Audit) -> dict[str, Any]:

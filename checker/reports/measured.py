@@ -11,7 +11,19 @@ from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
 from checker.reports.charts import distances as distance_figures
 from checker.reports.charts import heatmap, removed
-from checker.reports.tables import agreement, arms, claims, costs, distances, facts, numbers, released, stability, tasks
+from checker.reports.tables import (
+    agreement,
+    arms,
+    claims,
+    costs,
+    distances,
+    facts,
+    numbers,
+    released,
+    stability,
+    tasks,
+    training,
+)
 from checker.reports.tables.comparison import Comparison, comparisons
 from checker.reports.tables.table import Cell
 from checker.reports.tables.words import GLOSSARY, OUTCOMES, SECTIONS, Section, Word
@@ -41,6 +53,7 @@ def view(report: Report) -> dict[str, Any]:
         "removed_native": removed.removed(native, blocks) if native else None,
         "released": released.checkpoints(safe),
         "tasks": tasks.tasks(safe),
+        "training": training.series(safe),
         "distances": _distances(safe),
         "matrix": heatmap.matrix(safe),
         "kinds": {
@@ -79,6 +92,7 @@ def _sections(report: Report, values: Mapping[str, Any]) -> list[Section]:
     filled = {
         "released": values["released"],
         "tasks": values["tasks"],
+        "training": values["training"],
         "matrix": any(pair["gap"] > 1 for pair in report["pairs"]),
         "removed": values["removed"] or values["removed_native"],
         "agreement": values["agreement"],

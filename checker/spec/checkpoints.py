@@ -11,12 +11,27 @@ from checker.core.records import Checkpoint, ModelSource
 from checker.spec.document import Document, Where
 
 SECTION = "checkpoints"
+_OF_CHECKPOINTS = ("blocks", "healed", "steps", "every", "revisions", "subfolder", "tokens_per_step")
 
 
 def declared(document: Document) -> dict[str, Where]:
-    """The paths of the declared checkpoints, by their names."""
+    """The paths of the declared checkpoints, by their names; series are none of them."""
+    return {name: where for name, where in _all_declared(document).items() if not _is_series(document, where)}
+
+
+def series_declared(document: Document) -> dict[str, Where]:
+    """The paths of the declared series, by their names."""
+    return {name: where for name, where in _all_declared(document).items() if _is_series(document, where)}
+
+
+def _all_declared(document: Document) -> dict[str, Where]:
     section = document.get(SECTION)
     return {str(name): (SECTION, name) for name in section} if isinstance(section, dict) else {}
+
+
+def _is_series(document: Document, where: Where) -> bool:
+    section = document.get(*where)
+    return isinstance(section, dict) and "steps" in section
 
 
 def named_by(document: Document, where: Where) -> str:
@@ -74,8 +89,8 @@ def _declared(document: Document, name: str, where: Where, model: ModelSource) -
 def source(document: Document, where: Where) -> ModelSource:
     """The source that the section of the model or of a checkpoint names, where nothing is wrong with it."""
     section: dict[str, Any] = dict(document.get(*where))
-    if where[0] == SECTION:  # two keys of its own, the first of which means another thing of the model
-        section = {key: value for key, value in section.items() if key not in ("blocks", "healed")}
+    if where[0] == SECTION:  # keys of its own, the first of which means another thing of the model
+        section = {key: value for key, value in section.items() if key not in _OF_CHECKPOINTS}
     if "path" in section:
         section["path"] = str(document.resolve((*where, "path"), section["path"]))
     return ModelSource(**section)

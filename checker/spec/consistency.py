@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from checker.core.canonical import from_json
 from checker.core.facts import ModelFacts
 from checker.core.records import MethodSettings, Selection, Statistics
-from checker.spec import checkpoints, claims, tasks
+from checker.spec import checkpoints, claims, series, tasks
 from checker.spec.document import Document, Where
 
 
@@ -22,6 +22,7 @@ def check(document: Document) -> None:
     _regions(document)
     _claim_ids(document)
     checkpoints.check(document)
+    series.check(document)
     tasks.check(document)
     for where in document.items("claims"):
         claims.check(document, where)

@@ -23,7 +23,7 @@ from checker.core.records import (
     TextSource,
     Timing,
 )
-from checker.spec import checkpoints, claims, consistency, policies, schema, sources, tasks
+from checker.spec import checkpoints, claims, consistency, policies, schema, series, sources, tasks
 from checker.spec import document as documents
 from checker.spec.document import Document, Where
 
@@ -119,6 +119,7 @@ def check_opened(opened: Opened, hub_cache: Path | None = None, *, attached: boo
         if more and facts is None:
             more = [f"budgets, pairs, layers and windows were not held against the model: {note}" for note in more]
         notes += [*more, *_check_checkpoints(document, hub_cache)]
+        series.check_found(document)
         if facts is not None:
             consistency.check_blocks(document, facts)
     if document.mistakes:
@@ -265,6 +266,7 @@ def _audit(document: Document, file: Path, overrides: tuple[tuple[str, str], ...
         overrides=overrides,
         model=model,
         checkpoints=checkpoints.checkpoints(document, model),
+        series=series.series(document, model),
         tasks=tasks.tasks(document),
         tasks_on=tasks.subjects(document),
         scoring=_scoring(document, ("data", "scoring")),

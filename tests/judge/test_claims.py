@@ -172,7 +172,7 @@ def test_a_claim_about_tasks_stays_open_over_ties_and_where_nothing_is_chosen() 
      (redundant((4, 5), 0.1), {"lower": None, "upper": 0.1}),
      (comparison("interchange", "deletion", 1.5), {"lower": 1.5, "upper": None}),
      (claim("a", "regime", metric="divergent"), None),
-     (claim("a", "transfer", to="another"), None)],
+     (claim("a", "regime", removal="tied", budget=1), None)],
 )  # fmt: skip
 def test_the_report_says_what_a_claim_lets_its_figure_be(made: Any, bounds: Any) -> None:
     assert Sample().verdict(made)["range"] == bounds
@@ -493,7 +493,7 @@ def test_a_p_shares_the_error_rate_of_the_other_comparisons() -> None:
     assert [row["verdict"] for row in lower_ties().verdicts(*both)] == ["open", "open"]
 
 
-# --- regime and transfer ---------------------------------------------------------------------------------------------
+# --- regime ---------------------------------------------------------------------------------------------
 
 
 def test_a_metric_regime_is_compared_with_the_one_found() -> None:
@@ -537,18 +537,10 @@ def test_a_removal_regime_that_is_not_found_is_open_and_says_why() -> None:
     assert few["message"].endswith("10 evaluation windows decide nothing about a population; at least 16 do.")
 
 
-def test_a_transfer_is_open() -> None:
-    row = Sample().verdict(claim("a", "transfer", to="SmolLM2-360M"))
-    assert row["verdict"] == "open"
-    assert row["message"].endswith("claimed: the same holds for SmolLM2-360M")
-
-
 # --- the rows --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "made", [comparison("interchange", "deletion"), claim("a", "regime", metric="low"), claim("a", "transfer", to="b")]
-)
+@pytest.mark.parametrize("made", [comparison("interchange", "deletion"), claim("a", "regime", metric="low")])
 def test_no_protocol_could_back_a_claim_about_methods_or_regimes(made: Any) -> None:
     row = Sample().verdict(made)
     for backing in row["protocols"].values():

@@ -164,7 +164,7 @@ def test_what_is_decided_stands_beside_what_a_claim_says_in_every_format(judged:
 def test_the_sentence_begins_with_what_stands_against_the_claims(judged: Judge) -> None:
     wrong = claim("wrong", "removal", layers=(4, 6), at_most=5.0, protocol="replacement")
     right = claim("right", "removal", layers=(4, 6), at_most=20.0)
-    unknown = claim("unknown", "transfer", to="another checkpoint")
+    unknown = claim("unknown", "trend", series="steps", quantity="gap", start=0, end=9, direction="grows")
     told = judged(audit=samples.an_audit(claims=(right, unknown, wrong)))["summary"]
     assert told.startswith(
         "Fail: 1 of 3 claims is contradicted, 1 is open, 1 is supported; 1 of 3 claims is not backed by the protocol "

@@ -49,8 +49,19 @@ CASES: dict[str, Callable[[], Sample]] = {
     "card": lambda: Sample(model=samples.model_facts(card=samples.card_facts())),
     "checkpoint": samples.with_checkpoint,
     "tasks": lambda: samples.with_tasks(samples.on_task(retains_at_least=85.0, above_chance=True)),
+    "series": samples.with_series,
+    "series-repeated": lambda: _repeated(),
+    "series-final": lambda: samples.with_series(at_0=samples.with_series().steps[1000]),
+    "series-unread": lambda: replace(samples.with_series(), steps={}),
     "checkpoint-unread": lambda: _unread(samples.with_checkpoint()),
 }
+
+
+def _repeated() -> Sample:
+    """Of four steps, the second has the weights of the first, and the third one block of the first."""
+    first = samples.at_step(0, 1 / 6, 0.5)
+    odd = samples.at_step(200, 0.6, 0.8)
+    return samples.with_series(at_100=first, at_200=replace(odd, weights=(*first.weights[:1], *odd.weights[1:])))
 
 
 def _unread(sample: Sample) -> Sample:

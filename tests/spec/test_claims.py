@@ -31,6 +31,8 @@ PUBLISHED = (
 
 def claim(text: str) -> Claim:
     declared = "checkpoints: {pruned: {kind: directory, path: pruned}}\n" if "of: pruned" in text else ""
+    if "series: steps" in text:
+        declared = 'checkpoints: {steps: {kind: directory, path: "run-{step}", steps: [0, 100]}}\n'
     declared += "tasks: {run: [hellaswag, piqa]}\n" if "kind: task" in text else ""
     (made,) = load.check_text(
         f"{MINIMAL}\n{declared}claims: [{text}]\n", "a.yaml", Path("/here"), attached=False
@@ -61,8 +63,12 @@ def test_every_kind_of_the_schema_is_read_and_decided() -> None:
       "ca89498f6b996639afd0d2f82eda743c4394f8639124ccb6400d3f87f429c983"),
      ("{id: a, kind: regime, removal: interchange-safer, budget: 2}",
       "a5dce08557736f2136a9e0953b68eedd27473ae9dfc6acabce6219c177e73cf4"),
-     ("{id: a, kind: transfer, to: a larger checkpoint}",
-      "2f6d39ed3bd7271f496755b2018f89dc103441a857c468a14466a1aabd36aa41")],
+     ("{id: a, kind: trend, series: steps, quantity: gap, from: 0, to: 100, direction: grows}",
+      "d8f7621d9e61a8ba04a890dfc8b6eaf59a28e40196c39bd6fa3df7e93cdd9bba"),
+     ("{id: a, kind: transfer, series: steps, from: 0, to: 100, method: interchange, budget: 1, regret_at_most: 5}",
+      "aaea544138d17ada6904782c39db960a8f6a7e44d2fd32faa4877dc3f108a9c8"),
+     ("{id: a, kind: stable, series: steps, of: scores, protocol: replacement, from: 0, to: 100, at_least: 0.8}",
+      "06964ff6f3a103c2713439d0885e77bf636c8118af1f3ed7d2f12caff1b005a8")],
 )  # fmt: skip
 def test_stored_runs_know_a_claim_again(text: str, key: str) -> None:
     """These digests are keys of runs in the stores of users: a claim with another one would be another claim."""
@@ -117,8 +123,21 @@ OF_DOCUMENTS = "on a population of documents like these"
         ("{id: a, kind: task, of: pruned, task: piqa, metric: acc, retains_at_least: 95, above_chance: false}",
          "the checkpoint pruned retains at least 95 % of the model's acc on piqa, with chance counted in, "
          f"{OF_DOCUMENTS}; names no protocol"),
-        ("{id: a, kind: transfer, to: a model of 40 layers}",
-         "what holds for this checkpoint holds for a model of 40 layers"),
+        ("{id: a, kind: trend, series: steps, quantity: gap, from: 0, to: 100, direction: grows, at_least: 0.1, "
+         "monotone: true}",
+         "the gap between replacement and interchange grows by at least 0.1 nats from step 0 to step 100 of steps, and "
+         "between every two neighbouring steps"),
+        ("{id: a, kind: trend, series: steps, quantity: kl_ratio, from: 100, to: 0, direction: falls}",
+         "the ratio of interchange to replacement falls from step 100 to step 0 of steps"),
+        ("{id: a, kind: transfer, series: steps, from: 0, to: 100, method: interchange, budget: 1, regret_at_most: 5}",
+         "removing the 1 block that interchange chooses at step 0 costs at most 5 % more perplexity than removing "
+         "those that it chooses there, at step 100 of steps"),
+        ("{id: a, kind: stable, series: steps, of: scores, protocol: replacement, from: 0, to: 100, at_least: 0.8}",
+         "the block scores of replacement have a rank correlation of at least 0.8 from step 0 to step 100 of steps"),
+        ("{id: a, kind: stable, series: steps, of: sets, protocol: replacement, from: 0, to: 100, at_least: 0.5, "
+         "budget: 2}",
+         "the sets of 2 blocks that replacement chooses have a Jaccard index of at least 0.5 from step 0 to step 100 "
+         "of steps"),
     ],
 )  # fmt: skip
 def test_what_is_decided_is_said_in_words_made_of_the_keys(text: str, decided: str) -> None:
@@ -183,7 +202,10 @@ def test_nought_is_stated() -> None:
 
 def test_a_pack_holds_a_claim_with_its_kind_and_its_own_fields() -> None:
     audit = load.check_text(f"{MINIMAL}\nclaims: [{CUT}]\n", "a.yaml", Path("/here"), attached=False).audit
-    transfer = Transfer("t", "It holds.", audit.claims[0].location, to="another")
+    transfer = Transfer("t", "It holds.", audit.claims[0].location, "steps", 0, 100, "interchange", 1, 5.0)
     row, other = json.loads(json.dumps(resolved(portable(replace(audit, claims=(*audit.claims, transfer))))))["claims"]
     assert (row["kind"], row["checkpoint"], row["location"]["file"]) == ("removal", "pruned", "a.yaml")
-    assert other.keys() == {"id", "says", "kind", "location", "protocol", "scope", "to"}
+    assert other.keys() == {
+        "id", "says", "kind", "location", "protocol", "scope", "series", "start", "end", "method", "budget",
+        "regret_at_most",
+    }  # fmt: skip

@@ -230,12 +230,27 @@ def test_claims(monkeypatch: pytest.MonkeyPatch) -> None:
         "interchange", "replacement", 2.0,
     )  # fmt: skip
     assert (claims["metric"].metric, claims["removal"].removal, claims["removal"].budget) == ("divergent", "tied", 2)
-    assert claims["larger"].to == "a larger checkpoint"
+    moves, grows, same = claims["moves"], claims["grows"], claims["same"]
+    assert (moves.series, moves.start, moves.end) == ("steps", 0, 10)
+    assert (moves.method, moves.budget, moves.regret_at_most) == ("interchange", 2, 10.0)
+    assert (grows.quantity, grows.direction, grows.at_least, grows.monotone) == ("gap", "grows", 0.01, True)
+    assert (same.of, same.protocol, same.budget) == ("sets", "replacement", 2)
+
     assert claims["twins"].says == (
         "The distance of blocks 1 and 2 is below 0.1 nats under averaging, on a population of texts like this one; "
         "rests on averaging."
     )
     assert all(claim.says for claim in audit.claims)
+
+
+def test_a_series_arrives_in_the_order_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    (series,) = _check("every_key.yaml", "accept", monkeypatch).audit.series
+    assert [step.name for step in series.steps] == ["steps/0", "steps/10", "steps/20"]
+    assert [step.tokens for step in series.steps] == [0.0, 1000.0, 4e6]
+    assert not series.in_order
+    sources = {(step.source.path, step.source.dtype, step.source.device) for step in series.steps}
+    assert sources == {(str(SPECS / "models" / "tiny"), "float32", "cpu")}
+    assert len({step.source.identity for step in series.steps}) == 3
 
 
 def test_a_published_interval_speaks_of_a_population_and_pairs_may_be_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,11 +23,12 @@ from checker.core.facts import (
     ModelFacts,
     ProvenanceFacts,
     ScoringFacts,
+    StepFacts,
     TaskFacts,
 )
 from checker.core.history import amount
 from checker.core.layouts import Layout
-from checker.core.questions import Evidence, Question, RemovalSet, Values, documents_of
+from checker.core.questions import Evidence, Question, RemovalSet, StepEvidence, Values, documents_of
 from checker.core.records import (
     Audit,
     Checkpoint,
@@ -39,6 +40,7 @@ from checker.core.records import (
     Policy,
     ScoringContract,
     Selection,
+    Series,
     Statistics,
     Task,
     TextSource,
@@ -284,6 +286,8 @@ class Sample:
     right: float = 0.6  # share of a task's documents that the model gets right
     released: tuple[int, int] = (3, 9)  # documents that a checkpoint gains and loses
     cut: tuple[int, int] = (2, 25)  # documents that a layout gains and loses
+    steps: Mapping[int, Sample] = field(default_factory=dict)  # of the series `steps`, by number
+    weights: tuple[str, ...] = ()  # of a step: the digests of its blocks
 
     def declaring(self, tasks: tuple[Task, ...]) -> Sample:
         """The sample whose audit file names these tasks."""
@@ -306,7 +310,18 @@ class Sample:
     @property
     def evidence(self) -> Evidence:
         others = {fact.name: self.of_checkpoint(fact) for fact in self.checkpoints if self.texts_read}
-        return Evidence(with_layers(self.audit, self.facts), self.facts, cache(self.answer), others, self.timings)
+        asked = with_layers(self.audit, self.facts)
+        series = {each.name: tuple(map(self.of_step, each.steps)) for each in self.audit.series}
+        return Evidence(asked, self.facts, cache(self.answer), others, self.timings, series)
+
+    def of_step(self, step: Checkpoint) -> StepEvidence:
+        """What a run measures of a step of a series: all that it measures of the model."""
+        known = self.steps.get(step.step)
+        if known is None:
+            return StepEvidence(step, None, None, f"step {step.step} is not measured; run the audit to its end")
+        known = replace(known, audit=self.audit.of_step(step))
+        facts = StepFacts(known.weights, digest("around"), (1.0,) * len(known.weights), ("F32",))
+        return StepEvidence(step, known.evidence, facts if known.weights else None)
 
     def of_checkpoint(self, fact: CheckpointFacts) -> Evidence:
         """What a run measures of a checkpoint: the losses of the model without the blocks that it lacks, healed."""
@@ -454,6 +469,37 @@ def deep(blocks: int = 12) -> Sample:
         interchange={(i, j): 0.05 * j for i, j in pairs},
         deletion=[0.1 * (block + 1) for block in range(blocks)],
         singles=[0.02 * (block + 1) for block in range(blocks)],
+    )
+
+
+def with_series(*claims: Claim, **steps: Sample) -> Sample:
+    """A sample of 12 blocks whose series has three steps: 0, 100 and 1000, the last one the model itself.
+
+    Replacement grows sixfold, interchange twofold. ``steps`` take the place of those of their number, as ``at_100``.
+    """
+    last = replace(deep(), weights=tuple(digest(["weights", block]) for block in range(12)))
+    known = {0: at_step(0, 1 / 6, 0.5), 100: at_step(100, 0.5, 0.7), 1000: last}
+    known |= {int(name.removeprefix("at_")): sample for name, sample in steps.items()}
+    place = Location("audit.yaml", 24, 3)
+    numbers = sorted(known)
+    sources = [ModelSource("directory", path=f"/elsewhere/step-{each}", series="steps", step=each) for each in numbers]
+    made = tuple(Checkpoint(f"steps/{each.step}", each, place) for each in sources)
+    audit = replace(last.audit, series=(Series("steps", made, place),), claims=claims or last.audit.claims)
+    return replace(last, audit=audit, steps=known)
+
+
+def at_step(number: int, replacement: float = 1.0, interchange: float = 1.0, **changes: Any) -> Sample:
+    """A step whose distances are so many times those of the deep sample; its blocks have digests of their own."""
+    known = deep()
+    model = replace(known.model, digest=digest(["weights", number]))
+    return replace(
+        known,
+        model=model,
+        replacement={pair: (a * replacement, b * replacement) for pair, (a, b) in known.replacement.items()},
+        interchange={pair: kl * interchange for pair, kl in known.interchange.items()},
+        nll=known.nll + 0.001 * (1000 - number),
+        weights=tuple(digest([number, block]) for block in range(12)),
+        **changes,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import reports_facts as facts
 import reports_methods as methods
+from evidence_sample import with_series
 
 Report = dict[str, Any]
 
@@ -57,6 +58,7 @@ def sample(blocks: int = 30, max_gap: int = 1, budgets: Sequence[int] = (1, 3, 5
         "claims": facts.claims(),
         "released": facts.released(blocks),
         "tasks": facts.tasks(),
+        "series": [],
         "policy": facts.policy(),
         "waivers": facts.waivers(),
         "findings": facts.findings(),
@@ -93,6 +95,7 @@ def small() -> Report:
     report = sample(blocks=6, budgets=(1, 2), draws=5)
     report["kinds"] = report["kinds"][:3]
     report["model"]["dtype"] = "bfloat16"
+    report["series"] = rounded(list(with_series().figures()[0]["series"]))
     report["noise_floor"] = {"value": 0.00031, "interval": [0.00027, 0.00036], "dtype": "bfloat16"}
     report["pairs"][3]["in_noise"] = ["interchange"]
     return report
@@ -110,6 +113,7 @@ def bare(blocks: int = 4) -> Report:
         "baseline": None,
         "released": None,
         "tasks": [],
+        "series": [],
         "protocols": [],
     }
     empty = ("prediction", "ranges", "random", "overrides", "scores", "agreement", "differences", "stability")

@@ -19,8 +19,10 @@ from checker.judge.claims import (
     removal,
     size,
     speed,
+    stable,
     task,
     transfer,
+    trend,
 )
 from checker.judge.claims.backing import Backing
 from checker.judge.claims.decision import Decision, Figures, sharing_one_error_rate
@@ -30,10 +32,8 @@ from checker.judge.figures.distances import pair_of
 from checker.judge.form import BoundsRow, ClaimRow
 from checker.spec import claims as stated
 
-KINDS: dict[type[Claim], Kind[Any]] = {
-    module.KIND.record: module.KIND
-    for module in (removal, redundancy, comparison, regime, parameters, size, blocks, speed, task, transfer)
-}
+_MODULES = (removal, redundancy, comparison, regime, parameters, size, blocks, speed, task, trend, transfer, stable)
+KINDS: dict[type[Claim], Kind[Any]] = {module.KIND.record: module.KIND for module in _MODULES}
 
 
 def decide(figures: Figures, claims: Sequence[Claim]) -> list[ClaimRow]:

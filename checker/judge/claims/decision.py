@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
 
@@ -15,6 +15,7 @@ from checker.judge.figures.costs import Costs
 from checker.judge.figures.distances import Distances
 from checker.judge.figures.form import ArmRow, Ends, PredictionRow, RegimeRow
 from checker.judge.figures.released import Released
+from checker.judge.figures.series import OverSteps
 from checker.judge.figures.tasks import Tasks
 from checker.judge.form import CounterexampleRow, Unit
 from checker.selection.methods import METHODS
@@ -56,6 +57,7 @@ class Figures:
     prediction: Sequence[PredictionRow]
     checkpoints: Mapping[str, Released]
     tasks: Tasks
+    series: Mapping[str, OverSteps] = field(default_factory=dict)
 
     @property
     def audit(self) -> Audit:

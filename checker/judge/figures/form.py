@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 
 from checker.core.records import EvidenceClass, Form, ProtocolName, TaskEvidence
 from checker.judge.figures.regimes import DistanceClass, MetricRegime, PairRegime, RemovalRegime
+from checker.spec.claims.trend import Quantity
 
 Ends = Sequence[float] | None  # low and high, as a tuple or a list; None where there is no interval
 
@@ -126,6 +127,81 @@ class SharedRow(BudgetRow):  # what the two protocols' selections share, over th
     shared_least: int
     shared_most: int
     of: int
+
+
+class SharedBlocksRow(TypedDict):  # an earlier step, and the blocks whose weights are those of this one
+    step: int
+    blocks: Sequence[int]
+    all: bool
+
+
+class StepScoreRow(TypedDict):  # a method's score of each block at one step
+    method: str
+    values: Sequence[float | None]
+
+
+class StepSetRow(BudgetRow):  # what a method chooses at one step, and its cost there
+    method: str
+    layers: Sequence[int]
+    tie: int
+    increase_percent: ValueRow | None
+
+
+class StepRow(TypedDict):  # one step of a series
+    step: int
+    tokens: float | None
+    checkpoint: str
+    why_not: str | None  # why it is compared with no other
+    weights: str | None
+    blocks: Sequence[str]
+    norms: Sequence[float]
+    dtype: str
+    types: Sequence[str]
+    shared: Sequence[SharedBlocksRow]
+    perplexity: ValueRow | None
+    gap: ValueRow | None
+    kl_ratio: ValueRow | None
+    replacement: ValueRow | None
+    interchange: ValueRow | None
+    rank_correlation: ValueRow | None
+    pairs: int | None
+    left_out: int | None
+    scores: Sequence[StepScoreRow]
+    sets: Sequence[StepSetRow]
+
+
+class ChangeRow(TypedDict):  # how much larger a quantity is at the later of two steps
+    quantity: Quantity
+    change: ValueRow | None
+
+
+class StepCorrelationRow(TypedDict):  # how alike two steps rank blocks
+    method: str
+    correlation: ValueRow | None
+
+
+class TransferRow(BudgetRow, IntervalRow):  # what a choice of one step is at another
+    method: str
+    overlap: Sequence[float] | None
+    regret_percent: Sequence[float] | None
+
+
+class BetweenRow(TypedDict):  # two steps of a series
+    start: int
+    end: int
+    same_weights: bool
+    changes: Sequence[ChangeRow]
+    correlations: Sequence[StepCorrelationRow]
+    transfers: Sequence[TransferRow]
+
+
+class SeriesRow(TypedDict):  # a series of steps
+    name: str
+    in_order: bool
+    steps: Sequence[StepRow]
+    neighbours: Sequence[BetweenRow]
+    to_last: Sequence[BetweenRow]
+    sentence: str
 
 
 class MetricRow(IntervalRow):  # what the two distances say together, over all adjacent pairs

@@ -19,6 +19,7 @@ from checker.judge.rules import (
     provenance,
     regime,
     selection,
+    series,
     spec,
     statistics,
     task,
@@ -41,6 +42,7 @@ _FAMILIES = (
     checkpoint,
     provenance,
     task,
+    series,
 )
 _LAST = (policy, waiver)  # what they conclude rests on the other findings
 _OF_BOTH_KINDS: tuple[Rule[AnyCase[AnyAudit]], ...] = (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from checker.core import rule as shape
 from checker.core.records import PROTOCOLS, Claim
 from checker.core.rule import Result, failed, passed, rule
-from checker.core.words import counted, enumerated
+from checker.core.words import counted, enumerated, listed
 from checker.judge.case import Case, each_claim
 from checker.judge.claims.backing import of_named
-from checker.judge.figures.form import ArmRow, TaskRow, distance_of
+from checker.judge.figures.form import ArmRow, StepRow, TaskRow, distance_of
 from checker.judge.form import BoundsRow
 from checker.spec.claims import KINDS, decided, numbers
 from checker.spec.claims.comparison import Comparison
@@ -356,3 +356,47 @@ def _other_sets(case: Case, claim: Removal) -> list[ArmRow]:
     """The sets of the size that a claim speaks of, without its own."""
     own = [claim.layers] if claim.layers else [tuple(row["layers"]) for row in case.arms(claim.method, claim.budget)]
     return [row for row in case.figures["arms"] if row["budget"] == claim.size and tuple(row["layers"]) not in own]
+
+
+@rule(
+    "claim",
+    level="warning",
+    why="What is chosen at one step of training need not be a good choice at another. A removal that was chosen on an "
+    "earlier checkpoint, and is claimed of the final one, rests on a transfer that has to be shown.",
+    remedy="Say at which step the blocks were chosen, and claim the transfer (`kind: transfer`).",
+    waive="When the published text names the checkpoint that the blocks were chosen on.",
+    nothing="no claim states removed blocks beside a series",
+)
+def from_another_step(case: Case) -> Iterator[Result]:
+    """A claim's blocks are what its protocol chose at a step of a series, and not what it chooses on the model."""
+    for claim in case.audit.claims_of(Removal):
+        if claim.layers is None or claim.protocol is None or not case.figures["series"]:
+            continue
+        layers = sorted(claim.layers)
+        own = [sorted(arm["layers"]) for arm in case.arms(claim.protocol, len(layers))]
+        steps = [
+            f"step {step['step']} of {series['name']}"
+            for series in case.figures["series"]
+            for step in series["steps"]
+            if step["weights"] != case.figures["model"]["digest"] and layers in _chosen(step, claim.protocol)
+        ]
+        if layers in own:
+            yield passed(f"{claim.protocol} chooses these blocks on the model itself", claim.id)
+        elif steps:
+            found = f"the blocks that {claim.protocol} chooses at {listed(steps)}, and not on the model"
+            expected = "those that it chooses on the model that the claim is about"
+            yield failed(f"found {found}; expected {expected}; claim the transfer", claim.id)
+        elif any(not step["sets"] for series in case.figures["series"] for step in series["steps"]):
+            yield shape.undecided(
+                "what is chosen at some steps of a series is not known; run the audit to its end", claim.id
+            )
+        elif not own:
+            yield shape.undecided(
+                f"{claim.protocol} has no set of {counted(len(layers), 'block')} on the model", claim.id
+            )
+        else:
+            yield passed(f"{claim.protocol} chose these blocks at no step of a series", claim.id)
+
+
+def _chosen(step: StepRow, method: str) -> list[list[int]]:
+    return [sorted(chosen["layers"]) for chosen in step["sets"] if chosen["method"] == method]

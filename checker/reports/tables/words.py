@@ -32,6 +32,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("claims", "Claims and the protocols behind them", "Claims"),
     Section("released", "What is released", "What is released"),
     Section("tasks", "Scores on tasks", "Tasks"),
+    Section("training", "Over training", "Over training"),
     Section("regime", "Regime", "Regime"),
     Section("arms", "What removing layers costs", "Cost of removal"),
     Section("removed", "Which blocks each method removes", "Blocks removed"),

@@ -8,14 +8,25 @@ from __future__ import annotations
 from typing import Any
 
 from checker.core.records import Claim
-from checker.spec.claims import blocks, comparison, parameters, redundancy, regime, removal, size, speed, task, transfer
+from checker.spec.claims import (
+    blocks,
+    comparison,
+    parameters,
+    redundancy,
+    regime,
+    removal,
+    size,
+    speed,
+    stable,
+    task,
+    transfer,
+    trend,
+)
 from checker.spec.claims.kind import Kind, exactly_one
 from checker.spec.document import Document, Where
 
-KINDS: dict[str, Kind[Any]] = {
-    module.KIND.record.kind: module.KIND
-    for module in (removal, redundancy, comparison, regime, parameters, size, blocks, speed, task, transfer)
-}
+_MODULES = (removal, redundancy, comparison, regime, parameters, size, blocks, speed, task, trend, transfer, stable)
+KINDS: dict[str, Kind[Any]] = {module.KIND.record.kind: module.KIND for module in _MODULES}
 
 
 def check(document: Document, where: Where) -> None:
