@@ -21,7 +21,7 @@ from checker.commands.command import command, out_option, set_option
 from checker.commands.terminal import tell
 from checker.core.errors import CannotRun, DigestMismatch, UsageError
 from checker.core.facts import Facts, ModelFacts
-from checker.core.records import Audit, ModelSource, TextSource
+from checker.core.records import Audit, ModelSource, Series, TextSource
 from checker.core.words import enumerated
 from checker.measure import machine
 from checker.measure.machine import Device, Environment
@@ -30,6 +30,7 @@ from checker.reports.tables import numbers
 from checker.selection.cost import evaluation_tokens, matrix_rate, scoring_tokens, seconds
 from checker.selection.plan import plan
 from checker.spec import load
+from checker.spec.series_steps import at_hand, warnings
 from checker.spec.sources import text_file, text_identity
 
 PACKAGES = (
@@ -127,7 +128,19 @@ def needs(audit: Audit, folder: Path, environment: Environment) -> tuple[Line, .
         cost = _cost(audit, model.facts, headers, folder)
     found = (model, *checkpoints.values())
     lines = [each.line for each in found]
-    return (*_packages(audit, found), *lines, *_texts(audit, environment), *cost)
+    steps = [line for series in audit.series for line in _steps(audit, series, environment)]
+    return (*_packages(audit, found), *lines, *steps, *_texts(audit, environment), *cost)
+
+
+def _steps(audit: Audit, series: Series, environment: Environment) -> Iterator[Line]:
+    """Which steps of a series are at hand, and which of them are one set of weights."""
+    cache = default_hub_cache(environment)
+    known = at_hand(series, cache)
+    local = any(step.source.kind == "directory" for step in series.steps)
+    name = f"series {series.name}"
+    yield Line(name, f"{len(known.files)} of {len(series.steps)} steps at hand", missing=local and bool(known.absent))
+    for note in (*known.notes(), *warnings(audit, known, cache)):
+        yield Line("", note.removeprefix(f"{name}: "))
 
 
 @dataclass(frozen=True)
