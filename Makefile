@@ -1,4 +1,5 @@
 # make demo    audits SmolLM2-135M and leaves the report in runs/smollm2-135m/
+# make series  trains a small model, audits the steps of its training, and leaves the report in runs/small-series/
 # make test    sets up .venv and runs every check
 # make check   runs every check in the .venv that is there
 
@@ -8,10 +9,14 @@ INSTALLED := .venv/installed
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lint types imports documents tests golden wheel clean
+.PHONY: demo series test check lint types imports documents tests golden wheel clean
 
 demo: $(INSTALLED)
 	$(BIN)/pruneaudit run smollm2-135m --fail-on never
+
+series: $(INSTALLED)
+	test -d runs/small-series/checkpoint-1024 || $(BIN)/python benchmarks/series.py runs/small-series
+	$(BIN)/pruneaudit run audits/small-series.yaml --out runs/small-series --fail-on never
 
 test: $(INSTALLED)
 	$(MAKE) check
@@ -30,7 +35,7 @@ imports:
 
 documents:
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pruneaudit validate audits/*.yaml audits/papers/*.yaml
+	$(BIN)/pruneaudit validate $(filter-out audits/small-series.yaml,$(wildcard audits/*.yaml)) audits/papers/*.yaml
 
 tests:
 	$(BIN)/python -m compileall -q checker

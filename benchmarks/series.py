@@ -4,7 +4,7 @@ It learns `audits/data/training.txt`, the only text that anything here is traine
 Tokenizer and model are made anew with fixed seeds. Each step is a folder as the Trainer of transformers leaves it,
 with the optimizer's state beside the weights, which an audit does not read.
 
-    python benchmarks/series.py OUT [steps]      # default: 0,8,32,128,256,512,1024,2048
+    python benchmarks/series.py OUT [steps]      # default: 0,8,32,64,128,256,512,1024
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerF
 
 from checker.core import resources
 
-STEPS = (0, 8, 32, 128, 256, 512, 1024, 2048)
+STEPS = (0, 8, 32, 64, 128, 256, 512, 1024)
 WINDOWS, TOKENS, SEED = 8, 128, 0
 RATE, WARM = 1e-3, 100  # the highest rate, and steps until it is reached
 VOCABULARY = 1024

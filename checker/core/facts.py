@@ -154,7 +154,7 @@ class StepFacts:
     blocks: tuple[str, ...]  # sha256 of all tensors of a block
     around: str  # of what stands around the blocks
     norms: tuple[float, ...]  # root of the sum of squares
-    types: tuple[str, ...] = ()  # what they are stored in, as safetensors or GGUF names it
+    types: tuple[str, ...]  # what they are stored in, as safetensors or GGUF names it
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from checker.core.errors import EvidenceMissing, InvalidAudit, UsageError
 from checker.core.files import beginning, named, scratch
 from checker.core.records import Audit, Policy
 from checker.core.store import MEASURING_CODE, Answer, Store
+from checker.core.words import counted
 from checker.judge.form import Report, checkpoints_of
 from checker.judge.measured import judge
 from checker.release import replay, rows
@@ -43,6 +44,14 @@ def seal(out: Path, to: Path, judged: Judged, day: date | None = None) -> Pack:
     Raises EvidenceMissing where nothing was measured for this audit, EvidenceDamaged where the evidence is, UsageError
     where something else lies at ``to``. An audit that is open or fails is sealed like any other.
     """
+    for series in judged.audit.series:
+        if series.looked_up:
+            raise UsageError.at(
+                str(series.location),
+                f"a series whose {counted(len(series.steps), 'step')} were looked up",
+                "steps that the audit file lists, because a pack is judged without the folders",
+                f"list them: {', '.join(str(step.step) for step in series.steps)[:200]}",
+            )
     contents = _contents(out / "evidence.db", judged, day or date.today())
     everything = {**contents, MANIFEST: manifest_of(contents)}
     if to.exists():

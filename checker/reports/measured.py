@@ -11,6 +11,7 @@ from checker.reports.charts import agreement as agreement_figure
 from checker.reports.charts import arms as arms_figure
 from checker.reports.charts import distances as distance_figures
 from checker.reports.charts import heatmap, removed
+from checker.reports.charts import training as training_figures
 from checker.reports.tables import (
     agreement,
     arms,
@@ -53,7 +54,7 @@ def view(report: Report) -> dict[str, Any]:
         "removed_native": removed.removed(native, blocks) if native else None,
         "released": released.checkpoints(safe),
         "tasks": tasks.tasks(safe),
-        "training": training.series(safe),
+        "training": [_training(number, shown) for number, shown in enumerate(training.series(safe))],
         "distances": _distances(safe),
         "matrix": heatmap.matrix(safe),
         "kinds": {
@@ -125,6 +126,15 @@ def _distances(report: Report) -> dict[str, Any]:
         "table": distances.profile(report),
         "classes": distances.classes(report),
         "remarks": distances.remarks(report),
+    }
+
+
+def _training(number: int, shown: training.Shown) -> dict[str, Any]:
+    figures = [training_figures.scores(number, shown.row, method, found) for method, found in shown.scores]
+    return {
+        "shown": shown,
+        "figure": training_figures.distances(number, shown.row, shown.tables[0]),
+        "scores": [figure for figure in figures if figure is not None],
     }
 
 

@@ -15,6 +15,7 @@ import torch
 from command_line import Command
 
 from checker.audit import audit
+from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.store import Store
 from checker.judge.measured import judge
@@ -207,6 +208,14 @@ def test_a_step_of_another_kind_is_not_comparable(copied: Path, change: Callable
 def test_it_is_sealed_and_verified(trained: Path, report: dict[str, Any], tmp_path: Path) -> None:
     pack = seal(trained / "out", tmp_path / "pack", judged_by(str(trained / "audit.yaml")), date(2030, 1, 1))
     assert not verify(pack).differences
+
+
+def test_a_series_that_was_looked_up_is_listed_before_it_is_sealed(trained: Path, tmp_path: Path) -> None:
+    section = '{steps: {kind: directory, path: "../run/checkpoint-{step}", steps: all}}'
+    (trained / "looked").mkdir()
+    path = write(trained / "looked", checkpoints=section, claims="[]")
+    with pytest.raises(UsageError, match="list them: 0, 64, 100, 1000"):
+        seal(trained / "out", tmp_path / "pack", judged_by(str(path)), date(2030, 1, 1))
 
 
 # --- what is written of a series -------------------------------------------------------------------------------------

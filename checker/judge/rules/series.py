@@ -28,7 +28,7 @@ def _each(check: Callable[[SeriesRow], Iterator[Result]]) -> Callable[[Case], It
 
 
 def _unread(series: SeriesRow) -> list[StepRow]:
-    return [step for step in series["steps"] if not step["blocks"]]
+    return [step for step in series["steps"] if not (step["blocks"] and step["types"])]
 
 
 def _not_read(series: SeriesRow) -> Result:

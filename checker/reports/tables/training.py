@@ -17,11 +17,13 @@ _SHOWN_BLOCKS = 8  # of those that two steps share
 
 @dataclass(frozen=True)
 class Shown:
-    """One series: its heading, what follows of it and what does not, and its tables."""
+    """One series: its heading, what follows of it and what does not, and its tables; the first is of its steps."""
 
+    row: SeriesRow
     heading: str
     sentences: tuple[str, ...]
     tables: tuple[Table, ...]
+    scores: tuple[tuple[str, Table], ...]  # by method
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,29 @@ def _shown(number: int, row: SeriesRow) -> Shown:
     tables.append(_digests(f"digests-{number}", row))
     first, last = (numbers.count(steps[place]["step"]) for place in (0, -1))
     heading = f"{name}, {counted(len(steps), 'step')} from {first} to {last}"
-    return Shown(heading, (row["sentence"], *_remarks(row)), tuple(tables))
+    methods = [each["method"] for each in next((step["scores"] for step in steps if step["scores"]), ())]
+    scores = tuple((method, _scores(f"scores-{number}-{place}", row, method)) for place, method in enumerate(methods))
+    return Shown(row, heading, (row["sentence"], *_remarks(row)), tuple(tables), scores)
+
+
+def _scores(name: str, row: SeriesRow, method: str) -> Table:
+    """A method's score of each block, a column for each step."""
+    measured = [step for step in row["steps"] if step["scores"]]
+    lists = {
+        step["step"]: next(each["values"] for each in step["scores"] if each["method"] == method) for step in measured
+    }
+    blocks = range(max(map(len, lists.values())))
+    fields: list[Field[int]] = [Field("Block", lambda block: Cell(str(block)), numeric=True)]
+    fields += [Field(f"Step {numbers.count(step)}", _score(values), numeric=True) for step, values in lists.items()]
+    return table(name, f"Block scores by {method} over the steps of {row['name']}", fields, blocks)
+
+
+def _score(values: Sequence[float | None]) -> Callable[[int], Cell]:
+    def write(block: int) -> Cell:
+        value = values[block]
+        return _NONE if value is None else Cell(numbers.significant(value))
+
+    return write
 
 
 def _remarks(row: SeriesRow) -> Iterator[str]:
