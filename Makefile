@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	$(BIN)/pruneaudit run smollm2-135m --fail-on never
 
 series: $(INSTALLED)
-	test -d runs/small-series/checkpoint-1024 || $(BIN)/python benchmarks/series.py runs/small-series
+	test -d runs/small-series/checkpoint-768 || $(BIN)/python benchmarks/series.py runs/small-series
 	$(BIN)/pruneaudit run audits/small-series.yaml --out runs/small-series --fail-on never
 
 test: $(INSTALLED)

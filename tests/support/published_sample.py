@@ -128,7 +128,10 @@ def report() -> dict[str, Any]:
         "source": {"title": "A made-up paper", "authors": ["A. Author", "B. Author"], "url": "https://example.org/paper",
                    "revision": "v1", "accessed": "2026-11-01"},
         "files": [{"file": "scores.csv", "sha256": "cd" * 32}],
-        "models": [{"id": "m", "name": "made/up-8", "blocks": 8}, {"id": "n", "name": "made/up-9", "blocks": None}],
+        "models": [
+            {"id": "m", "name": "made/up-8", "blocks": 8, "parameters": 8_030_261_248},
+            {"id": "n", "name": "made/up-9", "blocks": None, "parameters": None},
+        ],
         "contracts": [{"id": "c", "text": "a made-up text", "words": 5000, "window": 64, "stride": 32,
                        "tokenizer": None, "boundary": None, "special_tokens": None, "dtype": "bfloat16",
                        "unstated": ["boundary", "special_tokens"], "where": "Section 4.1"}],

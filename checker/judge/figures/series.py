@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise, product
 from typing import get_args
@@ -140,7 +140,11 @@ class OverSteps:
     def estimate(self, quantity: Quantity, number: int) -> Estimate | None:
         """A quantity at one step; None where it has no value."""
         statistic = self._statistic(quantity, number, self.pooled((number,)))
-        return statistic and statistics.of_statistic(statistic, *self._units(quantity))
+        if statistic is None:
+            return None
+        if quantity != "rank_correlation":
+            return statistics.of_statistic(statistic, *self._units(quantity))
+        return self._correlation(statistic, self.model.facts.model.blocks)
 
     def change(self, quantity: Quantity, start: int, end: int) -> Estimate | None:
         """How much larger a quantity is at ``end`` than at ``start``, paired by prompt or window."""
@@ -165,10 +169,23 @@ class OverSteps:
 
         def statistic(weights: Values) -> Values:
             tables = [step.scores(method, weights) for step in steps]
-            lists = ([[row[block] for block in blocks] for row in table] for table in tables)
-            return np.array([_fisher(x, y) for x, y in zip(*lists, strict=True)])
+            lists = ([{block: row[block] for block in blocks} for row in table] for table in tables)
+            return np.array([_spearman(one, other) for one, other in zip(*lists, strict=True)])
 
-        return statistics.on_fishers_scale(statistic, *self._units("gap"))
+        return self._correlation(statistic, len(blocks))
+
+    def _correlation(self, statistic: Statistic, blocks: int) -> Estimate | None:
+        """A rank correlation of so many blocks, whose interval is taken on the scale of Fisher's z."""
+        units, settings = self._units("gap")
+        most = 1.0 - 12.0 / (blocks * (blocks**2 - 1.0))  # the next to a perfect one, which has no finite z
+        found = statistics.on_fishers_scale(
+            lambda weights: np.arctanh(np.clip(statistic(weights), -most, most)), units, settings
+        )
+        if found is None:
+            return None
+        value = float(statistic(np.ones((1, units)))[0])
+        ends = found.interval and (min(value, found.interval[0]), max(value, found.interval[1]))
+        return replace(found, value=value, interval=ends)
 
     def regrets(self, method: str, budget: int, start: int, end: int) -> list[Estimate]:
         """What the set chosen at ``start`` costs at ``end`` above the one chosen there, percent of perplexity.
@@ -274,15 +291,6 @@ def _spearman(one: Mapping[int, float], other: Mapping[int, float]) -> float:
     blocks = sorted(one.keys() & other.keys())
     found = rank_correlation.spearman([one[block] for block in blocks], [other[block] for block in blocks])
     return float("nan") if found is None else found.value
-
-
-def _fisher(x: Sequence[float], y: Sequence[float]) -> float:
-    """Fisher's z of a rank correlation; a perfect one counts as the next smaller one that so many ranks allow."""
-    found, units = rank_correlation.spearman(x, y), len(x)
-    if found is None:
-        return float("nan")
-    most = 1.0 - 12.0 / (units * (units**2 - 1.0))
-    return float(np.arctanh(np.clip(found.value, -most, most)))
 
 
 def _jaccard(one: Sequence[int], other: Sequence[int]) -> float:
