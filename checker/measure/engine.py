@@ -15,6 +15,7 @@ Shapes: W windows of a batch, T tokens, K scored positions of a window, D hidden
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -108,6 +109,19 @@ class Engine:
         with memory_explained(batch.ids.numel()):
             self.block_runs += len(self.stack)
             return run_through(self.stack, self.base, self.stack.enter(batch.ids.to(self.stack.device)))
+
+    def last_states_apart(self, batch: Batch) -> torch.Tensor:
+        """As ``last_states``, with every window run by itself: what differs is rounding alone."""
+        parts = [
+            replace(
+                batch,
+                ids=batch.ids[place : place + 1],
+                units=batch.units[place : place + 1],
+                following=None if batch.following is None else batch.following[place : place + 1],
+            )
+            for place in range(len(batch.ids))
+        ]
+        return torch.cat([self.last_states(part) for part in parts])
 
     @torch.inference_mode()
     def gap(self, batch: Batch, reference: BlockStack, states: torch.Tensor) -> tuple[Values, Values]:

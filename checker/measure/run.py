@@ -262,17 +262,22 @@ class _Session:
         self.own.put(0, question, np.array([*sums, windows[0].positions], dtype=np.float64))
 
     def _measure_floor(self) -> None:
-        """In a low-precision dtype: KL between the float32 baseline and this dtype's, per prompt (design, 3.1)."""
-        if self.audit.model.dtype == "float32":
+        """The numerical floor of distances, per prompt (design, 3.1 and 3.8).
+
+        In a low-precision dtype, KL between the float32 baseline and this dtype's; of a step in float32, KL between the
+        baseline and itself at another batch size.
+        """
+        low = self.audit.model.dtype != "float32"
+        if not low and self.audit.model.step is None:
             return
         question = Question("float32", "kl", self.base)
         batches = self.cuts["scoring"].batches
         missing = [number for number in range(len(batches)) if self.own.missing([question], number)]
         if not missing:
             return
-        reference = self._engine(self.prepared.found, "float32", self.cuts)
+        reference = self._engine(self.prepared.found, "float32", self.cuts) if low else self.own.engine
         for number in missing:
-            states = reference.last_states(batches[number])
+            states = (reference.last_states if low else reference.last_states_apart)(batches[number])
             distances, _ = self.own.engine.gap(batches[number], reference.stack, states)
             self.own.put(number, question, distances)
 

@@ -135,6 +135,22 @@ def test_a_series_of_one_set_of_weights_says_nothing() -> None:
     assert found["sentence"] == "Fewer than two steps can be compared, so nothing follows about training."
 
 
+def test_pairs_inside_the_numerical_floor_leave_the_means_of_all_compared_steps() -> None:
+    known = samples.with_series()
+    first = replace(known.steps[0], floor=0.04)  # nats, below which replacement of the first two pairs lies at step 0
+    found = series(samples.with_series(at_0=first))
+    start, middle, end = found["steps"]
+    assert [step["left_out"] for step in (start, middle, end)] == [2, 0, 0]
+    change = {row["quantity"]: row["change"] for row in found["to_last"][0]["changes"]}
+    kept = range(start["left_out"], 11)
+    expected = geometric([REPLACEMENT[place] for place in kept]) * (1 - 1 / 6)
+    assert change["replacement"]["value"] == pytest.approx(expected)
+    most = samples.with_series(at_0=replace(known.steps[0], floor=0.2))
+    row = most.verdict(trend())
+    assert row["verdict"] == "open"
+    assert "of 11 adjacent pairs lie inside the numerical floor at one of the two steps" in row["message"]
+
+
 # --- claims ----------------------------------------------------------------------------------------------------------
 
 

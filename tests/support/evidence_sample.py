@@ -392,8 +392,8 @@ class Sample:
             removed = sum(self.deletion[block] for block in question.layout.removed(self.model.blocks))
             return self._over(self.prompts, self._distances.get(question.layout, removed), question)
         if question.text == "float32":
-            low = self.audit.model.dtype != "float32"
-            return self._over(self.prompts, self.floor, question) if low else None
+            known = self.audit.model.dtype != "float32" or self.audit.model.step is not None
+            return self._over(self.prompts, self.floor, question) if known else None
         if question.text == "begin_token":
             return self.begin_token and np.array([*(60 * nll for nll in self.begin_token), 60.0])
         removed = tuple(set(range(self.model.blocks)) - set(question.layout.slots))

@@ -18,6 +18,8 @@ from checker.audit import audit
 from checker.core.errors import UsageError
 from checker.core.layouts import Layout
 from checker.core.store import Store
+from checker.judge.evidence import stored_evidence
+from checker.judge.figures.pairs import noise_floor
 from checker.judge.measured import judge
 from checker.measure.cut_checkpoint import save
 from checker.release.seal import judged_by, seal
@@ -110,6 +112,19 @@ def test_regret_equals_the_costs_that_two_audits_measure(trained: Path, report: 
     row = next(each for each in report["series"][0]["to_last"] if each["start"] == 0)
     found = next(each for each in row["transfers"] if each["method"] == "interchange")
     assert found["regret_percent"] == pytest.approx([min(regrets), max(regrets)], abs=1e-3)
+
+
+def test_the_floor_of_a_step_in_float32_is_what_another_batch_size_changes(
+    trained: Path, report: dict[str, Any]
+) -> None:
+    read = load.check(trained / "audit.yaml").audit
+    with Store(trained / "out" / "evidence.db") as store:
+        for step in stored_evidence(read, store).series["steps"]:
+            assert step.evidence is not None
+            floor = noise_floor(step.evidence)
+            assert floor is not None
+            assert abs(floor.value) < 1e-6
+    assert report["noise_floor"] is None
 
 
 def test_nothing_is_missing_and_no_pickle_ran(trained: Path, report: dict[str, Any]) -> None:

@@ -127,7 +127,12 @@ def _counted(distances: Iterable[ReplacementRow | InterchangeRow | None]) -> Cla
 
 
 def noise_floor(evidence: Evidence) -> Estimate | None:
-    """KL between the float32 baseline and this dtype's, in nats; None in float32 (design, 3.1)."""
+    """KL between the float32 baseline and this dtype's, in nats; of a step in float32, that of another batch size.
+
+    None of any other model in float32 (design, 3.1 and 3.8).
+    """
+    if evidence.audit.model.dtype == "float32" and evidence.audit.model.step is None:
+        return None
     values = evidence.answer("float32", "kl", Layout.base(evidence.facts.model.blocks))
     return None if values is None else statistics.distance(values, evidence.of_prompts)
 
