@@ -18,6 +18,7 @@ import numpy as np
 
 from checker.core.errors import CannotRun
 from checker.core.facts import Facts
+from checker.core.layouts import Layout
 from checker.core.records import Audit
 from checker.core.store import Answer, Scope, Store
 from checker.measure.answering import TEXTS
@@ -75,13 +76,17 @@ def remeasure(
     and texts, ``place`` is the pack's folder, for messages. Raises CannotRun where the texts here give another number
     of units.
     """
-    drawable = [answer for answer in answers if _drawable(answer)]
+    own = str(prepared.facts.model.digest)
+    weights = {own, *(str(fact.model.digest) for fact in prepared.facts.checkpoints)}  # and none of a series' steps
+    drawable = [answer for answer in answers if answer.scope.model in weights and _drawable(answer)]
     layouts = sorted({_drawn_by(answer) for answer in drawable})
     drawn = set(random.Random(seed).sample(layouts, min(number, len(layouts))))
     taken = [answer for answer in drawable if _drawn_by(answer) in drawn]
     with Store(place, in_memory=True) as store:
         store.add(answer for answer in answers if not (_drawable(answer) and _drawn_by(answer) in drawn))
-        known = measure(prepared, store, progress).facts
+        # What is chosen at another step is asked of the model by the series alone.
+        of_model = {answer.layout for answer in taken if answer.scope.model == own and answer.text == "evaluation"}
+        known = measure(prepared, store, progress, list(map(Layout.parse, sorted(of_model)))).facts
         again = [store.answer(answer) for answer in taken]
     return _compared(taken, again, _models(prepared.audit, known))
 

@@ -22,6 +22,9 @@ from checker.judge.evidence import stored_evidence
 from checker.judge.figures.pairs import noise_floor
 from checker.judge.measured import judge
 from checker.measure.cut_checkpoint import save
+from checker.measure.prepare import prepare
+from checker.measure.remeasure import remeasure
+from checker.release import rows
 from checker.release.seal import judged_by, seal
 from checker.release.verify import verify
 from checker.spec import load
@@ -223,6 +226,16 @@ def test_a_step_of_another_kind_is_not_comparable(copied: Path, change: Callable
 def test_it_is_sealed_and_verified(trained: Path, report: dict[str, Any], tmp_path: Path) -> None:
     pack = seal(trained / "out", tmp_path / "pack", judged_by(str(trained / "audit.yaml")), date(2030, 1, 1))
     assert not verify(pack).differences
+
+
+def test_the_models_rows_of_a_sealed_series_are_measured_again(
+    trained: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    pack = seal(trained / "out", tmp_path / "pack", judged_by(str(trained / "audit.yaml")), date(2030, 1, 1))
+    prepared = prepare(load.check(trained / "audit.yaml").audit)
+    found = remeasure(prepared, rows.read(pack.bytes("rows.jsonl")), pack.folder, 10_000, 0)
+    assert len({each.layout for each in found}) > 6
+    assert all(each.agrees for each in found)
 
 
 def test_a_series_that_was_looked_up_is_listed_before_it_is_sealed(trained: Path, tmp_path: Path) -> None:
