@@ -6,7 +6,7 @@ Nothing shows which weights such results are of: they are evidence of a class of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isclose, isfinite
 from pathlib import Path
@@ -124,10 +124,7 @@ def _of_documents(task: LoadedTask, results: Results, samples: Samples, name: st
 
 
 def _values(results: Results, metric: str, samples: list[Sample]) -> list[float]:
-    return list(_each_value(results, metric, samples))
-
-
-def _each_value(results: Results, metric: str, samples: list[Sample]) -> Iterator[float]:
+    values = []
     for number, sample in enumerate(samples):
         written = sample.values.get(metric)
         value = None if written is None else float(written)
@@ -135,7 +132,8 @@ def _each_value(results: Results, metric: str, samples: list[Sample]) -> Iterato
             found = f"no {metric}" if value is None else f"{metric}: {written}"
             remedy = "name those that the samples have in `metrics`" if value is None else "see what broke there"
             raise CannotRun.at(f"{results.path}, document {number}", found, "a finite number", remedy)
-        yield value
+        values.append(value)
+    return values
 
 
 def _check_mean(task: LoadedTask, results: Results, metric: str, name: str, values: list[float]) -> None:

@@ -61,7 +61,7 @@ class Step:
     def chosen(self, method: str, budget: int) -> list[RemovalSet]:
         return [removal for removal in self.sets if (removal.method, removal.budget) == (method, budget)]
 
-    @property
+    @cached_property
     def floor(self) -> float:
         """The distance at and below which a pair lies inside the numerical floor, in nats."""
         floor = noise_floor(self.evidence)

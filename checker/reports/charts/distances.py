@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from statistics import median
 
 from markupsafe import Markup
 
-from checker.core.records import PROTOCOLS, ProtocolName
+from checker.core.records import PROTOCOLS
 from checker.judge.figures.form import BlockRow, KindRow, PairRow, distance_of
 from checker.judge.form import Report
 from checker.reports.charts import svg
@@ -48,20 +48,6 @@ def kinds(report: Report) -> Figure | None:
     return svg.figure("kinds", distances.worst_kinds(report), partial(_kinds, rows), distances.kinds(report))
 
 
-def _legend(x: float, y: float) -> Markup:
-    """The marks of both protocols with their names, in a row."""
-    parts = []
-    for protocol in PROTOCOLS:
-        shape, class_ = svg.style(protocol)
-        parts += [
-            svg.line((x, y), (x + 22, y), f"line {class_}"),
-            svg.mark(shape, (x + 11, y), class_),
-            svg.text(x + 28, y + 4, protocol),
-        ]
-        x += 28 + svg.LETTER * len(protocol) + 18
-    return Markup("").join(parts)
-
-
 def _block_axis(x: svg.Scale, bottom: float, title: str) -> Markup:
     """Ticks and numbers under a chart over depth, and what they count."""
     parts = [svg.line((x.start - 8, bottom), (x.end + 8, bottom), "axis")]
@@ -95,26 +81,16 @@ def _profile(report: Report, pairs: Sequence[PairRow], width: float, label: str)
                 values += [distance["value"], *(distance["interval"] or ())]
     y = svg.log_scale(values, bottom, top)
     x = svg.Scale(min(pair["i"] for pair in pairs), max(pair["i"] for pair in pairs), 52, width - 76)
-    series = [_series(protocol, pairs, x, y) for protocol in PROTOCOLS]
+    figures = {name: [(x(pair["i"]), distance_of(pair, name)) for pair in pairs] for name in PROTOCOLS}
+    series = [svg.curve(name, each, y) for name, each in figures.items()]
     # Names stand above their lines; where these lie close together, the lower one's stands below.
     lower = -17.0 if y(bounds[0]) - y(bounds[1]) > 34 else 12.0
     lines = [_threshold(bounds[0], "similar", x, y, lower), _threshold(bounds[1], "conditional", x, y, -17)]
     axis = _block_axis(x, bottom, "earlier block i of the pair (i, i+1)")
     title = svg.text(52, 34, "nats, logarithmic", "title")
-    return svg.drawing(width, height, label, _value_axis(y, x), *lines, axis, *series, _legend(52, 12), title)
-
-
-def _series(protocol: ProtocolName, pairs: Sequence[PairRow], x: svg.Scale, y: svg.Scale) -> Markup:
-    shape, class_ = svg.style(protocol)
-    points: list[tuple[float, float] | None] = []
-    edges: list[tuple[float, float, float] | None] = []
-    for pair in pairs:
-        distance = distance_of(pair, protocol)
-        ends = distance and distance["interval"]
-        points.append((x(pair["i"]), y(distance["value"])) if distance else None)
-        edges.append((x(pair["i"]), y(ends[0]), y(ends[1])) if ends else None)
-    marks = [svg.mark(shape, point, class_) for point in points if point is not None]
-    return Markup("").join([svg.band(edges, f"band {class_}"), svg.polyline(points, f"line {class_}"), *marks])
+    return svg.drawing(
+        width, height, label, svg.value_axis(y, x.start, x.end), *lines, axis, *series, svg.legend(52, 12), title
+    )
 
 
 def _threshold(bound: float, name: str, x: svg.Scale, y: svg.Scale, offset: float) -> Markup:
@@ -124,14 +100,6 @@ def _threshold(bound: float, name: str, x: svg.Scale, y: svg.Scale, offset: floa
         svg.text(x.end + 13, at + 13, f"below {numbers.declared(bound)}", "note"),
     ]
     return Markup("").join([svg.line((x.start - 8, y(bound)), (x.end + 70, y(bound)), "threshold"), *words])
-
-
-def _value_axis(y: svg.Scale, x: svg.Scale, write: Callable[[float], str] = lambda value: f"{value:g}") -> Markup:
-    parts = []
-    for value in y.ticks(26):
-        parts.append(svg.line((x.start - 8, y(value)), (x.end + 8, y(value)), "grid"))
-        parts.append(svg.text(x.start - 13, y(value) + 4, write(value), "tick", "end"))
-    return Markup("").join(parts)
 
 
 def _cost(block: BlockRow) -> float:
@@ -158,7 +126,7 @@ def _deletions(report: Report, blocks: Sequence[BlockRow], width: float, label: 
     zero = svg.line((x.start - 8, y(0)), (x.end + 8, y(0)), "baseline")
     excluded = any(block["excluded"] for block in blocks)
     words = f"perplexity increase, logarithmic{'; hollow: excluded' if excluded else ''}"
-    axes = [_value_axis(y, x, svg.growth_label), zero, _block_axis(x, bottom, "block deleted")]
+    axes = [svg.value_axis(y, x.start, x.end, svg.growth_label), zero, _block_axis(x, bottom, "block deleted")]
     return svg.drawing(width, height, label, *axes, *parts, svg.text(10, 14, words, "title"))
 
 
@@ -168,7 +136,7 @@ def _kinds(rows: Sequence[KindRow], width: float, label: str) -> Markup:
     left = min(150.0, 20 + svg.LETTER * max(len(row["kind"]) for row in rows))
     values = [nats for row in rows for protocol in PROTOCOLS if (nats := row[protocol]) is not None]
     x = svg.log_scale(values, left + 10, width - 14)
-    parts = [_legend(10, 12)]
+    parts = [svg.legend(10, 12)]
     for value in x.ticks(34):
         parts += [
             svg.line((x(value), top - 10), (x(value), bottom), "grid"),

@@ -14,6 +14,8 @@ from typing import Literal, TypeVar
 
 from markupsafe import Markup, escape
 
+from checker.core.records import PROTOCOLS
+from checker.judge.figures.form import ValueRow
 from checker.reports.tables.table import Figure, Table
 
 Kind = Literal["linear", "log", "growth"]
@@ -215,6 +217,44 @@ _OUTLINES: dict[str, Callable[[float, float], str]] = {
     "square": _polygon((-3.7, -3.7), (3.7, -3.7), (3.7, 3.7), (-3.7, 3.7)),
     "arrow": _polygon((-4, -5), (4, 0), (-4, 5)),
 }
+
+
+def legend(x: float, y: float) -> Markup:
+    """The marks of both protocols with their names, in a row."""
+    parts = []
+    for protocol in PROTOCOLS:
+        shape, class_ = style(protocol)
+        parts += [
+            line((x, y), (x + 22, y), f"line {class_}"),
+            mark(shape, (x + 11, y), class_),
+            text(x + 28, y + 4, protocol),
+        ]
+        x += 28 + LETTER * len(protocol) + 18
+    return Markup("").join(parts)
+
+
+def value_axis(
+    y: Scale, start: float, end: float, write: Callable[[float], str] = lambda value: f"{value:g}"
+) -> Markup:
+    """Lines across a chart that begins and ends at these pixels, with the values that they stand for."""
+    parts = []
+    for value in y.ticks(26):
+        parts.append(line((start - 8, y(value)), (end + 8, y(value)), "grid"))
+        parts.append(text(start - 13, y(value) + 4, write(value), "tick", "end"))
+    return Markup("").join(parts)
+
+
+def curve(protocol: str, figures: Sequence[tuple[float, ValueRow | None]], y: Scale) -> Markup:
+    """A protocol's figures, each at its pixel: intervals as a band, a line, and marks; None interrupts them."""
+    shape, class_ = style(protocol)
+    points: list[Point | None] = []
+    edges: list[tuple[float, float, float] | None] = []
+    for at, figure in figures:
+        ends = figure and figure["interval"]
+        points.append((at, y(figure["value"])) if figure else None)
+        edges.append((at, y(ends[0]), y(ends[1])) if ends else None)
+    marks = [mark(shape, point, class_) for point in points if point is not None]
+    return Markup("").join([band(edges, f"band {class_}"), polyline(points, f"line {class_}"), *marks])
 
 
 def growth_label(value: float) -> str:

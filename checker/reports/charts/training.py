@@ -8,7 +8,7 @@ from math import log
 
 from markupsafe import Markup
 
-from checker.core.records import PROTOCOLS, ProtocolName
+from checker.core.records import PROTOCOLS
 from checker.judge.figures.form import SeriesRow, StepRow
 from checker.reports.charts import svg
 from checker.reports.tables import numbers
@@ -71,12 +71,10 @@ def _distances(steps: Sequence[StepRow], width: float, label: str) -> Markup:
     values = [figure["value"] for step in steps for name in PROTOCOLS if (figure := step[name])]
     y = svg.log_scale(values, bottom, top)
     parts = [svg.line((_LEFT - 8, bottom), (width - _RIGHT + 8, bottom), "axis")]
-    for value in y.ticks(26):
-        parts.append(svg.line((_LEFT - 8, y(value)), (width - _RIGHT + 8, y(value)), "grid"))
-        parts.append(svg.text(_LEFT - 13, y(value) + 4, f"{value:g}", "tick", "end"))
+    parts.append(svg.value_axis(y, x.start, x.end))
     parts += _axis(steps, x, bottom)
-    parts += [_line(name, steps, x, y) for name in PROTOCOLS]
-    parts.append(_legend(_LEFT, 12))
+    parts += [svg.curve(name, [(x(step["step"]), step[name]) for step in steps], y) for name in PROTOCOLS]
+    parts.append(svg.legend(_LEFT, 12))
     parts.append(svg.text(_LEFT, 34, "nats, logarithmic", "title"))
     parts.append(svg.text((_LEFT + width - _RIGHT) / 2, bottom + 38, "step, logarithmic beyond 0", "title", "middle"))
     return svg.drawing(width, height, label, *parts)
@@ -92,29 +90,6 @@ def _axis(steps: Sequence[StepRow], x: _Steps, bottom: float) -> list[Markup]:
             parts.append(svg.text(at, bottom + 17, words, "tick", "end" if step is steps[-1] else "middle"))
             taken = at
     return parts
-
-
-def _line(name: ProtocolName, steps: Sequence[StepRow], x: _Steps, y: svg.Scale) -> Markup:
-    shape, class_ = svg.style(name)
-    points: list[svg.Point | None] = []
-    edges: list[tuple[float, float, float] | None] = []
-    for step in steps:
-        figure, at = step[name], x(step["step"])
-        points.append((at, y(figure["value"])) if figure else None)
-        ends = figure["interval"] if figure else None
-        edges.append((at, y(ends[0]), y(ends[1])) if ends else None)
-    marks = [svg.mark(shape, point, class_) for point in points if point is not None]
-    return Markup("").join([svg.band(edges, f"band {class_}"), svg.polyline(points, f"line {class_}"), *marks])
-
-
-def _legend(x: float, y: float) -> Markup:
-    parts = []
-    for protocol in PROTOCOLS:
-        shape, class_ = svg.style(protocol)
-        parts += [svg.line((x, y), (x + 22, y), f"line {class_}"), svg.mark(shape, (x + 11, y), class_)]
-        parts.append(svg.text(x + 28, y + 4, protocol))
-        x += 28 + svg.LETTER * len(protocol) + 18
-    return Markup("").join(parts)
 
 
 def _heat(lines: Sequence[tuple[int, Sequence[float | None]]], width: float, label: str) -> Markup:
